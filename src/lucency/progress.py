@@ -1,0 +1,68 @@
+"""A bar with the time left, on stderr, for anything that takes longer than two seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+PATIENCE_S = 2.0
+"""Nothing is drawn before this many seconds: quick work stays quiet."""
+
+
+def track(items: Iterable[Item], doing: str, total: int | None = None) -> Iterator[Item]:
+    """Yield `items` unchanged; draw progress, rate and time left once they take longer than two seconds.
+
+    A terminal gets a bar that moves; a log gets a line each ten seconds. Neither names a film.
+    """
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    start = shown = time.monotonic()
+    live = sys.stderr.isatty()
+    pause = 0.2 if live else 10.0
+    done = 0
+    try:
+        for done, item in enumerate(items, 1):
+            yield item
+            now = time.monotonic()
+            if now - start > PATIENCE_S and now - shown >= pause:
+                shown = now
+                _show(line(doing, done, total, now - start), live)
+    finally:
+        if shown != start:
+            _show(line(doing, done, total, time.monotonic() - start), live, end="\n")
+
+
+def line(doing: str, done: int, total: int | None, seconds: float) -> str:
+    """One line of progress: what, how far, how fast, how long still.
+
+    >>> line("reading films", 50, 100, 10.0)
+    'reading films    50/100  50%  5.0/s  0:10 left'
+    """
+    rate = done / seconds if seconds > 0 else 0.0
+    if not total:
+        return f"{doing} {done:>5}  {rate:.1f}/s"
+    left = (total - done) / rate if rate else 0.0
+    return f"{doing} {done:>5}/{total} {100 * done // total:>3}%  {rate:.1f}/s  {clock(left)} left"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `m:ss` or `h:mm:ss`.
+
+    >>> clock(75), clock(3700)
+    ('1:15', '1:01:40')
+    """
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"
+
+
+def _show(text: str, live: bool, end: str = "") -> None:
+    if live:
+        print(f"\r\x1b[2K{text}", end=end, file=sys.stderr, flush=True)
+    else:
+        print(text, file=sys.stderr, flush=True)
