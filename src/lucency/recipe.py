@@ -1,0 +1,203 @@
+"""A recipe: every choice of one training run, read from a TOML file; an unknown setting is refused with a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lucency.errors import RecipeError
+
+Span = tuple[float, float]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Schedule = Literal["constant", "exponential", "cosine", "one_cycle"]
+Fit = Literal["stretch", "crop", "pad"]
+
+
+class Settings(BaseModel):
+    """A table of a recipe: frozen, and closed to names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(Settings):
+    """How films are prepared, split and weighed."""
+
+    side: Annotated[int, Field(ge=28, le=1024)] = 224
+    """Pixels along the square the network sees."""
+    fit: Fit = "stretch"
+    """How a film meets the square: stretch it, crop to its short side, or pad to its long side."""
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    """Films are cut into this many folds by patient; one is held out for validation."""
+    fold: Count = 0
+    """Which fold is held out."""
+    imbalance: Literal["none", "class_weights", "oversample", "focal"] = "class_weights"
+    """The answer to unequal classes: weigh the loss, repeat rare films, focus on hard films, or nothing."""
+    class_weights: Literal["balanced"] | tuple[Positive, ...] = "balanced"
+    """Loss weight per class: n / (classes · n_class), or one number a class in label order."""
+    focal_gamma: Annotated[float, Field(ge=0)] = 2.0
+    """Focusing exponent of the focal loss (Lin et al. 2017, eq. 4)."""
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> DataSettings:
+        if self.fold >= self.folds:
+            raise ValueError(f"fold must be below folds = {self.folds}, got {self.fold}")
+        return self
+
+
+class ModelSettings(Settings):
+    """Which network, and where its first weights come from."""
+
+    backbone: str = "mobilenet_v2"
+    """A row of BACKBONES, or timm:NAME."""
+    width: Positive = 1.0
+    """Width multiplier: channels of every layer times this."""
+    head: Literal["linear", "dense128"] = "linear"
+    """linear: pool, dense. dense128: pool, dense 128 with ReLU, dense."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of features dropped before the last dense layer, in training."""
+    weights: str = "none"
+    """none: random. imagenet: the published ones, wherever they are found. Else the path of a file."""
+
+
+class FitSettings(Settings):
+    """One phase of fitting: how long, how fast, when to stop."""
+
+    epochs: Count = 10
+    """Passes over the training films; 0 skips the phase."""
+    batch: Annotated[int, Field(ge=1)] = 32
+    """Films per step."""
+    lr: Positive = 1e-3
+    """First learning rate (Adam)."""
+    schedule: Schedule = "constant"
+    """constant; exponential: lr · 0.1^(epoch / decay_epochs); cosine to zero; one_cycle (Smith 2018)."""
+    decay_epochs: Positive = 20.0
+    """Epochs in which the exponential schedule falls tenfold."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay (Loshchilov & Hutter 2019); 0 is plain Adam."""
+    patience: Count = 0
+    """Stop after this many epochs without a better validation AUROC; 0 never stops early."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Move targets this far from 0 and 1."""
+
+
+class TuneSettings(FitSettings):
+    """The second phase: the backbone learns too."""
+
+    epochs: Count = 0
+    lr: Positive = 1e-4
+    schedule: Schedule = "cosine"
+    blocks: Annotated[int, Field(ge=0)] | Literal["all"] = "all"
+    """How many of the backbone's last blocks are thawed."""
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    """frozen: running means stay those of the pretrained network. train: thawed layers follow the films."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of the exponential moving average of the weights that is judged and kept; 0 keeps the last step's."""
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    """auto: bf16 on a GPU, 32 bit on a CPU, where bf16 is slower."""
+
+
+class AugmentSettings(Settings):
+    """What is drawn anew for each film in each epoch of fine-tuning. Never a left-right flip: it moves the heart."""
+
+    canvas: Annotated[int, Field(ge=0)] = 0
+    """Films wait in memory with this short side, to be cropped and turned; 0 means the network's side."""
+    aspect: Span = (1.0, 1.0)
+    """Width over height is multiplied by a factor drawn log-uniformly from here."""
+    zoom: Span = (1.0, 1.0)
+    """Share of the film's side that is kept, drawn uniformly."""
+    rotate: Annotated[float, Field(ge=0, le=45)] = 0.0
+    """Largest turn, degrees either way."""
+    gamma: Span = (1.0, 1.0)
+    """Exponent of the tone curve, drawn log-uniformly."""
+    contrast: Span = (1.0, 1.0)
+    """Factor around middle gray."""
+    brightness: Annotated[float, Field(ge=0, le=128)] = 0.0
+    """Largest shift, gray levels either way."""
+    resample: Span = (1.0, 1.0)
+    """The film is seen through this share of its pixels (drawn), then brought back: sharpness no longer tells."""
+    noise: Annotated[float, Field(ge=0, le=64)] = 0.0
+    """Largest standard deviation of added noise, gray levels."""
+    erase: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Chance that each corner or edge, where letters stand, is painted over."""
+
+    @model_validator(mode="after")
+    def _spans_ascend(self) -> AugmentSettings:
+        for name in ("aspect", "zoom", "gamma", "contrast", "resample"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name} must be two numbers, 0 < low <= high, got [{low}, {high}]")
+        for name in ("zoom", "resample"):
+            if getattr(self, name)[1] > 1:
+                raise ValueError(f"{name} is a share of the film and cannot exceed 1, got {getattr(self, name)[1]}")
+        return self
+
+
+class Recipe(Settings):
+    """Everything that decides a training run, besides the films."""
+
+    name: str
+    """What the run and its bundle are called."""
+    seed: Count = 0
+    """All randomness follows from it."""
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    head: FitSettings = FitSettings()
+    tune: TuneSettings = TuneSettings()
+    augment: AugmentSettings = AugmentSettings()
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        RecipeError: no such file, not TOML, an unknown setting (with the nearest known one), or a value out of range.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise RecipeError(f"{path}: expected a recipe (TOML), cannot read it ({reason})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: expected TOML, found a syntax error: {error}") from error
+    return parse_recipe(content, str(path))
+
+
+def parse_recipe(content: dict[str, Any], where: str) -> Recipe:
+    """Check a recipe that is already a dict; `where` opens the error messages."""
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError("; ".join(_complaint(where, dict(item)) for item in error.errors())) from error
+
+
+def _complaint(where: str, item: dict[str, Any]) -> str:
+    """`recipes/x.toml [tune]: unknown setting 'epocs'; did you mean 'epochs'?`"""
+    *tables, name = [str(part) for part in item["loc"] if not str(part).startswith("function-")] or ["?"]
+    place = f"{where} [{'.'.join(tables)}]" if tables else where
+    if item["type"] == "extra_forbidden":
+        return f"{place}: unknown setting '{name}'{_suggestion(tables, name)}"
+    if item["type"] == "missing":
+        return f"{place}: setting '{name}' is missing"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{place}: '{name}': {message[0].lower()}{message[1:]}, got {item['input']!r}"
+
+
+def _suggestion(tables: list[str], name: str) -> str:
+    known = list(_model_at(tables).model_fields)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}"
+
+
+def _model_at(tables: list[str]) -> type[BaseModel]:
+    model: type[BaseModel] = Recipe
+    for table in tables:
+        inner = model.model_fields[table].annotation if table in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return model
