@@ -172,19 +172,38 @@ def parse_recipe(content: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError("; ".join(_complaint(where, dict(item)) for item in error.errors())) from error
+        raise RecipeError("; ".join(_complaints(where, [dict(item) for item in error.errors()]))) from error
 
 
-def _complaint(where: str, item: dict[str, Any]) -> str:
-    """`recipes/x.toml [tune]: unknown setting 'epocs'; did you mean 'epochs'?`"""
-    *tables, name = [str(part) for part in item["loc"] if not str(part).startswith("function-")] or ["?"]
-    place = f"{where} [{'.'.join(tables)}]" if tables else where
-    if item["type"] == "extra_forbidden":
-        return f"{place}: unknown setting '{name}'{_suggestion(tables, name)}"
-    if item["type"] == "missing":
-        return f"{place}: setting '{name}' is missing"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{place}: '{name}': {message[0].lower()}{message[1:]}, got {item['input']!r}"
+def _complaints(where: str, items: list[dict[str, Any]]) -> list[str]:
+    """One line per setting that is wrong; what several branches of a choice say of it is joined by `or`.
+
+    `recipes/x.toml [tune]: unknown setting 'epocs'; did you mean 'epochs'?`
+    """
+    found: dict[str, list[str]] = {}
+    for item in items:
+        tables, name = _place([str(part) for part in item["loc"]])
+        place = f"{where} [{'.'.join(tables)}]" if tables else where
+        if item["type"] == "extra_forbidden":
+            found[f"{place}: unknown setting '{name}'{_suggestion(tables, name)}"] = []
+        elif item["type"] == "missing":
+            found[f"{place}: setting '{name}' is missing"] = []
+        elif item["type"] == "value_error":
+            found[f"{place} [{name}]: {str(item['msg']).removeprefix('Value error, ')}"] = []
+        else:
+            message = str(item["msg"]).removeprefix("Input ")
+            found.setdefault(f"{place}: '{name}' = {item['input']!r}", []).append(message)
+    return [f"{head}: {' or '.join(dict.fromkeys(tail))}" if tail else head for head, tail in found.items()]
+
+
+def _place(loc: list[str]) -> tuple[list[str], str]:
+    """The tables that lead to a setting, and the setting's name; the branches of a choice are left out."""
+    tables: list[str] = []
+    for part in loc:
+        if part not in _model_at(tables).model_fields or not _is_table(_model_at(tables), part):
+            return tables, part
+        tables.append(part)
+    return tables[:-1], tables[-1]
 
 
 def _suggestion(tables: list[str], name: str) -> str:
@@ -193,11 +212,16 @@ def _suggestion(tables: list[str], name: str) -> str:
     return f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}"
 
 
+def _is_table(model: type[BaseModel], name: str) -> bool:
+    inner = model.model_fields[name].annotation
+    return isinstance(inner, type) and issubclass(inner, BaseModel)
+
+
 def _model_at(tables: list[str]) -> type[BaseModel]:
     model: type[BaseModel] = Recipe
     for table in tables:
-        inner = model.model_fields[table].annotation if table in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
+        inner = model.model_fields[table].annotation
+        assert isinstance(inner, type)
+        assert issubclass(inner, BaseModel)
         model = inner
     return model
