@@ -28,8 +28,8 @@ def beside(path: Path) -> Iterator[Path]:
     draft = Path(name)
     try:
         yield draft
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
+        draft.chmod(0o644)
+        draft.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:

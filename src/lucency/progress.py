@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -18,7 +18,7 @@ def track(items: Iterable[Item], doing: str, total: int | None = None) -> Iterat
 
     A terminal gets a bar that moves; a log gets a line each ten seconds. Neither names a film.
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     start = shown = time.monotonic()
     live = sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""A recipe: every choice of one training run, read from a TOML file; an unknown setting is refused with a suggestion."""
+"""A recipe: every choice of one training run, read from TOML; an unknown setting is refused with a suggestion."""
 
 from __future__ import annotations
 

@@ -1,0 +1,93 @@
+"""Films decoded once and held in memory, ready to become the network's squares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lucency.data.record import Films, Record
+from lucency.errors import RadiographError, SourceError
+from lucency.film import Film
+from lucency.preprocess import Preprocess
+from lucency.progress import track
+
+Pixels = NDArray[np.uint8]
+Result = TypeVar("Result")
+
+DECODERS = 2
+"""Threads that decode: Pillow lets go of the interpreter while it works."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What came out of a data set: the films that could be read, their pixels, and what was wrong with the others."""
+
+    films: Films
+    """The readable films, in order."""
+    pixels: tuple[Pixels, ...]
+    """One uint8 array a readable film."""
+    unreadable: tuple[RadiographError, ...]
+    """One error per film that was gone past."""
+
+
+def decode_squares(films: Films, preprocess: Preprocess) -> Decoded:
+    """Decode every film to the square the network sees, uint8 (side, side).
+
+    Raises:
+        SourceError: no film at all can be read.
+    """
+    return _decode(films, preprocess)
+
+
+def decode_canvases(films: Films, short_side: int) -> Decoded:
+    """Decode every film to at most `short_side` pixels along its short side, true to its aspect, uint8 (h, w).
+
+    Raises:
+        SourceError: no film at all can be read.
+    """
+    return _decode(films, lambda film: shrink(film.gray8(), short_side))
+
+
+def shrink(gray: Pixels, short_side: int) -> Pixels:
+    """Scale a film down, never up, until its short side has `short_side` pixels."""
+    height, width = gray.shape
+    scale = short_side / min(height, width)
+    if scale >= 1:
+        return gray
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR))
+
+
+def _decode(films: Films, prepare: Callable[[Film], Pixels]) -> Decoded:
+    def attempt(record: Record) -> Pixels | RadiographError:
+        try:
+            return prepare(record.load())
+        except RadiographError as error:
+            return error
+
+    outcomes = list(track(_ahead(attempt, films.records), "decoding films", total=len(films)))
+    good = [index for index, outcome in enumerate(outcomes) if not isinstance(outcome, RadiographError)]
+    unreadable = tuple(outcome for outcome in outcomes if isinstance(outcome, RadiographError))
+    if not good:
+        first = f"; the first: {unreadable[0]}" if unreadable else ""
+        raise SourceError(f"{films.source}: expected readable films, none of {len(films)} could be read{first}")
+    pixels = tuple(outcome for outcome in outcomes if not isinstance(outcome, RadiographError))
+    return Decoded(films.pick(good), pixels, unreadable)
+
+
+def _ahead(work: Callable[[Record], Result], records: tuple[Record, ...], depth: int = 64) -> Iterator[Result]:
+    """`map` over threads, in order, with at most `depth` films in flight so that memory stays bounded."""
+    with ThreadPoolExecutor(DECODERS) as pool:
+        waiting = iter(records)
+        queue = [pool.submit(work, record) for record in islice(waiting, depth)]
+        while queue:
+            result = queue.pop(0).result()
+            queue.extend(pool.submit(work, record) for record in islice(waiting, 1))
+            yield result
