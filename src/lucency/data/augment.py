@@ -114,6 +114,9 @@ def _resized(image: Image.Image, box: Box, through: int, side: int) -> Image.Ima
         canvas = Image.new("L", (image.width + 2 * margin, image.height + 2 * margin), 0)
         canvas.paste(image, (margin, margin))
         image, box = canvas, (left + margin, top + margin, right + margin, bottom + margin)
+    if all(edge == round(edge) for edge in box):  # a box lets the filter look beyond its edge, a crop does not
+        x0, y0, x1, y1 = map(int, box)
+        image, box = image.crop((x0, y0, x1, y1)), (0.0, 0.0, float(x1 - x0), float(y1 - y0))
     seen = image.resize((through, through), Image.Resampling.BILINEAR, box=box)
     return seen if through == side else seen.resize((side, side), Image.Resampling.BILINEAR)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,11 @@ from lucency.preprocess import Preprocess
 from lucency.progress import track
 
 Pixels = NDArray[np.uint8]
-Result = TypeVar("Result")
 
 DECODERS = 2
 """Threads that decode: Pillow lets go of the interpreter while it works."""
+IN_FLIGHT = 64
+"""Films decoded ahead of their use, at most, so that memory stays bounded."""
 
 
 @dataclass(frozen=True)
@@ -65,29 +66,42 @@ def shrink(gray: Pixels, short_side: int) -> Pixels:
     return np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR))
 
 
-def _decode(films: Films, prepare: Callable[[Film], Pixels]) -> Decoded:
+def attempts(films: Films, prepare: Callable[[Film], Pixels]) -> Iterator[Pixels | RadiographError]:
+    """Decode and prepare films on threads, in order; a film that cannot be read yields its error and costs no other."""
+
     def attempt(record: Record) -> Pixels | RadiographError:
         try:
             return prepare(record.load())
         except RadiographError as error:
             return error
 
-    outcomes = list(track(_ahead(attempt, films.records), "decoding films", total=len(films)))
-    good = [index for index, outcome in enumerate(outcomes) if not isinstance(outcome, RadiographError)]
-    unreadable = tuple(outcome for outcome in outcomes if isinstance(outcome, RadiographError))
-    if not good:
+    with ThreadPoolExecutor(DECODERS) as pool:
+        waiting = iter(films.records)
+        queue = deque(pool.submit(attempt, record) for record in islice(waiting, IN_FLIGHT))
+        while queue:
+            outcome = queue.popleft().result()
+            queue.extend(pool.submit(attempt, record) for record in islice(waiting, 1))
+            yield outcome
+
+
+def _decode(films: Films, prepare: Callable[[Film], Pixels]) -> Decoded:
+    pixels, good, unreadable = [], [], []
+    for index, outcome in enumerate(track(attempts(films, prepare), "decoding films", total=len(films))):
+        if isinstance(outcome, RadiographError):
+            unreadable.append(outcome)
+        else:
+            good.append(index)
+            pixels.append(outcome)
+    require_some(films, len(good), unreadable)
+    return Decoded(films.pick(good), tuple(pixels), tuple(unreadable))
+
+
+def require_some(films: Films, readable: int, unreadable: list[RadiographError]) -> None:
+    """Refuse a data set of which no film can be read, quoting the first reason.
+
+    Raises:
+        SourceError: `readable` is 0.
+    """
+    if not readable:
         first = f"; the first: {unreadable[0]}" if unreadable else ""
         raise SourceError(f"{films.source}: expected readable films, none of {len(films)} could be read{first}")
-    pixels = tuple(outcome for outcome in outcomes if not isinstance(outcome, RadiographError))
-    return Decoded(films.pick(good), pixels, unreadable)
-
-
-def _ahead(work: Callable[[Record], Result], records: tuple[Record, ...], depth: int = 64) -> Iterator[Result]:
-    """`map` over threads, in order, with at most `depth` films in flight so that memory stays bounded."""
-    with ThreadPoolExecutor(DECODERS) as pool:
-        waiting = iter(records)
-        queue = [pool.submit(work, record) for record in islice(waiting, depth)]
-        while queue:
-            result = queue.pop(0).result()
-            queue.extend(pool.submit(work, record) for record in islice(waiting, 1))
-            yield result

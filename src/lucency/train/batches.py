@@ -1,0 +1,92 @@
+"""Which films, in which order, seen how: all of it follows from the seed and the epoch, so that a resumed run sees
+exactly what an uninterrupted one would have seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lucency.data.augment import apply, draw
+from lucency.data.imbalance import oversampled
+from lucency.recipe import AugmentSettings, DataSettings
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a network is fitted to or judged on in one phase: pooled features, or films."""
+
+    inputs: NDArray[np.float32] | tuple[Pixels, ...]
+    """float32 (n, k) features; or n films, uint8 (h, w)."""
+    labels: NDArray[np.int64]
+    """int64 (n,), or (n, labels) for a multilabel task."""
+    side: int = 0
+    """Pixels along the square that films become; 0 for features."""
+    fit: Any = "stretch"
+    """How films meet the square."""
+    augment: AugmentSettings | None = None
+    """What is drawn for films in training; None shows them as they are."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Batches(Dataset[tuple[Tensor, Tensor]]):
+    """The batches of one epoch, made when asked for."""
+
+    def __init__(self, examples: Examples, order: NDArray[np.int64], batch: int, seed: tuple[int, int]) -> None:
+        self.examples = examples
+        self.seed = seed
+        self.parts = [order[start : start + batch] for start in range(0, len(order), batch)]
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Batch number `index`: float32 (b, k) or (b, 1, side, side) in 0..255, and int64 labels."""
+        chosen = self.parts[index]
+        labels = torch.from_numpy(self.examples.labels[chosen])
+        if isinstance(self.examples.inputs, np.ndarray):
+            return torch.from_numpy(self.examples.inputs[chosen]), labels
+        squares = [self._square(int(film), index * len(self.parts[0]) + place) for place, film in enumerate(chosen)]
+        gray = torch.from_numpy(np.stack(squares)).unsqueeze(1).float()
+        return gray.contiguous(memory_format=torch.channels_last), labels
+
+    def _square(self, film: int, place: int) -> Pixels:
+        """One film as it is seen this time. `place` tells repeats of an oversampled film apart."""
+        gray = self.examples.inputs[film]
+        if self.examples.augment is None:
+            return np.asarray(gray, dtype=np.uint8)
+        rng = np.random.default_rng((*self.seed, place))
+        return apply(draw(self.examples.augment, rng), gray, self.examples.side, self.examples.fit)
+
+
+def training_batches(
+    examples: Examples, settings: DataSettings, batch: int, seed: int, epoch: int
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """One epoch's batches in a fresh random order; rare classes repeated where the recipe says oversample."""
+    rng = np.random.default_rng((seed, epoch))
+    if settings.imbalance == "oversample":
+        order = oversampled(examples.labels, rng)
+    else:
+        order = rng.permutation(len(examples))
+    if len(order) > batch and len(order) % batch == 1:
+        order = order[:-1]  # batch normalisation has no variance over a single film
+    return _loader(Batches(examples, order, batch, (seed, epoch)))
+
+
+def judging_batches(examples: Examples, batch: int) -> DataLoader[tuple[Tensor, Tensor]]:
+    """All examples once, in order."""
+    return _loader(Batches(examples, np.arange(len(examples)), batch, (0, 0)))
+
+
+def _loader(batches: Batches) -> DataLoader[tuple[Tensor, Tensor]]:
+    # Batches are made in this process: on two cores a worker would only take turns with the network.
+    return DataLoader(batches, batch_size=None, shuffle=False, num_workers=0)

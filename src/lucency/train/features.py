@@ -1,0 +1,139 @@
+"""Features computed once: what the frozen backbone says of each film, kept on disk.
+
+One SQLite file holds one table, keyed by what a vector depends on: the network's weights, the preprocessing, and the
+film's content. SQLite commits a whole batch or nothing, so a crash in the middle costs the batch in flight.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lucency.data.record import Films, Record
+from lucency.data.squares import attempts, require_some
+from lucency.errors import OutputError, RadiographError
+from lucency.models import Classifier
+from lucency.preprocess import Preprocess
+from lucency.progress import track
+
+Vectors = NDArray[np.float32]
+Item = TypeVar("Item")
+
+BATCH = 32
+"""Films per forward pass; more gains nothing on two cores."""
+TABLE = "CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
+PUT = "INSERT OR REPLACE INTO features VALUES (?, ?)"
+GET = "SELECT vector FROM features WHERE key = ?"
+
+
+@dataclass(frozen=True)
+class Features:
+    """Pooled features of the films that could be read."""
+
+    films: Films
+    """The readable films, in order."""
+    vectors: Vectors
+    """float32 (readable, k)."""
+    unreadable: tuple[RadiographError, ...]
+    """One error per film that was gone past."""
+
+
+def pooled_features(classifier: Classifier, films: Films, preprocess: Preprocess, cache: Path) -> Features:
+    """The pooled features of every readable film: from the cache where it has them, else computed and put there.
+
+    Args:
+        classifier: its backbone is run in evaluation mode and left as it was found.
+        films: n films.
+        preprocess: how they become squares.
+        cache: folder of the cache; made if absent.
+
+    Raises:
+        OutputError: the cache cannot be written.
+        SourceError: no film can be read.
+    """
+    network = network_digest(classifier, preprocess)
+    keys = [f"{network}:{_content(record)}" for record in track(films.records, "hashing films")]
+    with _opened(cache) as base:
+        missing = [index for index, key in enumerate(keys) if not base.execute(GET, (key,)).fetchone()]
+        unreadable = _fill(base, classifier, films.pick(missing), [keys[index] for index in missing], preprocess)
+        found = [base.execute(GET, (key,)).fetchone() for key in keys]
+    good = [index for index, row in enumerate(found) if row]
+    require_some(films, len(good), unreadable)
+    vectors = np.stack([np.frombuffer(found[index][0], dtype="<f4") for index in good]).astype(np.float32)
+    return Features(films.pick(good), vectors, tuple(unreadable))
+
+
+def network_digest(classifier: Classifier, preprocess: Preprocess) -> str:
+    """SHA-256 over the backbone's weights and the preprocessing: equal digests give equal features."""
+    digest = hashlib.sha256(json.dumps(preprocess.to_json(), sort_keys=True).encode())
+    for name, tensor in classifier.state_dict().items():
+        if not name.startswith("head.") and not name.endswith("num_batches_tracked"):
+            digest.update(f"{name}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _opened(cache: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(cache / "features.sqlite", timeout=60)) as base:
+            base.execute(TABLE)
+            yield base
+    except (sqlite3.OperationalError, OSError) as error:
+        raise OutputError(f"{cache}: the feature cache cannot be written ({error}); choose another with --cache") from error
+
+
+def _content(record: Record) -> str:
+    """The film's content hash; one that cannot be opened gets a key that no film has, and fails when decoded."""
+    try:
+        return record.content()
+    except (OSError, RadiographError):
+        return "unreadable"
+
+
+def _fill(
+    base: sqlite3.Connection, classifier: Classifier, films: Films, keys: list[str], preprocess: Preprocess
+) -> list[RadiographError]:
+    """Compute what the cache lacks, a batch a commit."""
+    unreadable: list[RadiographError] = []
+    outcomes = zip(keys, attempts(films, preprocess), strict=True)
+    for batch in _batches(track(outcomes, "computing features, once", total=len(keys)), BATCH):
+        good = [(key, square) for key, square in batch if not isinstance(square, RadiographError)]
+        unreadable.extend(square for _, square in batch if isinstance(square, RadiographError))
+        if good:
+            vectors = pooled(classifier, np.stack([square for _, square in good])).astype("<f4")
+            with base:
+                base.executemany(PUT, [(key, vector.tobytes()) for (key, _), vector in zip(good, vectors, strict=True)])
+    return unreadable
+
+
+def pooled(classifier: Classifier, squares: NDArray[np.uint8]) -> Vectors:
+    """uint8 (n, s, s) -> float32 (n, k): the backbone's activations averaged over the film."""
+    training = classifier.training
+    classifier.eval()
+    device = next(classifier.parameters()).device
+    with torch.inference_mode():
+        gray = torch.from_numpy(squares).to(device, torch.float32).unsqueeze(1).contiguous(
+            memory_format=torch.channels_last
+        )
+        vectors = classifier.activations(gray).mean(dim=(2, 3)).cpu().numpy()
+    classifier.train(training)
+    return np.asarray(vectors, dtype=np.float32)
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    waiting = iter(items)
+    while batch := list(islice(waiting, size)):
+        yield batch

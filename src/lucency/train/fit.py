@@ -1,0 +1,115 @@
+"""One phase of fitting, carried by Lightning: checkpoints, early stopping, averaging, logs, resume."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from lucency.errors import OutputError, TrainingError
+from lucency.recipe import FitSettings, TuneSettings
+from lucency.train.clock import TimeLeft
+from lucency.train.step import Row, Step
+
+MONITOR = "val_auroc"
+"""The best checkpoint is the one with the highest validation AUROC."""
+
+
+def fit(step: Step, settings: FitSettings, folder: Path, doing: str) -> list[Row]:
+    """Fit one phase, going on from the last whole epoch if `folder` holds one; the best weights are put back.
+
+    Args:
+        step: the network and what it is fitted to; holds the best weights afterwards.
+        settings: how long and how fast.
+        folder: of this phase's checkpoints.
+        doing: what a person reads beside the progress.
+
+    Returns:
+        one row of metrics per epoch.
+
+    Raises:
+        TrainingError: the loss is no longer a number.
+        OutputError: a checkpoint cannot be written.
+        KeyboardInterrupt: Ctrl-C; the last whole epoch is kept.
+    """
+    best = ModelCheckpoint(
+        folder, "best", monitor=MONITOR, mode="max", save_last=True, enable_version_counter=False, save_top_k=1
+    )
+    trainer = _trainer(settings, folder, [best, TimeLeft(doing, settings.epochs), *_extras(settings)])
+    last = folder / "last.ckpt"
+    try:
+        with warnings.catch_warnings():
+            _hush()
+            trainer.fit(step, ckpt_path=last if last.exists() else None, weights_only=True)
+    except SystemExit as stop:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from stop
+    except FloatingPointError as error:
+        raise TrainingError(f"{doing}: {error}; lower lr, or look for broken films with lucency audit") from error
+    except OSError as error:
+        raise OutputError(f"{folder}: a checkpoint cannot be written ({error.strerror or error})") from error
+    _put_back(step, folder / "best.ckpt")
+    return step.history
+
+
+def _trainer(settings: FitSettings, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
+    return pl.Trainer(
+        max_epochs=settings.epochs,
+        accelerator="auto",
+        devices=1,
+        precision=_precision(settings),
+        callbacks=callbacks,
+        logger=_loggers(folder),
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1_000_000,
+        deterministic="warn",
+    )
+
+
+def _precision(settings: FitSettings) -> Any:
+    wanted = settings.precision if isinstance(settings, TuneSettings) else "32"
+    bf16 = wanted == "bf16" or (wanted == "auto" and torch.cuda.is_available())
+    return "bf16-mixed" if bf16 else "32-true"
+
+
+def _extras(settings: FitSettings) -> list[Callback]:
+    extras: list[Callback] = []
+    if settings.patience:
+        extras.append(EarlyStopping(MONITOR, mode="max", patience=settings.patience))
+    if isinstance(settings, TuneSettings) and settings.ema:
+        average = torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema)
+        extras.append(EMAWeightAveraging(multi_avg_fn=average, use_buffers=True))
+    return extras
+
+
+def _loggers(folder: Path) -> list[Logger]:
+    """TensorBoard always; MLflow where it is installed. Neither is told a file's or a patient's name."""
+    loggers: list[Logger] = [TensorBoardLogger(folder.parent.parent / "tensorboard", name="", version=folder.name)]
+    try:
+        import mlflow  # noqa: F401
+    except ImportError:
+        return loggers
+    from lightning.pytorch.loggers import MLFlowLogger
+
+    return [*loggers, MLFlowLogger("lucency", tracking_uri=f"file:{folder.parent.parent / 'mlruns'}")]
+
+
+def _hush() -> None:
+    """Lightning's advice on worker counts and devices is not for the person who trains."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for message in (".*does not have many workers.*", ".*found to be in use.*", ".*exists and is not empty.*"):
+        warnings.filterwarnings("ignore", message)
+
+
+def _put_back(step: Step, best: Path) -> None:
+    """The best weights, whether or not fitting stopped early."""
+    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+    step.load_state_dict(state)
