@@ -31,22 +31,14 @@ class DataSettings(Settings):
     """Pixels along the square the network sees."""
     fit: Fit = "stretch"
     """How a film meets the square: stretch it, crop to its short side, or pad to its long side."""
-    folds: Annotated[int, Field(ge=2, le=20)] = 5
-    """Films are cut into this many folds by patient; one is held out for validation."""
-    fold: Count = 0
-    """Which fold is held out."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the patients set aside to choose the checkpoint; unused where the source states a `val` split."""
     imbalance: Literal["none", "class_weights", "oversample", "focal"] = "class_weights"
     """The answer to unequal classes: weigh the loss, repeat rare films, focus on hard films, or nothing."""
     class_weights: Literal["balanced"] | tuple[Positive, ...] = "balanced"
     """Loss weight per class: n / (classes · n_class), or one number a class in label order."""
     focal_gamma: Annotated[float, Field(ge=0)] = 2.0
     """Focusing exponent of the focal loss (Lin et al. 2017, eq. 4)."""
-
-    @model_validator(mode="after")
-    def _fold_exists(self) -> DataSettings:
-        if self.fold >= self.folds:
-            raise ValueError(f"fold must be below folds = {self.folds}, got {self.fold}")
-        return self
 
 
 class ModelSettings(Settings):
