@@ -1,0 +1,78 @@
+"""Data sets: where films with labels come from, and how they are split.
+
+A source is one file with a `read(root) -> Films`, one row in SOURCES, and one in RECOGNISED_BY where a folder can
+show by itself that it is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lucency.data import folder, kermany
+from lucency.data.record import Films, Record, Task
+from lucency.data.tree import inventory
+from lucency.errors import SourceError, UsageError
+
+__all__ = ["RECOGNISED_BY", "SOURCES", "Films", "Record", "Task", "read_films", "recognise"]
+
+SOURCES: dict[str, Callable[[Path], Films]] = {
+    "kermany": kermany.read,
+    "folder": folder.read,
+}
+"""Name to reader."""
+
+RECOGNISED_BY: dict[str, Callable[[Path], bool]] = {
+    "kermany": kermany.recognises,
+    "folder": folder.recognises,
+}
+"""Name to whether a root looks like one of these; the first that says yes reads it."""
+
+
+def read_films(root: Path | str, source: str = "auto") -> Films:
+    """Read a data set. No film is decoded.
+
+    Args:
+        root: a folder, a table, an archive, or `phantom:N` for N drawn films.
+        source: a row of SOURCES, or "auto" to recognise which.
+
+    Returns:
+        Records in the order of their names, at least one in each of two classes.
+
+    Raises:
+        SourceError: nothing is there, no source recognises it, or it holds one class only.
+        UsageError: no such source.
+    """
+    root = Path(root)
+    if source != "auto" and source not in SOURCES:
+        raise UsageError(f"expected a source among auto, {', '.join(SOURCES)}; received '{source}'")
+    films = SOURCES[recognise(root) if source == "auto" else source](root)
+    _require_two_classes(films, root)
+    return films
+
+
+def recognise(root: Path) -> str:
+    """Name the source that `root` looks like.
+
+    Raises:
+        SourceError: none.
+    """
+    for name, recognises in RECOGNISED_BY.items():
+        if recognises(root):
+            return name
+    if not root.exists():
+        raise SourceError(f"{root}: expected a folder of films, found nothing there; check the path")
+    if not root.is_dir():
+        raise SourceError(f"{root}: expected a folder, a table (.csv) or an archive (.npz), found another kind of file")
+    raise SourceError(
+        f"{root}: expected class folders with films, such as NORMAL/ and PNEUMONIA/, below train/ and test/ or not, "
+        f"a table with the columns path and label, or an archive; {inventory(root)}"
+    )
+
+
+def _require_two_classes(films: Films, root: Path) -> None:
+    present = [f"{count} of '{name}'" for name, count in films.counts().items() if count]
+    if not films.records:
+        raise SourceError(f"{root}: expected films of at least two classes, found none")
+    if films.task != "multilabel" and len(present) < 2:
+        raise SourceError(f"{root}: expected films of at least two classes, found one only: {present[0]} films")

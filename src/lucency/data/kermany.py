@@ -1,0 +1,117 @@
+"""Chest films of children from Guangzhou, normal or with pneumonia.
+
+Population: children of one to five years, one hospital, AP; labels by film, two readers and a third arbiter.
+Films: 5,856 in all. Kaggle edition: 1,341 + 3,875 train, 8 + 8 val, 234 + 390 test; Mendeley edition: the 16
+of val are in train. Stretching them to a square hides, but does not remove, that the two classes differ in aspect.
+Citation: Kermany et al. 2018, Cell 172:1122, doi 10.1016/j.cell.2018.02.010; data doi 10.17632/rscbjbr9sj.
+Licence: CC BY 4.0.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+from lucency.data.record import Films, Record
+from lucency.data.tree import Found, first_films, read_tree
+from lucency.errors import SourceError
+from lucency.film import open_film
+
+LABELS = ("normal", "pneumonia")
+
+NAMES = (
+    # Persons are counted apart for bacteria and virus, so the cause is part of who it is: person12_bacteria_34
+    re.compile(r"(?P<patient>person\d+_(?P<cause>bacteria|virus))_\d+(_\d+)*"),
+    # The normals come in two series, IM-0115-0001 and NORMAL2-IM-0383-0001, each with its own count
+    re.compile(r"(?P<patient>(?P<cause>NORMAL)\d+-IM-\d+)(-\d+)+"),
+    re.compile(r"(?P<patient>IM-\d+)(-\d+)+"),
+    # Mendeley, third version: NORMAL-1049278-0001
+    re.compile(r"(?P<patient>(?P<cause>NORMAL|BACTERIA|VIRUS)-\d+)(-\d+)+"),
+)
+"""What the file names of both editions say of the patient."""
+
+
+def read(root: Path) -> Films:
+    """Read the films below `root`, which holds NORMAL/ and PNEUMONIA/, or is one or two folders above them.
+
+    Raises:
+        SourceError: no such folders, or no films in them.
+    """
+    tree = read_tree(root)
+    ours = [found for found in tree.files if label_of(found.folder) is not None]
+    if not ours:
+        raise SourceError(
+            f"{root}: expected folders NORMAL and PNEUMONIA, found {', '.join(tree.classes)}; "
+            "films with other class names are read with --source folder"
+        )
+    return Films(
+        LABELS,
+        tuple(map(_record, ours)),
+        source="kermany",
+        warnings=(*tree.warnings, *_left_out(tree.classes), *name_warnings([(f.folder, f.path.name) for f in ours])),
+    )
+
+
+def recognises(root: Path) -> bool:
+    """Whether `root` holds folders NORMAL or PNEUMONIA, no other class, and files named as in either edition."""
+    found = first_films(root)
+    return bool(found) and all(
+        label_of(folder) is not None and identify(files[0].name)[0] is not None for folder, files in found.items()
+    )
+
+
+def label_of(folder: str) -> int | None:
+    """Index into LABELS of a class folder's name, None where it is neither."""
+    return LABELS.index(folder.lower()) if folder.lower() in LABELS else None
+
+
+def identify(name: str) -> tuple[str | None, str | None]:
+    """Who is on the film and what caused it, from a file name of either edition; None where it does not say.
+
+    >>> identify("person12_bacteria_34.jpeg")
+    ('person12_bacteria', 'bacteria')
+    >>> identify("NORMAL2-IM-0383-0001.jpeg")
+    ('NORMAL2-IM-0383', 'normal')
+    """
+    stem = name.rsplit(".", 1)[0]
+    for pattern in NAMES:
+        if match := pattern.fullmatch(stem):
+            return match["patient"], (match.groupdict().get("cause") or "normal").lower()
+    return None, None
+
+
+def cause_columns(folder: str, name: str) -> dict[str, str]:
+    """The finer label as a column: cause is bacteria, virus, normal, or unknown."""
+    _, cause = identify(name)
+    return {"cause": cause or ("unknown" if label_of(folder) else "normal")}
+
+
+def name_warnings(files: list[tuple[str, str]]) -> tuple[str, ...]:
+    """What is odd about films, given as (class folder, file name)."""
+    causes = [(label_of(folder), identify(name)[1]) for folder, name in files]
+    nameless = sum(cause is None for _, cause in causes)
+    moved = sum(cause is not None and label != (cause != "normal") for label, cause in causes)
+    return (
+        *([f"{nameless} file names do not say who the patient is; each counts as a patient of its own"] if nameless else []),
+        *([f"{moved} films lie in the other class's folder than their name says; the folder counts"] if moved else []),
+    )
+
+
+def _left_out(classes: tuple[str, ...]) -> tuple[str, ...]:
+    other = [name for name in classes if label_of(name) is None]
+    return (f"left out {', '.join(other)}: only NORMAL and PNEUMONIA are read",) if other else ()
+
+
+def _record(found: Found) -> Record:
+    label = label_of(found.folder)
+    assert label is not None
+    return Record(
+        name=found.name,
+        label=label,
+        load=partial(open_film, found.path),
+        patient=identify(found.path.name)[0],
+        split=found.split,
+        columns=cause_columns(found.folder, found.path.name),
+        path=found.path,
+    )

@@ -1,0 +1,181 @@
+"""Splits by patient: no patient is ever on two sides, and the same films always split the same way.
+
+Films of a patient whose name is unknown stand alone, each a patient of its own.
+Patients are put in order by a hash of their name, so neither the order of the films nor the numpy version matters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lucency.data.record import Films, Record
+from lucency.errors import SourceError, UsageError
+
+Indices = NDArray[np.int64]
+
+
+def by_hash(films: Films, fractions: Mapping[str, float], salt: str = "") -> dict[str, Indices]:
+    """Place each patient by the hash of its name alone, so that adding films never moves one that was there.
+
+    Args:
+        films: any task.
+        fractions: share of each split, such as {"train": 0.8, "val": 0.1, "test": 0.1}; they sum to 1.
+        salt: another salt, another split.
+
+    Returns:
+        Split name to sorted indices into `films`. Shares hold on average only; classes are not balanced.
+
+    Raises:
+        UsageError: the fractions do not sum to 1, or one is negative.
+    """
+    shares = np.array(list(fractions.values()), dtype=np.float64)
+    if not len(shares) or (shares < 0).any() or abs(shares.sum() - 1) > 1e-9:
+        raise UsageError(f"expected fractions that are not negative and sum to 1, received {dict(fractions)}")
+    edges = np.cumsum(shares)[:-1]
+    places = np.array([np.searchsorted(edges, _unit(salt, key), side="right") for key in _keys(films)], dtype=np.int64)
+    return {name: np.flatnonzero(places == place) for place, name in enumerate(fractions)}
+
+
+def stratified_grouped(films: Films, folds: int, seed: int = 0, finer: str = "cause") -> list[tuple[Indices, Indices]]:
+    """Deal the patients into folds that each look like the whole.
+
+    Patients go one by one, those with most films first, to the fold that has least of what they bring. Where each
+    patient has films of one stratum, no two folds differ in a stratum by more films than its largest patient has.
+
+    Args:
+        films: any task.
+        folds: how many, at least 2.
+        seed: another seed, other folds.
+        finer: column that refines the label into strata (bacteria and virus within pneumonia), where present.
+
+    Returns:
+        For each fold (training indices, held-out indices), both sorted; each film is held out once.
+
+    Raises:
+        UsageError: fewer than two folds.
+        SourceError: a class has fewer patients than folds.
+    """
+    if folds < 2:
+        raise UsageError(f"expected at least 2 folds, received {folds}")
+    places = _deal(films, np.full(folds, 1 / folds), seed, finer)
+    return [(np.flatnonzero(places != fold), np.flatnonzero(places == fold)) for fold in range(folds)]
+
+
+def hold_out(films: Films, fraction: float, seed: int = 0, finer: str = "cause") -> tuple[Indices, Indices]:
+    """Set a share of the patients aside, stratified as `stratified_grouped` does.
+
+    Returns:
+        (kept indices, held-out indices), both sorted.
+
+    Raises:
+        UsageError: the fraction does not lie between 0 and 1.
+        SourceError: a class has fewer than two patients.
+    """
+    if not 0 < fraction < 1:
+        raise UsageError(f"expected a fraction between 0 and 1, received {fraction}")
+    places = _deal(films, np.array([1 - fraction, fraction]), seed, finer)
+    return np.flatnonzero(places == 0), np.flatnonzero(places == 1)
+
+
+def split_hash(films: Films, indices: Iterable[int] | Indices) -> str:
+    """SHA-256, hexadecimal, over the names of the films at `indices`; their order does not matter."""
+    names = sorted(films.records[int(index)].name for index in indices)
+    return hashlib.sha256("".join(f"{name}\n" for name in names).encode()).hexdigest()
+
+
+def strata(films: Films, finer: str = "cause") -> NDArray[np.int64]:
+    """int64 (n, strata) of 0 and 1: which stratum each film belongs to; several for a multilabel task."""
+    if films.task == "multilabel":
+        findings = films.label_array().reshape(len(films), len(films.labels))
+        return np.hstack([findings, findings.sum(axis=1, keepdims=True) == 0]).astype(np.int64)
+    return _one_hot([(record.label, record.columns.get(finer, "")) for record in films.records])
+
+
+def _deal(films: Films, shares: NDArray[np.float64], seed: int, finer: str) -> Indices:
+    """The split of each film: int64 (n,), an index into `shares`."""
+    groups = films.groups()
+    labels = _by_patient(_labels(films), groups)
+    _require_patients(films, labels, len(shares))
+    brought = np.hstack([_by_patient(strata(films, finer), groups), labels])
+    order = _order(films, groups, seed)
+    places = _place(brought, brought.shape[1] - labels.shape[1], order, shares)
+    return places[groups]
+
+
+def _place(brought: NDArray[np.int64], fine: int, order: Sequence[int], shares: NDArray[np.float64]) -> Indices:
+    """Deal patients to splits.
+
+    Args:
+        brought: (patients, strata + labels), films of each; the first `fine` columns are the strata.
+        fine: how many columns are strata.
+        order: who comes first.
+        shares: (splits,), what each split should get; sums to 1.
+    """
+    held = np.zeros((len(shares), brought.shape[1]))
+    weight = 1 / np.maximum(brought.sum(axis=0), 1)
+    places = np.zeros(len(brought), dtype=np.int64)
+    for patient in order:
+        lack = held * (weight * brought[patient]) / shares[:, None]
+        ranks = (held.sum(axis=1) / shares, lack[:, fine:].sum(axis=1), lack[:, :fine].sum(axis=1))
+        place = np.lexsort(ranks)[0]
+        places[patient] = place
+        held[place] += brought[patient]
+    return places
+
+
+def _order(films: Films, groups: Indices, seed: int) -> list[int]:
+    """Patients, most films first; a hash decides between equals."""
+    sizes = np.bincount(groups)
+    keys = dict(zip(groups.tolist(), _keys(films), strict=True))
+    return sorted(keys, key=lambda patient: (-sizes[patient], _unit(str(seed), keys[patient]), keys[patient]))
+
+
+def _labels(films: Films) -> NDArray[np.int64]:
+    return strata(films) if films.task == "multilabel" else _one_hot([record.label for record in films.records])
+
+
+def _one_hot(keys: Sequence[object]) -> NDArray[np.int64]:
+    numbers = {key: number for number, key in enumerate(sorted(set(keys), key=repr))}
+    return np.eye(len(numbers), dtype=np.int64)[[numbers[key] for key in keys]]
+
+
+def _by_patient(rows: NDArray[np.int64], groups: Indices) -> NDArray[np.int64]:
+    total = np.zeros((int(groups.max(initial=-1)) + 1, rows.shape[1]), dtype=np.int64)
+    np.add.at(total, groups, rows)
+    return total
+
+
+def _require_patients(films: Films, labels: NDArray[np.int64], splits: int) -> None:
+    """Refuse a class that cannot be in every split.
+
+    Raises:
+        SourceError: it has fewer patients than there are splits.
+    """
+    if films.task == "multilabel":
+        return
+    films.require_learnable()
+    present = sorted({record.label for record in films.records}, key=repr)
+    for label, patients in zip(present, (labels > 0).sum(axis=0), strict=True):
+        if patients < splits and isinstance(label, int):
+            raise SourceError(
+                f"{films.source}: class '{films.labels[label]}' has {patients} patients, expected at least {splits}, "
+                "one for each fold; take fewer folds or add patients"
+            )
+
+
+def _keys(films: Films) -> list[str]:
+    return [_key(record) for record in films.records]
+
+
+def _key(record: Record) -> str:
+    return f"patient\0{record.patient}" if record.patient else f"film\0{record.name}"
+
+
+def _unit(salt: str, key: str) -> float:
+    """A number in [0, 1) that depends on `salt` and `key` alone."""
+    digest = hashlib.sha256(f"{salt}\0{key}".encode()).digest()
+    return int.from_bytes(digest[:6]) / 2**48
