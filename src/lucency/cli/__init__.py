@@ -1,0 +1,115 @@
+"""The command line: one row a command; a command's module is imported when it is called, so that help is instant."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from lucency import __version__
+from lucency.errors import LucencyError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "read": ("lucency.cli.read:read", "Read films: probability, verdict, map"),
+    "train": ("lucency.cli.train:train", "Fit a reader to a folder of films, by a recipe"),
+    "evaluate": ("lucency.cli.evaluate:evaluate", "Judge a run or bundle on labelled films, with intervals by patient"),
+    "models": ("lucency.cli.models:models", "List the networks: layers, parameters, multiply-adds, published accuracy"),
+    "phantom": ("lucency.cli.phantom:phantom", "Write drawn chest films with known lesions, to try everything on"),
+}
+"""Name -> (where the function is, what it does in a line)."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it."""
+BadUsage = typer.BadParameter.__base__
+"""What typer raises for an unknown command or option; it has no public name of its own."""
+
+
+class Commands(TyperGroup):
+    """The table above as a command group."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, its module imported now; its help line only while help is listed."""
+        if cmd_name not in COMMANDS:
+            return None
+        where, short = COMMANDS[cmd_name]
+        if _listing_help():
+            return TyperCommand(cmd_name, help=short, short_help=short)
+        module, function = where.split(":")
+        app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        target = getattr(importlib.import_module(module), function)
+        if isinstance(target, typer.Typer):
+            app = target
+        else:
+            app.command(name=cmd_name, short_help=short)(target)
+        return typer.main.get_command(app)
+
+
+def _listing_help() -> bool:
+    return not any(name in sys.argv[1:] for name in COMMANDS)
+
+
+app = typer.Typer(
+    cls=Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lucency {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Read chest films for pneumonia: train, judge, explain, ship. Research use only, not a medical device.
+
+    Example: lucency train recipes/phantom.toml --data phantom:600 --out runs/phantom
+    """
+
+
+def _way_out(first: str) -> str:
+    if first in COMMANDS:
+        return f"See: lucency {first} --help"
+    near = difflib.get_close_matches(first, COMMANDS, n=1)
+    return f"Did you mean: lucency {near[0]}?" if near else "See: lucency --help"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; every error that we foresee ends in one line and its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and give its exit code."""
+    try:
+        outcome: Any = app(arguments or ["--help"], standalone_mode=False)
+    except BadUsage as error:
+        typer.echo(f"lucency: {error.format_message()} {_way_out(arguments[0])}", err=True)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("\nlucency: stopped; nothing half-written is left, --resume goes on where a command offers it", err=True)
+        return INTERRUPTED
+    except LucencyError as error:
+        typer.echo(f"lucency: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT):
+            raise
+        typer.echo(f"lucency: {error.filename or 'output'}: cannot be written ({error.strerror})", err=True)
+        return 10
+    return outcome if isinstance(outcome, int) else 0

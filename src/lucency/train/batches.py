@@ -72,11 +72,10 @@ def training_batches(
     examples: Examples, settings: DataSettings, batch: int, seed: int, epoch: int
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """One epoch's batches in a fresh random order; rare classes repeated where the recipe says oversample."""
-    rng = np.random.default_rng((seed, epoch))
     if settings.imbalance == "oversample":
-        order = oversampled(examples.labels, rng)
+        order = oversampled(examples.labels, seed, epoch)
     else:
-        order = rng.permutation(len(examples))
+        order = np.random.default_rng((seed, epoch)).permutation(len(examples))
     if len(order) > batch and len(order) % batch == 1:
         order = order[:-1]  # batch normalisation has no variance over a single film
     return _loader(Batches(examples, order, batch, (seed, epoch)))

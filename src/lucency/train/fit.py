@@ -38,11 +38,21 @@ def fit(step: Step, settings: FitSettings, folder: Path, doing: str) -> list[Row
         OutputError: a checkpoint cannot be written.
         KeyboardInterrupt: Ctrl-C; the last whole epoch is kept.
     """
-    best = ModelCheckpoint(
-        folder, "best", monitor=MONITOR, mode="max", save_last=True, enable_version_counter=False, save_top_k=1
-    )
-    trainer = _trainer(settings, folder, [best, TimeLeft(doing, settings.epochs), *_extras(settings)])
     last = folder / "last.ckpt"
+    if last.exists() and _finished(last, settings):
+        step.history = list(_load(last)["history"])
+        return _put_back(step, folder / "best.ckpt")
+    # At the end of the epoch, after early stopping has counted: what is resumed then begins with a whole epoch.
+    keep = ModelCheckpoint(
+        folder,
+        "best",
+        monitor=MONITOR,
+        mode="max",
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    trainer = _trainer(settings, folder, [TimeLeft(doing, settings.epochs), *_extras(settings), keep])
     try:
         with warnings.catch_warnings():
             _hush()
@@ -53,8 +63,7 @@ def fit(step: Step, settings: FitSettings, folder: Path, doing: str) -> list[Row
         raise TrainingError(f"{doing}: {error}; lower lr, or look for broken films with lucency audit") from error
     except OSError as error:
         raise OutputError(f"{folder}: a checkpoint cannot be written ({error.strerror or error})") from error
-    _put_back(step, folder / "best.ckpt")
-    return step.history
+    return _put_back(step, folder / "best.ckpt")
 
 
 def _trainer(settings: FitSettings, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
@@ -109,7 +118,19 @@ def _hush() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def _put_back(step: Step, best: Path) -> None:
-    """The best weights, whether or not fitting stopped early."""
-    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-    step.load_state_dict(state)
+def _finished(last: Path, settings: FitSettings) -> bool:
+    """Whether the phase had come to its end: all epochs done, or patience lost."""
+    state = _load(last)
+    lost = [value["wait_count"] >= settings.patience for key, value in state["callbacks"].items() if "EarlyStop" in key]
+    return len(state["history"]) >= settings.epochs or any(lost)
+
+
+def _put_back(step: Step, best: Path) -> list[Row]:
+    """Load the best weights, whether or not fitting stopped early; gives the history."""
+    step.load_state_dict(_load(best)["state_dict"])
+    return step.history
+
+
+def _load(checkpoint: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return state

@@ -1,0 +1,76 @@
+"""What a run is made of, written down before it begins: a resumed run must be the same run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lucency.errors import TrainingError
+from lucency.files import unwritable, write_text
+from lucency.recipe import Recipe
+
+PLAN = "plan.json"
+CARD = "card.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The recipe and the films; two runs with equal plans end in equal weights on one machine."""
+
+    recipe: str
+    """The recipe as JSON."""
+    learn: str
+    """split_hash of the films learned from."""
+    judge: str
+    """split_hash of the films that choose the checkpoint."""
+
+    @classmethod
+    def of(cls, recipe: Recipe, learn: str, judge: str) -> Plan:
+        """The plan of a run."""
+        return cls(json.dumps(recipe.model_dump(mode="json"), sort_keys=True), learn, judge)
+
+
+def begin(out: Path, plan: Plan, resume: bool) -> bool:
+    """Claim `out` for a run.
+
+    Returns:
+        True if the run that is there is already finished.
+
+    Raises:
+        TrainingError: `out` holds a run and `resume` was not asked for, or holds another run, or something else.
+        OutputError: `out` cannot be written.
+    """
+    there = _planned(out)
+    if there is None:
+        _claim(out, plan)
+        return False
+    if not resume:
+        raise TrainingError(f"{out}: holds a run already; go on with it by --resume, or choose another --out")
+    if there != plan:
+        changed = [name for name, value in asdict(plan).items() if asdict(there)[name] != value]
+        told = {"recipe": "its recipe", "learn": "its training films", "judge": "its validation films"}
+        what = " and ".join(told[name] for name in changed)
+        raise TrainingError(f"{out}: cannot resume, {what} changed since; choose another --out")
+    return (out / CARD).exists()
+
+
+def _planned(out: Path) -> Plan | None:
+    try:
+        return Plan(**json.loads((out / PLAN).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, OSError) as error:
+        raise TrainingError(f"{out / PLAN}: expected the plan of a run, cannot read it ({error}); choose another --out") from error
+
+
+def _claim(out: Path, plan: Plan) -> None:
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise TrainingError(f"{out}: expected a new or empty folder for the run; choose another --out")
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(out, error) from error
+    write_text(out / PLAN, json.dumps(asdict(plan), indent=1))
+
+
