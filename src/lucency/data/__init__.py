@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lucency.data import folder, kermany
+from lucency.data import csv_table, dicom_tree, folder, kermany, medmnist, tfrecord
 from lucency.data.record import Films, Record, Task
 from lucency.data.tree import inventory
 from lucency.errors import SourceError, UsageError
@@ -19,11 +19,19 @@ __all__ = ["RECOGNISED_BY", "SOURCES", "Films", "Record", "Task", "read_films", 
 SOURCES: dict[str, Callable[[Path], Films]] = {
     "kermany": kermany.read,
     "folder": folder.read,
+    "csv": csv_table.read,
+    "tfrecord": tfrecord.read,
+    "medmnist": medmnist.read,
+    "dicom": dicom_tree.read,
 }
 """Name to reader."""
 
 RECOGNISED_BY: dict[str, Callable[[Path], bool]] = {
+    "tfrecord": tfrecord.recognises,
+    "medmnist": medmnist.recognises,
+    "csv": csv_table.recognises,
     "kermany": kermany.recognises,
+    "dicom": dicom_tree.recognises,
     "folder": folder.recognises,
 }
 """Name to whether a root looks like one of these; the first that says yes reads it."""
@@ -46,7 +54,11 @@ def read_films(root: Path | str, source: str = "auto") -> Films:
     root = Path(root)
     if source != "auto" and source not in SOURCES:
         raise UsageError(f"expected a source among auto, {', '.join(SOURCES)}; received '{source}'")
-    films = SOURCES[recognise(root) if source == "auto" else source](root)
+    try:
+        films = SOURCES[recognise(root) if source == "auto" else source](root)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SourceError(f"{error.filename or root}: cannot be read ({reason}); check the permissions") from error
     _require_two_classes(films, root)
     return films
 

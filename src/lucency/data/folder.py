@@ -9,12 +9,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from lucency.data.record import Films, Record
+from lucency.data.record import Films, Record, Task
 from lucency.data.tree import first_films, read_tree
 from lucency.errors import SourceError
 from lucency.film import open_film
 
-NEGATIVES = frozenset({"normal", "negative", "healthy", "no_finding", "no finding", "nofinding", "none", "clear", "0", "no"})
+NEGATIVES = frozenset(
+    {"normal", "negative", "healthy", "no_finding", "no finding", "nofinding", "none", "clear", "0", "no"}
+)
 """Class names, in small letters, that mean the absence of a finding: they come first."""
 
 
@@ -39,13 +41,17 @@ def read(root: Path) -> Films:
         for found in tree.files
     )
     nobody = "patients are unknown here: films of one patient may fall on both sides of a split"
-    task = "binary" if len(labels) == 2 else "multiclass"
-    return Films(labels, records, task, source="folder", warnings=(*tree.warnings, nobody))
+    return Films(labels, records, task_of(labels), source="folder", warnings=(*tree.warnings, nobody))
 
 
 def recognises(root: Path) -> bool:
     """Whether `root` holds class folders with films."""
     return bool(first_films(root))
+
+
+def task_of(labels: tuple[str, ...]) -> Task:
+    """Binary for two classes, multiclass for more."""
+    return "binary" if len(labels) == 2 else "multiclass"
 
 
 def in_order(names: tuple[str, ...]) -> tuple[str, ...]:

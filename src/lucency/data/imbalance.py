@@ -13,11 +13,13 @@ from lucency.errors import SourceError, UsageError
 
 
 def table(films: Films) -> str:
-    """A few lines for people: films, patients and share of each class.
+    """Write a few lines for people: films, patients and share of each class.
 
-        class       films  patients   share
-        normal          1         1   25.0%
-        pneumonia       3         2   75.0%
+    ```
+    class       films  patients   share
+    normal          1         1   25.0%
+    pneumonia       3         2   75.0%
+    ```
     """
     width = max(5, *map(len, films.labels))
     lines = [f"{'class':<{width}}  {'films':>6}  {'patients':>8}  {'share':>6}"]
@@ -36,9 +38,10 @@ def patients(films: Films, label: int) -> int:
 
 
 def shows(films: Films, label: int) -> NDArray[np.bool_]:
-    """bool (n,): which films are of the class with this index."""
+    """Which films are of the class with this index: bool (n,)."""
     labels = films.label_array()
-    return labels.reshape(len(films), -1)[:, label] == 1 if films.task == "multilabel" else labels == label
+    column = labels[:, label] == 1 if films.task == "multilabel" else labels == label
+    return np.asarray(column, dtype=np.bool_)
 
 
 def class_weights(
@@ -90,12 +93,12 @@ def oversampled(labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.
     rng = np.random.default_rng([seed, epoch])
     classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     most = max(map(len, classes), default=0)
-    shown = [np.concatenate([rng.permutation(films) for _ in range(-(-most // len(films)))])[:most] for films in classes]
+    shown = [np.concatenate([rng.permutation(own) for _ in range(-(-most // len(own)))])[:most] for own in classes]
     return rng.permutation(np.concatenate(shown)) if shown else np.zeros(0, dtype=np.int64)
 
 
 def _balanced(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
     counts = np.bincount(labels, minlength=classes)
     if (counts == 0).any():
-        raise SourceError(f"expected films of all {classes} classes to balance them, found {counts.tolist()}; add films")
+        raise SourceError(f"expected films of all {classes} classes to balance them, found {counts.tolist()}")
     return len(labels) / (classes * counts)

@@ -92,10 +92,11 @@ def name_warnings(files: list[tuple[str, str]]) -> tuple[str, ...]:
     causes = [(label_of(folder), identify(name)[1]) for folder, name in files]
     nameless = sum(cause is None for _, cause in causes)
     moved = sum(cause is not None and label != (cause != "normal") for label, cause in causes)
-    return (
-        *([f"{nameless} file names do not say who the patient is; each counts as a patient of its own"] if nameless else []),
-        *([f"{moved} films lie in the other class's folder than their name says; the folder counts"] if moved else []),
+    said = (
+        (nameless, "file names do not say who the patient is; each counts as a patient of its own"),
+        (moved, "films lie in the other class's folder than their name says; the folder counts"),
     )
+    return tuple(f"{count} {what}" for count, what in said if count)
 
 
 def _left_out(classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -102,7 +102,9 @@ class Films:
             SourceError: no film, one class only, or a class with a single patient.
         """
         if not self.records:
-            raise SourceError(f"{self.source}: expected films of {' and '.join(self.labels) or 'two classes'}, found none")
+            raise SourceError(
+                f"{self.source}: expected films of {' and '.join(self.labels) or 'two classes'}, found none"
+            )
         if self.task == "multilabel":
             return
         for index, name in enumerate(self.labels):

@@ -22,6 +22,9 @@ SPLITS = {
 FILM_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".dcm", ".dicom"})
 """Which files of a class folder are taken for films; what they are is decided by content when they are opened."""
 
+LEFTOVERS = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
+"""What operating systems leave in folders and archives."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -57,7 +60,7 @@ def read_tree(root: Path) -> Tree:
     Raises:
         SourceError: `root` is no folder, or no class folder with films lies in it.
     """
-    base, warnings = _base(root)
+    base, warnings = find_base(root)
     files: list[Found] = []
     strays: Counter[str] = Counter()
     for split, folder in class_folders(base):
@@ -77,7 +80,7 @@ def read_tree(root: Path) -> Tree:
 def first_films(root: Path) -> dict[str, list[Path]]:
     """Class folder name to its first film in each split; empty where `root` holds no such tree."""
     first: dict[str, list[Path]] = {}
-    for _, folder in class_folders(_base(root)[0]) if root.is_dir() else ():
+    for _, folder in class_folders(find_base(root)[0]) if root.is_dir() else ():
         films = sorted(filter(is_film, folder.iterdir()))[:1]
         if films:
             first.setdefault(folder.name, []).extend(films)
@@ -93,14 +96,30 @@ def class_folders(base: Path) -> list[tuple[str | None, Path]]:
     return [(SPLITS[split.name.lower()], folder) for split in splits for folder in visible_folders(split)]
 
 
+def find_base(root: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder that holds the splits or classes, with warnings: `root`, or below it while one way leads down.
+
+    Raises:
+        SourceError: `root` is no folder.
+    """
+    require_folder(root)
+    base = root
+    for _ in range(2):
+        folders = visible_folders(base)
+        if len(folders) != 1 or folders[0].name.lower() in SPLITS or not visible_folders(folders[0]):
+            break
+        base = folders[0]
+    return base, _left_out(base)
+
+
 def visible_folders(folder: Path) -> list[Path]:
     """The folders in `folder`, sorted, without hidden ones and macOS leftovers."""
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_leftover(path)]
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether an operating system left `path` behind: .DS_Store, ._name, __MACOSX, Thumbs.db."""
-    return path.name.startswith(".") or path.name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+    """Whether `path` is hidden, or an operating system left it behind: .DS_Store, ._name, __MACOSX, Thumbs.db."""
+    return path.name.startswith(".") or path.name in LEFTOVERS
 
 
 def is_film(path: Path) -> bool:
@@ -134,19 +153,15 @@ def require_folder(root: Path) -> None:
         raise SourceError(f"{root}: expected a folder of films, found a file; give the folder that holds the classes")
 
 
-def _base(root: Path) -> tuple[Path, tuple[str, ...]]:
-    """The folder that holds the splits or classes: `root`, or below it while there is only one way down."""
-    require_folder(root)
-    base, warnings = root, ()
-    for _ in range(2):
-        folders = visible_folders(base)
-        if len(folders) != 1 or folders[0].name.lower() in SPLITS or not visible_folders(folders[0]):
-            break
-        base = folders[0]
-    spare = [path.name for path in visible_folders(base) if path.name.lower() not in SPLITS]
-    if spare and len(spare) < len(visible_folders(base)):
-        warnings = (f"left out {', '.join(spare)}: beside split folders, only split folders are read",)
-    return base, warnings
+def _left_out(base: Path) -> tuple[str, ...]:
+    folders = visible_folders(base)
+    spare = [folder.name for folder in folders if folder.name.lower() not in SPLITS]
+    leftovers = [path.name for path in sorted(base.iterdir()) if path.name in LEFTOVERS]
+    beside = f"left out {', '.join(spare)}: where there are split folders, only those are read"
+    return (
+        *([beside] if 0 < len(spare) < len(folders) else []),
+        *(f"left out {name}: an operating system's leftover" for name in leftovers),
+    )
 
 
 def _kind(path: Path) -> str:
@@ -156,4 +171,5 @@ def _kind(path: Path) -> str:
 
 
 def _stray_warnings(strays: Counter[str]) -> tuple[str, ...]:
-    return tuple(f"left out {count} {kind}{'s' * (count > 1)} in class folders" for kind, count in sorted(strays.items()))
+    named = (f"{count} {kind}{'s' * (count > 1)}" for kind, count in sorted(strays.items()))
+    return tuple(f"left out {what} in class folders" for what in named)
