@@ -1,0 +1,43 @@
+"""A bundle: a directory, or a .zip, of model file(s), card.json and hashes. The only bridge from training to reading.
+
+A run is the same thing with a network in PyTorch. The format is specified in docs/bundle.md.
+"""
+
+from pathlib import Path
+
+from lucency.bundle.card import (
+    SCHEMA_VERSION,
+    Calibration,
+    Card,
+    Metric,
+    Model,
+    OperatingPoint,
+    Parity,
+    Square,
+    Training,
+)
+from lucency.bundle.read import Bundle, open_bundle, read_card, verify
+from lucency.bundle.write import write_bundle, write_card, write_zip
+
+DEFAULT = Path(__file__).resolve().parent.parent / "bundles" / "default"
+"""The bundle that ships with the package."""
+
+__all__ = [
+    "DEFAULT",
+    "SCHEMA_VERSION",
+    "Bundle",
+    "Calibration",
+    "Card",
+    "Metric",
+    "Model",
+    "OperatingPoint",
+    "Parity",
+    "Square",
+    "Training",
+    "open_bundle",
+    "read_card",
+    "verify",
+    "write_bundle",
+    "write_card",
+    "write_zip",
+]
