@@ -1,0 +1,95 @@
+"""lucency read: probability, verdict, warnings and map of each film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lucency.errors import RadiographError
+    from lucency.reader import Reader, Reading
+
+NOTICE = "Research use only. Not for diagnosis."
+SOME_UNREAD = 3
+
+
+def read(
+    films: Annotated[list[Path], typer.Argument(help="PNG, JPEG, TIFF or DICOM files.", metavar="FILM…")],
+    bundle: Annotated[Path | None, typer.Option(help="Bundle or run; without it the one that ships.")] = None,
+    map: Annotated[Path | None, typer.Option(help="Folder for overlays: where the network looked.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
+    threads: Annotated[int, typer.Option(help="Films read side by side.", min=1)] = 1,
+) -> int:
+    """Read films: probability, verdict and warnings of each.
+
+    A film that cannot be read is reported at the end; the others are read, and the exit code is 3.
+
+    Example: lucency read film.png --map maps
+    """
+    from lucency.progress import track
+    from lucency.reader import Reader, Reading
+
+    reader = Reader.open(bundle, threads)
+    unread: list[RadiographError] = []
+    taken: set[str] = set()
+    for path, outcome in track(reader.read_many(films), "reading films", total=len(films)):
+        if isinstance(outcome, Reading):
+            drawn = _draw(reader, path, outcome, map, taken) if map else None
+            _show(path, outcome, drawn, json)
+        else:
+            unread.append(outcome)
+            if json:
+                _print_json({"film": str(path), "error": str(outcome)})
+    if not json:
+        typer.echo(f"\n{_bundle_line(reader)}\n{NOTICE}")
+    _report(unread, len(films))
+    return SOME_UNREAD if unread else 0
+
+
+def _show(path: Path, reading: Reading, drawn: Path | None, json: bool) -> None:
+    if json:
+        _print_json({**reading.to_json(), "film": str(path), **({"map": str(drawn)} if drawn else {})})
+        return
+    typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}")
+    for warning in reading.warnings:
+        typer.echo(f"  doubt: {warning}")
+    if drawn:
+        typer.echo(f"  map: {drawn}")
+
+
+def _draw(reader: Reader, path: Path, reading: Reading, folder: Path, taken: set[str]) -> Path:
+    """Write the overlay of a film; two films of the same name get two files."""
+    from lucency.files import write_bytes
+    from lucency.film import open_film
+    from lucency.paint import Legend, overlay, png
+
+    name, number = path.stem, 1
+    while name in taken:
+        number += 1
+        name = f"{path.stem}-{number}"
+    taken.add(name)
+    picture = overlay(open_film(path), reading.map, reader.preprocess, Legend(finding=reading.finding))
+    out = folder / f"{name}.map.png"
+    write_bytes(out, png(picture))
+    return out
+
+
+def _bundle_line(reader: Reader) -> str:
+    card = reader.card
+    point = card.operating_point
+    return f"{card.name} ({card.model.format}), threshold {point.threshold:g} chosen by {point.chosen_by or 'default'}"
+
+
+def _report(unread: list[RadiographError], total: int) -> None:
+    if unread:
+        typer.echo(f"\n{len(unread)} of {total} films could not be read:", err=True)
+        for error in unread:
+            typer.echo(f"  {error}", err=True)
+
+
+def _print_json(content: dict[str, object]) -> None:
+    from json import dumps
+
+    typer.echo(dumps(content, ensure_ascii=False))

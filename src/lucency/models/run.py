@@ -1,0 +1,95 @@
+"""A run: a trained classifier on disk. The same directory as a bundle, with the weights in safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+from lucency.bundle import Bundle, Card, open_bundle, write_bundle
+from lucency.errors import BundleError
+from lucency.models import Classifier, build
+from lucency.preprocess import Preprocess
+from lucency.recipe import ModelSettings
+
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained classifier with its card."""
+
+    path: Path
+    card: Card
+    classifier: Classifier
+    """In evaluation mode, on the CPU."""
+    preprocess: Preprocess
+
+
+def save_run(
+    out: Path,
+    classifier: Classifier,
+    card: Card,
+    files: Mapping[str, bytes | Path] | None = None,
+    replace: bool = False,
+) -> Card:
+    """Write a classifier, its card and further `files` to the directory `out`, whole or not at all.
+
+    Args:
+        out: a new directory, or one that holds no card yet.
+        classifier: its weights are copied; it is left as it is.
+        card: its model format, file and parameter count are filled in here, and the hashes.
+        files: name → content of whatever else belongs to the run.
+        replace: whether a run that is there already may be written over.
+
+    Returns:
+        the card as written.
+
+    Raises:
+        OutputError: `out` holds a run or bundle already, or cannot be written.
+    """
+    counted = sum(parameter.numel() for parameter in classifier.parameters())
+    model = card.model.model_copy(update={"format": "torch", "file": WEIGHTS, "parameters": counted})
+    state = {name: value.detach().cpu().contiguous() for name, value in classifier.state_dict().items()}
+    content = {WEIGHTS: safetensors.torch.save(state), **(files or {})}
+    return write_bundle(out, card.model_copy(update={"model": model}), content, replace)
+
+
+def open_run(path: Path) -> Run:
+    """Open the run at `path`, a directory or a .zip of one.
+
+    Raises:
+        BundleError: broken, altered, from a newer lucency, or a bundle for another engine than PyTorch.
+    """
+    return load_run(open_bundle(path))
+
+
+def load_run(bundle: Bundle) -> Run:
+    """The classifier of a run whose card has been read. Raises BundleError as `open_run` does."""
+    card = bundle.card
+    if card.model.format != "torch":
+        raise BundleError(
+            f"{bundle.path}: expected a run, written by lucency train; this is a bundle for {card.model.format}, "
+            "which holds no trainable network"
+        )
+    preprocess = Preprocess.from_json(card.preprocess.model_dump())
+    return Run(bundle.path, card, _classifier(bundle), preprocess)
+
+
+def _classifier(bundle: Bundle) -> Classifier:
+    model = bundle.card.model
+    settings = ModelSettings(backbone=model.backbone, width=model.width, head=model.head)
+    with torch.random.fork_rng(devices=[]):  # the random first weights are replaced, and no one else's draw changes
+        classifier = build(settings, findings=bundle.card.findings)
+    try:
+        classifier.load_state_dict(safetensors.torch.load(bundle.read(model.file)))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise BundleError(
+            f"{bundle.path}: {model.file} does not hold the weights of {model.backbone} with width {model.width:g} "
+            f"and head {model.head}, which the card names; get the run again"
+        ) from error
+    return classifier.eval()

@@ -1,0 +1,97 @@
+"""What an engine answers for a batch, and what a reader says of a film."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lucency.bundle import Card
+
+Floats = NDArray[np.float32]
+Squares = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """An engine's answers for n films with f findings (1 for a binary task, else one per label)."""
+
+    logits: Floats
+    """float32 (n, f), as the network gave them, before calibration."""
+    probabilities: Floats
+    """float32 (n, f), calibrated; of the positive label for a binary task."""
+    maps: Floats
+    """float32 (n, f, h, w), signed, in logits."""
+
+
+Engine = Callable[[Squares], Answers]
+"""uint8 (n, side, side) → Answers. May be called from several threads."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader says of one film."""
+
+    name: str
+    """Of the film, for its user."""
+    verdict: str
+    """The label called; for a multilabel task every label called, joined by `|`, or nothing."""
+    finding: str
+    """The label that `probability`, `logit` and `map` speak of."""
+    index: int
+    """Which of the answers that is."""
+    probabilities: Floats
+    """float32 (f,), calibrated."""
+    logits: Floats
+    """float32 (f,), before calibration."""
+    maps: Floats
+    """float32 (f, h, w), signed, in logits."""
+    warnings: tuple[str, ...] = ()
+    """Reasons to doubt this reading, a sentence each."""
+
+    @property
+    def probability(self) -> float:
+        """Of `finding`."""
+        return float(self.probabilities[self.index])
+
+    @property
+    def logit(self) -> float:
+        """Of `finding`, before calibration."""
+        return float(self.logits[self.index])
+
+    @property
+    def map(self) -> Floats:
+        """float32 (h, w): where the evidence for `finding` (above zero) and against it (below) lies, in logits."""
+        found: Floats = self.maps[self.index]
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """What `lucency read --json` prints; the maps are left out."""
+        facts: dict[str, Any] = {
+            "film": self.name,
+            "verdict": self.verdict,
+            "finding": self.finding,
+            "probability": self.probability,
+            "logit": self.logit,
+        }
+        if len(self.probabilities) > 1:
+            facts["probabilities"] = [float(value) for value in self.probabilities]
+        return {**facts, "warnings": list(self.warnings)}
+
+
+def reading(card: Card, name: str, answers: Answers, row: int, warnings: tuple[str, ...]) -> Reading:
+    """One row of `answers` as a reading, with the verdict at the card's operating point."""
+    probabilities = answers.probabilities[row]
+    called = np.flatnonzero(probabilities >= card.operating_point.threshold)
+    best = int(probabilities.argmax())
+    if card.task == "binary":
+        verdict = finding = card.labels[1]
+        verdict = finding if len(called) else card.labels[0]
+    elif card.task == "multiclass":
+        verdict = finding = card.labels[best]
+    else:
+        verdict, finding = "|".join(card.labels[i] for i in called), card.labels[best]
+    return Reading(name, verdict, finding, best, probabilities, answers.logits[row], answers.maps[row], warnings)

@@ -1,0 +1,52 @@
+"""The LiteRT engine: reads a .tflite file with XNNPACK on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lucency.bundle import Bundle
+from lucency.errors import BundleError
+from lucency.reader.answers import Engine, Floats, Squares
+from lucency.reader.fan import One, fan
+from lucency.reader.quiet import quiet
+
+OUTPUTS = ("logit", "probability", "map")
+
+
+def open_litert(bundle: Bundle, threads: int) -> Engine:
+    """The engine of a bundle whose format is `litert`.
+
+    Raises:
+        BundleError: LiteRT is not installed, or the file is not what docs/bundle.md says.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise BundleError(
+            f"{bundle.path}: needs LiteRT; pip install ai-edge-litert, or read the ONNX edition of this bundle"
+        ) from error
+    content = bundle.read(bundle.card.model.file)
+
+    def make() -> One:
+        try:
+            with quiet():
+                interpreter = Interpreter(model_content=content, num_threads=1)
+                interpreter.allocate_tensors()
+            runner = interpreter.get_signature_runner()
+            taken = runner.get_input_details()["film"]["index"]
+            given = [runner.get_output_details()[name]["index"] for name in OUTPUTS]
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise BundleError(
+                f"{bundle.path}: {bundle.card.model.file} is not a network with the input film and the outputs "
+                f"{', '.join(OUTPUTS)} ({error}); export it again"
+            ) from error
+
+        def one(square: Squares) -> tuple[Floats, Floats, Floats]:
+            interpreter.set_tensor(taken, square[None, :, :, None].astype(np.float32))
+            interpreter.invoke()
+            logit, probability, cells = (interpreter.get_tensor(index) for index in given)
+            return logit[0], probability[0], np.moveaxis(cells[0], -1, 0)
+
+        return one
+
+    return fan(make, threads)

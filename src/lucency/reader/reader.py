@@ -1,0 +1,90 @@
+"""Reader: a bundle that reads films."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from lucency.bundle import DEFAULT, Bundle, Card, open_bundle
+from lucency.bundle.card import Format
+from lucency.errors import BundleError, RadiographError
+from lucency.film import Film, open_film
+from lucency.preprocess import Preprocess
+from lucency.reader.answers import Answers, Engine, Reading, Squares, reading
+from lucency.reader.doubts import doubts
+from lucency.reader.litert import open_litert
+from lucency.reader.onnx import open_onnx
+from lucency.reader.torch_run import open_torch
+
+ENGINES: dict[Format, Callable[[Bundle, int], Engine]] = {
+    "litert": open_litert,
+    "onnx": open_onnx,
+    "torch": open_torch,
+}
+"""The card's model format → how such a file is opened: (bundle, threads) → engine."""
+
+AHEAD = 8
+"""Films in work per thread, at most: memory stays bounded however many there are."""
+
+
+class Reader:
+    """Reads films with a bundle or run. May be shared between threads.
+
+    >>> reader = Reader.open(Path("bundle"))                    # doctest: +SKIP
+    >>> reader.read(open_film(Path("film.png"))).verdict        # doctest: +SKIP
+    'PNEUMONIA'
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        """Open the bundle's network; `threads` films are read side by side in a batch or a stream."""
+        self.bundle = bundle
+        self.threads = threads
+        self.preprocess = Preprocess.from_json(bundle.card.preprocess.model_dump())
+        self._engine = ENGINES[bundle.card.model.format](bundle, threads)
+
+    @classmethod
+    def open(cls, path: Path | None = None, threads: int = 1) -> Reader:
+        """Open the bundle or run at `path`, a directory or a .zip; without a path the one that ships with lucency.
+
+        Raises:
+            BundleError: missing, altered, from a newer lucency, or in need of a library that is not installed.
+        """
+        if path is None and not DEFAULT.is_dir():
+            raise BundleError("this lucency ships no bundle; name one with --bundle DIR")
+        return cls(open_bundle(path or DEFAULT), threads)
+
+    @property
+    def card(self) -> Card:
+        """What the bundle says of itself."""
+        return self.bundle.card
+
+    def read(self, film: Film) -> Reading:
+        """Read one film."""
+        answers = self._engine(self.preprocess(film)[None])
+        return reading(self.card, film.name, answers, 0, doubts(film, self.card))
+
+    def read_batch(self, squares: Squares) -> Answers:
+        """Answers for films that are prepared already, uint8 (n, side, side), n at least 1."""
+        return self._engine(squares)
+
+    def read_many(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Reading | RadiographError]]:
+        """Read files in order, `threads` side by side; a bad film yields its error and costs no other."""
+
+        def attempt(path: Path) -> tuple[Path, Reading | RadiographError]:
+            try:
+                return path, self.read(open_film(path))
+            except RadiographError as error:
+                return path, error
+
+        waiting = iter(paths)
+        if self.threads == 1:
+            yield from map(attempt, waiting)
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            queue = deque(pool.submit(attempt, path) for path in islice(waiting, AHEAD * self.threads))
+            while queue:
+                yield queue.popleft().result()
+                queue.extend(pool.submit(attempt, path) for path in islice(waiting, 1))
