@@ -1,0 +1,187 @@
+"""What a reader said of each film, beside what is true: the one input of everything in this package."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lucency.errors import SourceError
+
+Task = Literal["binary", "multiclass", "multilabel"]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+FIXED = ("file", "patient", "label")
+BOTH = "|"
+"""Joins the labels of one film where it may have several."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """n films, their true labels and a reader's answers.
+
+    Raises:
+        SourceError: the lengths differ, a label is out of range, or an answer is not a finite number.
+    """
+
+    names: tuple[str, ...]
+    """Each film's name, unique."""
+    patients: tuple[str | None, ...]
+    """Who is on each film; None where unknown."""
+    labels: Ints
+    """int64 (n,), indices into `label_names`; (n, labels) of 0 and 1 for a multilabel task."""
+    logits: Floats
+    """float64 (n, f), as the network gave them, before calibration. f is 1 for a binary task."""
+    probabilities: Floats
+    """float64 (n, f), after calibration; of the positive label for a binary task."""
+    label_names: tuple[str, ...]
+    """(negative, positive) for a binary task."""
+    task: Task = "binary"
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further facts per film, for subgroups."""
+
+    def __post_init__(self) -> None:
+        n, f = len(self.names), 1 if self.task == "binary" else len(self.label_names)
+        shapes = {
+            "patients": (len(self.patients), n),
+            "labels": (self.labels.shape, (n, f) if self.task == "multilabel" else (n,)),
+            "logits": (self.logits.shape, (n, f)),
+            "probabilities": (self.probabilities.shape, (n, f)),
+            **{f"column {name!r}": (len(values), n) for name, values in self.columns.items()},
+        }
+        for what, (came, expected) in shapes.items():
+            if came != expected:
+                raise SourceError(f"predictions of {n} films: expected {what} of shape {expected}, came {came}")
+        self._check_values()
+
+    def _check_values(self) -> None:
+        highest = 1 if self.task == "multilabel" else len(self.label_names) - 1
+        if self.labels.size and not (self.labels.min() >= 0 and self.labels.max() <= highest):
+            raise SourceError(f"predictions: expected labels 0 to {highest}, came {np.unique(self.labels).tolist()}")
+        bad = ~(np.isfinite(self.logits) & np.isfinite(self.probabilities)).all(axis=1)
+        if bad.any():
+            first = self.names[int(np.argmax(bad))]
+            raise SourceError(f"{first}: the reader's answer is not a finite number ({bad.sum()} such films)")
+        outside = (self.probabilities < 0) | (self.probabilities > 1)
+        if outside.any():
+            raise SourceError(f"predictions: expected probabilities from 0 to 1, came {self.probabilities[outside][0]}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def patients_known(self) -> bool:
+        """Whether every film names its patient."""
+        return None not in self.patients
+
+    def groups(self) -> Ints:
+        """int64 (n,) from 0 without gaps: the same number, the same patient; an unknown patient stands alone."""
+        both = zip(self.names, self.patients, strict=True)
+        keys = [name if patient is None else ("patient", patient) for name, patient in both]
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        return np.array([numbers[key] for key in keys], dtype=np.int64)
+
+    def pick(self, indices: Sequence[int] | Ints | NDArray[np.bool_]) -> Predictions:
+        """The films at `indices` (or where a bool mask is true), in that order."""
+        chosen = np.arange(len(self))[np.asarray(indices, dtype=None if len(indices) else np.int64)]
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in chosen),
+            patients=tuple(self.patients[i] for i in chosen),
+            labels=self.labels[chosen],
+            logits=self.logits[chosen],
+            probabilities=self.probabilities[chosen],
+            columns={name: tuple(values[i] for i in chosen) for name, values in self.columns.items()},
+        )
+
+    def verdicts(self, threshold: float = 0.5) -> Ints:
+        """What the reader calls each film: int64, shaped as `labels`. Several classes: the most probable one."""
+        if self.task == "multiclass":
+            best: Ints = self.probabilities.argmax(axis=1).astype(np.int64)
+            return best
+        called: Ints = (self.probabilities >= threshold).astype(np.int64)
+        return called if self.task == "multilabel" else called[:, 0]
+
+    def words(self, labels: Ints) -> list[str]:
+        """`labels`, shaped as `self.labels`, by name."""
+        if self.task == "multilabel":
+            return [BOTH.join(name for name, on in zip(self.label_names, row, strict=True) if on) for row in labels]
+        return [self.label_names[index] for index in labels]
+
+    def to_csv(self, threshold: float = 0.5) -> str:
+        """The columns file, patient, label, logit, probability, verdict, then our further facts, a film a line.
+
+        Several labels have a `logit NAME` and `probability NAME` each. Numbers come back exactly as they were.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        logits, probabilities = answer_columns(self.task, self.label_names)
+        ours = [*FIXED, *logits, *probabilities, "verdict"]
+        writer.writerow([*ours, *(f"{name} (source)" if name in ours else name for name in self.columns)])
+        truths, verdicts = self.words(self.labels), self.words(self.verdicts(threshold))
+        for i, name in enumerate(self.names):
+            numbers = [repr(float(value)) for value in (*self.logits[i], *self.probabilities[i])]
+            facts = [values[i] for values in self.columns.values()]
+            writer.writerow([name, self.patients[i] or "", truths[i], *numbers, verdicts[i], *facts])
+        return text.getvalue()
+
+
+def answer_columns(task: Task, label_names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names of the logit columns and of the probability columns."""
+    if task == "binary":
+        return ["logit"], ["probability"]
+    return [f"logit {name}" for name in label_names], [f"probability {name}" for name in label_names]
+
+
+def read_predictions(path: Path, label_names: Sequence[str], task: Task = "binary") -> Predictions:
+    """Predictions from a `predictions.csv`, ours or anyone's with the same columns.
+
+    Raises:
+        SourceError: the file cannot be read, lacks a column, or holds a label or number that makes no sense.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{path}: expected a predictions.csv, but it cannot be read ({error})") from error
+    logits, probabilities = answer_columns(task, label_names)
+    needed = [*FIXED, *logits, *probabilities]
+    missing = [name for name in needed if not rows or rows[0].get(name) is None]
+    if missing:
+        raise SourceError(f"{path}: expected the columns {', '.join(needed)}; missing {', '.join(missing)}")
+    rest = [name for name in rows[0] if name and name not in {*needed, "verdict"}]
+    return Predictions(
+        names=tuple(row["file"] for row in rows),
+        patients=tuple(row["patient"] or None for row in rows),
+        labels=_labels(path, [row["label"] for row in rows], tuple(label_names), task),
+        logits=_numbers(path, rows, logits),
+        probabilities=_numbers(path, rows, probabilities),
+        label_names=tuple(label_names),
+        task=task,
+        columns={name: tuple(row[name] or "" for row in rows) for name in rest},
+    )
+
+
+def _labels(path: Path, words: list[str], names: tuple[str, ...], task: Task) -> Ints:
+    try:
+        if task == "multilabel":
+            sets = [[names.index(word) for word in text.split(BOTH) if word] for text in words]
+            return np.array([[int(k in on) for k in range(len(names))] for on in sets], dtype=np.int64)
+        return np.array([names.index(word) for word in words], dtype=np.int64)
+    except ValueError as error:
+        unknown = sorted({word for text in words for word in text.split(BOTH)} - set(names))
+        raise SourceError(f"{path}: expected the labels {', '.join(names)}, came {', '.join(unknown)}") from error
+
+
+def _numbers(path: Path, rows: list[dict[str, str]], columns: list[str]) -> Floats:
+    try:
+        return np.array([[float(row[name]) for name in columns] for row in rows], dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise SourceError(f"{path}: expected a number in {', '.join(columns)} of every line ({error})") from error
