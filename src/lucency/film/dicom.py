@@ -1,0 +1,133 @@
+"""DICOM, read by pydicom: one gray frame, made for presentation, in the gray its header prescribes."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.pixels import get_decoder
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from lucency.errors import RadiographError
+from lucency.film.codestream import coded_size
+from lucency.film.gray import gray_table
+from lucency.film.quiet import quiet
+from lucency.film.refuse import check_size, refusal
+
+FACTS = {
+    "modality": "Modality",
+    "view": "ViewPosition",
+    "body_part": "BodyPartExamined",
+    "laterality": "ImageLaterality",
+    "orientation": "PatientOrientation",
+    "patient": "PatientID",
+    "sex": "PatientSex",
+    "age": "PatientAge",
+    "study": "StudyInstanceUID",
+    "series": "SeriesInstanceUID",
+    "instance": "SOPInstanceUID",
+    "sop_class": "SOPClassUID",
+    "manufacturer": "Manufacturer",
+    "model": "ManufacturerModelName",
+    "photometric": "PhotometricInterpretation",
+    "burned_in": "BurnedInAnnotation",
+}
+"""What is kept of the header, by the name that `Film.facts` gives it."""
+
+_FOR_PROCESSING = {
+    "1.2.840.10008.5.1.4.1.1.1.1.1": "Digital X-Ray",
+    "1.2.840.10008.5.1.4.1.1.1.2.1": "Digital Mammography",
+    "1.2.840.10008.5.1.4.1.1.1.3.1": "Digital Intra-Oral X-Ray",
+}
+
+
+def read_dicom(data: bytes) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], dict[str, str]]:
+    """Decode a DICOM film; see `open_film`."""
+    # Inflated by pydicom without a limit; no archive stores films so.
+    if DeflatedExplicitVRLittleEndian.encode() + b"\0" in data[:4096]:
+        raise refusal("a deflated DICOM", "store it with another transfer syntax (dcmconv +te)")
+    try:
+        with quiet():
+            dataset = dcmread(io.BytesIO(data), force=True)
+            _check_header(dataset)
+            codes, bits, signed = _codes(dataset)
+            table, voi = gray_table(dataset, bits, signed)
+            return table[codes], _facts(dataset) | {"bits": str(bits), "voi": voi}
+    except RadiographError:
+        raise
+    except Exception as error:  # pydicom and its decoders raise nearly anything on a damaged file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise refusal(
+            f"a DICOM that cannot be decoded ({reason})", "it is damaged or cut short; copy it again"
+        ) from error
+
+
+def _check_header(dataset: Dataset) -> None:
+    """Refuse, before anything is decoded, what is no single gray frame for presentation."""
+    if "PixelData" not in dataset:
+        kind = UID(str(dataset.get("SOPClassUID") or "")).name or "unknown kind"
+        raise refusal(f"a DICOM object without integer pixels ({kind})", "choose the object that holds the film")
+    intent = str(dataset.get("PresentationIntentType") or "").strip().upper()
+    if intent == "FOR PROCESSING" or dataset.get("SOPClassUID") in _FOR_PROCESSING:
+        raise refusal(
+            "a raw detector image (FOR PROCESSING)", "send the one of the same study that is FOR PRESENTATION"
+        )
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise refusal(f"a DICOM of {frames} frames", "send the film as an object of its own")
+    photometric = str(dataset.get("PhotometricInterpretation") or "nothing").strip()
+    if dataset.get("SamplesPerPixel", 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise refusal(f"a DICOM in colour or without stated gray ({photometric})", "send the original gray film")
+    check_size(int(dataset.Rows), int(dataset.Columns))
+
+
+def _codes(dataset: Dataset) -> tuple[NDArray[np.uint16], int, bool]:
+    """The bits that count of every pixel, uint16 (h, w); how many bits those are; whether they are signed."""
+    allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    high = int(dataset.get("HighBit", bits - 1))
+    if allocated not in (8, 16) or not 1 < bits <= allocated or not bits - 1 <= high < allocated:
+        raise refusal(f"a DICOM of {bits} bits stored in {allocated}", "export it with 8 or 16 bits allocated")
+    syntax = _decodable(dataset)
+    raw = np.asarray(pixel_array(dataset, raw=True, correct_unused_bits=False))
+    size = int(dataset.Rows), int(dataset.Columns)
+    if raw.shape != size:
+        raise refusal(f"a DICOM whose pixels {raw.shape} are not those of its header {size}", "export it again")
+    # Overlays and rubbish may lie in the bits that do not count. Compressed values always start at bit 0.
+    below = 0 if syntax.is_compressed else high + 1 - bits
+    codes = (raw.astype(np.int64).astype(np.uint16) >> below) & np.uint16(2**bits - 1)
+    return codes, bits, bool(dataset.get("PixelRepresentation", 0))
+
+
+def _decodable(dataset: Dataset) -> UID:
+    """The transfer syntax, which must be one that an installed decoder reads and whose coded size is the header's."""
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
+    if syntax.is_compressed:
+        if not get_decoder(syntax).is_available:
+            raise refusal(f"a DICOM compressed as {syntax.name}", "decompress it first (dcmdjpeg, or gdcmconv --raw)")
+        coded = coded_size(bytes(dataset.PixelData))
+        if coded is not None:
+            check_size(*coded)
+    return syntax
+
+
+def _facts(dataset: Dataset) -> dict[str, str]:
+    facts = {name: _text(dataset.get(keyword)) for name, keyword in FACTS.items()}
+    facts["view"] = facts["view"] or _coded_view(dataset)
+    return {name: value for name, value in facts.items() if value}
+
+
+def _coded_view(dataset: Dataset) -> str:
+    """The meaning of ViewCodeSequence, which digital radiographs have instead of ViewPosition."""
+    codes = dataset.get("ViewCodeSequence")
+    return _text(codes[0].get("CodeMeaning")) if codes else ""
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, bytes):
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    return "\\".join(str(part) for part in value) if hasattr(value, "__iter__") else str(value).strip()

@@ -1,0 +1,161 @@
+"""From stored DICOM values to gray, PS3.4 N.2: modality transform, VOI transform, polarity, in that order, once each.
+
+Stored values have at most 16 bits. So the whole chain is worked out once for each value that can be stored,
+and a film is one look-up in that table, however large it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from lucency.film.refuse import refusal
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Values with the range that the transform behind them can put out, whatever this film happens to hold."""
+
+    values: Values
+    low: float
+    high: float
+
+
+def gray_table(dataset: Dataset, bits: int, signed: bool) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], str]:
+    """Gray for each of the 2**bits codes that a pixel can hold, bright = dense, and what the VOI transform was.
+
+    Returns:
+        uint8 (2**bits,) for up to 8 bits, else uint16, over the full range of its type; "lut", "window" or "none".
+    """
+    stored = stored_values(bits, signed)
+    level, voi = voi_level(dataset, modality(dataset, stored))
+    if is_inverted(dataset):
+        level = 1.0 - level
+    level[is_padding(dataset, stored)] = 0.0
+    top, kind = (255, np.uint8) if bits <= 8 else (65535, np.uint16)
+    return np.floor(level * top + 0.5).astype(kind), voi
+
+
+def stored_values(bits: int, signed: bool) -> Values:
+    """The value of each code 0 … 2**bits - 1, two's complement where signed."""
+    codes = np.arange(2**bits, dtype=np.float64)
+    return np.where(codes >= 2 ** (bits - 1), codes - 2**bits, codes) if signed else codes
+
+
+def modality(dataset: Dataset, stored: Values) -> Scaled:
+    """Modality LUT, or `slope * stored + intercept`. PS3.3 C.11.1."""
+    if dataset.get("ModalityLUTSequence"):
+        return look_up(dataset, dataset.ModalityLUTSequence[0], stored)
+    slope = number(dataset, "RescaleSlope")
+    if slope == 0:
+        raise refusal("a DICOM with RescaleSlope 0", "its header is wrong; export it again")
+    values = stored * (1.0 if slope is None else slope) + (number(dataset, "RescaleIntercept") or 0.0)
+    return Scaled(values, float(values.min()), float(values.max()))
+
+
+def voi_level(dataset: Dataset, given: Scaled) -> tuple[Values, str]:
+    """Level 0 … 1 of each value by the first VOI LUT, else the first window, else the whole range. PS3.3 C.11.2."""
+    if dataset.get("VOILUTSequence"):
+        looked_up = look_up(dataset, dataset.VOILUTSequence[0], given.values)
+        return span(looked_up), "lut"
+    center, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
+    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
+    if center is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
+        # A width of zero is how some exporters write "no window".
+        return span(given), "none"
+    return window(given.values, center, width, function), "window"
+
+
+def span(given: Scaled) -> Values:
+    """Values over the range they can have, as 0 … 1."""
+    return np.clip((given.values - given.low) / max(given.high - given.low, 1e-300), 0.0, 1.0)
+
+
+def window(values: Values, center: float, width: float, function: str) -> Values:
+    """Level 0 … 1 of each value in a window. PS3.3 C.11.2.1.2 and C.11.2.1.3.
+
+        LINEAR        (x - (c - 0.5)) / (w - 1) + 0.5, clipped
+        LINEAR_EXACT  (x - c) / w + 0.5, clipped
+        SIGMOID       1 / (1 + exp(-4 (x - c) / w))
+
+    Raises:
+        RadiographError: another function.
+    """
+    if function == "LINEAR_EXACT":
+        return np.clip((values - center) / width + 0.5, 0.0, 1.0)
+    if function == "SIGMOID":
+        return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -700.0, 700.0)))
+    if function != "LINEAR":
+        raise refusal(f"a DICOM with VOILUTFunction {function}", "known are LINEAR, LINEAR_EXACT and SIGMOID")
+    if width == 1.0:
+        return (values > center - 0.5).astype(np.float64)
+    return np.clip((values - (center - 0.5)) / (width - 1.0) + 0.5, 0.0, 1.0)
+
+
+def look_up(dataset: Dataset, item: Dataset, values: Values) -> Scaled:
+    """A Modality or VOI LUT; values beyond its ends take its end entries. PS3.3 C.11.1.1 and C.11.2.1.1."""
+    entries, first, bits = (int(number) for number in item.LUTDescriptor)
+    entries = entries or 65536
+    table = _lut_entries(dataset, item, entries)
+    if len(table) < entries or not 8 <= bits <= 16:
+        raise refusal(f"a DICOM with a look-up table of {len(table)} entries instead of {entries}, {bits} bits each")
+    if first >= 32768 and values.min() < 0:
+        first -= 65536  # signed, but written as unsigned
+    index = np.clip(np.floor(values - first + 0.5), 0, entries - 1).astype(np.int64)
+    top = float(2**bits - 1)
+    return Scaled(np.minimum(table[index], top), 0.0, top)
+
+
+def _lut_entries(dataset: Dataset, item: Dataset, entries: int) -> Values:
+    data = item.LUTData
+    if isinstance(data, bytes):
+        order = "<" if dataset.original_encoding[1] in (True, None) else ">"
+        wide = len(data) >= 2 * entries
+        return np.frombuffer(data[: entries * (1 + wide)], dtype=f"{order}u2" if wide else np.uint8).astype(np.float64)
+    return np.atleast_1d(np.asarray(data, dtype=np.float64))[:entries]
+
+
+def is_inverted(dataset: Dataset) -> bool:
+    """Whether the lowest value is meant to be shown white. PS3.3 C.7.6.3.1.2 and C.11.6.
+
+    MONOCHROME1 and the presentation shape INVERSE say the same thing, so both together invert once.
+    """
+    shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
+    return dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
+
+
+def is_padding(dataset: Dataset, stored: Values) -> NDArray[np.bool_]:
+    """Which stored values stand for no X-ray at all; they are shown black. PS3.3 C.7.5.1.1.2."""
+    value = number(dataset, "PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, dtype=bool)
+    limit = number(dataset, "PixelPaddingRangeLimit")
+    low, high = sorted((value, value if limit is None else limit))
+    return (stored >= low) & (stored <= high)
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """The first value of an attribute, None where it is absent or empty.
+
+    Raises:
+        RadiographError: it is not a finite number.
+    """
+    value = dataset.get(keyword)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        value = value[0] if value else None
+    if value is None or value == "":
+        return None
+    try:
+        parsed = float(value)
+    except (TypeError, ValueError):
+        parsed = math.nan
+    if not math.isfinite(parsed):
+        raise refusal(f"a DICOM whose {keyword} is no number", "its header is wrong; export it again")
+    return parsed

@@ -1,0 +1,155 @@
+"""PNG, JPEG and TIFF, decoded by Pillow."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageChops
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from lucency.errors import RadiographError
+from lucency.film.quiet import quiet
+from lucency.film.refuse import check_size, refusal
+
+Gray = NDArray[np.uint8] | NDArray[np.uint16]
+
+NEAR_GRAY = 16
+"""Channels that differ by no more than this many of 256 levels are gray, stored or compressed as colour."""
+
+MAX_SCANS = 64
+"""Of a progressive JPEG, each of which passes over the whole film; encoders write about ten."""
+
+_UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).T,
+    8: np.rot90,
+}
+"""What turns a film upright, by EXIF orientation (EXIF 2.32, 4.6.4 A, tag 274); 1 and anything else: nothing."""
+
+_REFUSED_MODES = {
+    "1": "a black-and-white image of 1 bit a pixel",
+    "P": "an image with a palette",
+    "PA": "an image with a palette",
+    "CMYK": "a CMYK image",
+    "YCbCr": "a YCbCr image",
+    "LAB": "a CIELAB image",
+    "I": "32-bit or signed integer samples, whose range nobody states",
+    "F": "floating-point samples, whose range nobody states",
+}
+
+
+def read_png(data: bytes) -> tuple[Gray, dict[str, str]]:
+    """Decode a PNG; see `open_film`."""
+    if len(data) > 25 and data[24] < 8 and data[25] == 0:
+        raise refusal(f"a PNG of {data[24]} bit a pixel")
+    return _read(PngImageFile, data, "PNG")
+
+
+def read_jpeg(data: bytes) -> tuple[Gray, dict[str, str]]:
+    """Decode a JPEG; see `open_film`.
+
+    Always at full size: libjpeg's reduced-size decoding ("draft") is faster but yields other pixels.
+    """
+    # Inside coded data a byte ff is followed by 00, so this counts scans, and those of a thumbnail or two.
+    scans = data.count(b"\xff\xda")
+    if scans > MAX_SCANS:
+        raise refusal(f"a JPEG of {scans} scans", f"at most {MAX_SCANS} are read; save it as a baseline JPEG")
+    return _read(JpegImageFile, data, "JPEG")
+
+
+def read_tiff(data: bytes) -> tuple[Gray, dict[str, str]]:
+    """Decode a TIFF of one page; see `open_film`."""
+    return _read(TiffImageFile, data, "TIFF")
+
+
+def _read(reader: type[ImageFile], data: bytes, kind: str) -> tuple[Gray, dict[str, str]]:
+    try:
+        with quiet(), reader(io.BytesIO(data)) as image:
+            _check_header(image, kind)
+            image.load()
+            pixels, facts = _gray(image)
+            turn = _UPRIGHT.get(_orientation(image), np.asarray)
+            return np.ascontiguousarray(turn(pixels)), facts
+    except RadiographError:
+        raise
+    except Exception as error:  # Pillow raises nearly anything on a damaged file: OSError, SyntaxError, struct.error…
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise refusal(
+            f"a {kind} that cannot be decoded ({reason})", "it is damaged or cut short; copy it again"
+        ) from error
+
+
+def _check_header(image: ImageFile, kind: str) -> None:
+    """Refuse, before anything is decoded, what is too large or no single gray or RGB picture."""
+    check_size(image.height, image.width)
+    if getattr(image, "is_animated", False):
+        raise refusal(
+            "an animated PNG" if kind == "PNG" else f"a {kind} of several pages", "keep the one that is the film"
+        )
+    if image.mode in _REFUSED_MODES:
+        raise refusal(f"{_REFUSED_MODES[image.mode]} ({kind})", "save it as 8- or 16-bit gray")
+    if isinstance(image, TiffImageFile):
+        bits = set(image.tag_v2.get(258, (1,)))
+        if not bits <= {8, 16}:
+            raise refusal(f"a TIFF of {'/'.join(map(str, sorted(bits)))} bits a sample", "save it as 8- or 16-bit gray")
+
+
+def _gray(image: ImageFile) -> tuple[Gray, dict[str, str]]:
+    """The decoded picture as gray, still as it lies in the file."""
+    if image.mode.startswith("I;16"):
+        if "transparency" in image.info:
+            raise refusal("an image with transparent parts", "flatten it on black and save it as gray")
+        return _sixteen_bits(image), {"bits": "16"}
+    picture = _opaque(image)
+    if picture.mode == "L":
+        return np.asarray(picture), {"bits": "8"}
+    if picture.mode not in ("RGB", "RGBX"):
+        raise refusal(f"an image of mode {picture.mode}", "save it as 8- or 16-bit gray")
+    return np.asarray(picture.convert("RGB").convert("L")), {"bits": "8"} | _colour(picture)
+
+
+def _sixteen_bits(image: ImageFile) -> NDArray[np.uint16]:
+    pixels = np.asarray(image).astype(np.uint16)
+    white_is_zero = isinstance(image, TiffImageFile) and image.tag_v2.get(262) == 0
+    # Pillow inverts 8-bit WhiteIsZero by itself, 16-bit it does not.
+    return np.uint16(65535) - pixels if white_is_zero else pixels
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The picture without its alpha, which must be opaque everywhere: what lies below a hole nobody knows."""
+    if image.mode in ("LA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        full = image.convert("RGBA")
+        if full.getchannel("A").getextrema() != (255, 255):
+            raise refusal("an image with transparent parts", "flatten it on black and save it as gray")
+        return full.convert("RGB")
+    return image
+
+
+def _colour(picture: Image.Image) -> dict[str, str]:
+    """Whether an RGB picture has colour in earnest: {"colour": "true"} or nothing."""
+    red, green, blue = (picture.getchannel(name) for name in "RGB")
+    apart = max(_furthest(red, green), _furthest(green, blue), _furthest(blue, red))
+    return {"colour": "true"} if apart > NEAR_GRAY else {}
+
+
+def _furthest(one: Image.Image, other: Image.Image) -> int:
+    return int(ImageChops.difference(one, other).getextrema()[1])  # type: ignore[arg-type]
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 where none is stated; Pillow has already turned a TIFF and then states none."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a broken EXIF block around a sound film
+        return 1

@@ -1,0 +1,38 @@
+"""What is accepted, what is too much, and how a refusal is worded."""
+
+from __future__ import annotations
+
+from lucency.errors import RadiographError
+
+ACCEPTED = "PNG, JPEG or TIFF (8 or 16 bits, gray or RGB) or DICOM (one gray frame)"
+
+MAX_PIXELS = 100_000_000
+"""No X-ray detector comes near; a decompression bomb does. Checked on the header, before anything is decoded."""
+MAX_SIDE = 20_000
+"""Pixels along one side, so that a film padded to a square stays within memory too."""
+MAX_BYTES = 256 * 2**20
+"""Of the file: 100 megapixels of 16 bits, uncompressed, with room for a header."""
+
+
+def refusal(found: str, advice: str = "export the film again as one of these") -> RadiographError:
+    """The one line a person reads: what was found, what would be accepted, what to do."""
+    return RadiographError(f"found {found}; expected {ACCEPTED}; {advice}")
+
+
+def damaged(kind: str, error: Exception) -> RadiographError:
+    """The refusal of a file whose decoder gave up; the decoder's own first line says where."""
+    reason = str(error).splitlines()[0].strip() if str(error).strip() else type(error).__name__
+    return refusal(f"a {kind} that cannot be decoded ({reason[:200]})", "it is damaged or cut short; copy it again")
+
+
+def check_size(height: int, width: int) -> None:
+    """Refuse a film too large to decode.
+
+    Raises:
+        RadiographError: more than MAX_PIXELS, longer than MAX_SIDE, or no pixel at all.
+    """
+    if height < 1 or width < 1:
+        raise refusal(f"an image of {width} x {height} pixels")
+    if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
+        limit = f"at most {MAX_PIXELS // 10**6} megapixels and {MAX_SIDE} pixels a side"
+        raise refusal(f"an image of {width} x {height} pixels", f"{limit} are read; make it smaller")
