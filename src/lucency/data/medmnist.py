@@ -113,7 +113,7 @@ def _shape(archive: Path, bundle: zipfile.ZipFile, split: str) -> tuple[int, int
         version = npy.read_magic(stream)
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read_header(stream)
-    if len(shape) != 3 or dtype != np.uint8:
+    if len(shape) != 3 or dtype != np.uint8 or 0 in shape[1:]:
         raise SourceError(f"{archive}: expected gray images, uint8 (n, side, side), found {dtype} {shape} in {split}")
     if int(np.prod(shape, dtype=object)) > MOST_BYTES:
         raise SourceError(f"{archive}: expected at most {MOST_BYTES >> 30} GiB of images, found {shape} in {split}")

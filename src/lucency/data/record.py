@@ -112,5 +112,5 @@ class Films:
             if len(patients) < 2:
                 found = "no film" if not patients else "a single patient"
                 raise SourceError(
-                    f"{self.source}: class '{name}' has {found}; learning and judging need at least two patients a class"
+                    f"{self.source}: class '{name}' has {found}; learning needs at least two patients a class"
                 )

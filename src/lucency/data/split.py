@@ -88,10 +88,7 @@ def split_hash(films: Films, indices: Iterable[int] | Indices) -> str:
 
 
 def strata(films: Films, finer: str = "cause") -> NDArray[np.int64]:
-    """int64 (n, strata) of 0 and 1: which stratum each film belongs to; several for a multilabel task."""
-    if films.task == "multilabel":
-        findings = films.label_array().reshape(len(films), len(films.labels))
-        return np.hstack([findings, findings.sum(axis=1, keepdims=True) == 0]).astype(np.int64)
+    """int64 (n, strata) one-hot: films that agree in label, or set of labels, and `finer` share a stratum."""
     return _one_hot([(record.label, record.columns.get(finer, "")) for record in films.records])
 
 
@@ -135,7 +132,10 @@ def _order(films: Films, groups: Indices, seed: int) -> list[int]:
 
 
 def _labels(films: Films) -> NDArray[np.int64]:
-    return strata(films) if films.task == "multilabel" else _one_hot([record.label for record in films.records])
+    """int64 (n, labels), one-hot; for several findings a film, their 0 and 1 as they are."""
+    if films.task == "multilabel":
+        return films.label_array().reshape(len(films), len(films.labels))
+    return _one_hot([record.label for record in films.records])
 
 
 def _one_hot(keys: Sequence[object]) -> NDArray[np.int64]:

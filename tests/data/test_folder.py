@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lucency.data import folder, read_films
+from lucency.errors import SourceError
+from sample_sources import jpeg, put, write_folder
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("bacteria", "normal"), ("normal", "bacteria")),
+        (("Atelectasis", "No_Finding"), ("No_Finding", "Atelectasis")),
+        (("1", "0"), ("0", "1")),
+        (("b", "a"), ("a", "b")),
+        (("virus", "negative", "bacteria"), ("negative", "bacteria", "virus")),
+    ],
+)
+def test_the_absence_of_a_finding_comes_first(names: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert folder.in_order(names) == expected
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    films = read_films(write_folder(tmp_path))
+    assert films.labels == ("healthy", "consolidation")
+    assert films.counts() == {"healthy": 6, "consolidation": 6}
+    assert films.records[0].name == "consolidation/0.png"
+    assert films.records[0].label == 1
+
+
+def test_three_classes_below_splits(tmp_path: Path) -> None:
+    for split in ("train", "Validation", "test"):
+        for name in ("normal", "virus", "bacteria"):
+            put(tmp_path / split / name / "1.png", jpeg())
+    films = read_films(tmp_path)
+    assert films.task == "multiclass"
+    assert films.labels == ("normal", "bacteria", "virus")
+    assert {record.split for record in films.records} == {"train", "val", "test"}
+
+
+def test_one_class_only_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "normal" / "1.png", jpeg())
+    with pytest.raises(SourceError, match="at least two class folders with films, found one: normal"):
+        folder.read(tmp_path)
