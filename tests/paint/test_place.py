@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from lucency.errors import ExplainError
 from lucency.paint.place import placed, window
-from lucency.preprocess import Fit, Preprocess
+from lucency.preprocess import Fit, Preprocess, fitted
 
 MAPS = arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.floats(-20, 20, width=32))
 
@@ -21,6 +21,14 @@ MAPS = arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 6)), eleme
 )
 def test_window_of_a_film_4_high_6_wide(fit: Fit, expected: tuple[int, int, int, int]) -> None:
     assert window(Preprocess(32, fit), 4, 6) == expected
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(["stretch", "crop", "pad"]))
+def test_window_is_what_the_preprocessing_cuts(height: int, width: int, fit: Fit) -> None:
+    film = 1 + np.arange(height * width, dtype=np.uint8).reshape(height, width)
+    left, top, right, bottom = window(Preprocess(32, fit), height, width)
+    on_black = np.pad(film, 9)[9 + top : 9 + bottom, 9 + left : 9 + right]
+    assert (fitted(film, fit) == on_black).all()
 
 
 def test_stretch_covers_the_film_cell_by_cell() -> None:

@@ -23,7 +23,7 @@ def window(preprocess: Preprocess, height: int, width: int) -> Window:
     if preprocess.fit == "stretch":
         return 0, 0, width, height
     side = min(height, width) if preprocess.fit == "crop" else max(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
+    left, top = int((width - side) / 2), int((height - side) / 2)  # toward zero: an odd remainder is right or below
     return left, top, left + side, top + side
 
 
