@@ -77,6 +77,20 @@ class Films:
         """The films at `indices`, in that order."""
         return replace(self, records=tuple(self.records[i] for i in indices))
 
+    def relabelled(self, labels: tuple[str, ...], places: list[int]) -> Films:
+        """The same films under another list of labels: label number i becomes number `places[i]` of `labels`."""
+        if labels == self.labels and places == list(range(len(labels))):
+            return self
+
+        def moved(label: int | tuple[int, ...]) -> int | tuple[int, ...]:
+            if isinstance(label, int):
+                return places[label]
+            shown = {places[index] for index, on in enumerate(label) if on}
+            return tuple(int(index in shown) for index in range(len(labels)))
+
+        records = tuple(replace(record, label=moved(record.label)) for record in self.records)
+        return replace(self, labels=labels, records=records)
+
     def label_array(self) -> NDArray[np.int64]:
         """int64 (n,) class indices, or (n, labels) of 0 and 1 for a multilabel task."""
         return np.array([record.label for record in self.records], dtype=np.int64)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +25,8 @@ DECODERS = 2
 """Threads that decode: Pillow lets go of the interpreter while it works."""
 IN_FLIGHT = 64
 """Films decoded ahead of their use, at most, so that memory stays bounded."""
+SHOWN = 10
+"""Films named when many cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -105,3 +108,11 @@ def require_some(films: Films, readable: int, unreadable: list[RadiographError])
     if not readable:
         first = f"; the first: {unreadable[0]}" if unreadable else ""
         raise SourceError(f"{films.source}: expected readable films, none of {len(films)} could be read{first}")
+
+
+def report_unreadable(errors: Sequence[RadiographError]) -> None:
+    """Tell the person, on stderr, which films were gone past: the first ten, and how many."""
+    for error in errors[:SHOWN]:
+        print(f"gone past: {error}", file=sys.stderr)
+    if len(errors) > SHOWN:
+        print(f"gone past: {len(errors)} films in all, the first {SHOWN} are named", file=sys.stderr)

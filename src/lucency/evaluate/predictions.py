@@ -133,6 +133,27 @@ class Predictions:
         return text.getvalue()
 
 
+def concatenated(parts: Sequence[Predictions]) -> Predictions:
+    """The films of several predictions after one another; only columns that all of them have are kept.
+
+    Raises:
+        SourceError: their labels or tasks differ, or there is none.
+    """
+    kinds = {(part.label_names, part.task) for part in parts}
+    if len(kinds) != 1:
+        raise SourceError(f"predictions to put together: expected the same labels in each, came {sorted(map(str, kinds))}")
+    shared = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
+    return replace(
+        parts[0],
+        names=tuple(name for part in parts for name in part.names),
+        patients=tuple(patient for part in parts for patient in part.patients),
+        labels=np.concatenate([part.labels for part in parts]),
+        logits=np.concatenate([part.logits for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        columns={name: tuple(value for part in parts for value in part.columns[name]) for name in shared},
+    )
+
+
 def answer_columns(task: Task, label_names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Names of the logit columns and of the probability columns."""
     if task == "binary":

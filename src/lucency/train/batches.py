@@ -4,7 +4,6 @@ exactly what an uninterrupted one would have seen."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lucency.data.augment import apply, draw
 from lucency.data.imbalance import oversampled
+from lucency.preprocess import Preprocess
 from lucency.recipe import AugmentSettings, DataSettings
 
 Pixels = NDArray[np.uint8]
@@ -27,10 +27,8 @@ class Examples:
     """float32 (n, k) features; or n films, uint8 (h, w)."""
     labels: NDArray[np.int64]
     """int64 (n,), or (n, labels) for a multilabel task."""
-    side: int = 0
-    """Pixels along the square that films become; 0 for features."""
-    fit: Any = "stretch"
-    """How films meet the square."""
+    preprocess: Preprocess | None = None
+    """How films meet the square; None for features."""
     augment: AugmentSettings | None = None
     """What is drawn for films in training; None shows them as they are."""
 
@@ -62,10 +60,11 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
     def _square(self, film: int, place: int) -> Pixels:
         """One film as it is seen this time. `place` tells repeats of an oversampled film apart."""
         gray = self.examples.inputs[film]
-        if self.examples.augment is None:
+        if self.examples.augment is None or self.examples.preprocess is None:
             return np.asarray(gray, dtype=np.uint8)
         rng = np.random.default_rng((*self.seed, place))
-        return apply(draw(self.examples.augment, rng), gray, self.examples.side, self.examples.fit)
+        jitter = draw(self.examples.augment, rng)
+        return apply(jitter, gray, self.examples.preprocess.side, self.examples.preprocess.fit)
 
 
 def training_batches(

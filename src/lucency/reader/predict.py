@@ -1,0 +1,84 @@
+"""A reader's answers for a whole data set, ready to be judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from lucency.data.record import Films
+from lucency.data.squares import attempts, require_some
+from lucency.errors import RadiographError, SourceError
+from lucency.evaluate import Predictions
+from lucency.progress import track
+from lucency.reader.reader import Reader
+
+BATCH = 32
+"""Films asked at once."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Answers for the films that could be read, and what was wrong with the others."""
+
+    predictions: Predictions
+    unreadable: tuple[RadiographError, ...]
+
+
+def predict(reader: Reader, films: Films) -> Predicted:
+    """Read every film of a data set; a film that cannot be read costs no other.
+
+    Args:
+        reader: an open bundle or run.
+        films: labelled as the reader's card labels them; the order of the labels is the card's.
+
+    Raises:
+        SourceError: the labels differ from the reader's, or no film can be read.
+    """
+    aligned = as_labelled(films, reader.card.labels)
+    outcomes = track(attempts(aligned, reader.preprocess), "reading films", total=len(aligned))
+    good: list[int] = []
+    unreadable: list[RadiographError] = []
+    logits, probabilities = [], []
+    numbered = enumerate(outcomes)
+    while batch := list(islice(numbered, BATCH)):
+        unreadable += [square for _, square in batch if isinstance(square, RadiographError)]
+        squares = [(index, square) for index, square in batch if not isinstance(square, RadiographError)]
+        if squares:
+            answers = reader.read_batch(np.stack([square for _, square in squares]))
+            good += [index for index, _ in squares]
+            logits.append(answers.logits)
+            probabilities.append(answers.probabilities)
+    require_some(films, len(good), unreadable)
+    return Predicted(
+        _predictions(aligned.pick(good), np.concatenate(logits), np.concatenate(probabilities)), tuple(unreadable)
+    )
+
+
+def as_labelled(films: Films, labels: tuple[str, ...]) -> Films:
+    """The same films with labels numbered as in `labels`; case does not matter.
+
+    Raises:
+        SourceError: a label of the films is not among `labels`.
+    """
+    theirs = [label.lower() for label in films.labels]
+    ours = [label.lower() for label in labels]
+    unknown = [label for label in theirs if label not in ours]
+    if unknown:
+        raise SourceError(f"{films.source}: expected the labels {', '.join(labels)}, found {', '.join(films.labels)}")
+    return films.relabelled(labels, [ours.index(label) for label in theirs])
+
+
+def _predictions(films: Films, logits: np.ndarray, probabilities: np.ndarray) -> Predictions:
+    names = sorted({name for record in films.records for name in record.columns})
+    return Predictions(
+        names=tuple(record.name for record in films.records),
+        patients=tuple(record.patient for record in films.records),
+        labels=films.label_array(),
+        logits=logits.astype(np.float64),
+        probabilities=probabilities.astype(np.float64),
+        label_names=films.labels,
+        task=films.task,
+        columns={name: tuple(record.columns.get(name, "") for record in films.records) for name in names},
+    )

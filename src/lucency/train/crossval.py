@@ -1,0 +1,50 @@
+"""Cross-validation by patient: every film is judged once, by a run that never saw its patient."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from lucency.data.record import Films
+from lucency.data.split import stratified_grouped
+from lucency.evaluate import judge, write_report
+from lucency.evaluate.predictions import concatenated
+from lucency.reader import Reader
+from lucency.reader.predict import predict
+from lucency.recipe import Recipe
+from lucency.train.run import train_run
+from lucency.train.split import SPLIT_SEED
+
+
+def cross_validate(
+    recipe: Recipe, films: Films, folds: int, out: Path, cache: Path, resume: bool = False
+) -> str:
+    """Train once a fold on the other folds, judge the fold, and pool the answers over all folds.
+
+    The films that choose a fold's checkpoint are set aside from its training patients: the fold itself decides
+    nothing and is met once.
+
+    Args:
+        recipe: every choice.
+        films: what to learn from and judge on; those that the source calls `test` take no part.
+        folds: how many.
+        out: folder that gets `fold-1` … and the pooled report.
+        cache: folder of the feature cache, shared by the folds.
+        resume: keep finished folds, go on with the others.
+
+    Returns:
+        the pooled figures, a line each.
+    """
+    here = films.pick([index for index, record in enumerate(films.records) if record.split != "test"])
+    here.require_learnable()
+    parts = []
+    for number, (rest, held) in enumerate(stratified_grouped(here, folds, SPLIT_SEED), 1):
+        run = out / f"fold-{number}"
+        done = train_run(recipe, here.pick(rest), run, cache, resume and run.exists())
+        print(f"fold {number} of {folds}: {done}", file=sys.stderr)
+        parts.append(predict(Reader.open(run), here.pick(held)))
+    pooled = concatenated([part.predictions for part in parts])
+    report = judge(pooled)
+    about = {"recipe": recipe.name, "data": here.source, "split": f"{folds}-fold cross-validation by patient"}
+    write_report(report, pooled, out, about)
+    return str(report)

@@ -1,0 +1,94 @@
+"""The two phases: the head on cached features of the frozen backbone, then the backbone with small steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lucency.data.imbalance import class_weights
+from lucency.data.record import Films
+from lucency.data.squares import decode_canvases, decode_squares, report_unreadable
+from lucency.models import Classifier, blocks
+from lucency.preprocess import Preprocess
+from lucency.recipe import FitSettings, Recipe, TuneSettings
+from lucency.train.batches import Examples, judging_batches, training_batches
+from lucency.train.features import pooled_features
+from lucency.train.fit import fit
+from lucency.train.step import Loader, Objective, Row, Step
+
+
+def fit_head(
+    classifier: Classifier, learn: Films, judge: Films, recipe: Recipe, out: Path, cache: Path
+) -> list[Row]:
+    """Fit the head on features of the frozen backbone, computed once; the classifier holds the best head afterwards."""
+    preprocess = Preprocess(side=recipe.data.side, fit=recipe.data.fit)
+    learned, judged = (pooled_features(classifier, films, preprocess, cache) for films in (learn, judge))
+    report_unreadable([*learned.unreadable, *judged.unreadable])
+    train = Examples(learned.vectors, learned.films.label_array())
+    val = Examples(judged.vectors, judged.films.label_array())
+    step = Step(
+        classifier.head,
+        objective(learn, recipe, recipe.head),
+        recipe.head,
+        recipe.seed,
+        lambda epoch: training_batches(train, recipe.data, recipe.head.batch, recipe.seed, epoch),
+        judging_batches(val, 1024),
+    )
+    return fit(step, recipe.head, out / "checkpoints" / "head", "head")
+
+
+def fine_tune(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe, out: Path) -> list[Row]:
+    """Fit the head and the thawed blocks on films; the classifier holds the best weights afterwards."""
+    preprocess = Preprocess(side=recipe.data.side, fit=recipe.data.fit)
+    learned = decode_canvases(learn, recipe.augment.canvas or recipe.data.side)
+    judged = decode_squares(judge, preprocess)
+    report_unreadable([*learned.unreadable, *judged.unreadable])
+    train = Examples(learned.pixels, learned.films.label_array(), preprocess, recipe.augment)
+    val = Examples(judged.pixels, judged.films.label_array(), preprocess)
+    step = Step(
+        classifier.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        objective(learn, recipe, recipe.tune),
+        recipe.tune,
+        recipe.seed,
+        lambda epoch: training_batches(train, recipe.data, recipe.tune.batch, recipe.seed, epoch),
+        judging_batches(val, 64),
+        keep_still=thaw(classifier, recipe.tune),
+    )
+    return fit(step, recipe.tune, out / "checkpoints" / "tune", "fine-tuning")
+
+
+def objective(learn: Films, recipe: Recipe, settings: FitSettings) -> Objective:
+    """The loss that answers the imbalance of the films as the recipe says."""
+    weights: Tensor | None = None
+    if recipe.data.imbalance == "class_weights" and learn.task != "multilabel":
+        found = class_weights(learn.label_array(), recipe.data.class_weights, len(learn.labels))
+        weights = torch.tensor(found, dtype=torch.float32)
+    gamma = recipe.data.focal_gamma if recipe.data.imbalance == "focal" else 0.0
+    return Objective(learn.task, weights, gamma, settings.label_smoothing)
+
+
+def thaw(classifier: Classifier, settings: TuneSettings) -> Callable[[], None]:
+    """Let the last blocks and the head learn, and nothing else.
+
+    Returns:
+        a function to call whenever training mode is switched on: it puts what must not move (frozen blocks, and all
+        batch normalisation where its means are to stay those of pretraining) back into evaluation mode.
+    """
+    parts = blocks(classifier)
+    count = len(parts) if settings.blocks == "all" else min(settings.blocks, len(parts))
+    frozen = parts[: len(parts) - count]
+    classifier.requires_grad_(True)
+    for block in frozen:
+        block.requires_grad_(False)
+    still: list[nn.Module] = list(frozen)
+    if settings.batch_norm == "frozen":
+        still += [module for module in classifier.features.modules() if isinstance(module, nn.BatchNorm2d)]
+
+    def keep_still() -> None:
+        for module in still:
+            module.eval()
+
+    return keep_still

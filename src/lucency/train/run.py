@@ -1,0 +1,57 @@
+"""One training run, read top to bottom."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from lucency.data.imbalance import table
+from lucency.data.record import Films
+from lucency.data.split import split_hash
+from lucency.models import build
+from lucency.recipe import Recipe
+from lucency.train.history import write_history
+from lucency.train.phases import fine_tune, fit_head
+from lucency.train.plan import Plan, begin
+from lucency.train.save import save
+from lucency.train.split import learn_and_judge
+from lucency.train.step import Row
+
+
+def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool = False) -> str:
+    """Train by a recipe and leave a run: weights, card, history, plan, checkpoints.
+
+    Args:
+        recipe: every choice.
+        films: what to learn from; those that the source calls `test` take no part.
+        out: folder of the run; new or empty, or an unfinished run where `resume` is set.
+        cache: folder of the feature cache.
+        resume: go on from the last whole epoch, to the same result as without the stop.
+
+    Returns:
+        a line for a person: what was learned and where it is.
+
+    Raises:
+        SourceError, RecipeError, WeightsError, TrainingError, OutputError: what to do is in the message.
+    """
+    start = time.monotonic()
+    learn, judge, how = learn_and_judge(films, recipe.data)
+    plan = Plan.of(recipe, split_hash(learn, range(len(learn))), split_hash(judge, range(len(judge))))
+    if begin(out, plan, resume):
+        return f"{out}: finished already"
+    print(f"{table(learn)}\n{len(judge)} further films choose the checkpoint: {how}", file=sys.stderr)
+
+    torch.manual_seed(recipe.seed)
+    classifier = build(recipe.model, 1 if films.task == "binary" else len(films.labels))
+    phases: dict[str, list[Row]] = {}
+    if recipe.head.epochs:
+        phases["head"] = fit_head(classifier, learn, judge, recipe, out, cache)
+    if recipe.tune.epochs:
+        phases["tune"] = fine_tune(classifier, learn, judge, recipe, out)
+    write_history(phases, out)
+    save(out, classifier, recipe, learn, judge, how, minutes=(time.monotonic() - start) / 60)
+    best = max((row["val_auroc"] for history in phases.values() for row in history[-1:]), default=float("nan"))
+    return f"{out}: trained; validation AUROC {best:.4f} on {len(judge)} films that chose the checkpoint"
