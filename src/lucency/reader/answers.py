@@ -27,8 +27,14 @@ class Answers:
     """float32 (n, f, h, w), signed, in logits."""
 
 
-Engine = Callable[[Squares], Answers]
-"""uint8 (n, side, side) → Answers. May be called from several threads."""
+@dataclass(frozen=True)
+class Engine:
+    """An opened network. Either way takes uint8 (n, side, side), n at least 1, and may be called from any thread."""
+
+    batch: Callable[[Squares], Answers]
+    """All threads work on these films; calls wait for each other."""
+    aside: Callable[[Squares], Answers]
+    """One thread works on these films; as many calls as there are threads go on at once."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""An engine out of a function that reads one film: as many copies as there are threads, films spread over them."""
+"""An engine out of a function that reads one film: threads inside a film for one, films side by side for many."""
 
 from __future__ import annotations
 
@@ -10,21 +10,43 @@ import numpy as np
 
 from lucency.reader.answers import Answers, Engine, Floats, Squares
 
-One = Callable[[Squares], tuple[Floats, Floats, Floats]]
-"""uint8 (side, side) → logits (f,), probabilities (f,), maps (f, h, w). Need not be safe to share between threads."""
+Row = tuple[Floats, Floats, Floats]
+"""logits (f,), probabilities (f,), maps (f, h, w) of one film."""
+One = Callable[[Squares], Row]
+"""uint8 (side, side) → Row. Serves one call at a time."""
 
 
-def fan(make: Callable[[], One], threads: int) -> Engine:
-    """An engine over at most `threads` copies of `make()`; a copy serves one film at a time.
+def fan(make: Callable[[int], One], threads: int) -> Engine:
+    """An engine over copies of `make(threads_inside_a_film)`, made when first needed.
 
-    Static shapes make a file of one film the fastest there is on a phone; here many films run side by side.
+    A static shape of one film makes the fastest file for a phone; a batch is read film by film, side by side.
+    """
+    first = make(1)  # so that a broken file shows when it is opened, not at the first film
+    narrow = _copies(lambda: make(1), [first, *[None] * (threads - 1)])
+    wide = _copies(lambda: make(threads), [None]) if threads > 1 else narrow
+    pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def batch(squares: Squares) -> Answers:
+        if len(squares) == 1:
+            return _stacked([wide(squares[0])])
+        return _stacked(list(map(narrow, squares) if pool is None else pool.map(narrow, squares)))
+
+    def aside(squares: Squares) -> Answers:
+        return _stacked([narrow(square) for square in squares])
+
+    return Engine(batch, aside)
+
+
+def _copies(make: Callable[[], One], copies: list[One | None]) -> One:
+    """A function that any thread may call, over `copies`; a call waits for an idle one.
+
+    None is a copy not made yet: it costs memory and time that a single film need not pay.
     """
     idle: queue.LifoQueue[One | None] = queue.LifoQueue()
-    for _ in range(threads - 1):
-        idle.put(None)  # a copy not made yet: it costs memory and time that a single film need not pay
-    idle.put(make())
+    for copy in reversed(copies):
+        idle.put(copy)
 
-    def one(square: Squares) -> tuple[Floats, Floats, Floats]:
+    def one(square: Squares) -> Row:
         copy = idle.get()
         try:
             copy = copy or make()
@@ -32,11 +54,9 @@ def fan(make: Callable[[], One], threads: int) -> Engine:
         finally:
             idle.put(copy)
 
-    pool = ThreadPoolExecutor(threads) if threads > 1 else None
+    return one
 
-    def engine(squares: Squares) -> Answers:
-        found = list(map(one, squares) if pool is None or len(squares) == 1 else pool.map(one, squares))
-        logits, probabilities, maps = (np.stack(column) for column in zip(*found, strict=True))
-        return Answers(logits, probabilities, maps)
 
-    return engine
+def _stacked(rows: list[Row]) -> Answers:
+    logits, probabilities, maps = (np.stack(column) for column in zip(*rows, strict=True))
+    return Answers(logits, probabilities, maps)

@@ -6,8 +6,8 @@ import numpy as np
 
 from lucency.bundle import Bundle
 from lucency.errors import BundleError
-from lucency.reader.answers import Engine, Floats, Squares
-from lucency.reader.fan import One, fan
+from lucency.reader.answers import Engine, Squares
+from lucency.reader.fan import One, Row, fan
 from lucency.reader.quiet import quiet
 
 OUTPUTS = ("logit", "probability", "map")
@@ -27,10 +27,10 @@ def open_litert(bundle: Bundle, threads: int) -> Engine:
         ) from error
     content = bundle.read(bundle.card.model.file)
 
-    def make() -> One:
+    def make(inside: int) -> One:
         try:
             with quiet():
-                interpreter = Interpreter(model_content=content, num_threads=1)
+                interpreter = Interpreter(model_content=content, num_threads=inside)
                 interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner()
             taken = runner.get_input_details()["film"]["index"]
@@ -41,7 +41,7 @@ def open_litert(bundle: Bundle, threads: int) -> Engine:
                 f"{', '.join(OUTPUTS)} ({error}); export it again"
             ) from error
 
-        def one(square: Squares) -> tuple[Floats, Floats, Floats]:
+        def one(square: Squares) -> Row:
             interpreter.set_tensor(taken, square[None, :, :, None].astype(np.float32))
             interpreter.invoke()
             logit, probability, cells = (interpreter.get_tensor(index) for index in given)

@@ -6,8 +6,8 @@ import numpy as np
 
 from lucency.bundle import Bundle
 from lucency.errors import BundleError
-from lucency.reader.answers import Engine, Floats, Squares
-from lucency.reader.fan import One, fan
+from lucency.reader.answers import Engine, Squares
+from lucency.reader.fan import One, Row, fan
 from lucency.reader.litert import OUTPUTS
 
 
@@ -22,11 +22,11 @@ def open_onnx(bundle: Bundle, threads: int) -> Engine:
     except ImportError as error:
         raise BundleError(f"{bundle.path}: needs ONNX Runtime; pip install onnxruntime") from error
     content = bundle.read(bundle.card.model.file)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
 
-    def make() -> One:
+    def make(inside: int) -> One:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = inside, 1
+        options.log_severity_level = 3
         try:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             named = {item.name for item in session.get_outputs()}
@@ -38,7 +38,7 @@ def open_onnx(bundle: Bundle, threads: int) -> Engine:
                 f"{', '.join(OUTPUTS)} ({error}); export it again"
             ) from error
 
-        def one(square: Squares) -> tuple[Floats, Floats, Floats]:
+        def one(square: Squares) -> Row:
             film = square[None, :, :, None].astype(np.float32)
             logit, probability, cells = session.run(OUTPUTS, {"film": film})
             return logit[0], probability[0], np.moveaxis(cells[0], -1, 0)

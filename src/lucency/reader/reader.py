@@ -63,19 +63,18 @@ class Reader:
 
     def read(self, film: Film) -> Reading:
         """Read one film."""
-        answers = self._engine(self.preprocess(film)[None])
-        return reading(self.card, film.name, answers, 0, doubts(film, self.card))
+        return self._reading(film, self._engine.batch)
 
     def read_batch(self, squares: Squares) -> Answers:
         """Answers for films that are prepared already, uint8 (n, side, side), n at least 1."""
-        return self._engine(squares)
+        return self._engine.batch(squares)
 
     def read_many(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Reading | RadiographError]]:
         """Read files in order, `threads` side by side; a bad film yields its error and costs no other."""
 
         def attempt(path: Path) -> tuple[Path, Reading | RadiographError]:
             try:
-                return path, self.read(open_film(path))
+                return path, self._reading(open_film(path), self._engine.aside)
             except RadiographError as error:
                 return path, error
 
@@ -88,3 +87,7 @@ class Reader:
             while queue:
                 yield queue.popleft().result()
                 queue.extend(pool.submit(attempt, path) for path in islice(waiting, 1))
+
+    def _reading(self, film: Film, engine: Callable[[Squares], Answers]) -> Reading:
+        answers = engine(self.preprocess(film)[None])
+        return reading(self.card, film.name, answers, 0, doubts(film, self.card))

@@ -29,7 +29,7 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
     run = load_run(bundle)
     classifier = run.classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def engine(squares: Squares) -> Answers:
+    def answer(squares: Squares) -> Answers:
         parts = []
         for start in range(0, len(squares), CHUNK):
             with torch.inference_mode():
@@ -38,7 +38,7 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
         logits, maps = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Answers(logits, probabilities(logits, bundle.card.task, bundle.card.calibration), maps)
 
-    return engine
+    return Engine(batch=answer, aside=answer)
 
 
 def probabilities(logits: Floats, task: str, calibration: Calibration) -> Floats:
