@@ -91,6 +91,11 @@ def test_oversampling_shows_each_film_and_each_class_as_often(labels: np.ndarray
     np.testing.assert_array_equal(shown, oversampled(labels, seed, epoch))
 
 
+def test_several_findings_cannot_be_oversampled() -> None:
+    with pytest.raises(UsageError, match="one class a film"):
+        oversampled(np.eye(3, dtype=np.int64), 0, 0)
+
+
 def test_each_epoch_draws_anew() -> None:
     labels = np.repeat([0, 1], [3, 50])
     assert oversampled(labels, 0, 0).tolist() != oversampled(labels, 0, 1).tolist()

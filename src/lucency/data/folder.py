@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from lucency.data.record import Films, Record, Task
-from lucency.data.tree import first_films, read_tree
+from lucency.data.tree import find_base, first_films, inventory, read_tree
 from lucency.errors import SourceError
 from lucency.film import open_film
 
@@ -28,7 +28,10 @@ def read(root: Path) -> Films:
     """
     tree = read_tree(root)
     if len(tree.classes) < 2:
-        raise SourceError(f"{root}: expected at least two class folders with films, found one: {tree.classes[0]}")
+        raise SourceError(
+            f"{root}: expected at least two class folders with films, found films in {tree.classes[0]}/ only; "
+            f"{inventory(find_base(root)[0])}"
+        )
     labels = in_order(tree.classes)
     records = tuple(
         Record(

@@ -89,7 +89,12 @@ def oversampled(labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.
 
     Returns:
         int64 (k · largest,), indices into `labels`, shuffled.
+
+    Raises:
+        UsageError: the films have several findings each.
     """
+    if labels.ndim != 1:
+        raise UsageError("expected one class a film to show the rare more often, received several findings a film")
     rng = np.random.default_rng([seed, epoch])
     classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     most = max(map(len, classes), default=0)
