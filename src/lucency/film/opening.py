@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.errors import RadiographError
-from lucency.film.dicom import read_dicom
 from lucency.film.film import Film
 from lucency.film.kinds import kind_of
 from lucency.film.raster import read_jpeg, read_png, read_tiff
@@ -19,11 +18,19 @@ from lucency.film.refuse import ACCEPTED, MAX_BYTES, refusal
 
 Decoded = tuple[NDArray[np.uint8] | NDArray[np.uint16], dict[str, str]]
 
+
+def _read_dicom(data: bytes) -> Decoded:
+    """`read_dicom`, imported for the first DICOM only: pydicom takes longer to start than most films to read."""
+    from lucency.film.dicom import read_dicom
+
+    return read_dicom(data)
+
+
 READERS: dict[str, Callable[[bytes], Decoded]] = {
     "PNG": read_png,
     "JPEG": read_jpeg,
     "TIFF": read_tiff,
-    "DICOM": read_dicom,
+    "DICOM": _read_dicom,
 }
 
 
