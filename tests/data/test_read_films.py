@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lucency.data import read_films, recognise
+from lucency.data.phantom import write_phantoms
 from lucency.errors import SourceError, UsageError
 from sample_sources import jpeg, put, write_csv, write_folder, write_kermany
 
@@ -41,7 +42,19 @@ def test_a_wrong_folder_is_told_what_lies_in_it(tmp_path: Path) -> None:
 
 def test_films_without_class_folders(tmp_path: Path) -> None:
     put(tmp_path / "1.png", jpeg())
-    assert "found 1 file (.png)" in refused(tmp_path)
+    assert refused(tmp_path).endswith("found 1 file (.png); if these are the films of one class, give the folder above")
+
+
+def test_phantoms_miscounted(tmp_path: Path) -> None:
+    assert "expected phantom:N" in refused(Path("phantom:many"))
+    assert "found none" in refused(Path("phantom:0"))
+
+
+def test_written_phantoms_are_recognised(tmp_path: Path) -> None:
+    write_phantoms(tmp_path, 4)
+    films = read_films(tmp_path)
+    assert films.source == "phantom"
+    assert films.counts() == read_films("phantom:4").counts()
 
 
 def test_another_kind_of_file(tmp_path: Path) -> None:

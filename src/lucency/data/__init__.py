@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lucency.data import csv_table, dicom_tree, folder, kermany, medmnist, tfrecord
+from lucency.data import csv_table, dicom_tree, folder, kermany, medmnist, phantom, tfrecord
 from lucency.data.record import Films, Record, Task
-from lucency.data.tree import inventory
+from lucency.data.tree import inventory, is_film
 from lucency.errors import SourceError, UsageError
 
 __all__ = ["RECOGNISED_BY", "SOURCES", "Films", "Record", "Task", "read_films", "recognise"]
@@ -23,10 +23,12 @@ SOURCES: dict[str, Callable[[Path], Films]] = {
     "tfrecord": tfrecord.read,
     "medmnist": medmnist.read,
     "dicom": dicom_tree.read,
+    "phantom": phantom.read,
 }
 """Name to reader."""
 
 RECOGNISED_BY: dict[str, Callable[[Path], bool]] = {
+    "phantom": phantom.recognises,
     "tfrecord": tfrecord.recognises,
     "medmnist": medmnist.recognises,
     "csv": csv_table.recognises,
@@ -69,6 +71,8 @@ def recognise(root: Path) -> str:
     Raises:
         SourceError: none.
     """
+    if str(root).startswith("phantom:"):
+        return "phantom"
     for name, recognises in RECOGNISED_BY.items():
         if recognises(root):
             return name
@@ -76,9 +80,11 @@ def recognise(root: Path) -> str:
         raise SourceError(f"{root}: expected a folder of films, found nothing there; check the path")
     if not root.is_dir():
         raise SourceError(f"{root}: expected a folder, a table (.csv) or an archive (.npz), found another kind of file")
+    films = any(map(is_film, root.iterdir()))
     raise SourceError(
         f"{root}: expected class folders with films, such as NORMAL/ and PNEUMONIA/, below train/ and test/ or not, "
         f"a table with the columns path and label, or an archive; {inventory(root)}"
+        + ("; if these are the films of one class, give the folder above" if films else "")
     )
 
 
