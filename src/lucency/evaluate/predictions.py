@@ -141,7 +141,9 @@ def concatenated(parts: Sequence[Predictions]) -> Predictions:
     """
     kinds = {(part.label_names, part.task) for part in parts}
     if len(kinds) != 1:
-        raise SourceError(f"predictions to put together: expected the same labels in each, came {sorted(map(str, kinds))}")
+        raise SourceError(
+            f"predictions to put together: expected the same labels in each, came {sorted(map(str, kinds))}"
+        )
     shared = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
     return replace(
         parts[0],

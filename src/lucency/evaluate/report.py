@@ -35,9 +35,13 @@ def write_report(
 
     written = [out / "predictions.csv", *write_pictures(report, predictions, out), out / "report.json"]
     write_text(written[0], predictions.to_csv(0.5 if report.threshold is None else report.threshold))
-    content = to_json(report, about or {})
-    write_text(written[-1], json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(written[-1], dump(to_json(report, about or {})) + "\n")
     return tuple(written)
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """JSON as we write it: indented, Unicode as it is, no NaN."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def to_json(report: Report, about: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,132 @@
+"""`lucency evaluate`: how good a run or bundle is on labelled films."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lucency.data import Films
+    from lucency.errors import RadiographError
+    from lucency.evaluate import Report
+    from lucency.reader import Reader
+
+SOME_UNREAD = 3
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="The run or bundle to judge.", metavar="RUN|BUNDLE")],
+    data: Annotated[str, typer.Option(help="Labelled films: the folder with the classes, or the one above.")],
+    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Call at or above. [default: the card's]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for report.json, predictions.csv and pictures.")] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Films read side by side.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print report.json instead of the table.")] = False,
+) -> int:
+    """Judge a run or bundle on labelled films: every figure with its 95 % interval, by patient.
+
+    A film that cannot be read is gone past and reported at the end; the exit code is then 3.
+
+    Example: lucency evaluate runs/lecture --data chest_xray --out judged
+    """
+    from lucency.cli.films import labelled_films
+    from lucency.evaluate import judge, write_report
+    from lucency.evaluate.report import dump, to_json
+    from lucency.reader import Reader
+    from lucency.reader.predict import predict
+
+    films, used = labelled_films(data, source, split)
+    reader = Reader.open(bundle, threads)
+    point = reader.card.operating_point.threshold if threshold is None else threshold
+    predicted = predict(reader, films)
+    report = judge(predicted.predictions, point, resamples, seed)
+    about = _about(reader, bundle, data, films, used, threshold, predicted.unreadable)
+    if out:
+        write_report(report, predicted.predictions, out, about)
+    typer.echo(dump(to_json(report, about)) if json else table(report, about, out))
+    return _unread(predicted.unreadable, len(films))
+
+
+def table(report: Report, about: dict[str, Any], out: Path | None) -> str:
+    """The judgement as a person reads it in a terminal."""
+    from lucency.evaluate.judge import ALL, MACRO
+
+    counts = ", ".join(f"{name} {n:,}" for name, n in zip(report.label_names, report.films_per_label, strict=True))
+    patients = f"{report.patients:,} patients" if report.patients_known else "patients not all known"
+    lines = [f"{report.films:,} films, {patients} ({counts}); split {about['split']} of {about['data']}"]
+    if report.threshold is not None:
+        lines.append(f"called at or above {report.threshold:g} ({about['threshold_chosen_by']})")
+    if report.task != "multilabel":
+        lines += ["", *_confusion(report)]
+    lines.append("")
+    for measure in report.measures:
+        if report.task == "binary" or measure.finding in (ALL, MACRO):
+            lines.append(
+                f"{measure.name.replace('_', ' '):20}{measure.finding if measure.finding == MACRO else '':6}{measure}"
+            )
+    resampled = "patients" if report.patients_known else "films as if each were another patient"
+    lines += ["", f"In brackets: 95 % intervals, resampling {resampled}."]
+    if out:
+        lines.append(f"Written to {out}: report.json, predictions.csv, confusion.png, roc.png, pr.png")
+    return "\n".join(lines)
+
+
+def _confusion(report: Report) -> list[str]:
+    names = report.label_names
+    wide = max(8, *(len(name) + 2 for name in names))
+    head = f"{'true, called:':{wide + 6}}" + "".join(f"{name:>{wide}}" for name in names)
+    rows = report.confusion["all"]
+    return [
+        head,
+        *(f"{name:{wide + 6}}" + "".join(f"{n:>{wide},}" for n in row) for name, row in zip(names, rows, strict=True)),
+    ]
+
+
+def _about(
+    reader: Reader,
+    bundle: Path,
+    data: str,
+    films: Films,
+    split: str,
+    threshold: float | None,
+    unreadable: tuple[RadiographError, ...],
+) -> dict[str, Any]:
+    """What report.json says of where its figures come from."""
+    import shlex
+
+    from lucency import __version__
+
+    command = ["lucency", "evaluate", str(bundle), "--data", data, "--source", films.source, "--split", split]
+    point = reader.card.operating_point
+    given = [] if threshold is None else ["--threshold", f"{threshold:g}"]
+    return {
+        "lucency": __version__,
+        "command": shlex.join([*command, *given]),
+        "reader": str(bundle),
+        "reader_name": reader.card.name,
+        "reader_sha256": reader.bundle.digest,
+        "data": data,
+        "source": films.source,
+        "split": split,
+        "threshold_chosen_by": point.chosen_by if threshold is None else "given",
+        "unread": [str(error) for error in unreadable],
+        "data_warnings": list(films.warnings),
+    }
+
+
+def _unread(errors: tuple[RadiographError, ...], total: int) -> int:
+    if not errors:
+        return 0
+    typer.echo(f"\n{len(errors)} of {total} films could not be read and are not in these figures:", err=True)
+    for error in errors:
+        typer.echo(f"  {error}", err=True)
+    return SOME_UNREAD
