@@ -42,7 +42,7 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         where, short = COMMANDS[cmd_name]
-        if _listing_help():
+        if _listing_help(ctx.find_root().obj or []):
             return TyperCommand(cmd_name, help=short, short_help=short)
         module, function = where.split(":")
         app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -54,8 +54,8 @@ class Commands(TyperGroup):
         return typer.main.get_command(app)
 
 
-def _listing_help() -> bool:
-    return not any(name in sys.argv[1:] for name in COMMANDS)
+def _listing_help(arguments: list[str]) -> bool:
+    return not any(name in arguments for name in COMMANDS)
 
 
 app = typer.Typer(
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run a command and give its exit code."""
     try:
-        outcome: Any = app(arguments or ["--help"], standalone_mode=False)
+        outcome: Any = app(arguments or ["--help"], standalone_mode=False, obj=arguments)
     except BadUsage as error:
         typer.echo(f"lucency: {error.format_message()} {_way_out(arguments[0])}", err=True)
         return 2
