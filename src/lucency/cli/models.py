@@ -1,0 +1,196 @@
+"""`lucency models`: what the networks cost, and what is published of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class Top(StrEnum):
+    """What stands on the pooled features while counting."""
+
+    imagenet = "imagenet"
+    none = "none"
+    linear = "linear"
+    dense128 = "dense128"
+
+
+def models(
+    name: Annotated[
+        str | None, typer.Argument(help="One network, closely; timm:NAME works where timm is installed.")
+    ] = None,
+    width: Annotated[float, typer.Option(min=0.05, max=8.0, help="Width multiplier.")] = 1.0,
+    side: Annotated[
+        int | None, typer.Option(min=32, max=2048, help="Pixels along the film; the network's own.")
+    ] = None,
+    top: Annotated[
+        Top, typer.Option(help="On the pooled features: 1000 classes, nothing, or one of our heads.")
+    ] = Top.imagenet,
+    layers: Annotated[bool, typer.Option("--layers", help="Every layer of NAME.")] = False,
+    factoring: Annotated[
+        bool, typer.Option("--factoring", help="What depthwise + pointwise saves, layer by layer.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """List the networks: layers, parameters and multiply-adds by layer type, and published accuracy.
+
+    Example: lucency models mobilenet_v1 --factoring
+    """
+    from lucency.models import summary
+
+    if name is None and (factoring or layers or side is not None or width != 1.0):
+        name = "mobilenet_v1"
+    if name is None:
+        found: Any = summary.overview(top.value)
+    elif factoring:
+        found = summary.factoring(name, width, side)
+    else:
+        found = summary.detail(name, width, side, top.value)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _show(found, layers)
+
+
+def _show(found: Any, layers: bool) -> None:
+    """Tables for people; the shape of what was found says which."""
+    from rich.console import Console
+
+    console = Console()
+    if isinstance(found, list):
+        tables = [_overview(found)]
+    elif "each_pair" in found:
+        tables = [_pairs(found), _peers(found)]
+    else:
+        tables = [_types(found), *([_layers(found)] if layers else []), _published(found), _errata(found)]
+    for table in tables:
+        if table.row_count:
+            console.print(table, "")
+
+
+def _table(title: str, *columns: str, left: int = 1, caption: str = "") -> Any:
+    """A table whose first `left` columns hold words and the others numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < left else "right", overflow="fold")
+    return table
+
+
+def _overview(rows: list[dict[str, Any]]) -> Any:
+    columns = (
+        "network",
+        "side",
+        "layers",
+        "parameters",
+        "M madds",
+        "conv %",
+        "depthw %",
+        "pointw %",
+        "dense %",
+        "top-1",
+    )
+    caption = "Shares are of multiply-adds. lucency models NAME says more; timm:NAME works where timm is installed."
+    table = _table("Networks with their 1000-class top" * (rows[0]["top"] == "imagenet"), *columns, caption=caption)
+    for row in rows:
+        shares = [f"{100 * part['madds_share']:.2f}" for part in row["by_type"].values()]
+        numbers = (f"{row['side']}", f"{row['layers']}", f"{row['parameters']:,}", _millions(row["madds"]), *shares)
+        table.add_row(row["name"], *numbers, _percent(row["top1"]))
+    return table
+
+
+def _types(row: dict[str, Any]) -> Any:
+    title = f"{row['name']}, width {row['width']:g}, side {row['side']}, top: {row['top']}; {row['paper']}"
+    columns = ("type", "layers", "weights", "%", "madds", "%")
+    caption = f"{row['parameters']:,} parameters, {row['trainable']:,} trainable. {row['conventions']}"
+    table = _table(title, *columns, caption=caption)
+    for kind, part in row["by_type"].items():
+        shares = f"{100 * part['weights_share']:.2f}", f"{100 * part['madds_share']:.2f}"
+        table.add_row(kind, f"{part['layers']}", f"{part['weights']:,}", shares[0], f"{part['madds']:,}", shares[1])
+    table.add_section()
+    table.add_row("all", f"{row['layers']}", f"{row['weights']:,}", "100", f"{row['madds']:,}", "100")
+    return table
+
+
+def _layers(row: dict[str, Any]) -> Any:
+    table = _table("Layers", "layer", "type", "kernel", "stride", "in", "out", "output", "weights", "madds", left=2)
+    for layer in row["each_layer"]:
+        kernel = f"{layer['kernel']}×{layer['kernel']}"
+        shape = f"{layer['height']}×{layer['width']}"
+        numbers = (layer["stride"], layer["inputs"], layer["outputs"], shape)
+        table.add_row(
+            layer["name"], layer["kind"], kernel, *map(str, numbers), f"{layer['weights']:,}", f"{layer['madds']:,}"
+        )
+    return table
+
+
+def _published(row: dict[str, Any]) -> Any:
+    columns = ("width", "side", "M madds, printed", "exact", "parameters, exact", "top-1", "top-5", "")
+    table = _table("Published, and exact", *columns, left=0, caption=_sources(row["published"]))
+    for line in row["published"]:
+        printed, exact = f"{line['madds_m']:g}", _millions(line["exact_madds"])
+        accuracy = _percent(line["top1"]), _percent(line["top5"])
+        mark = "printed figure is off" if line["erratum"] else ""
+        table.add_row(
+            f"{line['width']:g}", f"{line['side']}", printed, exact, f"{line['exact_parameters']:,}", *accuracy, mark
+        )
+    return table
+
+
+def _errata(row: dict[str, Any]) -> Any:
+    table = _table("Known errata", "where", "printed", "exact", "why", left=4)
+    for erratum in row["errata"]:
+        table.add_row(erratum["where"], erratum["printed"], erratum["exact"], erratum["reason"])
+    return table
+
+
+def _pairs(found: dict[str, Any]) -> Any:
+    whole = found["whole"]
+    place = f"{found['name']}, width {found['width']:g}, side {found['side']}"
+    title = f"{place}: depthwise + pointwise against full convolutions"
+    table = _table(title, "block", "kernel", "in", "out", "madds", "full", "saving", caption=found["conventions"])
+    for pair in found["each_pair"]:
+        numbers = (pair["inputs"], pair["outputs"], f"{pair['madds']:,}", f"{pair['full_madds']:,}")
+        table.add_row(pair["name"], f"{pair['kernel']}×{pair['kernel']}", *map(str, numbers), f"{pair['saving']:.2f}×")
+    table.add_section()
+    saving = whole["full_madds"] / whole["madds"]
+    table.add_row("whole network", "", "", "", f"{whole['madds']:,}", f"{whole['full_madds']:,}", f"{saving:.2f}×")
+    fewer = whole["full_weights"] / whole["weights"]
+    table.add_row("its weights", "", "", "", f"{whole['weights']:,}", f"{whole['full_weights']:,}", f"{fewer:.2f}×")
+    return table
+
+
+def _peers(found: dict[str, Any]) -> Any:
+    columns = ("network", "often printed, wrongly", "side", "parameters", "×", "M madds", "×", "top-1", "top-5")
+    table = _table(f"Beside other networks (× {found['name']})", *columns, left=2, caption=_sources(found["peers"]))
+    for peer in found["peers"]:
+        table.add_row(
+            peer["name"],
+            peer["often_printed"],
+            f"{peer['side']}",
+            f"{peer['parameters']:,}",
+            f"{peer['parameters_ratio']:.1f}",
+            f"{peer['madds_m']:,.0f}",
+            f"{peer['madds_ratio']:.1f}",
+            _percent(peer["top1"]),
+            _percent(peer["top5"]),
+        )
+    return table
+
+
+def _sources(lines: list[dict[str, Any]]) -> str:
+    return "From: " + "; ".join(dict.fromkeys(line["source"] for line in lines))
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:,.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
