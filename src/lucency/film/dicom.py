@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
-from pydicom.pixels import get_decoder
+from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from lucency.errors import RadiographError
-from lucency.film.codestream import coded_size
+from lucency.film.codestream import check_coded
 from lucency.film.gray import gray_table
 from lucency.film.quiet import quiet
-from lucency.film.refuse import check_size, refusal
+from lucency.film.refuse import check_size, damaged, refusal
 
 FACTS = {
     "modality": "Modality",
@@ -37,17 +45,21 @@ FACTS = {
 }
 """What is kept of the header, by the name that `Film.facts` gives it."""
 
+_REQUIRED = ("Rows", "Columns", "BitsAllocated", "BitsStored")
+
 _FOR_PROCESSING = {
     "1.2.840.10008.5.1.4.1.1.1.1.1": "Digital X-Ray",
     "1.2.840.10008.5.1.4.1.1.1.2.1": "Digital Mammography",
     "1.2.840.10008.5.1.4.1.1.1.3.1": "Digital Intra-Oral X-Ray",
 }
 
+_DEFLATED = re.compile(rb"\x02\x00\x10\x00.{4}\s?" + re.escape(DeflatedExplicitVRLittleEndian.encode()), re.DOTALL)
+"""In Transfer Syntax UID (0002,0010). Such a data set is inflated whole and without limit, before it can be checked."""
+
 
 def read_dicom(data: bytes) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], dict[str, str]]:
     """Decode a DICOM film; see `open_film`."""
-    # Inflated by pydicom without a limit; no archive stores films so.
-    if DeflatedExplicitVRLittleEndian.encode() + b"\0" in data[:4096]:
+    if _DEFLATED.search(data):
         raise refusal("a deflated DICOM", "store it with another transfer syntax (dcmconv +te)")
     try:
         with quiet():
@@ -59,10 +71,7 @@ def read_dicom(data: bytes) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], dic
     except RadiographError:
         raise
     except Exception as error:  # pydicom and its decoders raise nearly anything on a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise refusal(
-            f"a DICOM that cannot be decoded ({reason})", "it is damaged or cut short; copy it again"
-        ) from error
+        raise damaged("DICOM", error) from error
 
 
 def _check_header(dataset: Dataset) -> None:
@@ -72,15 +81,16 @@ def _check_header(dataset: Dataset) -> None:
         raise refusal(f"a DICOM object without integer pixels ({kind})", "choose the object that holds the film")
     intent = str(dataset.get("PresentationIntentType") or "").strip().upper()
     if intent == "FOR PROCESSING" or dataset.get("SOPClassUID") in _FOR_PROCESSING:
-        raise refusal(
-            "a raw detector image (FOR PROCESSING)", "send the one of the same study that is FOR PRESENTATION"
-        )
+        raise refusal("a raw detector image (FOR PROCESSING)", "send its FOR PRESENTATION twin")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise refusal(f"a DICOM of {frames} frames", "send the film as an object of its own")
     photometric = str(dataset.get("PhotometricInterpretation") or "nothing").strip()
     if dataset.get("SamplesPerPixel", 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise refusal(f"a DICOM in colour or without stated gray ({photometric})", "send the original gray film")
+    missing = [keyword for keyword in _REQUIRED if dataset.get(keyword) is None]
+    if missing:
+        raise refusal(f"a DICOM without {' and '.join(missing)}", "its header is incomplete; export it again")
     check_size(int(dataset.Rows), int(dataset.Columns))
 
 
@@ -97,20 +107,29 @@ def _codes(dataset: Dataset) -> tuple[NDArray[np.uint16], int, bool]:
         raise refusal(f"a DICOM whose pixels {raw.shape} are not those of its header {size}", "export it again")
     # Overlays and rubbish may lie in the bits that do not count. Compressed values always start at bit 0.
     below = 0 if syntax.is_compressed else high + 1 - bits
-    codes = (raw.astype(np.int64).astype(np.uint16) >> below) & np.uint16(2**bits - 1)
+    codes: NDArray[np.uint16] = raw.astype(np.uint16)
+    codes >>= np.uint16(below)
+    codes &= np.uint16(2**bits - 1)
     return codes, bits, bool(dataset.get("PixelRepresentation", 0))
 
 
 def _decodable(dataset: Dataset) -> UID:
     """The transfer syntax, which must be one that an installed decoder reads and whose coded size is the header's."""
-    syntax = UID(dataset.file_meta.TransferSyntaxUID)
+    syntax = _transfer_syntax(dataset)
     if syntax.is_compressed:
         if not get_decoder(syntax).is_available:
             raise refusal(f"a DICOM compressed as {syntax.name}", "decompress it first (dcmdjpeg, or gdcmconv --raw)")
-        coded = coded_size(bytes(dataset.PixelData))
-        if coded is not None:
-            check_size(*coded)
+        check_coded(get_frame(dataset.PixelData, 0, number_of_frames=1))
     return syntax
+
+
+def _transfer_syntax(dataset: Dataset) -> UID:
+    """The one stated, or for a bare data set without file header the one pydicom recognised, which is then stated."""
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return UID(dataset.file_meta.TransferSyntaxUID)
 
 
 def _facts(dataset: Dataset) -> dict[str, str]:

@@ -27,7 +27,7 @@ class Film:
 
     def __post_init__(self) -> None:
         pixels = np.asarray(self.pixels)
-        if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype not in (np.uint8, np.uint16):
+        if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
             raise ValueError(f"expected uint8 or uint16 pixels (h, w), came {pixels.dtype} {pixels.shape}")
         pixels = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("=")).view()
         pixels.flags.writeable = False

@@ -39,8 +39,9 @@ def gray_table(dataset: Dataset, bits: int, signed: bool) -> tuple[NDArray[np.ui
     if is_inverted(dataset):
         level = 1.0 - level
     level[is_padding(dataset, stored)] = 0.0
-    top, kind = (255, np.uint8) if bits <= 8 else (65535, np.uint16)
-    return np.floor(level * top + 0.5).astype(kind), voi
+    if bits <= 8:
+        return np.floor(level * 255 + 0.5).astype(np.uint8), voi
+    return np.floor(level * 65535 + 0.5).astype(np.uint16), voi
 
 
 def stored_values(bits: int, signed: bool) -> Values:
@@ -128,7 +129,7 @@ def is_inverted(dataset: Dataset) -> bool:
     MONOCHROME1 and the presentation shape INVERSE say the same thing, so both together invert once.
     """
     shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
-    return dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
+    return str(dataset.PhotometricInterpretation).strip() == "MONOCHROME1" or shape == "INVERSE"
 
 
 def is_padding(dataset: Dataset, stored: Values) -> NDArray[np.bool_]:

@@ -43,7 +43,7 @@ _BARE_DICOM = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"
 
 
 def kind_of(data: bytes) -> str:
-    """ "PNG", "JPEG", "TIFF" or "DICOM"; for anything else words for what it is.
+    """One of "PNG", "JPEG", "TIFF" and "DICOM"; for anything else words for what it is.
 
     >>> kind_of(b"GIF89a")
     'a GIF image'

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
 
+LOGGERS = ("PIL", "pydicom", "pylibjpeg", "openjpeg")
+"""They log header values, which name patients."""
+
 _lock = threading.Lock()
 _inside = 0
-_saved: warnings.catch_warnings[None] | None = None
+_undo = contextlib.ExitStack()
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Ignore warnings while a film is decoded; what matters of them is raised as an error instead.
+    """Neither warn nor log while a film is decoded; what matters is raised as an error instead.
 
-    `warnings.catch_warnings` keeps process-wide state and is undone in the wrong order by threads that overlap,
-    which would silence the whole program for good. So threads share one: the first in opens it, the last out closes it.
+    `warnings.catch_warnings` and logger levels are state of the whole process, and threads that overlap would undo
+    theirs in the wrong order and leave the program silent for good. So all share one silence: the first in begins it,
+    the last out ends it.
     """
-    global _inside, _saved
+    global _inside
     with _lock:
         _inside += 1
         if _inside == 1:
-            _saved = warnings.catch_warnings()
-            _saved.__enter__()
-            warnings.simplefilter("ignore")
+            _begin()
     try:
         yield
     finally:
         with _lock:
             _inside -= 1
-            if _inside == 0 and _saved is not None:
-                _saved.__exit__(None, None, None)
-                _saved = None
+            if _inside == 0:
+                _undo.close()
+
+
+def _begin() -> None:
+    _undo.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        _undo.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL + 1)

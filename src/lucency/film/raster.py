@@ -15,16 +15,14 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lucency.errors import RadiographError
+from lucency.film.codestream import check_scans
 from lucency.film.quiet import quiet
-from lucency.film.refuse import check_size, refusal
+from lucency.film.refuse import check_size, damaged, refusal
 
 Gray = NDArray[np.uint8] | NDArray[np.uint16]
 
 NEAR_GRAY = 16
 """Channels that differ by no more than this many of 256 levels are gray, stored or compressed as colour."""
-
-MAX_SCANS = 64
-"""Of a progressive JPEG, each of which passes over the whole film; encoders write about ten."""
 
 _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: np.fliplr,
@@ -61,10 +59,7 @@ def read_jpeg(data: bytes) -> tuple[Gray, dict[str, str]]:
 
     Always at full size: libjpeg's reduced-size decoding ("draft") is faster but yields other pixels.
     """
-    # Inside coded data a byte ff is followed by 00, so this counts scans, and those of a thumbnail or two.
-    scans = data.count(b"\xff\xda")
-    if scans > MAX_SCANS:
-        raise refusal(f"a JPEG of {scans} scans", f"at most {MAX_SCANS} are read; save it as a baseline JPEG")
+    check_scans(data)
     return _read(JpegImageFile, data, "JPEG")
 
 
@@ -84,19 +79,15 @@ def _read(reader: type[ImageFile], data: bytes, kind: str) -> tuple[Gray, dict[s
     except RadiographError:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file: OSError, SyntaxError, struct.error…
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise refusal(
-            f"a {kind} that cannot be decoded ({reason})", "it is damaged or cut short; copy it again"
-        ) from error
+        raise damaged(kind, error) from error
 
 
 def _check_header(image: ImageFile, kind: str) -> None:
     """Refuse, before anything is decoded, what is too large or no single gray or RGB picture."""
     check_size(image.height, image.width)
     if getattr(image, "is_animated", False):
-        raise refusal(
-            "an animated PNG" if kind == "PNG" else f"a {kind} of several pages", "keep the one that is the film"
-        )
+        found = "an animated PNG" if kind == "PNG" else f"a {kind} of several pages"
+        raise refusal(found, "keep the one that is the film")
     if image.mode in _REFUSED_MODES:
         raise refusal(f"{_REFUSED_MODES[image.mode]} ({kind})", "save it as 8- or 16-bit gray")
     if isinstance(image, TiffImageFile):
