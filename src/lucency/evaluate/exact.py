@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from lucency.evaluate.metrics import Finding
 
@@ -21,6 +20,8 @@ def clopper_pearson(hits: int, trials: int, level: float = LEVEL) -> tuple[float
     >>> tuple(round(bound, 4) for bound in clopper_pearson(20, 20))
     (0.8316, 1.0)
     """
+    from scipy.special import betaincinv  # here, because it takes longer to import than reading a film
+
     tail = (1 - level) / 2
     low = float(betaincinv(hits, trials - hits + 1, tail)) if hits else 0.0
     high = float(betaincinv(hits + 1, trials - hits, 1 - tail)) if hits < trials else 1.0

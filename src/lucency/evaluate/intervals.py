@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Statistic = Callable[[Floats], Floats]
 """Takes weights (b, n) over n films and gives (b, m): m figures for each of b weighted sets."""
 
+NORMAL = NormalDist()
 LEVEL = 0.95
 METHOD = "BCa bootstrap (Efron 1987)"
 CHUNK = 1_000_000
@@ -73,12 +74,12 @@ def bca(drawn: Floats, value: float, left_out: Floats, level: float = LEVEL) -> 
         level: of the interval.
     """
     below = np.mean(drawn < value) + np.mean(drawn == value) / 2  # ties, frequent with counts, are shared
-    bias = ndtri(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn)))
+    bias = NORMAL.inv_cdf(float(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn))))
     pull = np.mean(left_out[np.isfinite(left_out)]) - left_out[np.isfinite(left_out)]
     squares = float(np.sum(pull**2))
     acceleration = float(np.sum(pull**3)) / (6 * squares**1.5) if squares > 0 else 0.0
-    z = bias + ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
-    low, high = np.quantile(drawn, ndtr(bias + z / (1 - acceleration * z)))
+    reach = [bias + NORMAL.inv_cdf(tail) for tail in ((1 - level) / 2, (1 + level) / 2)]
+    low, high = np.quantile(drawn, [NORMAL.cdf(bias + z / (1 - acceleration * z)) for z in reach])
     return float(low), float(high)
 
 
