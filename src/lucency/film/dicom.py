@@ -62,7 +62,7 @@ def read_dicom(data: bytes) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], dic
     if _DEFLATED.search(data):
         raise refusal("a deflated DICOM", "store it with another transfer syntax (dcmconv +te)")
     try:
-        with quiet():
+        with quiet:
             dataset = dcmread(io.BytesIO(data), force=True)
             _check_header(dataset)
             codes, bits, signed = _codes(dataset)

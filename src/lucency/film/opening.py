@@ -77,7 +77,7 @@ def _content(path: Path) -> bytes:
         if status.st_size > MAX_BYTES:
             raise refusal(f"a file of {status.st_size / 2**20:.0f} MiB", f"at most {MAX_BYTES // 2**20} MiB are read")
         with path.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
+            return stream.read(status.st_size)
     except FileNotFoundError:
         raise RadiographError(f"found no such file; expected {ACCEPTED}; check the path") from None
     except (OSError, ValueError) as error:

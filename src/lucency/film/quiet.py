@@ -1,47 +1,70 @@
-"""Silence for the libraries that decode films."""
+"""Silence for the libraries that decode films; what matters of what they say is raised as an error instead.
+
+All of it is state of the whole process, and threads that overlap would undo theirs in the wrong order and leave the
+program silent for good. So they share one silence: the first in begins it, the last out ends it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 
 LOGGERS = ("PIL", "pydicom", "pylibjpeg", "openjpeg")
 """They log header values, which name patients."""
 
-_lock = threading.Lock()
-_inside = 0
-_undo = contextlib.ExitStack()
+STDERR = 2
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Neither warn nor log while a film is decoded; what matters is raised as an error instead.
+class Shared:
+    """A context that any number of threads may be in at once."""
 
-    `warnings.catch_warnings` and logger levels are state of the whole process, and threads that overlap would undo
-    theirs in the wrong order and leave the program silent for good. So all share one silence: the first in begins it,
-    the last out ends it.
-    """
-    global _inside
-    with _lock:
-        _inside += 1
-        if _inside == 1:
-            _begin()
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _undo.close()
+    def __init__(self, begin: Callable[[contextlib.ExitStack], None]) -> None:
+        """`begin` starts it and leaves on the stack what ends it."""
+        self._begin = begin
+        self._undo = contextlib.ExitStack()
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._begin(self._undo)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._undo.close()
 
 
-def _begin() -> None:
-    _undo.enter_context(warnings.catch_warnings())
+def _neither_warn_nor_log(undo: contextlib.ExitStack) -> None:
+    undo.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")
     for name in LOGGERS:
         logger = logging.getLogger(name)
-        _undo.callback(logger.setLevel, logger.level)
+        undo.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL + 1)
+
+
+def _close_stderr(undo: contextlib.ExitStack) -> None:
+    try:
+        kept = os.dup(STDERR)
+    except OSError:
+        return  # a service without stderr has nothing to silence
+    undo.callback(os.close, kept)
+    undo.callback(os.dup2, kept, STDERR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDERR)
+    os.close(nowhere)
+
+
+quiet = Shared(_neither_warn_nor_log)
+"""No Python warnings, no logs."""
+
+mute = Shared(_close_stderr)
+"""Nothing on stderr: libtiff, in C, prints its errors there. What other threads write meanwhile is lost too."""

@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from lucency.errors import RadiographError
 from lucency.film.codestream import check_scans
-from lucency.film.quiet import quiet
+from lucency.film.quiet import mute, quiet
 from lucency.film.refuse import check_size, damaged, refusal
 
 Gray = NDArray[np.uint8] | NDArray[np.uint16]
@@ -65,12 +65,13 @@ def read_jpeg(data: bytes) -> tuple[Gray, dict[str, str]]:
 
 def read_tiff(data: bytes) -> tuple[Gray, dict[str, str]]:
     """Decode a TIFF of one page; see `open_film`."""
-    return _read(TiffImageFile, data, "TIFF")
+    with mute:
+        return _read(TiffImageFile, data, "TIFF")
 
 
 def _read(reader: type[ImageFile], data: bytes, kind: str) -> tuple[Gray, dict[str, str]]:
     try:
-        with quiet(), reader(io.BytesIO(data)) as image:
+        with quiet, reader(io.BytesIO(data)) as image:
             _check_header(image, kind)
             image.load()
             pixels, facts = _gray(image)
