@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable
 
-LOGGERS = ("PIL", "pydicom", "pylibjpeg", "openjpeg")
+LOGGERS = ("PIL", "pydicom", "pylibjpeg", "openjpeg", "jpeg_ls")
 """They log header values, which name patients."""
 
 STDERR = 2
