@@ -27,6 +27,7 @@ from lucency.data import read_films
 from lucency.data.record import Films
 from lucency.data.squares import decode_squares
 from lucency.models import build
+from lucency.models.memory import keep_freed_memory
 from lucency.preprocess import Preprocess
 from lucency.recipe import DataSettings, FitSettings, ModelSettings, TuneSettings
 from lucency.train.batches import Examples, training_batches
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--keras", help="interpreter of an environment with tensorflow-cpu")
     options = parser.parse_args()
     torch.set_num_threads(2)
+    keep_freed_memory()
     everything = read_films(options.data)
     chosen = np.random.default_rng(0).choice(len(everything), min(options.films, len(everything)), replace=False)
     films = everything.pick(np.sort(chosen))

@@ -23,6 +23,7 @@ def train(
 
     Example: lucency train recipes/lecture.toml --data chest_xray --out runs/lecture --weights mobilenet_v2.pth
     """
+    from lucency.cli.evaluate import table
     from lucency.cli.options import open_recipe
     from lucency.data import read_films
     from lucency.train import cross_validate, train_run
@@ -33,4 +34,5 @@ def train(
     if folds is None:
         typer.echo(train_run(chosen, films, out, where, resume))
     else:
-        typer.echo(cross_validate(chosen, films, folds, out, where, resume))
+        report, about = cross_validate(chosen, films, folds, out, where, resume)
+        typer.echo(table(report, about, out))

@@ -86,7 +86,8 @@ def apply(jitter: Jitter, gray: Pixels, side: int, fit: Fit) -> Pixels:
     if jitter.turn:
         image = image.rotate(jitter.turn, Image.Resampling.BILINEAR)
     box = kept_box(jitter, gray.shape[1], gray.shape[0], fit)
-    square = np.asarray(_resized(image, box, max(8, round(side * jitter.resample)), side))
+    through = min(side, max(8, round(side * jitter.resample)))
+    square = np.asarray(_resized(image, box, through, side))
     return _toned(jitter, _erased(jitter, square))
 
 

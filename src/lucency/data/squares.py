@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from lucency.preprocess import Preprocess
 from lucency.progress import track
 
 Pixels = NDArray[np.uint8]
+Prepared = TypeVar("Prepared")
 
 DECODERS = 2
 """Threads that decode: Pillow lets go of the interpreter while it works."""
@@ -69,10 +71,10 @@ def shrink(gray: Pixels, short_side: int) -> Pixels:
     return np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR))
 
 
-def attempts(films: Films, prepare: Callable[[Film], Pixels]) -> Iterator[Pixels | RadiographError]:
+def attempts(films: Films, prepare: Callable[[Film], Prepared]) -> Iterator[Prepared | RadiographError]:
     """Decode and prepare films on threads, in order; a film that cannot be read yields its error and costs no other."""
 
-    def attempt(record: Record) -> Pixels | RadiographError:
+    def attempt(record: Record) -> Prepared | RadiographError:
         try:
             return prepare(record.load())
         except RadiographError as error:

@@ -21,11 +21,13 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
     try:
         import torch
 
+        from lucency.models.memory import keep_freed_memory
         from lucency.models.run import load_run
     except ImportError as error:
         raise BundleError(
             f"{bundle.path}: a run needs PyTorch; pip install 'lucency[train]', or read the bundle exported from it"
         ) from error
+    keep_freed_memory()
     run = load_run(bundle)
     classifier = run.classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

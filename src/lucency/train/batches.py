@@ -54,8 +54,7 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         if isinstance(self.examples.inputs, np.ndarray):
             return torch.from_numpy(self.examples.inputs[chosen]), labels
         squares = [self._square(int(film), index * len(self.parts[0]) + place) for place, film in enumerate(chosen)]
-        gray = torch.from_numpy(np.stack(squares)).unsqueeze(1).float()
-        return gray.contiguous(memory_format=torch.channels_last), labels
+        return torch.from_numpy(np.stack(squares)).unsqueeze(1).float(), labels
 
     def _square(self, film: int, place: int) -> Pixels:
         """One film as it is seen this time. `place` tells repeats of an oversampled film apart."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
+from lucency import __version__
 from lucency.data.record import Films
 from lucency.data.split import stratified_grouped
-from lucency.evaluate import judge, write_report
+from lucency.evaluate import Report, judge, write_report
 from lucency.evaluate.predictions import concatenated
 from lucency.reader import Reader
 from lucency.reader.predict import predict
@@ -18,11 +20,11 @@ from lucency.train.split import SPLIT_SEED
 
 def cross_validate(
     recipe: Recipe, films: Films, folds: int, out: Path, cache: Path, resume: bool = False
-) -> str:
+) -> tuple[Report, dict[str, Any]]:
     """Train once a fold on the other folds, judge the fold, and pool the answers over all folds.
 
     The films that choose a fold's checkpoint are set aside from its training patients: the fold itself decides
-    nothing and is met once.
+    nothing and is met once. The threshold is 0.5, fixed beforehand.
 
     Args:
         recipe: every choice.
@@ -33,7 +35,7 @@ def cross_validate(
         resume: keep finished folds, go on with the others.
 
     Returns:
-        the pooled figures, a line each.
+        the pooled judgement, and what it is of, as in report.json.
     """
     here = films.pick([index for index, record in enumerate(films.records) if record.split != "test"])
     here.require_learnable()
@@ -45,6 +47,13 @@ def cross_validate(
         parts.append(predict(Reader.open(run), here.pick(held)))
     pooled = concatenated([part.predictions for part in parts])
     report = judge(pooled)
-    about = {"recipe": recipe.name, "data": here.source, "split": f"{folds}-fold cross-validation by patient"}
+    about = {
+        "lucency": __version__,
+        "recipe": recipe.model_dump(mode="json"),
+        "data": here.source,
+        "split": f"{folds}-fold cross-validation by patient",
+        "threshold_chosen_by": "fixed beforehand",
+        "unread": [str(error) for part in parts for error in part.unreadable],
+    }
     write_report(report, pooled, out, about)
-    return str(report)
+    return report, about

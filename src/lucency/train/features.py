@@ -32,7 +32,7 @@ Item = TypeVar("Item")
 
 BATCH = 32
 """Films per forward pass; more gains nothing on two cores."""
-TABLE = "CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
+TABLE = "CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY, vector BLOB NOT NULL)"
 PUT = "INSERT OR REPLACE INTO features VALUES (?, ?)"
 GET = "SELECT vector FROM features WHERE key = ?"
 
@@ -125,9 +125,7 @@ def pooled(classifier: Classifier, squares: NDArray[np.uint8]) -> Vectors:
     classifier.eval()
     device = next(classifier.parameters()).device
     with torch.inference_mode():
-        gray = torch.from_numpy(squares).to(device, torch.float32).unsqueeze(1).contiguous(
-            memory_format=torch.channels_last
-        )
+        gray = torch.from_numpy(squares).to(device, torch.float32).unsqueeze(1)
         vectors = classifier.activations(gray).mean(dim=(2, 3)).cpu().numpy()
     classifier.train(training)
     return np.asarray(vectors, dtype=np.float32)

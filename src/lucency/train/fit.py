@@ -114,7 +114,7 @@ def _loggers(folder: Path) -> list[Logger]:
 def _hush() -> None:
     """Lightning's advice on worker counts and devices is not for the person who trains."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    for message in (".*does not have many workers.*", ".*found to be in use.*", ".*exists and is not empty.*"):
+    for message in (".*does not have many workers.*", ".*exists and is not empty.*", ".*LeafSpec.*", ".*logging interval.*"):
         warnings.filterwarnings("ignore", message)
 
 

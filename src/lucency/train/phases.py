@@ -49,7 +49,7 @@ def fine_tune(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe
     train = Examples(learned.pixels, learned.films.label_array(), preprocess, recipe.augment)
     val = Examples(judged.pixels, judged.films.label_array(), preprocess)
     step = Step(
-        classifier.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        classifier,
         objective(learn, recipe, recipe.tune),
         recipe.tune,
         recipe.seed,

@@ -12,6 +12,7 @@ from lucency.data.imbalance import table
 from lucency.data.record import Films
 from lucency.data.split import split_hash
 from lucency.models import build
+from lucency.models.memory import keep_freed_memory
 from lucency.recipe import Recipe
 from lucency.train.history import write_history
 from lucency.train.phases import fine_tune, fit_head
@@ -38,6 +39,7 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
         SourceError, RecipeError, WeightsError, TrainingError, OutputError: what to do is in the message.
     """
     start = time.monotonic()
+    keep_freed_memory()
     learn, judge, how = learn_and_judge(films, recipe.data)
     plan = Plan.of(recipe, split_hash(learn, range(len(learn))), split_hash(judge, range(len(judge))))
     if begin(out, plan, resume):
@@ -46,6 +48,7 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
 
     torch.manual_seed(recipe.seed)
     classifier = build(recipe.model, 1 if films.task == "binary" else len(films.labels))
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     phases: dict[str, list[Row]] = {}
     if recipe.head.epochs:
         phases["head"] = fit_head(classifier, learn, judge, recipe, out, cache)
@@ -53,5 +56,5 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
         phases["tune"] = fine_tune(classifier, learn, judge, recipe, out)
     write_history(phases, out)
     save(out, classifier, recipe, learn, judge, how, minutes=(time.monotonic() - start) / 60)
-    best = max((row["val_auroc"] for history in phases.values() for row in history[-1:]), default=float("nan"))
+    best = max(row["val_auroc"] for row in list(phases.values())[-1])
     return f"{out}: trained; validation AUROC {best:.4f} on {len(judge)} films that chose the checkpoint"

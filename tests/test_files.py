@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from lucency.errors import OutputError
+from lucency.files import beside, sha256_bytes, sha256_file, write_text
+
+
+def test_content_arrives_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
+    write_text(tmp_path / "new" / "a.txt", "é")
+    assert (tmp_path / "new" / "a.txt").read_bytes() == "é".encode()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError])
+def test_a_stop_in_the_middle_leaves_what_was_there(tmp_path: Path, stop: type[BaseException]) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("before")
+    with pytest.raises(stop), beside(target) as draft:
+        draft.write_text("half")
+        raise stop
+    assert target.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot be written .*--out"):
+        write_text(tmp_path / "file" / "below.txt", "x")
+
+
+def test_sha256_is_the_standard_one(tmp_path: Path) -> None:
+    # FIPS 180-2, appendix B.1: the digest of "abc"
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_bytes(b"abc") == sha256_file(tmp_path / "abc") == known == hashlib.sha256(b"abc").hexdigest()

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from lucency import progress
+from lucency.progress import clock, line, track
+
+
+def test_items_pass_unchanged_and_quick_work_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(track(iter("abc"), "spelling")) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_slow_work_says_how_far_and_how_long_still(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(0, 1000, 15))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(now)))
+    assert list(track([1, 2], "reading films")) == [1, 2]
+    assert "reading films     1/2  50%" in capsys.readouterr().err
+
+
+def test_the_line_by_hand() -> None:
+    assert line("reading", 25, 100, 10.0) == "reading    25/100  25%  2.5/s  0:30 left"
+    assert line("reading", 7, None, 2.0) == "reading     7  3.5/s"
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3661, "1:01:01")])
+def test_clock_by_hand(seconds: float, shown: str) -> None:
+    assert clock(seconds) == shown

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lucency.errors import RecipeError
+from lucency.recipe import Recipe, parse_recipe, read_recipe
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+
+
+def complaint(content: dict[str, object]) -> str:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(content, "r.toml")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid_and_named_after_their_file(path: Path) -> None:
+    assert read_recipe(path).name == path.stem
+
+
+def test_unknown_setting_is_refused_with_the_nearest_known_one() -> None:
+    said = complaint({"name": "x", "tune": {"epocs": 3}})
+    assert said == "r.toml [tune]: unknown setting 'epocs'; did you mean 'epochs'?"
+
+
+def test_unknown_table_is_refused_with_the_nearest_known_one() -> None:
+    assert complaint({"name": "x", "tun": {}}) == "r.toml: unknown setting 'tun'; did you mean 'tune'?"
+
+
+def test_a_far_name_lists_what_is_known() -> None:
+    assert "known are name, seed, data, model, head, tune, augment" in complaint({"name": "x", "zzzz": 1})
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({}, "setting 'name' is missing"),
+        ({"name": "x", "data": {"side": 5}}, "[data]: 'side' = 5: should be greater than or equal to 28"),
+        ({"name": "x", "tune": {"blocks": "some"}}, "or should be 'all'"),
+        ({"name": "x", "augment": {"aspect": [2.0, 1.0]}}, "aspect must be two numbers, 0 < low <= high, got [2.0, 1.0]"),
+        ({"name": "x", "augment": {"zoom": [0.5, 1.5]}}, "cannot exceed 1, got 1.5"),
+        ({"name": "x", "model": {"dropout": 1.0}}, "[model]: 'dropout' = 1.0"),
+        ({"name": "x", "data": {"imbalance": "weights"}}, "'class_weights'"),
+    ],
+)
+def test_values_out_of_range_are_one_line_that_says_what_is_accepted(content: dict[str, object], says: str) -> None:
+    said = complaint(content)
+    assert says in said
+    assert "\n" not in said
+
+
+def test_two_mistakes_are_both_told() -> None:
+    said = complaint({"name": "x", "seed": -1, "head": {"batch": 0}})
+    assert "'seed' = -1" in said
+    assert "'batch' = 0" in said
+
+
+def test_files_that_are_not_recipes(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("name = ")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path, says in ((tmp_path / "no.toml", "No such file"), (broken, "syntax error"), (binary, "not UTF-8")):
+        with pytest.raises(RecipeError, match=says):
+            read_recipe(path)
+
+
+def test_round_trip_through_json_is_the_same_recipe() -> None:
+    recipe = parse_recipe({"name": "x", "data": {"class_weights": [1.0, 0.4]}, "tune": {"blocks": 3}}, "x")
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lucency.data import read_films
+from lucency.data.record import Films, Record
+from lucency.errors import OutputError, RadiographError, SourceError
+from lucency.film import Film
+from lucency.models import Classifier, build
+from lucency.preprocess import Preprocess
+from lucency.recipe import ModelSettings
+from lucency.train import features
+from lucency.train.features import network_digest, pooled_features
+
+SQUARE = Preprocess(32, "crop")
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    torch.manual_seed(0)
+    return build(ModelSettings(width=0.35))
+
+
+@pytest.fixture(scope="module")
+def films() -> Films:
+    return read_films("phantom:40")
+
+
+def broken() -> Film:
+    raise RadiographError("bad.png: expected an image, found text")
+
+
+def test_features_are_the_networks_own_pool(classifier: Classifier, films: Films, tmp_path: Path) -> None:
+    found = pooled_features(classifier, films, SQUARE, tmp_path)
+    gray = torch.from_numpy(np.stack([SQUARE(record.load()) for record in films.records])).unsqueeze(1).float()
+    classifier.eval()
+    with torch.no_grad():
+        expected = classifier.activations(gray).mean((2, 3)).numpy()
+    np.testing.assert_allclose(found.vectors, expected, atol=1e-5)
+
+
+def test_the_second_time_nothing_is_computed_and_all_is_the_same(
+    classifier: Classifier, films: Films, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pooled_features(classifier, films, SQUARE, tmp_path)
+    monkeypatch.setattr(features, "pooled", lambda *_: pytest.fail("computed again"))
+    again = pooled_features(classifier, films, SQUARE, tmp_path)
+    assert np.array_equal(first.vectors, again.vectors)
+
+
+def test_a_crash_in_the_middle_keeps_the_batches_before_it(
+    classifier: Classifier, films: Films, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "BATCH", 8)
+    original, calls = features.pooled, []
+
+    def crash(*args: object) -> object:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(features, "pooled", crash)
+    with pytest.raises(KeyboardInterrupt):
+        pooled_features(classifier, films, SQUARE, tmp_path)
+    with sqlite3.connect(tmp_path / "features.sqlite") as base:
+        assert base.execute("SELECT COUNT(*) FROM features").fetchone() == (16,)
+    found = pooled_features(classifier, films, SQUARE, tmp_path)
+    assert len(calls) == 3 + 3
+    monkeypatch.undo()
+    np.testing.assert_allclose(
+        found.vectors, pooled_features(classifier, films, SQUARE, tmp_path / "new").vectors, atol=1e-5
+    )
+
+
+def test_the_key_follows_weights_and_preprocessing_but_not_the_head(classifier: Classifier) -> None:
+    before = network_digest(classifier, SQUARE)
+    assert before == network_digest(classifier, Preprocess(32, "crop"))
+    assert before != network_digest(classifier, Preprocess(32, "pad"))
+    with torch.no_grad():
+        classifier.head.last.bias.add_(1)
+    assert before == network_digest(classifier, SQUARE)
+    with torch.no_grad():
+        next(classifier.features.parameters()).add_(1e-3)
+    assert before != network_digest(classifier, SQUARE)
+
+
+def test_a_film_whose_content_changes_is_computed_anew(classifier: Classifier, films: Films, tmp_path: Path) -> None:
+    one = films.pick([0])
+    before = pooled_features(classifier, one, SQUARE, tmp_path).vectors
+    other = replace(one, records=(replace(one.records[0], load=films.records[1].load),))
+    after = pooled_features(classifier, other, SQUARE, tmp_path).vectors
+    assert not np.array_equal(before, after)
+
+
+def test_a_broken_film_is_gone_past_and_told(classifier: Classifier, films: Films, tmp_path: Path) -> None:
+    bad = Record("bad.png", 0, broken)
+    found = pooled_features(classifier, replace(films, records=(bad, *films.records[:3])), SQUARE, tmp_path)
+    assert [record.name for record in found.films.records] == [record.name for record in films.records[:3]]
+    assert len(found.vectors) == 3
+    assert "bad.png" in str(found.unreadable[0])
+
+
+def test_no_readable_film_at_all_is_an_error(classifier: Classifier, films: Films, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"none of 1 could be read; the first: bad\.png"):
+        pooled_features(classifier, replace(films, records=(Record("bad.png", 0, broken),)), SQUARE, tmp_path)
+
+
+def test_the_network_is_left_as_it_was(classifier: Classifier, films: Films, tmp_path: Path) -> None:
+    classifier.train()
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    pooled_features(classifier, films.pick([0, 1]), SQUARE, tmp_path)
+    assert classifier.training
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
+
+
+def test_a_cache_that_cannot_be_written_says_so(classifier: Classifier, films: Films, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="choose another with --cache"):
+        pooled_features(classifier, films.pick([0]), SQUARE, tmp_path / "file")

@@ -1,0 +1,205 @@
+"""Training end to end on a few phantoms: what is promised of runs, killed runs and repeated runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from lucency.data import read_films
+from lucency.data.record import Films
+from lucency.errors import SourceError, TrainingError
+from lucency.recipe import Recipe, parse_recipe
+from lucency.train import train_run
+from lucency.train.step import Step
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "data": {"side": 32, "fit": "crop", "validation": 0.3},
+    "model": {"backbone": "mobilenet_v2", "width": 0.35, "dropout": 0.3},
+    "head": {"epochs": 2, "batch": 16, "lr": 0.01},
+    "tune": {"epochs": 3, "batch": 16, "ema": 0.9, "batch_norm": "train", "lr": 0.002},
+    "augment": {"canvas": 40, "aspect": [0.8, 1.25], "noise": 4.0},
+}
+
+
+@pytest.fixture(scope="module")
+def films() -> Films:
+    return read_films("phantom:60")
+
+
+def recipe(**changes: Any) -> Recipe:
+    content = {**TINY, **{key: {**TINY.get(key, {}), **value} for key, value in changes.items()}}
+    return parse_recipe(content, "tiny")
+
+
+def weights(run: Path) -> dict[str, np.ndarray]:
+    return load_file(run / "model.safetensors")
+
+
+def same(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def whole(films: Films, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    train_run(recipe(), films, out, out.parent / "cache")
+    return out
+
+
+def test_a_run_holds_weights_card_history_and_plan(whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()}
+    assert {"model.safetensors", "card.json", "history.csv", "history.png", "plan.json"} <= names
+    card = json.loads((whole / "card.json").read_text())
+    assert card["labels"] == ["normal", "pneumonia"]
+    assert card["training"]["recipe"]["name"] == "tiny"
+    assert len((whole / "history.csv").read_text().splitlines()) == 1 + 2 + 3
+
+
+def test_same_seed_same_weights(whole: Path, films: Films, tmp_path: Path) -> None:
+    train_run(recipe(), films, tmp_path / "again", tmp_path / "cache")
+    assert same(whole, tmp_path / "again")
+
+
+def test_another_seed_other_weights(whole: Path, films: Films, tmp_path: Path) -> None:
+    train_run(recipe().model_copy(update={"seed": 1}), films, tmp_path / "other", whole.parent / "cache")
+    assert not same(whole, tmp_path / "other")
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 4, 6])
+def test_a_run_stopped_anywhere_resumes_to_the_same_weights(
+    whole: Path, films: Films, tmp_path: Path, stop_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before the n-th validation of the run: in the head's epochs (1, 2) or in the tuning's (3, 4, 5)."""
+    seen = {"epochs": 0}
+    original = Step.on_validation_epoch_end
+
+    def stop(self: Step) -> None:
+        seen["epochs"] += 1
+        if seen["epochs"] == stop_at:
+            raise InterruptedError("pulled the plug")
+        original(self)
+
+    monkeypatch.setattr(Step, "on_validation_epoch_end", stop)
+    out = tmp_path / "run"
+    if stop_at <= 5:
+        with pytest.raises(Exception, match="pulled the plug"):
+            train_run(recipe(), films, out, whole.parent / "cache")
+        assert not (out / "card.json").exists()
+    monkeypatch.undo()
+    train_run(recipe(), films, out, whole.parent / "cache", resume=out.exists())
+    assert same(whole, out)
+    assert (out / "history.csv").read_text() == (whole / "history.csv").read_text()
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "tiny.toml"
+    toml.write_text(_toml(TINY))
+    command = [sys.executable, "-m", "lucency", "train", str(toml), "--data", "phantom:60", "--out", str(tmp_path / "r")]
+    for pause in (7.0, 8.0, 9.0):
+        process = subprocess.Popen([*command, "--resume"] if (tmp_path / "r").exists() else command)
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run([*command, "--resume"], check=True, env=os.environ)
+    assert same(whole, tmp_path / "r")
+
+
+def _toml(content: dict[str, Any]) -> str:
+    lines = [f"{key} = {json.dumps(value)}" for key, value in content.items() if not isinstance(value, dict)]
+    for key, table in content.items():
+        if isinstance(table, dict):
+            lines += [f"[{key}]", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
+    return "\n".join(lines)
+
+
+def test_the_best_epoch_is_put_back_even_if_training_did_not_stop_early(whole: Path) -> None:
+    rows = [line.split(",") for line in (whole / "history.csv").read_text().splitlines()]
+    column = rows[0].index("val_auroc")
+    tuned = [float(row[column]) for row in rows[1:] if row[0] == "tune"]
+    import torch
+
+    best = torch.load(whole / "checkpoints" / "tune" / "best.ckpt", weights_only=True)
+    assert best["epoch"] == int(np.argmax(tuned))
+    kept = weights(whole)
+    for name, tensor in best["state_dict"].items():
+        assert np.array_equal(kept[name.removeprefix("network.")], tensor.numpy())
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(films: Films, tmp_path: Path) -> None:
+    still = recipe(head={"epochs": 30, "lr": 1e-12, "patience": 2}, tune={"epochs": 0})
+    train_run(still, films, tmp_path / "run", tmp_path / "cache")
+    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_resuming_another_run_is_refused(whole: Path, films: Films) -> None:
+    with pytest.raises(TrainingError, match="its recipe changed"):
+        train_run(recipe(head={"epochs": 1}), films, whole, whole.parent / "cache", resume=True)
+    with pytest.raises(TrainingError, match="its training films"):
+        train_run(recipe(), read_films("phantom:50"), whole, whole.parent / "cache", resume=True)
+
+
+def test_a_folder_that_holds_something_is_not_overwritten(whole: Path, films: Films, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="--resume, or choose another --out"):
+        train_run(recipe(), films, whole, whole.parent / "cache")
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="new or empty"):
+        train_run(recipe(), films, tmp_path, whole.parent / "cache")
+    assert (tmp_path / "note.txt").read_text() == "mine"
+
+
+def test_a_finished_run_resumes_to_itself(whole: Path, films: Films) -> None:
+    before = (whole / "card.json").read_bytes()
+    assert "finished already" in train_run(recipe(), films, whole, whole.parent / "cache", resume=True)
+    assert (whole / "card.json").read_bytes() == before
+
+
+def test_one_class_only_is_refused(films: Films, tmp_path: Path) -> None:
+    ill = films.pick([index for index, record in enumerate(films.records) if record.label == 1])
+    with pytest.raises(SourceError, match="class 'normal' has no film"):
+        train_run(recipe(), ill, tmp_path / "run", tmp_path / "cache")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("imbalance", ["none", "oversample", "focal"])
+def test_each_answer_to_the_imbalance_trains(films: Films, tmp_path: Path, imbalance: str) -> None:
+    chosen = recipe(data={"imbalance": imbalance}, tune={"epochs": 1})
+    train_run(chosen, films, tmp_path / "run", tmp_path / "cache")
+    assert (tmp_path / "run" / "card.json").exists()
+
+
+def test_only_the_last_blocks_move_when_only_they_are_thawed(films: Films, tmp_path: Path) -> None:
+    settings = recipe(tune={"epochs": 1, "blocks": 1, "ema": 0.0, "batch_norm": "frozen"}, head={"epochs": 0})
+    train_run(settings, films, tmp_path / "run", tmp_path / "cache")
+    import torch
+
+    from lucency.models import blocks, build
+
+    torch.manual_seed(0)
+    before = build(settings.model, 1)
+    after = build(settings.model, 1)
+    after.load_state_dict({name: torch.from_numpy(value) for name, value in weights(tmp_path / "run").items()})
+    moved = [
+        any(not torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
+        for one, two in zip(blocks(before), blocks(after), strict=True)
+    ]
+    assert moved == [False] * (len(moved) - 1) + [True]
+
+
+def test_a_loss_that_is_no_number_is_told(films: Films, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="loss is nan|loss is inf"):
+        train_run(recipe(tune={"lr": 1e30, "ema": 0.0}), films, tmp_path / "run", tmp_path / "cache")
+
+
