@@ -22,7 +22,7 @@ $(VENV)/ready: pyproject.toml
 	@touch $@
 
 demo: $(VENV)/ready
-	$(BIN)/python -m lucency.demo --out $(DEMO)
+	$(BIN)/python scripts/demo.py --out $(DEMO)
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest

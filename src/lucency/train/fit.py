@@ -52,6 +52,7 @@ def fit(step: Step, settings: FitSettings, folder: Path, doing: str) -> list[Row
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its advice on devices is not for who trains
     trainer = _trainer(settings, folder, [TimeLeft(doing, settings.epochs), *_extras(settings), keep])
     try:
         with warnings.catch_warnings():
@@ -94,8 +95,7 @@ def _extras(settings: FitSettings) -> list[Callback]:
     if settings.patience:
         extras.append(EarlyStopping(MONITOR, mode="max", patience=settings.patience))
     if isinstance(settings, TuneSettings) and settings.ema:
-        average = torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema)
-        extras.append(EMAWeightAveraging(multi_avg_fn=average, use_buffers=True))
+        extras.append(EMAWeightAveraging(decay=settings.ema, use_buffers=True))
     return extras
 
 
@@ -112,8 +112,7 @@ def _loggers(folder: Path) -> list[Logger]:
 
 
 def _hush() -> None:
-    """Lightning's advice on worker counts and devices is not for the person who trains."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    """Lightning's advice on worker counts and folders is not for the person who trains."""
     for message in (".*does not have many workers.*", ".*exists and is not empty.*", ".*LeafSpec.*", ".*logging interval.*"):
         warnings.filterwarnings("ignore", message)
 
