@@ -43,8 +43,7 @@ class Preprocess:
 
     def __call__(self, film: Film) -> NDArray[np.uint8]:
         """uint8 (side, side), bright = dense. The network takes these bytes as float32 0 … 255."""
-        square = Image.fromarray(fitted(film.gray8(), self.fit))
-        return np.array(square.resize((self.side, self.side), Image.Resampling.BILINEAR))
+        return resized(fitted(film.gray8(), self.fit), self.side)
 
     def to_json(self) -> dict[str, Any]:
         """What the card of a bundle says of its preprocessing."""
@@ -91,3 +90,13 @@ def fitted(gray: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
     square = np.zeros((side, side), dtype=np.uint8)
     square[top : top + height, left : left + width] = gray
     return square
+
+
+def resized(gray: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """uint8 (h, w) to (side, side), antialiased, bilinear: along the rows first, then along the columns.
+
+    One call for each direction, because which one Pillow takes first depends on its version and the shape
+    (from 13 on, columns first where the height shrinks much more), and the bytes between them are rounded.
+    """
+    narrow = Image.fromarray(gray).resize((side, gray.shape[0]), Image.Resampling.BILINEAR)
+    return np.array(narrow.resize((side, side), Image.Resampling.BILINEAR))

@@ -213,5 +213,6 @@ def test_damaged_files_end_in_one_line(make_dicom, kind, capfd, caplog):
 @pytest.mark.parametrize("kind", KINDS)
 def test_thousands_of_damaged_files(make_dicom, kind, capfd):
     data = originals(make_dicom)[kind]
-    assert all(line.isprintable() for line in refusals(data, seed=1000 + KINDS.index(kind), number=3000))
+    said = refusals(data, seed=1000 + KINDS.index(kind), number=3000)
+    assert [line for line in said if not line.isprintable() or len(line) > 500] == []
     assert capfd.readouterr() == ("", "")

@@ -14,7 +14,7 @@ from lucency.errors import RadiographError
 from lucency.film.film import Film
 from lucency.film.kinds import kind_of
 from lucency.film.raster import read_jpeg, read_png, read_tiff
-from lucency.film.refuse import ACCEPTED, MAX_BYTES, refusal
+from lucency.film.refuse import ACCEPTED, MAX_BYTES, printable, refusal
 
 Decoded = tuple[NDArray[np.uint8] | NDArray[np.uint16], dict[str, str]]
 
@@ -44,7 +44,7 @@ def open_film(source: Path | str | bytes, name: str = "") -> Film:
     Raises:
         RadiographError: one line: which file, what was found, what would be accepted.
     """
-    label = _printable(name or ("film" if isinstance(source, bytes) else os.fspath(source)))
+    label = printable(name or ("film" if isinstance(source, bytes) else os.fspath(source)))
     try:
         data = source if isinstance(source, bytes) else _content(Path(source))
         kind = kind_of(data)
@@ -85,8 +85,3 @@ def _content(path: Path) -> bytes:
         raise RadiographError(
             f"cannot be read ({reason}); expected {ACCEPTED}; check the path and permissions"
         ) from None
-
-
-def _printable(text: str) -> str:
-    """`text` on one line, printable everywhere."""
-    return "".join(character if character.isprintable() else "?" for character in text)

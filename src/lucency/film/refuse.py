@@ -16,13 +16,15 @@ MAX_BYTES = 256 * 2**20
 
 def refusal(found: str, advice: str = "export the film again as one of these") -> RadiographError:
     """The one line a person reads: what was found, what would be accepted, what to do."""
-    return RadiographError(f"found {found}; expected {ACCEPTED}; {advice}")
+    return RadiographError(f"found {_one_line(found)}; expected {ACCEPTED}; {advice}")
 
 
 def damaged(kind: str, error: Exception) -> RadiographError:
     """The refusal of a file whose decoder gave up; the decoder's own first line says where."""
-    reason = str(error).splitlines()[0].strip() if str(error).strip() else type(error).__name__
-    return refusal(f"a {kind} that cannot be decoded ({reason[:200]})", "it is damaged or cut short; copy it again")
+    text = str(error).strip()
+    # What stands in quotes is often a value of the header, which may name the patient.
+    reason = text.splitlines()[0] if text and not {"'", '"'} & set(text) else type(error).__name__
+    return refusal(f"a {kind} that cannot be decoded ({reason})", "it is damaged or cut short; copy it again")
 
 
 def check_size(height: int, width: int) -> None:
@@ -36,3 +38,13 @@ def check_size(height: int, width: int) -> None:
     if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
         limit = f"at most {MAX_PIXELS // 10**6} megapixels and {MAX_SIDE} pixels a side"
         raise refusal(f"an image of {width} x {height} pixels", f"{limit} are read; make it smaller")
+
+
+def _one_line(text: str) -> str:
+    """`text`, which may quote a damaged header, on one printable line of bounded length."""
+    return printable(text if len(text) <= 200 else f"{text[:200]}…")
+
+
+def printable(text: str) -> str:
+    """`text` with anything that is not printable replaced: it may stand in a log, a terminal or a table."""
+    return "".join(character if character.isprintable() else "?" for character in text)
