@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from lucency.evaluate.metrics import METRICS, Finding, auroc, average_precision, confusion, measure, roc_curve
+from lucency.evaluate.reliability import ece
 
 Case = tuple[NDArray[np.bool_], NDArray[np.float64]]
 
@@ -76,6 +77,7 @@ def test_equal_to_scikit_learn(case: Case) -> None:
         "auroc": sk.roc_auc_score(truth, score),
         "average_precision": sk.average_precision_score(truth, score),
         "brier": sk.brier_score_loss(truth, finding.probability),
+        "ece": ece(truth, finding.probability),
     }
     assert got == pytest.approx(expected, nan_ok=True, abs=1e-12)
 

@@ -13,6 +13,7 @@ from lucency.evaluate.exact import bounds_without_variation
 from lucency.evaluate.intervals import Bands, Statistic, bands
 from lucency.evaluate.metrics import METRICS, UNDEFINED, Finding, confusion, measure, ratio
 from lucency.evaluate.predictions import Floats, Ints, Predictions, Task
+from lucency.evaluate.reliability import ece_interval
 
 ALL = "all"
 """The finding of a figure about every label at once."""
@@ -128,6 +129,7 @@ def _measures(
     result = bands(_statistic(asked, overall), groups, resamples, seed)
     names = [(name, finding) for finding in asked for name in METRICS]
     measures = [_measure(result, i, name, finding, groups) for i, (name, finding) in enumerate(names)]
+    measures = [_with_ece_interval(one, asked, groups, resamples, seed) for one in measures]
     if not overall:
         return tuple(measures)
     start = len(names)
@@ -173,10 +175,21 @@ def _measure(result: Bands, i: int, name: str, finding: Finding, groups: Ints) -
     return Measure(name, finding.name, value, *exact, reason=f"{FIXED}: exact binomial bounds over patients")
 
 
+def _with_ece_interval(one: Measure, asked: tuple[Finding, ...], groups: Ints, resamples: int, seed: int) -> Measure:
+    """The calibration error, which has an interval of its own; any other figure as it is."""
+    if one.name != "ece" or one.value is None:
+        return one
+    finding = next(finding for finding in asked if finding.name == one.finding)
+    low, high = ece_interval(finding.truth, finding.probability, groups, resamples, seed)
+    return Measure(one.name, one.finding, one.value, low, high)
+
+
 def _plain(result: Bands, i: int, name: str, finding: str) -> Measure:
     value, low, high = (_number(part[i]) for part in (result.value, result.low, result.high))
     if value is None:
         return Measure(name, finding, None, reason="not defined for every label")
+    if name == "ece":
+        return Measure(name, finding, value, reason="a mean of calibration errors has no interval here")
     if low is None or result.fixed[i]:
         reason = FIXED if result.fixed[i] else "not defined in enough resamples"
         return Measure(name, finding, value, reason=reason)

@@ -6,7 +6,7 @@ thus serves the value, its interval and its jackknife. A metric that is not defi
 and None with a reason in a report.
 
 Definitions: Sokolova & Lapalme 2009 (counts); Hanley & McNeil 1982 (area under the ROC curve, ties count one half);
-Davis & Goadrich 2006 and scikit-learn (average precision, without interpolation); Brier 1950.
+Davis & Goadrich 2006 and scikit-learn (average precision, without interpolation); Brier 1950; ECE in reliability.py.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lucency.evaluate.reliability import weighted_ece
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -55,7 +57,7 @@ COUNTED: dict[str, Callable[[Counts], Floats]] = {
     "f1": lambda c: ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn),
 }
 
-METRICS = (*COUNTED, "auroc", "average_precision", "brier")
+METRICS = (*COUNTED, "auroc", "average_precision", "brier", "ece")
 """Every metric of a finding, in the order reports list them."""
 
 UNDEFINED: dict[str, str] = {
@@ -68,16 +70,18 @@ UNDEFINED: dict[str, str] = {
     "auroc": "needs films with and without {name}",
     "average_precision": "needs films with and without {name}",
     "brier": "there is no film",
+    "ece": "there is no film",
 }
 """Why a metric has no value, where it has none."""
 
 
 def measure(finding: Finding, weights: Floats) -> Floats:
-    """Every metric of METRICS, float64 (b, 9), for weights (b, n)."""
+    """Every metric of METRICS, float64 (b, 10), for weights (b, n)."""
     counts = count(finding, weights)
     counted = [metric(counts) for metric in COUNTED.values()]
-    ranked = [*ranking(finding.truth, finding.score, weights), brier(finding, weights)]
-    return np.stack([*counted, *ranked], axis=1)
+    ranked = ranking(finding.truth, finding.score, weights)
+    promised = [brier(finding, weights), weighted_ece(finding.truth, finding.probability, weights)]
+    return np.stack([*counted, *ranked, *promised], axis=1)
 
 
 def count(finding: Finding, weights: Floats) -> Counts:

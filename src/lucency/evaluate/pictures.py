@@ -10,9 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lucency.evaluate.intervals import bands
 from lucency.evaluate.judge import Report, findings
 from lucency.evaluate.metrics import Finding, count, ratio, roc_curve
 from lucency.evaluate.predictions import Predictions
+from lucency.evaluate.reliability import equal_count, reliability
 from lucency.files import beside
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -26,7 +28,7 @@ FEW = 4
 
 
 def write_pictures(report: Report, predictions: Predictions, out: Path) -> tuple[Path, ...]:
-    """Write confusion.png, roc.png and pr.png into `out`.
+    """Write confusion.png, roc.png, pr.png and reliability.png into `out`.
 
     Raises:
         OutputError: `out` cannot be written.
@@ -36,6 +38,7 @@ def write_pictures(report: Report, predictions: Predictions, out: Path) -> tuple
         "confusion.png": confusion_picture(report),
         "roc.png": roc_picture(report, asked),
         "pr.png": precision_recall_picture(report, asked),
+        "reliability.png": reliability_picture(report, asked, predictions.groups()),
     }
     for name, figure in drawn.items():
         save(figure, out / name)
@@ -113,6 +116,43 @@ def precision_recall_picture(report: Report, asked: tuple[Finding, ...]) -> Figu
     return figure
 
 
+def reliability_picture(report: Report, asked: tuple[Finding, ...], groups: NDArray[np.int64]) -> Figure:
+    """Share of films with the finding against the probability given, in bins of equal count; below, the films.
+
+    The bars are 95 % intervals by patient, for one finding only.
+    """
+    figure = Figure(figsize=(6.4, 7.6), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1, linestyle=(0, (4, 4)))
+    bins = min(10, max(1, report.films // 20))
+    for finding, look in zip(asked, _looks(len(asked)), strict=True):
+        curve = reliability(finding.truth, finding.probability, bins, adaptive=True)
+        label = _label(report, "ece", "ECE", finding)
+        axes.plot(curve.predicted, curve.observed, color=look[0], linestyle=look[1], marker="o", label=label)
+        if len(asked) == 1:
+            low, high = _shares(finding, groups, bins)
+            axes.vlines(curve.predicted, low, high, color=look[0], linewidth=1.5)
+    _frame(axes, "", "share of films with the finding")
+    axes.legend(loc="best", fontsize=SIZE - 2, framealpha=1, edgecolor="white")
+    colours = [look[0] for look in _looks(len(asked))]
+    below.hist([finding.probability for finding in asked], bins=20, range=(0, 1), color=colours)
+    below.set_xlabel("probability given", fontsize=SIZE)
+    below.set_ylabel("films", fontsize=SIZE)
+    below.tick_params(labelsize=SIZE - 1)
+    below.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _shares(finding: Finding, groups: NDArray[np.int64], bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interval of the share with the finding, by bin that holds a film."""
+    place = equal_count(finding.probability, bins)
+    held = np.unique(place)
+    inside = (place[:, None] == held).astype(np.float64)
+    both = inside * finding.truth[:, None]
+    shares = bands(lambda weights: ratio(weights @ both, weights @ inside), groups, resamples=500)
+    return shares.low, shares.high
+
+
 def precision_recall(finding: Finding) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(recall, precision), each (k + 1,), by falling threshold; it starts at recall 0 with the first precision."""
     alarms, found, _ = roc_curve(finding.truth, finding.score)
@@ -141,6 +181,11 @@ def square(x: str, y: str) -> tuple[Figure, Axes]:
     """A figure with one pair of axes from 0 to 1."""
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     axes = figure.add_subplot()
+    _frame(axes, x, y)
+    return figure, axes
+
+
+def _frame(axes: Axes, x: str, y: str) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.005)
     axes.set_aspect("equal")
@@ -149,7 +194,6 @@ def square(x: str, y: str) -> tuple[Figure, Axes]:
     axes.tick_params(labelsize=SIZE - 1)
     axes.grid(color="#E5E5E5", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _looks(count: int) -> list[tuple[str, str]]:

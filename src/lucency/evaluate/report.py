@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 def write_report(
     report: Report, predictions: Predictions, out: Path, about: Mapping[str, Any] | None = None
 ) -> tuple[Path, ...]:
-    """Write report.json, predictions.csv, confusion.png, roc.png and pr.png into `out`, each whole or not at all.
+    """Write report.json, predictions.csv and the four pictures into `out`, each whole or not at all.
 
     Args:
         report: what `judge` said of `predictions`.

@@ -1,0 +1,147 @@
+"""Where a probability becomes a verdict: thresholds chosen on given films, with how and on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lucency.errors import SourceError, UsageError
+from lucency.evaluate.calibration import logit
+from lucency.evaluate.predictions import Predictions
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold, and what it does on the films it was chosen on (which flatters it)."""
+
+    threshold: float
+    """The finding is called at or above this probability."""
+    chosen_by: str
+    chosen_on: str
+    sensitivity: float
+    specificity: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Every threshold that tells the films apart differently, falling, each array (k + 1,)."""
+
+    thresholds: Floats
+    sensitivity: Floats
+    specificity: Floats
+
+
+def by_youden(predictions: Predictions, chosen_on: str = "") -> OperatingPoint:
+    """The threshold with the largest sensitivity + specificity - 1 (Youden 1950)."""
+    found = candidates(predictions)
+    return _point(found, found.sensitivity + found.specificity, "Youden", chosen_on)
+
+
+def by_sensitivity(predictions: Predictions, floor: float, chosen_on: str = "") -> OperatingPoint:
+    """The threshold with the best specificity of those whose sensitivity is at least `floor`.
+
+    Raises:
+        UsageError: `floor` is not above 0 and at most 1.
+    """
+    if not 0 < floor <= 1:
+        raise UsageError(f"expected a sensitivity above 0 and at most 1; received {floor:g}")
+    found = candidates(predictions)
+    merit = np.where(found.sensitivity >= floor, found.specificity, -1.0)
+    return _point(found, merit, f"sensitivity at least {floor:g}", chosen_on)
+
+
+def by_cost(
+    predictions: Predictions, missed: float, alarm: float, share: float | None = None, chosen_on: str = ""
+) -> OperatingPoint:
+    """The threshold with the least expected cost.
+
+        cost = share (1 - sensitivity) missed + (1 - share) (1 - specificity) alarm
+
+    Args:
+        predictions: of films that the network was not trained on.
+        missed: what an ill film called well costs.
+        alarm: what a well film called ill costs.
+        share: of ill films where the reader will be used; by default that of `predictions`.
+        chosen_on: which films, in words.
+
+    Raises:
+        UsageError: a cost is not above 0, or `share` not between 0 and 1.
+    """
+    if not (missed > 0 and alarm > 0):
+        raise UsageError(f"expected costs above 0, such as 5:1; received {missed:g}:{alarm:g}")
+    ill = float(np.mean(predictions.labels == 1)) if share is None else share
+    if not 0 < ill < 1:
+        raise UsageError(f"expected a share of ill films between 0 and 1; received {ill:g}")
+    found = candidates(predictions)
+    cost = ill * (1 - found.sensitivity) * missed + (1 - ill) * (1 - found.specificity) * alarm
+    words = f"cost of a miss to a false alarm {missed:g}:{alarm:g}" + ("" if share is None else f" at {share:g} ill")
+    return _point(found, -cost, words, chosen_on)
+
+
+def choose(rule: str, predictions: Predictions, chosen_on: str = "") -> OperatingPoint:
+    """The operating point by a rule in words: `youden`, `sensitivity=0.95` or `cost=5:1`.
+
+    Raises:
+        UsageError: the rule is none of these.
+        SourceError: the films are all of one kind.
+    """
+    name, _, value = rule.partition("=")
+    try:
+        if name == "youden" and not value:
+            return by_youden(predictions, chosen_on)
+        if name == "sensitivity":
+            return by_sensitivity(predictions, float(value), chosen_on)
+        if name == "cost":
+            missed, alarm = (float(part) for part in value.split(":"))
+            return by_cost(predictions, missed, alarm, chosen_on=chosen_on)
+    except ValueError:
+        pass
+    raise UsageError(f"expected youden, sensitivity=0.95 or cost=5:1; received '{rule}'")
+
+
+def candidates(predictions: Predictions) -> Candidates:
+    """Thresholds midway (in logits) between neighbouring probabilities, from calling few films to calling all.
+
+    Raises:
+        UsageError: the task has more than one finding.
+        SourceError: the films are all of one kind.
+    """
+    if predictions.task != "binary":
+        raise UsageError(f"an operating point is chosen for one finding, not for a {predictions.task} task")
+    truth, probability = predictions.labels == 1, predictions.probabilities[:, 0]
+    if truth.all() or not truth.any():
+        name = predictions.label_names[1]
+        raise SourceError(
+            f"operating point: expected films with and without '{name}', found {truth.sum()} of {len(truth)}"
+        )
+    order = np.argsort(-probability, kind="stable")
+    levels = probability[order]
+    last = np.flatnonzero(np.diff(levels, append=-1.0))
+    found = np.concatenate([[0], np.cumsum(truth[order])[last]])
+    alarms = np.concatenate([[0], last + 1]) - found
+    above = max((1 + levels[0]) / 2, np.nextafter(levels[0], 1.0))
+    none = [] if levels[0] >= 1 else [above]  # no threshold spares a film of probability 1
+    thresholds = np.concatenate([none, _between(levels[last]), [0.0]])
+    start = len(found) - len(thresholds)
+    return Candidates(thresholds, (found / truth.sum())[start:], (1 - alarms / (~truth).sum())[start:])
+
+
+def _between(levels: Floats) -> Floats:
+    """Midway in logits between falling neighbours; what rounds down onto the lower one moves up to the upper."""
+    above, below = levels[:-1], levels[1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = 1 / (1 + np.exp(-(logit(above) + logit(below)) / 2))
+    middle = np.where((below > 0) & (above < 1), middle, (above + below) / 2)
+    return np.where((middle > below) & (middle <= above), middle, above)
+
+
+def _point(found: Candidates, merit: Floats, chosen_by: str, chosen_on: str) -> OperatingPoint:
+    """The best candidate; of equals the one that calls more films: a miss is worse than an alarm."""
+    best = len(merit) - 1 - int(np.argmax(merit[::-1]))
+    columns = (found.thresholds, found.sensitivity, found.specificity)
+    threshold, sensitivity, specificity = (float(column[best]) for column in columns)
+    return OperatingPoint(threshold, chosen_by, chosen_on, sensitivity, specificity)
