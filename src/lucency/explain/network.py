@@ -1,0 +1,110 @@
+"""What every explainer of a PyTorch network shares: films in, one number out, and the network left as it was found."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lucency.errors import ExplainError
+from lucency.models.classifier import Classifier
+
+Map = NDArray[np.float32]
+Gray = NDArray[np.uint8]
+
+
+class Evidence(nn.Module):
+    """Gray films (n, 1, s, s) → (n,): the logit of one finding, or minus it to ask for the opposite verdict.
+
+    A single sigmoid output thus answers for both of its labels: what speaks for normal is what lowers the logit.
+    """
+
+    def __init__(self, classifier: Classifier, finding: int = 0, opposite: bool = False) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.finding = finding
+        self.sign = -1.0 if opposite else 1.0
+
+    def forward(self, gray: Tensor) -> Tensor:
+        """The evidence, in logits."""
+        logits: Tensor = self.classifier(gray)
+        return self.sign * logits[:, self.finding]
+
+
+@contextlib.contextmanager
+def untouched(classifier: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradient to any weight, random numbers of our own; all of it put back afterwards."""
+    modes = [(module, module.training) for module in classifier.modules()]
+    wanted = [(weight, weight.requires_grad, weight.grad) for weight in classifier.parameters()]
+    devices = {weight.device for weight, _, _ in wanted if weight.is_cuda}
+    try:
+        classifier.eval().requires_grad_(False)
+        with torch.random.fork_rng(devices), torch.enable_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for weight, wants, gradient in wanted:
+            weight.requires_grad_(wants)
+            weight.grad = gradient
+
+
+def as_input(classifier: nn.Module, gray: Gray) -> Tensor:
+    """A film's square, uint8 (s, s), as the network takes it: float32 (1, 1, s, s) on the network's device.
+
+    Raises:
+        ExplainError: not bytes, or not a square of at least one pixel.
+    """
+    if gray.dtype != np.uint8 or gray.ndim != 2 or gray.shape[0] != gray.shape[1] or not gray.size:
+        raise ExplainError(
+            f"expected a film prepared as bytes (s, s), came {gray.dtype} {gray.shape}; use Preprocess on the film"
+        )
+    device = next(classifier.parameters()).device
+    return torch.from_numpy(np.array(gray, dtype=np.float32))[None, None].to(device)
+
+
+def check_finding(findings: int, finding: int) -> None:
+    """Refuse a finding that the network does not answer for.
+
+    Raises:
+        ExplainError: `finding` is not one of its logits.
+    """
+    if not 0 <= finding < findings:
+        raise ExplainError(f"the network answers for {findings} finding(s), from 0; there is no number {finding}")
+
+
+def finished(values: Tensor) -> Map:
+    """A map (h, w) of any origin as float32 (h, w).
+
+    Raises:
+        ExplainError: it holds a value that is not a number.
+    """
+    evidence = values.detach().to("cpu", torch.float32).numpy()
+    if not np.isfinite(evidence).all():
+        raise ExplainError(
+            "the map holds values that are not numbers (NaN or infinite); the network's weights are broken: "
+            "get or train the run again"
+        )
+    return np.ascontiguousarray(evidence)
+
+
+def squares(side: int, cells: int) -> Tensor:
+    """Which of cells × cells squares each pixel lies in: int64 (s, s), numbered by rows; no more squares than pixels."""
+    cells = min(cells, side)
+    row = torch.arange(side) * cells // side
+    return row[:, None] * cells + row[None, :]
+
+
+def spread(shares: Tensor, cells: int) -> Tensor:
+    """Shares of the logit per pixel (s, s) → per square (c, c), scaled so that the mean of the map is their sum.
+
+    This is the unit of the class activation map, in which maps of different sizes compare.
+    """
+    square = squares(shares.shape[-1], cells).to(shares.device)
+    count = int(square.max()) + 1
+    sums = torch.zeros(count, dtype=shares.dtype, device=shares.device).index_add(0, square.ravel(), shares.ravel())
+    return sums.reshape(round(count**0.5), -1) * count

@@ -1,0 +1,142 @@
+"""Shares of the logit: methods that hand out the difference between the film and a blank one, part by part.
+
+The blank film is gray at the film's own mean. Every map here is scaled so that its mean is the sum of what was handed
+out, which is the unit of the class activation map.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lucency.explain.network import Evidence, Gray, Map, as_input, check_finding, finished, spread, squares, untouched
+from lucency.explain.occlusion import occlude
+from lucency.models.classifier import Classifier
+
+BATCH = 16
+"""Films in a forward pass: more only costs memory."""
+WIDTH = 0.25
+"""Of LIME's kernel."""
+
+
+def occlusion(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False) -> Map:
+    """What the logit loses when each place is covered: `lucency.explain.occlusion.occlude` on a network."""
+    as_input(classifier, gray)
+    device = next(classifier.parameters()).device
+
+    def read(films: Gray) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        logits = classifier(torch.from_numpy(films[:, None].astype(np.float32)).to(device))
+        return np.asarray(logits.cpu().numpy())
+
+    with untouched(classifier), torch.no_grad():
+        return occlude(read, gray, finding, opposite=opposite)
+
+
+def integrated_gradients(
+    classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False, steps: int = 32, cells: int = 28
+) -> Map:
+    """The gradient, gathered on the way from the blank film to this one. Sundararajan et al. 2017, eq. 1.
+
+        share(i, j) = (x - x0)(i, j) · ∫ dF/dx(i, j) at x0 + t (x - x0) dt,   sum of shares = F(x) - F(x0)
+
+    Args:
+        classifier: any.
+        gray: uint8 (s, s).
+        finding: which logit.
+        opposite: whether what speaks against the finding is asked for.
+        steps: points on the way (Gauss-Legendre).
+        cells: pixels are summed into so many cells a side; single pixels flicker.
+
+    Returns:
+        float32 (cells, cells).
+    """
+    from captum.attr import IntegratedGradients
+
+    film, blank, evidence = _asked(classifier, gray, finding, opposite)
+    with untouched(classifier):
+        method = IntegratedGradients(evidence)
+        found = method.attribute(film.requires_grad_(), blank, n_steps=steps, internal_batch_size=BATCH)
+        return finished(spread(found[0, 0].detach(), cells))
+
+
+def lime(
+    classifier: Classifier,
+    gray: Gray,
+    finding: int = 0,
+    *,
+    opposite: bool = False,
+    samples: int = 256,
+    cells: int = 7,
+    seed: int = 0,
+) -> Map:
+    """A linear model of the logit over which squares of the film are blanked. Ribeiro et al. 2016, eq. 1.
+
+    Ridge regression and kernel are those of the authors' code for images (lime 0.2, alpha 1, width 0.25).
+
+    Returns:
+        float32 (cells, cells).
+    """
+    from captum._utils.models.linear_model import SkLearnRidge
+    from captum.attr import Lime
+
+    film, blank, evidence = _asked(classifier, gray, finding, opposite)
+    with untouched(classifier), torch.no_grad():
+        torch.manual_seed(seed)
+        square = squares(film.shape[-1], cells).to(film.device)
+        found = Lime(evidence, SkLearnRidge(alpha=1.0), similarity_func=_nearness).attribute(
+            film, blank, feature_mask=square[None, None], n_samples=samples, perturbations_per_eval=BATCH
+        )
+        return finished(_per_square(found[0, 0], square))
+
+
+def shap(
+    classifier: Classifier,
+    gray: Gray,
+    finding: int = 0,
+    *,
+    opposite: bool = False,
+    samples: int = 256,
+    cells: int = 7,
+    seed: int = 0,
+) -> Map:
+    """Shapley values of squares of the film: each square's fair share. Lundberg & Lee 2017, Kernel SHAP.
+
+    Returns:
+        float32 (cells, cells); its mean is the film's logit minus the blank film's.
+    """
+    from captum.attr import KernelShap
+
+    film, blank, evidence = _asked(classifier, gray, finding, opposite)
+    with untouched(classifier), torch.no_grad():
+        torch.manual_seed(seed)
+        square = squares(film.shape[-1], cells).to(film.device)
+        if not square.any():  # one square has the whole difference; the kernel needs two
+            return finished((evidence(film) - evidence(blank))[None])
+        found = KernelShap(evidence).attribute(
+            film, blank, feature_mask=square[None, None], n_samples=samples, perturbations_per_eval=BATCH
+        )
+        return finished(_per_square(found[0, 0], square))
+
+
+def _nearness(_film: Tensor, _changed: Tensor, kept: Tensor, **_: object) -> float:
+    """How much a changed film counts: exp(-d² / width²)^½, d the cosine distance of what was kept to everything."""
+    distance = 1.0 - float(kept.double().mean()) ** 0.5
+    return float(np.exp(-((distance / WIDTH) ** 2)) ** 0.5)
+
+
+def _asked(classifier: Classifier, gray: Gray, finding: int, opposite: bool) -> tuple[Tensor, Tensor, Evidence]:
+    """The film, the blank film and what is asked of them; the answers are numbers, which the fits below require."""
+    film = as_input(classifier, gray)
+    check_finding(classifier.head.last.out_features, finding)
+    blank, evidence = torch.full_like(film, float(gray.mean())), Evidence(classifier, finding, opposite)
+    with untouched(classifier), torch.no_grad():
+        finished(evidence(torch.cat([film, blank])))
+    return film, blank, evidence
+
+
+def _per_square(values: Tensor, square: Tensor) -> Tensor:
+    """One value a square, times their number: the mean of the map is then the sum of the values."""
+    count = int(square.max()) + 1
+    first = torch.stack([values[square == number][0] for number in range(count)])
+    return first.reshape(round(count**0.5), -1) * count

@@ -1,0 +1,156 @@
+"""The network's own map against Grad-CAM by autograd, and both against hand-made cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from lucency.explain.activation import cam, grad_cam, grad_cam_pp, layer_cam
+from lucency.explain.layers import finer, layers
+from lucency.models import BACKBONES
+from lucency.models.classifier import Classifier
+from lucency.models.heads import HEADS, Dense128, Linear
+
+from .conftest import random_network
+
+SIDE = 48
+
+
+class Through(nn.Module):
+    """Features that are the film itself, repeated: activations known by hand."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def by_autograd(classifier: Classifier, gray: np.ndarray, finding: int) -> np.ndarray:
+    """Grad-CAM before its ReLU, times the number of cells: sum_k Z mean(dy/dA_k) A_k, from the definition."""
+    film = torch.from_numpy(gray.astype(np.float32))[None, None]
+    activations = classifier.activations(film).detach().requires_grad_()
+    logit = classifier.head(activations.mean((2, 3)))[0, finding]
+    (gradient,) = torch.autograd.grad(logit, activations)
+    return (gradient.sum((2, 3), keepdim=True) * activations).sum(1)[0].detach().numpy()
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.integers(0, 10**6), st.sampled_from(sorted(HEADS)), st.integers(1, 4), st.data())
+def test_the_networks_map_is_grad_cam_on_random_networks(
+    seed: int, head: str, findings: int, data: st.DataObject
+) -> None:
+    finding = data.draw(st.integers(0, findings - 1))
+    classifier = random_network(head, findings, seed)
+    gray = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
+    _agrees(classifier, gray, finding)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("head", HEADS)
+def test_the_networks_map_is_grad_cam_on_every_backbone(backbone: str, head: str, gray: np.ndarray) -> None:
+    width = 0.25 if backbone.startswith("mobilenet") else 1.0
+    _agrees(random_network(head, 2, backbone=backbone, width=width), gray, 1)
+
+
+@pytest.mark.parametrize("name", ["timm:resnet10t", "timm:mobilenetv3_small_050"])
+def test_the_networks_map_is_grad_cam_on_timm(name: str, gray: np.ndarray) -> None:
+    pytest.importorskip("timm", reason="needs timm, which is optional")
+    _agrees(random_network("dense128", 2, backbone=name, width=1.0), gray, 0)
+
+
+def _agrees(classifier: Classifier, gray: np.ndarray, finding: int) -> None:
+    expected = by_autograd(classifier, gray, finding)
+    tolerance = 1e-5 * max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(cam(classifier, gray, finding), expected, atol=tolerance)
+    np.testing.assert_allclose(grad_cam(classifier, gray, finding), expected.clip(0), atol=tolerance)
+    against = grad_cam(classifier, gray, finding, opposite=True)
+    np.testing.assert_allclose(against, (-expected).clip(0), atol=tolerance)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_map_adds_up_to_the_logit(head: str, gray: np.ndarray) -> None:
+    classifier = random_network(head, 3)
+    film = torch.from_numpy(gray.astype(np.float32))[None, None]
+    with torch.no_grad():
+        pooled = classifier.activations(film).mean((2, 3))
+        expected = (classifier.head(pooled) - classifier.head.constant(pooled))[0]
+    for finding in range(3):
+        assert cam(classifier, gray, finding).mean() == pytest.approx(float(expected[finding]), rel=1e-4, abs=1e-4)
+
+
+def hand_made(head: Linear | Dense128) -> Classifier:
+    """A = the film in three equal channels."""
+    return Classifier(Through(), head, (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)).eval()
+
+
+FILM = np.array([[0, 1], [2, 4]], np.uint8)
+
+
+def test_maps_by_hand() -> None:
+    """A_k = film for k = 1, 2, 3; w = (2, -1, 0.5): cam = (2 - 1 + 0.5) film; LayerCAM lets -1 go: 2.5 film."""
+    head = Linear(3, 1, 0.0)
+    with torch.no_grad():
+        head.last.weight.copy_(torch.tensor([[2.0, -1.0, 0.5]]))
+        head.last.bias.fill_(7.0)
+    classifier = hand_made(head)
+    np.testing.assert_allclose(cam(classifier, FILM), 1.5 * FILM, rtol=1e-6)
+    np.testing.assert_allclose(cam(classifier, FILM, opposite=True), -1.5 * FILM, rtol=1e-6)
+    np.testing.assert_allclose(grad_cam(classifier, FILM), 1.5 * FILM, rtol=1e-6)
+    assert not grad_cam(classifier, FILM, opposite=True).any()
+    np.testing.assert_allclose(layer_cam(classifier, FILM, layer_name="features"), 2.5 * FILM, rtol=1e-6)
+
+
+def test_grad_cam_pp_by_hand() -> None:
+    """One weight 4 on A = film, Z = 4: G = 1 everywhere, sum A = 7, alpha = 1 / (2 + 7), w = 4 · 1/9."""
+    head = Linear(3, 1, 0.0)
+    with torch.no_grad():
+        head.last.weight.copy_(torch.tensor([[4.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(grad_cam_pp(hand_made(head), FILM), 4 / 9 * FILM, rtol=1e-6)
+
+
+def test_grad_cam_by_captum_is_grad_cam_by_us(gray: np.ndarray) -> None:
+    """captum's LayerGradCam as it stands, at the last layer, times Z."""
+    attr = pytest.importorskip("captum.attr")
+    classifier = random_network("dense128", 2)
+    film = torch.from_numpy(gray.astype(np.float32))[None, None]
+    found = attr.LayerGradCam(classifier, classifier.features).attribute(film, 1)[0, 0].detach().numpy()
+    np.testing.assert_allclose(cam(classifier, gray, 1), found * found.size, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_in_order_with_their_shapes() -> None:
+    found = layers(random_network(), 64)
+    assert found["features"] == (1280, 2, 2)
+    assert found["features.0"][1:] == (32, 32)
+    names = [name for name in found if name.count(".") == 1]
+    assert names == [f"features.{number}" for number in range(19)]
+
+
+def test_layer_cam_looks_finer_by_itself(gray: np.ndarray) -> None:
+    """MobileNetV2 halves the maps for the last time at block 14."""
+    classifier = random_network()
+    assert finer(classifier, 64) == "features.13"
+    assert layer_cam(classifier, gray).shape == (4, 4)
+
+
+def test_a_network_without_a_finer_block_falls_back_on_the_last_layer() -> None:
+    assert finer(random_network(), 1) == "features"
+    assert layer_cam(random_network(), np.full((1, 1), 9, np.uint8)).shape == (1, 1)
+
+
+def test_a_layer_that_is_changed_in_place_afterwards() -> None:
+    """The map is that of the layer's output, not of what a later in-place ReLU makes of it."""
+    changing: Callable[..., nn.Module] = nn.ReLU
+    features = nn.Sequential(nn.Conv2d(3, 4, 1), changing(inplace=True))
+    apart = nn.Sequential(features[0], changing(inplace=False))
+    head = Linear(4, 1, 0.0)
+    gray = np.random.default_rng(0).integers(0, 256, (6, 6), dtype=np.uint8)
+    for method in (grad_cam, grad_cam_pp, layer_cam):
+        maps = [
+            method(Classifier(layers_, head, (0.5,) * 3, (0.5,) * 3), gray, layer_name="features.0")
+            for layers_ in (features, apart)
+        ]
+        np.testing.assert_array_equal(maps[0], maps[1])
