@@ -58,7 +58,7 @@ def page(out: Path) -> str:
     figures = "".join(
         f"<tr><td>{html.escape(row['name'].replace('_', ' '))}</td><td>{row['value']:.3f}</td>"
         f"<td>{row['low']:.3f} to {row['high']:.3f}</td></tr>"
-        for row in report["measures"]
+        for row in report["metrics"]
         if row["value"] is not None and row["low"] is not None
     )
     pictures = [out / "run" / "history.png", *sorted((out / "judged").glob("*.png"))]

@@ -1,0 +1,155 @@
+"""What is measured on each film: decoded once, everything taken then, one small row kept.
+
+A row is 1.2 kB whatever the film's size, so memory is flat in the films' pixels and a million films need 1.2 GB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from lucency.audit.files import file_facts
+from lucency.data.record import Films
+from lucency.data.squares import attempts, require_some
+from lucency.errors import RadiographError
+from lucency.film import Film
+from lucency.preprocess import Preprocess
+from lucency.progress import track
+
+SIDE = 224
+"""Pixels along the square on which tone, sharpness, borders and letters are measured: what a network would see."""
+THUMB = 32
+"""Pixels along the thumbnail, each the mean of 7 × 7 pixels of the square."""
+RING = 8
+"""Pixels of border, on the square."""
+BLACK = 12
+"""Gray levels up to here count as black border."""
+STROKE = 9
+"""Letters are strokes thinner than this many pixels…"""
+CONTRAST = 60
+"""…and brighter than what surrounds them by this many gray levels."""
+CELLS = ("top left", "top", "top right", "left", "right", "bottom left", "bottom", "bottom right")
+"""Where letters are looked for: the square in 3 × 3 parts, without the middle."""
+
+ROW = np.dtype(
+    [
+        ("width", np.int32),
+        ("height", np.int32),
+        ("mean", np.float32),
+        ("spread", np.float32),
+        ("sharpness", np.float32),
+        ("balance", np.float32),
+        ("border", np.float32, (4,)),
+        ("letters", np.float32, (len(CELLS),)),
+        ("digest", "S32"),
+        ("thumb", np.uint8, (THUMB, THUMB)),
+    ]
+)
+"""One film: size in pixels; gray level mean and standard deviation; mean absolute Laplacian; left half minus right
+half; black share of the top, bottom, left and right border; share of letter strokes in each of CELLS; SHA-256 of the
+decoded pixels; thumbnail."""
+
+Pixels = NDArray[np.uint8]
+Rows = NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was measured on a data set."""
+
+    films: Films
+    """The readable films; row i of `rows` is record i."""
+    rows: Rows
+    """(n,) of ROW."""
+    files: Rows
+    """(n,) of `lucency.audit.files.ROW`."""
+    unreadable: tuple[tuple[str, str], ...]
+    """Name and reason of each film that cannot be read."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def thumbs(self) -> Pixels:
+        """uint8 (n, THUMB, THUMB)."""
+        return np.ascontiguousarray(self.rows["thumb"])
+
+
+def gather(films: Films) -> Facts:
+    """Measure every film of a data set.
+
+    Raises:
+        SourceError: no film at all can be read.
+    """
+    rows, good, unreadable = [], [], []
+    for index, outcome in enumerate(track(attempts(films, measure), "measuring films", total=len(films))):
+        if isinstance(outcome, RadiographError):
+            unreadable.append((index, outcome))
+        else:
+            good.append(index)
+            rows.append(outcome)
+    require_some(films, len(good), [error for _, error in unreadable])
+    kept = films.pick(good)
+    return Facts(
+        kept,
+        np.array(rows, dtype=ROW),
+        file_facts(kept),
+        tuple((films.records[index].name, str(error)) for index, error in unreadable),
+    )
+
+
+def measure(film: Film) -> tuple[object, ...]:
+    """One film's row, in the order of ROW."""
+    square = Preprocess(SIDE)(film)
+    return (
+        film.width,
+        film.height,
+        float(square.mean()),
+        float(square.std()),
+        sharpness(square),
+        float(square[:, : SIDE // 2].mean() - square[:, SIDE // 2 :].mean()),
+        black_border(square),
+        letters(square),
+        pixel_digest(film.pixels),
+        thumbnail(square),
+    )
+
+
+def sharpness(square: Pixels) -> float:
+    """Mean absolute Laplacian, in gray levels: |4 p - up - down - left - right|."""
+    p = square.astype(np.int16)
+    inner = 4 * p[1:-1, 1:-1] - p[:-2, 1:-1] - p[2:, 1:-1] - p[1:-1, :-2] - p[1:-1, 2:]
+    return float(np.abs(inner).mean())
+
+
+def black_border(square: Pixels) -> tuple[float, ...]:
+    """Black share of the top, bottom, left and right border of a square."""
+    sides = square[:RING], square[-RING:], square[:, :RING], square[:, -RING:]
+    return tuple(float((side <= BLACK).mean()) for side in sides)
+
+
+def letters(square: Pixels) -> tuple[float, ...]:
+    """Share of letter strokes in each of CELLS: what an opening takes away, as letters are thin and bright."""
+    strokes = square - ndimage.grey_opening(square, size=(STROKE, STROKE)) > CONTRAST
+    rows, columns = (np.array_split(np.arange(length), 3) for length in square.shape)
+    shares = [float(strokes[np.ix_(row, column)].mean()) for row in rows for column in columns]
+    return tuple(shares[:4] + shares[5:])
+
+
+def thumbnail(square: Pixels) -> Pixels:
+    """uint8 (THUMB, THUMB): means of blocks."""
+    block = SIDE // THUMB
+    return np.asarray(Image.fromarray(square).reduce(block))
+
+
+def pixel_digest(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """SHA-256 of decoded pixels with their shape and depth: equal for equal pictures, however they are stored."""
+    digest = hashlib.sha256(repr((pixels.shape, pixels.dtype.str)).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()

@@ -1,0 +1,53 @@
+"""`lucency audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lucency.audit import Concern
+
+SHOWN = 12
+"""Lines printed for a concern that has no pictures."""
+
+
+def audit(
+    data: Annotated[Path, typer.Argument(help="Folder, table or archive of films with labels, or phantom:N.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for audit.html and audit.json.")] = Path("audit"),
+    source: Annotated[str, typer.Option(help="How to read DATA; auto recognises it.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json instead of the summary.")] = False,
+) -> None:
+    """Look at every film of a data set once: leaks, duplicates, odd films, shortcuts.
+
+    Leaves with exit code 4 if anything makes results invalid: patients or films on both sides of a split, one film
+    with two labels, films that cannot be read. Dangers are named but change no exit code.
+
+    Example: lucency audit chest_xray --out audits/chest_xray
+    """
+    import json
+
+    from lucency.audit import audit as audit_films
+    from lucency.audit.page import page
+    from lucency.data import read_films
+    from lucency.errors import SourceError
+    from lucency.files import write_text
+
+    found = audit_films(read_films(data, source))
+    told = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
+    write_text(out / "audit.json", told + "\n")
+    write_text(out / "audit.html", page(found, str(data)))
+    typer.echo(told if as_json else _summary(found.concerns, out))
+    if found.invalid:
+        what = "; ".join(concern.title.lower() for concern in found.invalid)
+        raise SourceError(f"{data}: results would be wrong: {what}; see {out / 'audit.html'}")
+
+
+def _summary(concerns: tuple[Concern, ...], out: Path) -> str:
+    lines = []
+    for concern in concerns:
+        lines.append(f"{concern.weight:8}{concern.title}: {concern.line}")
+        lines += [f"{'':10}{word}" for word in concern.words[:SHOWN] if not concern.groups]
+    return "\n".join([*(lines or ["nothing found"]), f"written: {out / 'audit.html'}, {out / 'audit.json'}"])
