@@ -16,6 +16,7 @@ from lucency import __version__
 from lucency.errors import LucencyError
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "audit": ("lucency.cli.audit:audit", "Look over a data set: leaks, duplicates, odd films, shortcuts"),
     "read": ("lucency.cli.read:read", "Read films: probability, verdict, map"),
     "train": ("lucency.cli.train:train", "Fit a reader to a folder of films, by a recipe"),
     "evaluate": ("lucency.cli.evaluate:evaluate", "Judge a run or bundle on labelled films, with intervals by patient"),
