@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "read": ("lucency.cli.read:read", "Read films: probability, verdict, map"),
     "train": ("lucency.cli.train:train", "Fit a reader to a folder of films, by a recipe"),
     "evaluate": ("lucency.cli.evaluate:evaluate", "Judge a run or bundle on labelled films, with intervals by patient"),
+    "explain": ("lucency.cli.explain:explain", "Show where a reader looked: ten explainers, painted beside the film"),
     "models": ("lucency.cli.models:models", "List the networks: layers, parameters, multiply-adds, published accuracy"),
     "phantom": ("lucency.cli.phantom:phantom", "Write drawn chest films with known lesions, to try everything on"),
 }

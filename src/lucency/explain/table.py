@@ -11,6 +11,9 @@ from lucency.explain.network import Map
 from lucency.explain.shares import integrated_gradients, lime, occlusion, shap
 from lucency.paint import LIMIT
 
+RANDOMISED = "fails the randomisation test"
+"""Its maps of a network with random weights look like those of the trained one (Adebayo et al. 2018)."""
+
 
 @dataclass(frozen=True)
 class Explainer:
@@ -27,6 +30,8 @@ class Explainer:
     """Where the colour scale ends unless told otherwise, in `unit`; the same for every film."""
     layered: bool = False
     """Whether it can be drawn from any layer."""
+    mark: str = ""
+    """A doubt to show wherever a map of this method is shown; `lucency faith` measures who needs one."""
 
 
 EXPLAINERS: dict[str, Explainer] = {
@@ -48,7 +53,11 @@ EXPLAINERS: dict[str, Explainer] = {
         layered=True,
     ),
     "guided_backprop": Explainer(
-        guided_backprop, "which pixels the signal came through", "Springenberg et al. 2015, arXiv:1412.6806", "relative"
+        guided_backprop,
+        "which pixels the signal came through",
+        "Springenberg et al. 2015, arXiv:1412.6806",
+        unit="relative",
+        mark=RANDOMISED,
     ),
     "guided_grad_cam": Explainer(
         guided_grad_cam,
@@ -56,6 +65,7 @@ EXPLAINERS: dict[str, Explainer] = {
         "Selvaraju et al. 2017, arXiv:1610.02391",
         unit="relative",
         layered=True,
+        mark=RANDOMISED,
     ),
     "occlusion": Explainer(
         occlusion, "what the logit loses when a place is covered", "Zeiler & Fergus 2014, arXiv:1311.2901"
