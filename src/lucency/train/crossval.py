@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lucency import __version__
+from lucency.data.partition import SPLIT_SEED
 from lucency.data.record import Films
 from lucency.data.split import stratified_grouped
 from lucency.evaluate import Report, judge, write_report
@@ -15,7 +16,6 @@ from lucency.reader import Reader
 from lucency.reader.predict import predict
 from lucency.recipe import Recipe
 from lucency.train.run import train_run
-from lucency.train.split import SPLIT_SEED
 
 
 def cross_validate(

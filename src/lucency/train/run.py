@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from lucency.data.imbalance import table
+from lucency.data.partition import learn_and_judge
 from lucency.data.record import Films
 from lucency.data.split import split_hash
 from lucency.models import build
@@ -18,7 +19,6 @@ from lucency.train.history import write_history
 from lucency.train.phases import fine_tune, fit_head
 from lucency.train.plan import Plan, begin
 from lucency.train.save import save
-from lucency.train.split import learn_and_judge
 from lucency.train.step import Row
 
 
