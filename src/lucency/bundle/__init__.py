@@ -7,8 +7,11 @@ from pathlib import Path
 
 from lucency.bundle.card import (
     SCHEMA_VERSION,
+    Abstention,
     Calibration,
     Card,
+    Check,
+    Gate,
     Metric,
     Model,
     OperatingPoint,
@@ -25,9 +28,12 @@ DEFAULT = Path(__file__).resolve().parent.parent / "bundles" / "default"
 __all__ = [
     "DEFAULT",
     "SCHEMA_VERSION",
+    "Abstention",
     "Bundle",
     "Calibration",
     "Card",
+    "Check",
+    "Gate",
     "Metric",
     "Model",
     "OperatingPoint",

@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lucency.errors import BundleError
+from lucency.evaluate.calibration import Method, check
+
 SCHEMA_VERSION = 1
 """The newest card this lucency can read."""
 
@@ -51,20 +54,62 @@ class Model(Part):
 
 
 class Calibration(Part):
-    """From logits to probabilities that mean what they say. `none` is the sigmoid, or the softmax."""
+    """From logits to probabilities that mean what they say (lucency.evaluate.calibration). `none` is the sigmoid."""
 
-    method: Literal["none", "temperature", "affine", "isotonic"] = "none"
+    method: Method = "none"
     parameters: dict[str, tuple[float, ...]] = {}
-    """Named lists of numbers that the method reads (docs/bundle.md)."""
+    """The named lists of numbers that the method reads, each of 1 number or one a finding (docs/bundle.md)."""
     fitted_on: str = ""
+    in_graph: bool = False
+    """Whether the output `probability` of the exported network holds this calibration. Readers compute from `logit`."""
 
 
 class OperatingPoint(Part):
-    """Where a probability becomes a verdict: the finding is called at or above the threshold."""
+    """Where a probability becomes a call: the finding is called at or above the threshold."""
 
     threshold: Share = 0.5
     chosen_by: str = "default"
     chosen_on: str = ""
+    sensitivity: Share | None = None
+    """On the films it was chosen on, which flatters it."""
+    specificity: Share | None = None
+    """On the films it was chosen on, which flatters it."""
+
+
+class Abstention(Part):
+    """Which labels a film may have, by conformal prediction; where not just the one called, it is `uncertain`."""
+
+    method: Literal["none", "conformal"] = "none"
+    coverage: Share = 0.95
+    """At least this share of the films of each label have it in their set, if they are like those fitted on."""
+    least: tuple[Share, ...] = ()
+    """A label is in the set of a film whose probability of it is at least this; one a label, in their order."""
+    fitted_on: str = ""
+    films: Count = 0
+    answered: Share | None = None
+    """Share of those films that got an answer, not `uncertain`."""
+    accuracy: Share | None = None
+    """Share of right answers among the answered."""
+
+
+class Check(Part):
+    """A question of the gate: is the network's number `doubt` on it above the limit? Then the film is `uncertain`."""
+
+    name: Literal["layout", "features"]
+    """layout: not laid out as a frontal chest film. features: unlike the films learned from."""
+    limit: float
+    alarms: Share
+    """Share of the films set aside, of the kind learned from, that are above the limit."""
+
+
+class Gate(Part):
+    """Which films the network was not made for (lucency.models.gate)."""
+
+    file: FileName | None = None
+    """The numbers behind `doubt`, safetensors; in a run. An exported network holds them, and gives `doubt` (n, k)."""
+    checks: tuple[Check, ...] = ()
+    """The k checks, in the order of the numbers in `doubt`; none, and there is no such output."""
+    fitted_on: str = ""
 
 
 class Training(Part):
@@ -120,6 +165,8 @@ class Card(Part):
     model: Model
     calibration: Calibration = Calibration()
     operating_point: OperatingPoint = OperatingPoint()
+    abstention: Abstention = Abstention()
+    gate: Gate = Gate()
     training: Training = Training()
     metrics: tuple[Metric, ...] = ()
     parity: Parity | None = None
@@ -137,6 +184,18 @@ class Card(Part):
             raise ValueError(f"a binary card needs the labels (negative, positive), got {len(self.labels)}")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("two labels have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _numbers_fit_the_task(self) -> Card:
+        try:
+            check(self.calibration, self.findings)
+        except BundleError as error:
+            raise ValueError(str(error)) from error
+        if self.abstention.method != "none" and len(self.abstention.least) != len(self.labels):
+            raise ValueError(f"abstention needs {len(self.labels)} numbers, got {len(self.abstention.least)}")
+        if self.abstention.method != "none" and self.task == "multilabel":
+            raise ValueError("abstention does not serve a multilabel card")
         return self
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.bundle import Card
+from lucency.evaluate.calibration import apply, probabilities
 
 Floats = NDArray[np.float32]
 Squares = NDArray[np.uint8]
@@ -25,6 +26,8 @@ class Answers:
     """float32 (n, f), calibrated; of the positive label for a binary task."""
     maps: Floats
     """float32 (n, f, h, w), signed, in logits."""
+    doubts: Floats
+    """float32 (n, k), a number for each check of the card's gate."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,20 @@ class Reading:
         return {**facts, "warnings": list(self.warnings)}
 
 
+def calibrated(card: Card, logits: Floats) -> Floats:
+    """Logits (n, f) to probabilities (n, f) by the card's calibration, float32.
+
+    Every engine answers with this, not with the output `probability` of an exported network, so that a bundle can be
+    calibrated again without a new export.
+    """
+    return probabilities(apply(card.calibration, logits), card.task).astype(np.float32)
+
+
 def reading(card: Card, name: str, answers: Answers, row: int, warnings: tuple[str, ...]) -> Reading:
     """One row of `answers` as a reading, with the verdict at the card's operating point."""
-    probabilities = answers.probabilities[row]
-    called = np.flatnonzero(probabilities >= card.operating_point.threshold)
-    best = int(probabilities.argmax())
+    chances = answers.probabilities[row]
+    called = np.flatnonzero(chances >= card.operating_point.threshold)
+    best = int(chances.argmax())
     if card.task == "binary":
         verdict = finding = card.labels[1]
         verdict = finding if len(called) else card.labels[0]
@@ -100,4 +112,4 @@ def reading(card: Card, name: str, answers: Answers, row: int, warnings: tuple[s
         verdict = finding = card.labels[best]
     else:
         verdict, finding = "|".join(card.labels[i] for i in called), card.labels[best]
-    return Reading(name, verdict, finding, best, probabilities, answers.logits[row], answers.maps[row], warnings)
+    return Reading(name, verdict, finding, best, chances, answers.logits[row], answers.maps[row], warnings)

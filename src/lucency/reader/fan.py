@@ -8,15 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from lucency.reader.answers import Answers, Engine, Floats, Squares
+from lucency.bundle import Card
+from lucency.reader.answers import Answers, Engine, Floats, Squares, calibrated
 
 Row = tuple[Floats, Floats, Floats]
-"""logits (f,), probabilities (f,), maps (f, h, w) of one film."""
+"""logits (f,), maps (f, h, w), doubts (k,) of one film."""
+NO_DOUBT = np.zeros(0, dtype=np.float32)
+"""Of a network without a gate."""
 One = Callable[[Squares], Row]
 """uint8 (side, side) → Row. Serves one call at a time."""
 
 
-def fan(make: Callable[[int], One], threads: int) -> Engine:
+def fan(card: Card, make: Callable[[int], One], threads: int) -> Engine:
     """An engine over copies of `make(threads_inside_a_film)`, made when first needed.
 
     A static shape of one film makes the fastest file for a phone; a batch is read film by film, side by side.
@@ -28,11 +31,11 @@ def fan(make: Callable[[int], One], threads: int) -> Engine:
 
     def batch(squares: Squares) -> Answers:
         if len(squares) == 1:
-            return _stacked([wide(squares[0])])
-        return _stacked(list(map(narrow, squares) if pool is None else pool.map(narrow, squares)))
+            return _stacked(card, [wide(squares[0])])
+        return _stacked(card, list(map(narrow, squares) if pool is None else pool.map(narrow, squares)))
 
     def aside(squares: Squares) -> Answers:
-        return _stacked([narrow(square) for square in squares])
+        return _stacked(card, [narrow(square) for square in squares])
 
     return Engine(batch, aside)
 
@@ -57,6 +60,6 @@ def _copies(make: Callable[[], One], copies: list[One | None]) -> One:
     return one
 
 
-def _stacked(rows: list[Row]) -> Answers:
-    logits, probabilities, maps = (np.stack(column) for column in zip(*rows, strict=True))
-    return Answers(logits, probabilities, maps)
+def _stacked(card: Card, rows: list[Row]) -> Answers:
+    logits, maps, doubts = (np.stack(column) for column in zip(*rows, strict=True))
+    return Answers(logits, calibrated(card, logits), maps, doubts)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from lucency.bundle import Bundle
+from lucency.bundle import Bundle, Card
 from lucency.errors import BundleError
 from lucency.reader.answers import Engine, Squares
-from lucency.reader.fan import One, Row, fan
+from lucency.reader.fan import NO_DOUBT, One, Row, fan
 from lucency.reader.quiet import quiet
 
-OUTPUTS = ("logit", "probability", "map")
+
+def outputs(card: Card) -> tuple[str, ...]:
+    """What is asked of an exported network: its `probability` is not, so that a bundle can be calibrated again."""
+    return ("logit", "map", "doubt") if card.gate.checks else ("logit", "map")
 
 
 def open_litert(bundle: Bundle, threads: int) -> Engine:
@@ -26,6 +29,7 @@ def open_litert(bundle: Bundle, threads: int) -> Engine:
             f"{bundle.path}: needs LiteRT; pip install ai-edge-litert, or read the ONNX edition of this bundle"
         ) from error
     content = bundle.read(bundle.card.model.file)
+    asked = outputs(bundle.card)
 
     def make(inside: int) -> One:
         try:
@@ -34,19 +38,19 @@ def open_litert(bundle: Bundle, threads: int) -> Engine:
                 interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner()
             taken = runner.get_input_details()["film"]["index"]
-            given = [runner.get_output_details()[name]["index"] for name in OUTPUTS]
+            given = [runner.get_output_details()[name]["index"] for name in asked]
         except (ValueError, RuntimeError, KeyError) as error:
             raise BundleError(
                 f"{bundle.path}: {bundle.card.model.file} is not a network with the input film and the outputs "
-                f"{', '.join(OUTPUTS)} ({error}); export it again"
+                f"{', '.join(asked)} ({error}); export it again"
             ) from error
 
         def one(square: Squares) -> Row:
             interpreter.set_tensor(taken, square[None, :, :, None].astype(np.float32))
             interpreter.invoke()
-            logit, probability, cells = (interpreter.get_tensor(index) for index in given)
-            return logit[0], probability[0], np.moveaxis(cells[0], -1, 0)
+            logit, cells, *doubt = (interpreter.get_tensor(index)[0] for index in given)
+            return logit, np.moveaxis(cells, -1, 0), doubt[0] if doubt else NO_DOUBT
 
         return one
 
-    return fan(make, threads)
+    return fan(bundle.card, make, threads)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lucency.bundle import Bundle, Calibration
+from lucency.bundle import Bundle
 from lucency.errors import BundleError
-from lucency.reader.answers import Answers, Engine, Floats, Squares
+from lucency.reader.answers import Answers, Engine, Squares, calibrated
 
 CHUNK = 32
 """Films per forward pass: more only costs memory."""
@@ -21,6 +21,7 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
     try:
         import torch
 
+        from lucency.models.gate import load_gate
         from lucency.models.memory import keep_freed_memory
         from lucency.models.run import load_run
     except ImportError as error:
@@ -31,20 +32,19 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
     run = load_run(bundle)
     classifier = run.classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    gate = load_gate(bundle)
+
     def answer(squares: Squares) -> Answers:
         parts = []
         for start in range(0, len(squares), CHUNK):
             with torch.inference_mode():
                 films = torch.from_numpy(squares[start : start + CHUNK, None].astype(np.float32))
-                parts.append([part.numpy() for part in classifier.forward_map(films)])
-        logits, maps = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Answers(logits, probabilities(logits, bundle.card.task, bundle.card.calibration), maps)
+                features = classifier.activations(films)
+                pooled = features.mean((2, 3))
+                doubts = films.new_zeros(len(films), 0) if gate is None else gate(films, pooled)
+                answers = (classifier.head(pooled), classifier.head.map(features), doubts)
+                parts.append([part.numpy() for part in answers])
+        logits, maps, doubts = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Answers(logits, calibrated(bundle.card, logits), maps, doubts)
 
     return Engine(batch=answer, aside=answer)
-
-
-def probabilities(logits: Floats, task: str, calibration: Calibration) -> Floats:
-    """Logits (n, f) to calibrated probabilities (n, f)."""
-    scores = logits.astype(np.float64)
-    total = np.logaddexp.reduce(scores, axis=1, keepdims=True) if task == "multiclass" else np.logaddexp(0.0, scores)
-    return np.asarray(np.exp(scores - total), dtype=np.float32)
