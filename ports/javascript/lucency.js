@@ -1,0 +1,118 @@
+// From decoded pixels to the network's square, and from its answers to a reading: docs/preprocessing.md, step by step.
+// One module, no dependency; for browsers, workers and Node. tests/ports/ holds it to the golden vectors, byte for byte.
+
+/** @typedef {{pixels: Uint8Array, width: number, height: number}} Film  rows from the top, bright = dense */
+/** @typedef {{version: number, side: number, fit: string, filter: string}} Preprocess  as card.json states it */
+
+/** RGBA bytes, as a canvas gives them, to gray. @returns {Uint8Array} */
+export function gray(rgba) {
+  const out = new Uint8Array(rgba.length / 4);
+  for (let i = 0, at = 0; i < out.length; i++, at += 4) {
+    out[i] = (19595 * rgba[at] + 38470 * rgba[at + 1] + 7471 * rgba[at + 2] + 32768) >> 16;
+  }
+  return out;
+}
+
+/** 16 bits to the nearest of 256 levels. @param {Uint16Array} wide @returns {Uint8Array} */
+export function gray8(wide) {
+  return Uint8Array.from(wide, (v) => Math.floor((v * 255 + 32767) / 65535));
+}
+
+/** Film to the square of bytes that the network takes. @param {Film} film @param {Preprocess} how @returns {Uint8Array} */
+export function prepare(film, how) {
+  if (how.version !== 1 || how.filter !== "bilinear-antialiased") {
+    throw new Error(`expected preprocessing version 1 with bilinear-antialiased, came ${how.version} with ${how.filter}`);
+  }
+  return resized(fitted(film, how.fit), how.side).pixels;
+}
+
+/** Where the network's square lies on the film; beyond it where it was padded. */
+export function window(width, height, fit) {
+  if (fit === "stretch") return { left: 0, top: 0, width, height };
+  if (fit !== "crop" && fit !== "pad") throw new Error(`expected fit stretch, crop or pad, came ${fit}`);
+  const side = fit === "crop" ? Math.min(width, height) : Math.max(width, height);
+  return { left: Math.trunc((width - side) / 2), top: Math.trunc((height - side) / 2), width: side, height: side };
+}
+
+/** The part of a film, or the black square around it, that is then resized. @returns {Film} */
+export function fitted(film, fit) {
+  const seen = window(film.width, film.height, fit);
+  if (seen.width === film.width && seen.height === film.height) return film;
+  const pixels = new Uint8Array(seen.width * seen.height);
+  const left = Math.max(seen.left, 0), right = Math.min(seen.left + seen.width, film.width);
+  for (let y = Math.max(seen.top, 0); y < Math.min(seen.top + seen.height, film.height); y++) {
+    const row = film.pixels.subarray(y * film.width + left, y * film.width + right);
+    pixels.set(row, (y - seen.top) * seen.width + left - seen.left);
+  }
+  return { pixels, width: seen.width, height: seen.height };
+}
+
+/** Antialiased bilinear, along the rows first, then along the columns. @returns {Film} */
+export function resized(film, side) {
+  return pass(pass(film, side), side);
+}
+
+/** Every row to `side` pixels; rows become columns, so that a second pass does the other direction and turns back. */
+function pass(film, side) {
+  const { pixels, width, height } = film;
+  const out = new Uint8Array(side * height);
+  taps(width, side).forEach(({ first, weights }, x) => {
+    for (let y = 0; y < height; y++) {
+      let sum = 2097152;
+      for (let i = 0, at = y * width + first; i < weights.length; i++) sum += weights[i] * pixels[at + i];
+      out[x * height + y] = Math.min(Math.max(sum >> 22, 0), 255);
+    }
+  });
+  return { pixels: out, width: height, height: side };
+}
+
+/** For each output pixel its first input pixel and the weights from there on, in 22 fractional bits. */
+function taps(given, side) {
+  const scale = given / side;
+  const reach = Math.max(scale, 1.0);
+  return Array.from({ length: side }, (_, out) => {
+    const center = (out + 0.5) * scale;
+    const first = Math.max(Math.trunc(center - reach + 0.5), 0);
+    const last = Math.min(Math.trunc(center + reach + 0.5), given);
+    const raw = [];
+    for (let x = first; x < last; x++) raw.push(Math.max(1.0 - Math.abs((x - center + 0.5) * (1.0 / reach)), 0.0));
+    const total = raw.reduce((sum, weight) => sum + weight, 0.0);
+    return { first, weights: Int32Array.from(raw, (weight) => Math.trunc(0.5 + (weight / total) * 4194304.0)) };
+  });
+}
+
+/** Evidence in logits to red, green, blue and cover, 0 … 255: blue against, yellow for, nothing at zero. */
+export function colour(logit, limit = 10) {
+  const share = Math.round(127 * Math.min(Math.max(logit / limit, -1), 1)) / 127;
+  const end = share < 0 ? [8, 40, 110] : [255, 222, 70];
+  const mixed = end.map((value) => Math.round(134 + (value - 134) * Math.abs(share)));
+  return [...mixed, Math.round(255 * 0.72 * Math.abs(share))];
+}
+
+/** What the card makes of calibrated probabilities: a label; for a multilabel task every label called, joined by |. */
+export function verdict(card, probabilities) {
+  const threshold = Math.fround(card.operating_point.threshold);
+  const called = (p) => p >= threshold;
+  if (card.task === "binary") return card.labels[called(probabilities[0]) ? 1 : 0];
+  if (card.task === "multiclass") return card.labels[probabilities.indexOf(Math.max(...probabilities))];
+  return card.labels.filter((_, i) => called(probabilities[i])).join("|");
+}
+
+/**
+ * One film through the bundle's network, by LiteRT.js (@litertjs/core).
+ *
+ * @param {object} model what `loadAndCompile(url, {accelerator: "wasm"})` gave
+ * @param {Function} Tensor the class of that name in @litertjs/core
+ * @param {object} card the bundle's card.json
+ * @param {Film} film
+ * @returns {Promise<{verdict: string, probabilities: Float32Array, logits: Float32Array, map: Float32Array}>}
+ *   map: rows × columns × findings, signed, in logits
+ */
+export async function read(model, Tensor, card, film) {
+  const { side } = card.preprocess;
+  const input = new Tensor(Float32Array.from(prepare(film, card.preprocess)), [1, side, side, 1]);
+  const outputs = await model.run({ film: input });
+  const [logits, probabilities, map] = ["logit", "probability", "map"].map((name) => outputs[name].toTypedArray().slice());
+  [input, ...Object.values(outputs)].forEach((tensor) => tensor.delete());
+  return { verdict: verdict(card, probabilities), probabilities, logits, map };
+}

@@ -1,0 +1,105 @@
+// From decoded pixels to the network's square, and from its answers to a reading: docs/preprocessing.md, step by step.
+// Plain Kotlin, no dependency. tests/ports/ holds it to the golden vectors, byte for byte.
+
+package lucency
+
+/** A film: rows from the top, bright = dense, a byte a pixel. */
+class Film(val pixels: ByteArray, val width: Int, val height: Int)
+
+/** What card.json states under "preprocess". */
+class Preprocess(version: Int, val side: Int, val fit: String, filter: String) {
+    init {
+        require(version == 1 && filter == "bilinear-antialiased") {
+            "expected preprocessing version 1 with bilinear-antialiased, came $version with $filter"
+        }
+    }
+}
+
+/** A part of a film, in its pixels; beyond the film where it was padded. */
+class Window(val left: Int, val top: Int, val width: Int, val height: Int)
+
+/** ARGB pixels, as Bitmap.getPixels gives them, to gray. */
+fun gray(argb: IntArray): ByteArray = ByteArray(argb.size) {
+    val red = (argb[it] shr 16) and 255
+    val green = (argb[it] shr 8) and 255
+    val blue = argb[it] and 255
+    ((19595 * red + 38470 * green + 7471 * blue + 32768) shr 16).toByte()
+}
+
+/** 16 bits, 0 … 65535, to the nearest of 256 levels. */
+fun gray8(wide: IntArray): ByteArray = ByteArray(wide.size) { ((wide[it] * 255 + 32767) / 65535).toByte() }
+
+/** Film to the square of bytes that the network takes. */
+fun prepare(film: Film, how: Preprocess): ByteArray = resized(fitted(film, how.fit), how.side).pixels
+
+/** Where the network's square lies on the film. */
+fun window(width: Int, height: Int, fit: String): Window {
+    if (fit == "stretch") return Window(0, 0, width, height)
+    require(fit == "crop" || fit == "pad") { "expected fit stretch, crop or pad, came $fit" }
+    val side = if (fit == "crop") minOf(width, height) else maxOf(width, height)
+    return Window((width - side) / 2, (height - side) / 2, side, side)
+}
+
+/** The part of a film, or the black square around it, that is then resized. */
+fun fitted(film: Film, fit: String): Film {
+    val seen = window(film.width, film.height, fit)
+    if (seen.width == film.width && seen.height == film.height) return film
+    val pixels = ByteArray(seen.width * seen.height)
+    val left = maxOf(seen.left, 0)
+    val right = minOf(seen.left + seen.width, film.width)
+    for (y in maxOf(seen.top, 0) until minOf(seen.top + seen.height, film.height)) {
+        val start = (y - seen.top) * seen.width + left - seen.left
+        System.arraycopy(film.pixels, y * film.width + left, pixels, start, right - left)
+    }
+    return Film(pixels, seen.width, seen.height)
+}
+
+/** Antialiased bilinear, along the rows first, then along the columns. */
+fun resized(film: Film, side: Int): Film = pass(pass(film, side), side)
+
+/** Every row to `side` pixels; rows become columns, so that a second pass does the other direction and turns back. */
+private fun pass(film: Film, side: Int): Film {
+    val out = ByteArray(side * film.height)
+    taps(film.width, side).forEachIndexed { x, tap ->
+        for (y in 0 until film.height) {
+            val start = y * film.width + tap.first
+            var sum = 2097152
+            for (i in tap.weights.indices) sum += tap.weights[i] * (film.pixels[start + i].toInt() and 255)
+            out[x * film.height + y] = (sum shr 22).coerceIn(0, 255).toByte()
+        }
+    }
+    return Film(out, film.height, side)
+}
+
+/** An output pixel's first input pixel and the weights from there on, in 22 fractional bits. */
+private class Tap(val first: Int, val weights: IntArray)
+
+private fun taps(given: Int, side: Int): List<Tap> {
+    val scale = given.toDouble() / side
+    val reach = maxOf(scale, 1.0)
+    return List(side) { out ->
+        val center = (out + 0.5) * scale
+        val first = maxOf((center - reach + 0.5).toInt(), 0)
+        val last = minOf((center + reach + 0.5).toInt(), given)
+        val raw = DoubleArray(last - first) { maxOf(1.0 - Math.abs((first + it - center + 0.5) * (1.0 / reach)), 0.0) }
+        var total = 0.0
+        for (weight in raw) total += weight
+        Tap(first, IntArray(raw.size) { (0.5 + raw[it] / total * 4194304.0).toInt() })
+    }
+}
+
+/** Evidence in logits to ARGB, alpha being its cover: blue against, yellow for, nothing at zero. */
+fun colour(logit: Float, limit: Float = 10f): Int {
+    val share = Math.round(127.0 * (logit.toDouble() / limit).coerceIn(-1.0, 1.0)) / 127.0
+    val end = if (share < 0) intArrayOf(8, 40, 110) else intArrayOf(255, 222, 70)
+    val mixed = end.map { Math.round(134 + (it - 134) * Math.abs(share)).toInt() }
+    val cover = Math.round(255 * 0.72 * Math.abs(share)).toInt()
+    return (cover shl 24) or (mixed[0] shl 16) or (mixed[1] shl 8) or mixed[2]
+}
+
+/** What a card's task, labels and threshold make of calibrated probabilities. */
+fun verdict(task: String, labels: List<String>, threshold: Float, probabilities: FloatArray): String = when (task) {
+    "binary" -> labels[if (probabilities[0] >= threshold) 1 else 0]
+    "multiclass" -> labels[probabilities.indices.reduce { best, i -> if (probabilities[i] > probabilities[best]) i else best }]
+    else -> labels.filterIndexed { i, _ -> probabilities[i] >= threshold }.joinToString("|")
+}

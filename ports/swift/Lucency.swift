@@ -1,0 +1,130 @@
+// From decoded pixels to the network's square, and from its answers to a reading: docs/preprocessing.md, step by step.
+// Plain Swift, no dependency. tests/ports/ holds it to the golden vectors, byte for byte, where swiftc is installed.
+
+/// A film: rows from the top, bright = dense, a byte a pixel.
+public struct Film {
+    public let pixels: [UInt8]
+    public let width: Int
+    public let height: Int
+
+    public init(pixels: [UInt8], width: Int, height: Int) {
+        self.pixels = pixels
+        self.width = width
+        self.height = height
+    }
+}
+
+/// What card.json states under "preprocess".
+public struct Preprocess: Codable {
+    public let version: Int
+    public let side: Int
+    public let fit: String
+    public let filter: String
+}
+
+/// A part of a film, in its pixels; beyond the film where it was padded.
+public struct Window {
+    public let left: Int
+    public let top: Int
+    public let width: Int
+    public let height: Int
+}
+
+public enum LucencyError: Error {
+    case unknownPreprocessing(version: Int, filter: String)
+    case unknownFit(String)
+}
+
+/// RGBA bytes, not premultiplied, to gray.
+public func gray(rgba: [UInt8]) -> [UInt8] {
+    return stride(from: 0, to: rgba.count, by: 4).map { at in
+        UInt8((19595 * Int(rgba[at]) + 38470 * Int(rgba[at + 1]) + 7471 * Int(rgba[at + 2]) + 32768) >> 16)
+    }
+}
+
+/// 16 bits to the nearest of 256 levels.
+public func gray8(_ wide: [UInt16]) -> [UInt8] {
+    return wide.map { UInt8((Int($0) * 255 + 32767) / 65535) }
+}
+
+/// Film to the square of bytes that the network takes.
+public func prepare(_ film: Film, _ how: Preprocess) throws -> [UInt8] {
+    guard how.version == 1, how.filter == "bilinear-antialiased" else {
+        throw LucencyError.unknownPreprocessing(version: how.version, filter: how.filter)
+    }
+    return resized(try fitted(film, how.fit), how.side).pixels
+}
+
+/// Where the network's square lies on the film.
+public func window(_ width: Int, _ height: Int, _ fit: String) throws -> Window {
+    if fit == "stretch" { return Window(left: 0, top: 0, width: width, height: height) }
+    guard fit == "crop" || fit == "pad" else { throw LucencyError.unknownFit(fit) }
+    let side = fit == "crop" ? min(width, height) : max(width, height)
+    return Window(left: (width - side) / 2, top: (height - side) / 2, width: side, height: side)
+}
+
+/// The part of a film, or the black square around it, that is then resized.
+public func fitted(_ film: Film, _ fit: String) throws -> Film {
+    let seen = try window(film.width, film.height, fit)
+    if seen.width == film.width && seen.height == film.height { return film }
+    var pixels = [UInt8](repeating: 0, count: seen.width * seen.height)
+    let left = max(seen.left, 0)
+    let right = min(seen.left + seen.width, film.width)
+    for y in max(seen.top, 0)..<min(seen.top + seen.height, film.height) {
+        let start = (y - seen.top) * seen.width + left - seen.left
+        let row = film.pixels[(y * film.width + left)..<(y * film.width + right)]
+        pixels.replaceSubrange(start..<(start + right - left), with: row)
+    }
+    return Film(pixels: pixels, width: seen.width, height: seen.height)
+}
+
+/// Antialiased bilinear, along the rows first, then along the columns.
+public func resized(_ film: Film, _ side: Int) -> Film {
+    return pass(pass(film, side), side)
+}
+
+/// Every row to `side` pixels; rows become columns, so that a second pass does the other direction and turns back.
+private func pass(_ film: Film, _ side: Int) -> Film {
+    var out = [UInt8](repeating: 0, count: side * film.height)
+    for (x, tap) in taps(film.width, side).enumerated() {
+        for y in 0..<film.height {
+            let start = y * film.width + tap.first
+            var sum = 2_097_152
+            for i in 0..<tap.weights.count { sum += tap.weights[i] * Int(film.pixels[start + i]) }
+            out[x * film.height + y] = UInt8(min(max(sum >> 22, 0), 255))
+        }
+    }
+    return Film(pixels: out, width: film.height, height: side)
+}
+
+/// For each output pixel its first input pixel and the weights from there on, in 22 fractional bits.
+private func taps(_ given: Int, _ side: Int) -> [(first: Int, weights: [Int])] {
+    let scale = Double(given) / Double(side)
+    let reach = max(scale, 1.0)
+    return (0..<side).map { out in
+        let center = (Double(out) + 0.5) * scale
+        let first = max(Int(center - reach + 0.5), 0)
+        let last = min(Int(center + reach + 0.5), given)
+        let raw = (first..<last).map { x in max(1.0 - abs((Double(x) - center + 0.5) * (1.0 / reach)), 0.0) }
+        let total = raw.reduce(0.0, +)
+        return (first: first, weights: raw.map { Int(0.5 + $0 / total * 4194304.0) })
+    }
+}
+
+/// Evidence in logits to red, green, blue and cover: blue against, yellow for, nothing at zero.
+public func colour(_ logit: Float, limit: Float = 10) -> [UInt8] {
+    let share = (127.0 * min(max(Double(logit) / Double(limit), -1.0), 1.0)).rounded() / 127.0
+    let end: [Double] = share < 0 ? [8, 40, 110] : [255, 222, 70]
+    let mixed = end.map { UInt8((134 + ($0 - 134) * abs(share)).rounded()) }
+    return mixed + [UInt8((255 * 0.72 * abs(share)).rounded())]
+}
+
+/// What a card's task, labels and threshold make of calibrated probabilities.
+public func verdict(task: String, labels: [String], threshold: Float, probabilities: [Float]) -> String {
+    let called = probabilities.map { $0 >= threshold }
+    switch task {
+    case "binary": return labels[called[0] ? 1 : 0]
+    case "multiclass": return labels[probabilities.firstIndex(of: probabilities.max()!)!]
+    default: return zip(labels, called).filter { $0.1 }.map { $0.0 }.joined(separator: "|")
+    }
+}

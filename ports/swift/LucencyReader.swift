@@ -1,0 +1,56 @@
+// One film through a bundle's network on iOS, by TensorFlowLiteSwift (CocoaPods: pod 'TensorFlowLiteSwift').
+// Not compiled by lucency's tests: no Swift compiler and no Apple device is at hand there.
+
+import Foundation
+import TensorFlowLite
+
+/// The part of card.json that reading needs.
+public struct Card: Codable {
+    public struct Model: Codable { public let file: String }
+    public struct OperatingPoint: Codable { public let threshold: Float }
+
+    public let task: String
+    public let labels: [String]
+    public let preprocess: Preprocess
+    public let model: Model
+    public let operating_point: OperatingPoint
+}
+
+/// What a reader says of one film. The map holds rows × columns × findings, signed, in logits.
+public struct Reading {
+    public let verdict: String
+    public let probabilities: [Float]
+    public let logits: [Float]
+    public let map: [Float]
+}
+
+/// A bundle's card.json and model file, in one folder of the app. One film at a time.
+public final class Reader {
+    public let card: Card
+    private let runner: SignatureRunner
+
+    public init(folder: URL, threads: Int = 1) throws {
+        let text = try Data(contentsOf: folder.appendingPathComponent("card.json"))
+        card = try JSONDecoder().decode(Card.self, from: text)
+        var options = Interpreter.Options()
+        options.threadCount = threads
+        options.isXNNPackEnabled = true
+        let model = folder.appendingPathComponent(card.model.file).path
+        let interpreter = try Interpreter(modelPath: model, options: options)
+        runner = try interpreter.signatureRunner(with: interpreter.signatureKeys[0])
+    }
+
+    public func read(_ film: Film) throws -> Reading {
+        let square = try prepare(film, card.preprocess).map(Float32.init)
+        try runner.invoke(with: ["film": square.withUnsafeBytes { Data($0) }])
+        let probabilities = try output("probability")
+        let point = card.operating_point.threshold
+        let called = verdict(task: card.task, labels: card.labels, threshold: point, probabilities: probabilities)
+        return Reading(
+            verdict: called, probabilities: probabilities, logits: try output("logit"), map: try output("map"))
+    }
+
+    private func output(_ name: String) throws -> [Float] {
+        return try runner.output(named: name).data.withUnsafeBytes { Array($0.bindMemory(to: Float32.self)) }
+    }
+}

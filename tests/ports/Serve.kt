@@ -1,0 +1,66 @@
+// Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
+import lucency.Film
+import lucency.Preprocess
+import lucency.colour
+import lucency.gray
+import lucency.gray8
+import lucency.prepare
+import lucency.verdict
+import lucency.window
+
+const val FILTER = "bilinear-antialiased"
+
+fun hex(bytes: ByteArray): String = bytes.joinToString("") { String.format("%02x", it) }
+
+fun numbers(digits: String, each: Int): IntArray =
+    IntArray(digits.length / each) { Integer.parseInt(digits.substring(it * each, (it + 1) * each), 16) }
+
+fun bytes(digits: String): ByteArray = numbers(digits, 2).let { all -> ByteArray(all.size) { all[it].toByte() } }
+
+fun argb(rgba: IntArray): IntArray =
+    IntArray(rgba.size / 4) {
+        (rgba[4 * it + 3] shl 24) or (rgba[4 * it] shl 16) or (rgba[4 * it + 1] shl 8) or rgba[4 * it + 2]
+    }
+
+fun prepared(words: List<String>): String {
+    val pixels = if (words[0] == "16") gray8(numbers(words[5], 4)) else bytes(words[5])
+    val film = Film(pixels, words[1].toInt(), words[2].toInt())
+    return hex(prepare(film, Preprocess(1, words[3].toInt(), words[4], FILTER)))
+}
+
+fun colours(logit: String): String {
+    val argb = colour(logit.toFloat())
+    return listOf(16, 8, 0, 24).map { (argb ushr it) and 255 }.joinToString(" ")
+}
+
+fun seen(words: List<String>): String {
+    val window = window(words[0].toInt(), words[1].toInt(), words[2])
+    return listOf(window.left, window.top, window.width, window.height).joinToString(" ")
+}
+
+fun called(words: List<String>): String {
+    val probabilities = words.drop(3).map { it.toFloat() }.toFloatArray()
+    return verdict(words[0], words[2].split(","), words[1].toFloat(), probabilities).ifEmpty { "none" }
+}
+
+fun version(words: List<String>): String =
+    try {
+        Preprocess(words[0].toInt(), 1, "pad", words[1])
+        "taken"
+    } catch (refusal: IllegalArgumentException) {
+        "refused"
+    }
+
+fun answer(verb: String, words: List<String>): String = when (verb) {
+    "prepare" -> prepared(words)
+    "gray" -> hex(gray(argb(numbers(words[0], 2))))
+    "colour" -> colours(words[0])
+    "window" -> seen(words)
+    "verdict" -> called(words)
+    else -> version(words)
+}
+
+fun main() {
+    val answers = generateSequence(::readLine).filter { it.isNotEmpty() }.map { it.split(" ") }
+    println(answers.map { answer(it[0], it.drop(1)) }.joinToString("\n"))
+}

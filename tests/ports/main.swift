@@ -1,0 +1,53 @@
+// Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
+
+func numbers(_ digits: String, _ each: Int) -> [Int] {
+    let all = Array(digits)
+    return stride(from: 0, to: all.count, by: each).map { Int(String(all[$0..<($0 + each)]), radix: 16)! }
+}
+
+func hex(_ bytes: [UInt8]) -> String {
+    return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}
+
+func how(_ version: String, _ side: String, _ fit: String, _ filter: String) -> Preprocess {
+    return Preprocess(version: Int(version)!, side: Int(side)!, fit: fit, filter: filter)
+}
+
+func prepared(_ words: [String]) throws -> String {
+    let pixels = words[0] == "16" ? gray8(numbers(words[5], 4).map(UInt16.init)) : numbers(words[5], 2).map(UInt8.init)
+    let film = Film(pixels: pixels, width: Int(words[1])!, height: Int(words[2])!)
+    return hex(try prepare(film, how("1", words[3], words[4], "bilinear-antialiased")))
+}
+
+func seen(_ words: [String]) throws -> String {
+    let seen = try window(Int(words[0])!, Int(words[1])!, words[2])
+    return [seen.left, seen.top, seen.width, seen.height].map { String($0) }.joined(separator: " ")
+}
+
+func called(_ words: [String]) -> String {
+    let labels = words[2].split(separator: ",").map { String($0) }
+    let probabilities = words.dropFirst(3).map { Float($0)! }
+    let label = verdict(task: words[0], labels: labels, threshold: Float(words[1])!, probabilities: probabilities)
+    return label.isEmpty ? "none" : label
+}
+
+func version(_ words: [String]) -> String {
+    let film = Film(pixels: [0], width: 1, height: 1)
+    return (try? prepare(film, how(words[0], "1", "pad", words[1]))) == nil ? "refused" : "taken"
+}
+
+func answer(_ verb: String, _ words: [String]) throws -> String {
+    switch verb {
+    case "prepare": return try prepared(words)
+    case "gray": return hex(gray(rgba: numbers(words[0], 2).map(UInt8.init)))
+    case "colour": return colour(Float(words[0])!).map { String($0) }.joined(separator: " ")
+    case "window": return try seen(words)
+    case "verdict": return called(words)
+    default: return version(words)
+    }
+}
+
+while let line = readLine() {
+    let words = line.split(separator: " ").map { String($0) }
+    if !words.isEmpty { print(try answer(words[0], Array(words.dropFirst()))) }
+}

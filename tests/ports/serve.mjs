@@ -1,0 +1,36 @@
+// Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
+import { readFileSync } from "node:fs";
+import { colour, gray, gray8, prepare, verdict, window } from "../../ports/javascript/lucency.js";
+
+const hex = (bytes) => Buffer.from(bytes).toString("hex");
+const bytes = (digits) => new Uint8Array(Buffer.from(digits, "hex"));
+const wide = (digits) => Uint16Array.from(digits.match(/.{4}/g), (four) => parseInt(four, 16));
+
+const ANSWERS = {
+  prepare([bits, width, height, side, fit, digits]) {
+    const pixels = bits === "16" ? gray8(wide(digits)) : bytes(digits);
+    const how = { version: 1, side: Number(side), fit, filter: "bilinear-antialiased" };
+    return hex(prepare({ pixels, width: Number(width), height: Number(height) }, how));
+  },
+  gray: ([digits]) => hex(gray(bytes(digits))),
+  colour: ([logit]) => colour(Math.fround(Number(logit))).join(" "),
+  window([width, height, fit]) {
+    const seen = window(Number(width), Number(height), fit);
+    return [seen.left, seen.top, seen.width, seen.height].join(" ");
+  },
+  verdict([task, threshold, labels, ...probabilities]) {
+    const card = { task, labels: labels.split(","), operating_point: { threshold: Number(threshold) } };
+    return verdict(card, probabilities.map((p) => Math.fround(Number(p)))) || "none";
+  },
+  version([version, filter]) {
+    try {
+      prepare({ pixels: bytes("00"), width: 1, height: 1 }, { version: Number(version), side: 1, fit: "pad", filter });
+      return "taken";
+    } catch {
+      return "refused";
+    }
+  },
+};
+
+const lines = readFileSync(0, "utf8").split("\n").filter(Boolean);
+console.log(lines.map((line) => ((words) => ANSWERS[words[0]](words.slice(1)))(line.split(" "))).join("\n"));

@@ -1,0 +1,162 @@
+"""Every port yields the bytes that Pillow yields, and the colours, windows and verdicts that lucency yields."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lucency.paint import window
+from lucency.paint.colours import LIMIT, TOP, ZERO, cover, ramp
+from lucency.preprocess import FITS, Preprocess
+
+HERE = Path(__file__).parent
+PORTS = HERE.parents[1] / "ports"
+GOLDEN = json.loads((HERE.parent / "golden/preprocessing.json").read_text(encoding="utf-8"))
+Ask = Callable[[list[str]], list[str]]
+
+
+def javascript(_: Path) -> list[str]:
+    return [_program("node"), str(HERE / "serve.mjs")]
+
+
+def kotlin(folder: Path) -> list[str]:
+    """Compiled by kotlinc, or by the compiler inside the kotlin-jupyter-kernel wheel, which needs only Java."""
+    sources = [*PORTS.glob("kotlin/*.kt"), HERE / "Serve.kt", *(HERE / "android").iterdir()]
+    java = _program("java")
+    wheel = importlib.util.find_spec("run_kotlin_kernel")
+    if wheel and wheel.submodule_search_locations:
+        jars = Path(next(iter(wheel.submodule_search_locations))) / "jars"
+        library = str(next(jars.glob("kotlin-stdlib-*.jar")))
+        compiler = [java, "-cp", f"{jars}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
+        _build([*compiler, "-no-stdlib", "-no-reflect", "-cp", library, "-d", str(folder), *map(str, sources)])
+        return [java, "-cp", f"{folder}:{library}", "ServeKt"]
+    jar = str(folder / "serve.jar")
+    _build([_program("kotlinc"), "-include-runtime", "-d", jar, *map(str, sources)])
+    return [java, "-cp", jar, "ServeKt"]
+
+
+def swift(folder: Path) -> list[str]:
+    binary = str(folder / "serve")
+    _build([_program("swiftc"), "-O", "-o", binary, str(PORTS / "swift/Lucency.swift"), str(HERE / "main.swift")])
+    return [binary]
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"needs {name}, which is not installed")
+    return found
+
+
+def _build(command: list[str]) -> None:
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+
+
+@pytest.fixture(scope="module", params=[javascript, kotlin, swift], ids=lambda port: port.__name__)
+def ask(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ask:
+    """Sends lines to a port and gives its answers, one process for them all."""
+    command = request.param(tmp_path_factory.mktemp(request.param.__name__))
+
+    def answers(lines: list[str]) -> list[str]:
+        told = subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, text=True, check=False)
+        assert told.returncode == 0, told.stderr
+        return told.stdout.splitlines()
+
+    return answers
+
+
+def test_golden_vectors(ask: Ask) -> None:
+    lines, expected = [], []
+    for film in GOLDEN["films"]:
+        for square in film["squares"]:
+            size = f"{film['bits']} {film['width']} {film['height']}"
+            lines.append(f"prepare {size} {square['side']} {square['fit']} {film['pixels']}")
+            expected.append(square["bytes"])
+    assert len(lines) == 15 * 3 * 3
+    assert ask(lines) == expected
+
+
+def _pillow(gray: np.ndarray, side: int, fit: str) -> bytes:
+    """By Pillow alone, as tests/golden/make_preprocessing.py does it."""
+    image = Image.fromarray(gray)
+    short, long = min(image.size), max(image.size)
+    if fit == "crop":
+        left, top = (image.width - short) // 2, (image.height - short) // 2
+        image = image.crop((left, top, left + short, top + short))
+    if fit == "pad":
+        black = Image.new("L", (long, long), 0)
+        black.paste(image, ((long - image.width) // 2, (long - image.height) // 2))
+        image = black
+    narrow = image.resize((side, image.height), Image.Resampling.BILINEAR)
+    return narrow.resize((side, side), Image.Resampling.BILINEAR).tobytes()
+
+
+def test_random_films_of_random_sizes(ask: Ask) -> None:
+    rng = np.random.default_rng(3)
+    lines, expected = [], []
+    for number in range(150):
+        width, height = (int(size) for size in rng.integers(1, 160, 2))
+        side, fit = int(rng.integers(1, 100)), FITS[number % 3]
+        # Half the films hold only the two ends, where a rounding error would show first.
+        gray = rng.integers(0, 256, (height, width)) if number % 2 else rng.choice([0, 255], (height, width))
+        gray = gray.astype(np.uint8)
+        lines.append(f"prepare 8 {width} {height} {side} {fit} {gray.tobytes().hex()}")
+        expected.append(_pillow(gray, side, fit).hex())
+    assert ask(lines) == expected
+
+
+@pytest.mark.parametrize(("width", "height"), [(1024, 1024), (1857, 1317), (127, 384)])
+def test_the_size_of_films(ask: Ask, width: int, height: int) -> None:
+    gray = np.random.default_rng(width).integers(0, 256, (height, width)).astype(np.uint8)
+    lines = [f"prepare 8 {width} {height} 224 {fit} {gray.tobytes().hex()}" for fit in FITS]
+    assert ask(lines) == [_pillow(gray, 224, fit).hex() for fit in FITS]
+
+
+def test_colour_to_gray_is_pillows(ask: Ask) -> None:
+    rgba = np.random.default_rng(5).integers(0, 256, (64, 64, 4)).astype(np.uint8)
+    rgba[..., 3] = 255
+    rgba[0, :, :3] = np.arange(64, dtype=np.uint8)[:, None] * 4  # gray stays what it is
+    assert ask([f"gray {rgba.tobytes().hex()}"]) == [Image.fromarray(rgba[..., :3]).convert("L").tobytes().hex()]
+
+
+def test_colours_are_those_of_the_painted_map(ask: Ask) -> None:
+    levels = range(1, TOP + 1)
+    lines = [f"colour {(level - ZERO) / (TOP - ZERO) * LIMIT!r}" for level in levels]
+    painted = [f"{' '.join(map(str, ramp()[level]))} {cover()[level]}" for level in levels]
+    assert ask([*lines, "colour 99", "colour -99"]) == [*painted, painted[-1], painted[0]]
+
+
+def test_windows_are_those_of_the_painted_map(ask: Ask) -> None:
+    sizes = [(5, 2), (2, 5), (4, 4), (7, 4), (1024, 767)]
+    expected = []
+    for width, height in sizes:
+        for fit in FITS:
+            left, top, right, bottom = window(Preprocess(8, fit), height, width)
+            expected.append(f"{left} {top} {right - left} {bottom - top}")
+    assert ask([f"window {width} {height} {fit}" for width, height in sizes for fit in FITS]) == expected
+
+
+def test_verdicts_by_hand(ask: Ask) -> None:
+    told = {
+        "verdict binary 0.5 normal,pneumonia 0.5": "pneumonia",
+        "verdict binary 0.5 normal,pneumonia 0.49": "normal",
+        "verdict binary 0.7 normal,pneumonia 0.7": "pneumonia",  # 0.7 is less in float32 than in double
+        "verdict multiclass 0.5 a,b,c 0.2 0.45 0.35": "b",
+        "verdict multilabel 0.5 a,b,c 0.6 0.2 0.5": "a|c",
+        "verdict multilabel 0.5 a,b,c 0.1 0.2 0.3": "none",
+    }
+    assert ask(list(told)) == list(told.values())
+
+
+def test_another_version_or_filter_is_refused(ask: Ask) -> None:
+    lines = ["version 1 bilinear-antialiased", "version 2 bilinear-antialiased", "version 1 bilinear"]
+    assert ask(lines) == ["taken", "refused", "refused"]
