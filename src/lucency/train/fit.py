@@ -68,6 +68,8 @@ def fit(step: Step, settings: FitSettings, folder: Path, doing: str) -> list[Row
 
 
 def _trainer(settings: FitSettings, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
+    # Deterministic mode also paints all new memory, to show reads of what was never written; a quarter of the time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return pl.Trainer(
         max_epochs=settings.epochs,
         accelerator="auto",
