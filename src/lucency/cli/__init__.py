@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("lucency.cli.train:train", "Fit a reader to a folder of films, by a recipe"),
     "evaluate": ("lucency.cli.evaluate:evaluate", "Judge a run or bundle on labelled films, with intervals by patient"),
     "explain": ("lucency.cli.explain:explain", "Show where a reader looked: ten explainers, painted beside the film"),
+    "faith": ("lucency.cli.faith:faith", "Measure whether the maps can be believed, with intervals"),
     "models": ("lucency.cli.models:models", "List the networks: layers, parameters, multiply-adds, published accuracy"),
     "phantom": ("lucency.cli.phantom:phantom", "Write drawn chest films with known lesions, to try everything on"),
 }
@@ -60,9 +61,7 @@ def _listing_help(arguments: list[str]) -> bool:
     return not any(name in arguments for name in COMMANDS)
 
 
-app = typer.Typer(
-    cls=Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
-)
+app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def _print_version(wanted: bool) -> None:
@@ -101,7 +100,9 @@ def run(arguments: list[str]) -> int:
         typer.echo(f"lucency: {error.format_message()} {_way_out(arguments[0])}", err=True)
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("\nlucency: stopped; nothing half-written is left, --resume goes on where a command offers it", err=True)
+        typer.echo(
+            "\nlucency: stopped; nothing half-written is left, --resume goes on where a command offers it", err=True
+        )
         return INTERRUPTED
     except LucencyError as error:
         typer.echo(f"lucency: {error}", err=True)

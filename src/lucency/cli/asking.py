@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.errors import ExplainError
+from lucency.errors import ExplainError, UsageError
 from lucency.paint import LIMIT
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Asked:
     """Where the colour scale ends, in `unit`."""
     mark: str = ""
     """A doubt to show wherever a map of this method is shown."""
+    on: Callable[[Classifier, Gray, int], Map] | None = None
+    """The same explainer on any network; None for an exported bundle."""
 
 
 def asked(reader: Reader, method: str, *, opposite: bool = False, layer: str | None = None) -> Asked:
@@ -70,6 +72,21 @@ def methods(reader: Reader) -> tuple[str, ...]:
     return tuple(EXPLAINERS)
 
 
+def label_index(reader: Reader, finding: str | None) -> int | None:
+    """Which logit answers for the label `finding`; None where none is named.
+
+    Raises:
+        UsageError: none does.
+    """
+    if finding is None:
+        return None
+    labels = reader.card.labels[1:] if reader.card.task == "binary" else reader.card.labels
+    known = [label.lower() for label in labels]
+    if finding.lower() not in known:
+        raise UsageError(f"--finding: expected {' or '.join(labels)}, got '{finding}'")
+    return known.index(finding.lower())
+
+
 def layer_lines(reader: Reader) -> list[str]:
     """The layers of a run that a map can be drawn from, one line each.
 
@@ -102,9 +119,11 @@ def _on_network(classifier: Classifier, method: str, opposite: bool, layer: str 
             raise ExplainError(f"{method} has no choice of layer; {able} have")
         known_layer(classifier, layer)
         options["layer_name"] = layer
-    return Asked(
-        method, lambda gray, finding: row.explain(classifier, gray, finding, **options), row.unit, row.limit, row.mark
-    )
+
+    def on(network: Classifier, gray: Gray, finding: int) -> Map:
+        return row.explain(network, gray, finding, **options)
+
+    return Asked(method, lambda gray, finding: on(classifier, gray, finding), row.unit, row.limit, row.mark, on)
 
 
 def _own_map(reader: Reader, opposite: bool) -> Explain:
@@ -113,7 +132,9 @@ def _own_map(reader: Reader, opposite: bool) -> Explain:
     def explain(gray: Gray, finding: int) -> Map:
         found = reader.read_batch(gray[None]).maps[0, finding]
         if not np.isfinite(found).all():
-            raise ExplainError("the map holds values that are not numbers; the bundle's weights are broken: export again")
+            raise ExplainError(
+                "the map holds values that are not numbers; the bundle's weights are broken: export again"
+            )
         return np.asarray(sign * found)
 
     return explain

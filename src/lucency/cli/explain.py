@@ -46,7 +46,7 @@ def explain(
 
     Example: lucency explain film.png --bundle runs/kermany --method grad_cam --out maps
     """
-    from lucency.cli.asking import asked, layer_lines
+    from lucency.cli.asking import asked, label_index, layer_lines
     from lucency.reader import Reader
 
     reader = Reader.open(bundle)
@@ -55,7 +55,9 @@ def explain(
         return 0
     if not films:
         raise UsageError("expected at least one film to explain, got none; name its file")
-    how = How(asked(reader, method, opposite=opposite, layer=layer), opposite, _index(reader, finding), scale, not cells)
+    how = How(
+        asked(reader, method, opposite=opposite, layer=layer), opposite, label_index(reader, finding), scale, not cells
+    )
     done = _all(reader, films, how, out, json)
     if sheet and done.tiles:
         typer.echo(f"{_write_sheet(reader, how, done.tiles, out)}: {len(done.tiles)} films on one page", err=json)
@@ -143,22 +145,6 @@ def _asked_for(reader: Reader, index: int, opposite: bool) -> str:
     if card.task == "binary":
         return card.labels[0 if opposite else 1]
     return f"not {card.labels[index]}" if opposite else card.labels[index]
-
-
-def _index(reader: Reader, finding: str | None) -> int | None:
-    """Which logit answers for a label.
-
-    Raises:
-        UsageError: none does.
-    """
-    if finding is None:
-        return None
-    labels = reader.card.labels[1:] if reader.card.task == "binary" else reader.card.labels
-    known = [label.lower() for label in labels]
-    if finding.lower() not in known:
-        hint = "; --opposite asks for the evidence against it" if reader.card.task == "binary" else ""
-        raise UsageError(f"--finding: expected {' or '.join(labels)}, got '{finding}'{hint}")
-    return known.index(finding.lower())
 
 
 def _names(films: list[Path]) -> dict[Path, str]:

@@ -93,7 +93,7 @@ def finished(values: Tensor) -> Map:
 
 
 def squares(side: int, cells: int) -> Tensor:
-    """Which of cells × cells squares each pixel lies in: int64 (s, s), numbered by rows; no more squares than pixels."""
+    """Which of cells × cells squares each pixel lies in: int64 (s, s), by rows; no more squares than pixels."""
     cells = min(cells, side)
     row = torch.arange(side) * cells // side
     return row[:, None] * cells + row[None, :]

@@ -1,0 +1,149 @@
+"""`lucency faith`: whether a reader's maps can be believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+if TYPE_CHECKING:
+    from lucency.cli.asking import Asked
+    from lucency.data import Films
+    from lucency.explain.faith.cases import Cases
+    from lucency.explain.faith.run import Networks, Way
+    from lucency.reader import Reader
+
+ALL = "all"
+SOME_UNREAD = 3
+
+
+def faith(
+    readers: Annotated[
+        list[Path], typer.Argument(help="A run or bundle; then runs of other seeds.", metavar="RUN|BUNDLE…")
+    ],
+    data: Annotated[str, typer.Option(help="Films; with masks or boxes the lesion is scored too.")],
+    out: Annotated[Path, typer.Option(help="Folder for faith.json and curves.png.")],
+    method: Annotated[
+        list[str] | None, typer.Option(help="An explainer; may be repeated, `all` for all. [default: cam]")
+    ] = None,
+    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
+    ] = None,
+    films: Annotated[int, typer.Option(min=0, help="Films with the finding, drawn at random; 0 for all.")] = 100,
+    finding: Annotated[str | None, typer.Option(help="Which label, where there are several.")] = None,
+    shuffled: Annotated[
+        Path | None, typer.Option(help="A run trained on shuffled labels (lucency train --shuffle-labels).")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the draw of films.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print faith.json instead of the table.")] = False,
+) -> int:
+    """Measure whether a reader's maps can be believed, beside a random map; every figure with its 95 % interval.
+
+    Where the evidence lies (lesion, lungs), whether the reader minds losing it (deletion, insertion, occlusion), and
+    whether the map shows the network at all (weights or labels made random, other seeds).
+
+    Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
+    """
+    from lucency.cli.asking import asked, label_index
+    from lucency.cli.films import labelled_films
+    from lucency.evaluate.report import dump
+    from lucency.explain.faith.cases import gather
+    from lucency.explain.faith.report import curves_picture, table, to_json
+    from lucency.explain.faith.run import judge_all
+    from lucency.explain.lungs import lung_mask
+    from lucency.files import write_bytes, write_text
+    from lucency.reader import Reader
+    from lucency.reader.predict import as_labelled
+
+    reader = Reader.open(readers[0])
+    index = label_index(reader, finding) or 0
+    ways = _ways(reader, method or ["cam"], index)
+    networks = _networks(reader, readers[1:], shuffled)
+    occlusion = asked(reader, "occlusion")
+    found, used = labelled_films(data, source, split)
+    cases = gather(as_labelled(found, reader.card.labels), reader.preprocess, lung_mask, index, films, seed)
+    judged = judge_all(
+        ways,
+        lambda squares: reader.read_batch(squares).probabilities[:, index],
+        lambda gray: occlusion.explain(gray, index),
+        cases,
+        networks,
+        resamples,
+    )
+    about = _about(reader, readers, index, data, found, used, cases)
+    content = to_json(judged, about)
+    write_bytes(out / "curves.png", curves_picture(judged))
+    write_text(out / "faith.json", dump(content) + "\n")
+    typer.echo(dump(content) if json else f"{table(judged, about)}\nWritten to {out}: faith.json and curves.png")
+    return _unread(cases)
+
+
+def _ways(reader: Reader, wanted: list[str], index: int) -> list[Way]:
+    """The explainers named, or all that this reader can be asked by."""
+    from lucency.cli.asking import asked, methods
+
+    names = list(methods(reader)) if ALL in wanted else list(dict.fromkeys(wanted))
+    return [_way(asked(reader, name), index) for name in names]
+
+
+def _way(chosen: Asked, index: int) -> Way:
+    from lucency.explain.faith.run import Way
+
+    on = chosen.on
+    general = None if on is None else (lambda network, gray: on(network, gray, index))
+    return Way(chosen.method, lambda gray: chosen.explain(gray, index), general, chosen.mark)
+
+
+def _networks(reader: Reader, others: list[Path], shuffled: Path | None) -> Networks:
+    """The networks that the sanity checks need; none for an exported bundle.
+
+    Raises:
+        UsageError: further runs were given for an exported bundle.
+        BundleError: one of them is no run.
+    """
+    from lucency.errors import UsageError
+    from lucency.explain.faith.run import Networks
+
+    if reader.card.model.format != "torch":
+        if others or shuffled:
+            raise UsageError(
+                f"{reader.bundle.path}: further runs are compared with a run, came a bundle; name its run first"
+            )
+        return Networks()
+    from lucency.models.run import load_run, open_run
+
+    peers = tuple(open_run(path).classifier for path in others)
+    return Networks(load_run(reader.bundle).classifier, peers, open_run(shuffled).classifier if shuffled else None)
+
+
+def _about(
+    reader: Reader, readers: list[Path], index: int, data: str, films: Films, split: str, cases: Cases
+) -> dict[str, Any]:
+    """What faith.json says of where its figures come from."""
+    from lucency import __version__
+
+    card = reader.card
+    return {
+        "lucency": __version__,
+        "readers": [str(path) for path in readers],
+        "reader_sha256": reader.bundle.digest,
+        "finding": card.labels[1] if card.task == "binary" else card.labels[index],
+        "data": data,
+        "source": films.source,
+        "split": split,
+        "films": len(cases.films),
+        "films_with_lesion": sum(case.lesion is not None for case in cases.films),
+        "patients": len(np.unique(cases.groups)),
+        "patients_known": films.patients_known,
+        "unread": [str(error) for error in cases.unreadable],
+    }
+
+
+def _unread(cases: Cases) -> int:
+    for error in cases.unreadable:
+        typer.echo(str(error), err=True)
+    return SOME_UNREAD if cases.unreadable else 0

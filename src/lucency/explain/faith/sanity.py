@@ -1,0 +1,100 @@
+"""The sanity checks: maps of a network whose weights or labels were made random, and of other seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lucency.evaluate.intervals import bands
+from lucency.explain.faith.cases import Cases, Gray
+from lucency.explain.faith.likeness import rank_correlation, structure
+from lucency.explain.faith.place import Map
+from lucency.explain.faith.randomise import depths, randomised
+from lucency.explain.faith.study import Figure, Floats
+from lucency.models.classifier import Classifier
+from lucency.progress import track
+
+OnNetwork = Callable[[Classifier, Gray], Map]
+"""(network, a film's square) → its map."""
+
+DRAWS = 3
+"""Random networks a stop: one alone may resemble the trained one by luck."""
+ALIKE = 0.5
+"""A method fails if its maps of random networks are more alike than this, beyond doubt (the interval lies above)."""
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """How alike the maps are to the trained network's as its weights become random from the last layer on."""
+
+    method: str
+    blocks: tuple[int, ...]
+    """Randomised at each stop, besides the head."""
+    figures: tuple[Figure, ...]
+    """At each stop: mean likeness over films and draws."""
+
+    @property
+    def fails(self) -> bool:
+        """Whether the map hardly cares that everything learned is gone."""
+        low = self.figures[-1].low
+        return low is not None and low > ALIKE
+
+
+def cascade(
+    method: str, explain: OnNetwork, classifier: Classifier, cases: Cases, maps: Sequence[Map], resamples: int
+) -> Cascade:
+    """Randomise the network from its head to its first block and compare the maps at each stop.
+
+    Likeness is the mean of Spearman's correlation of the absolute values (Adebayo et al. 2018, "ABS") and of the
+    structural similarity: 1 is the same map. Neither alone serves both a map of 16 cells and one of 16,000 pixels.
+
+    Args:
+        method: what the explainer is called.
+        explain: makes a map of any network.
+        classifier: the trained one; left as it is.
+        cases: the films.
+        maps: the trained network's map of each film.
+        resamples: for the intervals.
+    """
+    stops = depths(classifier)
+    found = [np.zeros(len(cases.films)) for _ in stops]
+    for number, depth in enumerate(track(stops, f"randomising for {method}", total=len(stops))):
+        for draw in range(DRAWS):
+            network = randomised(classifier, depth, cases.squares, draw)
+            for i, case in enumerate(cases.films):
+                found[number][i] += likeness(explain(network, case.gray), maps[i]) / DRAWS
+    return Cascade(
+        method,
+        tuple(stops),
+        tuple(_mean(f"blocks_{d}", f, cases, resamples) for d, f in zip(stops, found, strict=True)),
+    )
+
+
+def compared(
+    name: str, explain: OnNetwork, others: Sequence[Classifier], cases: Cases, maps: Sequence[Map], resamples: int
+) -> list[Figure]:
+    """How alike the maps of other networks are, film by film: `name_rank` (signed Spearman) and `name_structure`."""
+    ranks, structures = np.zeros(len(maps)), np.zeros(len(maps))
+    for other in track(others, f"comparing {name}", total=len(others)):
+        for i, case in enumerate(cases.films):
+            evidence = explain(other, case.gray)
+            ranks[i] += rank_correlation(evidence, maps[i]) / len(others)
+            structures[i] += structure(evidence, maps[i]) / len(others)
+    return [_mean(f"{name}_rank", ranks, cases, resamples), _mean(f"{name}_structure", structures, cases, resamples)]
+
+
+def likeness(one: Map, other: Map) -> float:
+    """Mean of the rank correlation of absolute values and the structural similarity: 1 for the same map."""
+    return (rank_correlation(np.abs(one), np.abs(other)) + structure(one, other)) / 2
+
+
+def _mean(name: str, values: Floats, cases: Cases, resamples: int) -> Figure:
+    def mean(weights: Floats) -> NDArray[np.float64]:
+        return np.asarray((weights @ values / weights.sum(axis=1))[:, None])
+
+    found = bands(mean, cases.groups, resamples)
+    low, high = (float(v[0]) if np.isfinite(v[0]) else None for v in (found.low, found.high))
+    return Figure(name, float(found.value[0]), low, high, len(values))
