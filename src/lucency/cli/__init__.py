@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("lucency.cli.explain:explain", "Show where a reader looked: ten explainers, painted beside the film"),
     "faith": ("lucency.cli.faith:faith", "Measure whether the maps can be believed, with intervals"),
     "models": ("lucency.cli.models:models", "List the networks: layers, parameters, multiply-adds, published accuracy"),
+    "bench": ("lucency.cli.bench:bench", "Measure a bundle: latency by stage, films per second, memory, cold start"),
     "phantom": ("lucency.cli.phantom:phantom", "Write drawn chest films with known lesions, to try everything on"),
 }
 """Name -> (where the function is, what it does in a line)."""
