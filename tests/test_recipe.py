@@ -40,7 +40,10 @@ def test_a_far_name_lists_what_is_known() -> None:
         ({}, "setting 'name' is missing"),
         ({"name": "x", "data": {"side": 5}}, "[data]: 'side' = 5: should be greater than or equal to 28"),
         ({"name": "x", "tune": {"blocks": "some"}}, "or should be 'all'"),
-        ({"name": "x", "augment": {"aspect": [2.0, 1.0]}}, "aspect must be two numbers, 0 < low <= high, got [2.0, 1.0]"),
+        (
+            {"name": "x", "augment": {"aspect": [2.0, 1.0]}},
+            "aspect must be two numbers, 0 < low <= high, got [2.0, 1.0]",
+        ),
         ({"name": "x", "augment": {"zoom": [0.5, 1.5]}}, "cannot exceed 1, got 1.5"),
         ({"name": "x", "model": {"dropout": 1.0}}, "[model]: 'dropout' = 1.0"),
         ({"name": "x", "data": {"imbalance": "weights"}}, "'class_weights'"),

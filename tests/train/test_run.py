@@ -107,7 +107,17 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_weights(
 def test_a_killed_process_resumes_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     toml = tmp_path / "tiny.toml"
     toml.write_text(_toml(TINY))
-    command = [sys.executable, "-m", "lucency", "train", str(toml), "--data", "phantom:60", "--out", str(tmp_path / "r")]
+    command = [
+        sys.executable,
+        "-m",
+        "lucency",
+        "train",
+        str(toml),
+        "--data",
+        "phantom:60",
+        "--out",
+        str(tmp_path / "r"),
+    ]
     for pause in (7.0, 8.0, 9.0):
         process = subprocess.Popen([*command, "--resume"] if (tmp_path / "r").exists() else command)
         time.sleep(pause)
@@ -199,7 +209,5 @@ def test_only_the_last_blocks_move_when_only_they_are_thawed(films: Films, tmp_p
 
 
 def test_a_loss_that_is_no_number_is_told(films: Films, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="loss is nan|loss is inf"):
+    with pytest.raises(TrainingError, match=r"loss is nan|loss is inf"):
         train_run(recipe(tune={"lr": 1e30, "ema": 0.0}), films, tmp_path / "run", tmp_path / "cache")
-
-

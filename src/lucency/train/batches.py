@@ -1,5 +1,6 @@
 """Which films, in which order, seen how: all of it follows from the seed and the epoch, so that a resumed run sees
-exactly what an uninterrupted one would have seen."""
+exactly what an uninterrupted one would have seen.
+"""
 
 from __future__ import annotations
 

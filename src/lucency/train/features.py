@@ -92,7 +92,9 @@ def _opened(cache: Path) -> Iterator[sqlite3.Connection]:
             base.execute(TABLE)
             yield base
     except (sqlite3.OperationalError, OSError) as error:
-        raise OutputError(f"{cache}: the feature cache cannot be written ({error}); choose another with --cache") from error
+        raise OutputError(
+            f"{cache}: the feature cache cannot be written ({error}); choose another with --cache"
+        ) from error
 
 
 def _content(record: Record) -> str:

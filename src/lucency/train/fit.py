@@ -115,7 +115,12 @@ def _loggers(folder: Path) -> list[Logger]:
 
 def _hush() -> None:
     """Lightning's advice on worker counts and folders is not for the person who trains."""
-    for message in (".*does not have many workers.*", ".*exists and is not empty.*", ".*LeafSpec.*", ".*logging interval.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*LeafSpec.*",
+        ".*logging interval.*",
+    ):
         warnings.filterwarnings("ignore", message)
 
 

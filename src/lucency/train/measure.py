@@ -21,8 +21,11 @@ def measure(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str,
     truth, called, scores = _columns(logits, labels)
     hits = (truth & called).sum(axis=0)
     return {
-        "accuracy": float((truth == called).mean() if labels.ndim == 2 or logits.shape[1] == 1 else
-                          (logits.argmax(axis=1) == labels).mean()),
+        "accuracy": float(
+            (truth == called).mean()
+            if labels.ndim == 2 or logits.shape[1] == 1
+            else (logits.argmax(axis=1) == labels).mean()
+        ),
         "precision": float(np.mean(hits / np.maximum(called.sum(axis=0), 1))),
         "recall": float(np.mean(hits / np.maximum(truth.sum(axis=0), 1))),
         "auroc": float(np.mean([_auroc(truth[:, k], scores[:, k]) for k in range(truth.shape[1])])),

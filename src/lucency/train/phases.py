@@ -17,12 +17,10 @@ from lucency.recipe import FitSettings, Recipe, TuneSettings
 from lucency.train.batches import Examples, judging_batches, training_batches
 from lucency.train.features import pooled_features
 from lucency.train.fit import fit
-from lucency.train.step import Loader, Objective, Row, Step
+from lucency.train.step import Objective, Row, Step
 
 
-def fit_head(
-    classifier: Classifier, learn: Films, judge: Films, recipe: Recipe, out: Path, cache: Path
-) -> list[Row]:
+def fit_head(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe, out: Path, cache: Path) -> list[Row]:
     """Fit the head on features of the frozen backbone, computed once; the classifier holds the best head afterwards."""
     preprocess = Preprocess(side=recipe.data.side, fit=recipe.data.fit)
     learned, judged = (pooled_features(classifier, films, preprocess, cache) for films in (learn, judge))

@@ -61,7 +61,9 @@ def _planned(out: Path) -> Plan | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, OSError) as error:
-        raise TrainingError(f"{out / PLAN}: expected the plan of a run, cannot read it ({error}); choose another --out") from error
+        raise TrainingError(
+            f"{out / PLAN}: expected the plan of a run, cannot read it ({error}); choose another --out"
+        ) from error
 
 
 def _claim(out: Path, plan: Plan) -> None:
@@ -72,5 +74,3 @@ def _claim(out: Path, plan: Plan) -> None:
     except OSError as error:
         raise unwritable(out, error) from error
     write_text(out / PLAN, json.dumps(asdict(plan), indent=1))
-
-
