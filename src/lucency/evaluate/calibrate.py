@@ -162,5 +162,6 @@ FITS: dict[str, tuple[tuple[Task, ...], Callable[[Floats, NDArray[np.bool_], Tas
 
 
 def recalibrated(predictions: Predictions, calibration: Calibration) -> Predictions:
-    """The same films with probabilities by `calibration` of their logits."""
-    return replace(predictions, probabilities=probabilities(apply(calibration, predictions.logits), predictions.task))
+    """The same films with probabilities by `calibration` of their logits; who is answered is not known any more."""
+    new = probabilities(apply(calibration, predictions.logits), predictions.task)
+    return replace(predictions, probabilities=new, answered=None)

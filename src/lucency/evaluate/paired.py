@@ -93,7 +93,7 @@ def compare_areas(truth: Bools, a: Floats, b: Floats, groups: Ints) -> Areas | N
     if truth.all() or not truth.any():
         return None
     ill, well = (_excess(truth, np.stack([a, b]), side) for side in (True, False))
-    areas = [float(_placements(score[truth], score[~truth]).mean()) for score in (a, b)]
+    area_a, area_b = (float(_placements(score[truth], score[~truth]).mean()) for score in (a, b))
     patient = np.unique(groups, return_inverse=True)[1]
     by_ill, by_well = _by_patient(ill, patient[truth], patient), _by_patient(well, patient[~truth], patient)
     crossed = by_ill @ by_well.T
@@ -106,7 +106,7 @@ def compare_areas(truth: Bools, a: Floats, b: Floats, groups: Ints) -> Areas | N
     own = np.sqrt(np.maximum(np.diag(covariance), 0))
     spread = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     correlation = covariance[0, 1] / (own[0] * own[1]) if own.all() else np.nan
-    return Areas(*areas, float(own[0]), float(own[1]), float(np.sqrt(max(spread, 0.0))), float(correlation))
+    return Areas(area_a, area_b, float(own[0]), float(own[1]), float(np.sqrt(max(spread, 0.0))), float(correlation))
 
 
 def compare_right(right_a: Bools, right_b: Bools, groups: Ints) -> Balance:

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.errors import SourceError
+from lucency.evaluate.conformal import UNCERTAIN
 
 Task = Literal["binary", "multiclass", "multilabel"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 FIXED = ("file", "patient", "label")
+SAID = ("called", "verdict")
 BOTH = "|"
 """Joins the labels of one film where it may have several."""
 
@@ -46,6 +48,8 @@ class Predictions:
     task: Task = "binary"
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Further facts per film, for subgroups."""
+    answered: NDArray[np.bool_] | None = None
+    """(n,), whether the reader stands by the label it calls; elsewhere its verdict is `uncertain`. None: always."""
 
     def __post_init__(self) -> None:
         n, f = len(self.names), 1 if self.task == "binary" else len(self.label_names)
@@ -54,6 +58,7 @@ class Predictions:
             "labels": (self.labels.shape, (n, f) if self.task == "multilabel" else (n,)),
             "logits": (self.logits.shape, (n, f)),
             "probabilities": (self.probabilities.shape, (n, f)),
+            "answered": ((n,) if self.answered is None else self.answered.shape, (n,)),
             **{f"column {name!r}": (len(values), n) for name, values in self.columns.items()},
         }
         for what, (came, expected) in shapes.items():
@@ -99,10 +104,11 @@ class Predictions:
             logits=self.logits[chosen],
             probabilities=self.probabilities[chosen],
             columns={name: tuple(values[i] for i in chosen) for name, values in self.columns.items()},
+            answered=None if self.answered is None else self.answered[chosen],
         )
 
     def verdicts(self, threshold: float = 0.5) -> Ints:
-        """What the reader calls each film: int64, shaped as `labels`. Several classes: the most probable one."""
+        """What the reader calls each film, sure or not: int64, as `labels`. Several classes: the most probable one."""
         if self.task == "multiclass":
             best: Ints = self.probabilities.argmax(axis=1).astype(np.int64)
             return best
@@ -116,20 +122,22 @@ class Predictions:
         return [self.label_names[index] for index in labels]
 
     def to_csv(self, threshold: float = 0.5) -> str:
-        """The columns file, patient, label, logit, probability, verdict, then our further facts, a film a line.
+        """The columns file, patient, label, logit, probability, called, verdict, then further facts, a film a line.
 
-        Several labels have a `logit NAME` and `probability NAME` each. Numbers come back exactly as they were.
+        `called` is the label at the threshold; `verdict` is the same, or `uncertain`. Several labels have a
+        `logit NAME` and `probability NAME` each. Numbers come back exactly as they were.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         logits, probabilities = answer_columns(self.task, self.label_names)
-        ours = [*FIXED, *logits, *probabilities, "verdict"]
+        ours = [*FIXED, *logits, *probabilities, *SAID]
         writer.writerow([*ours, *(f"{name} (source)" if name in ours else name for name in self.columns)])
-        truths, verdicts = self.words(self.labels), self.words(self.verdicts(threshold))
+        truths, called = self.words(self.labels), self.words(self.verdicts(threshold))
         for i, name in enumerate(self.names):
             numbers = [repr(float(value)) for value in (*self.logits[i], *self.probabilities[i])]
             facts = [values[i] for values in self.columns.values()]
-            writer.writerow([name, self.patients[i] or "", truths[i], *numbers, verdicts[i], *facts])
+            verdict = called[i] if self.answered is None or self.answered[i] else UNCERTAIN
+            writer.writerow([name, self.patients[i] or "", truths[i], *numbers, called[i], verdict, *facts])
         return text.getvalue()
 
 
@@ -153,7 +161,14 @@ def concatenated(parts: Sequence[Predictions]) -> Predictions:
         logits=np.concatenate([part.logits for part in parts]),
         probabilities=np.concatenate([part.probabilities for part in parts]),
         columns={name: tuple(value for part in parts for value in part.columns[name]) for name in shared},
+        answered=_joined([(len(part), part.answered) for part in parts]),
     )
+
+
+def _joined(parts: Sequence[tuple[int, NDArray[np.bool_] | None]]) -> NDArray[np.bool_] | None:
+    if all(answered is None for _, answered in parts):
+        return None
+    return np.concatenate([np.ones(n, dtype=np.bool_) if answered is None else answered for n, answered in parts])
 
 
 def answer_columns(task: Task, label_names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -179,7 +194,7 @@ def read_predictions(path: Path, label_names: Sequence[str], task: Task = "binar
     missing = [name for name in needed if not rows or rows[0].get(name) is None]
     if missing:
         raise SourceError(f"{path}: expected the columns {', '.join(needed)}; missing {', '.join(missing)}")
-    rest = [name for name in rows[0] if name and name not in {*needed, "verdict"}]
+    rest = [name for name in rows[0] if name and name not in {*needed, *SAID}]
     return Predictions(
         names=tuple(row["file"] for row in rows),
         patients=tuple(row["patient"] or None for row in rows),
@@ -189,7 +204,13 @@ def read_predictions(path: Path, label_names: Sequence[str], task: Task = "binar
         label_names=tuple(label_names),
         task=task,
         columns={name: tuple(row[name] or "" for row in rows) for name in rest},
+        answered=_answered(rows),
     )
+
+
+def _answered(rows: list[dict[str, str]]) -> NDArray[np.bool_] | None:
+    answered = np.array([row.get("verdict") != UNCERTAIN for row in rows], dtype=np.bool_)
+    return None if answered.all() else answered
 
 
 def _labels(path: Path, words: list[str], names: tuple[str, ...], task: Task) -> Ints:

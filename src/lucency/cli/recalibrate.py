@@ -1,0 +1,146 @@
+"""`lucency recalibrate`: calibration, threshold and abstention for a site, in a new bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lucency.evaluate.crossfit import Asked
+    from lucency.evaluate.predictions import Predictions
+    from lucency.reader.recalibrate import Recalibrated
+
+FEW = 20
+"""Films of a label below which the figures say little."""
+
+
+def recalibrate(
+    bundle: Annotated[Path, typer.Argument(help="The run or bundle to start from.", metavar="RUN|BUNDLE")],
+    out: Annotated[Path, typer.Option(help="Folder of the new one.")],
+    data: Annotated[str | None, typer.Option(help="Labelled films of the site; a hundred will do.")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Instead: predictions.csv of films it never learned from.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
+    method: Annotated[str, typer.Option(help="temperature, platt, beta, isotonic, none or keep.")] = "platt",
+    threshold: Annotated[str, typer.Option(help="youden, sensitivity=0.95, cost=5:1 or keep.")] = "youden",
+    coverage: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the prediction sets, per label; 0: answer every film.")
+    ] = 0.95,
+    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation that measures the gain.")] = 10,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 1000,
+    threads: Annotated[int, typer.Option(min=1, help="Films read side by side.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print recalibration.json instead of the table.")] = False,
+) -> int:
+    """Fit calibration, threshold and abstention to a site's labelled films; write a new bundle with them.
+
+    The network stays. What it gains is measured by cross-validation by patient. A threshold does not travel: choose it
+    where it is used.
+
+    Example: lucency recalibrate bundle --data our_films --threshold sensitivity=0.95 --out ours
+    """
+    from lucency.bundle import open_bundle
+    from lucency.errors import OutputError
+    from lucency.reader.recalibrate import evidence, recalibrate, write_recalibrated
+
+    if (out / "card.json").exists():
+        raise OutputError(f"{out}: holds a bundle already; choose another place with --out, or remove it first")
+    opened = open_bundle(bundle)
+    found, on = _answers(bundle, data, predictions, source, split, threads)
+    new = recalibrate(opened.card, found, _asked(opened.card, method, threshold, coverage), on, folds, resamples)
+    write_recalibrated(opened, new, out)
+    if json:
+        from lucency.evaluate.report import dump
+
+        typer.echo(dump(evidence(opened, new)))
+    else:
+        typer.echo(table(new, on, out))
+    return 0
+
+
+def _asked(card: Any, method: str, threshold: str, coverage: float) -> Asked:
+    from lucency.evaluate.crossfit import KEEP, Asked
+    from lucency.reader.recalibrate import kept_point
+
+    return Asked(
+        method=None if method == KEEP else method,  # type: ignore[arg-type]
+        rule=threshold,
+        coverage=coverage or None,
+        kept=kept_point(card),
+    )
+
+
+def _answers(
+    bundle: Path, data: str | None, table: Path | None, source: str, split: str, threads: int
+) -> tuple[Predictions, str]:
+    """The network's answers for the films, and which films in words."""
+    from lucency.errors import UsageError
+
+    if (data is None) == (table is None):
+        raise UsageError("expected the site's films with --data, or their answers with --predictions, and not both")
+    if table is not None:
+        from lucency.bundle import read_card
+        from lucency.evaluate.predictions import read_predictions
+
+        card = read_card(bundle)
+        path = table / "predictions.csv" if table.is_dir() else table
+        return read_predictions(path, card.labels, card.task), _words(path)
+    from lucency.cli.films import labelled_films
+    from lucency.reader import Reader
+    from lucency.reader.predict import predict
+
+    films, used = labelled_films(str(data), source, split)
+    predicted = predict(Reader.open(bundle, threads), films)
+    for error in predicted.unreadable:
+        typer.echo(f"  {error}", err=True)
+    n, where = len(predicted.predictions), Path(str(data)).name
+    return predicted.predictions, f"{n} films of {where}" + ("" if used == "all" else f", split {used}")
+
+
+def _words(path: Path) -> str:
+    """What the report beside a predictions.csv says of its films."""
+    from json import loads
+
+    try:
+        report = loads(path.with_name("report.json").read_text(encoding="utf-8"))
+        return f"{report['films']} films of {Path(report['data']).name}, {report['split']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return path.name
+
+
+def table(new: Recalibrated, on: str, out: Path) -> str:
+    """What was fitted and what it is worth, for a terminal."""
+    predictions, card = new.crossfitted.predictions, new.card
+    patients = f"{predictions.groups().max() + 1} patients" if predictions.patients_known else "patients not all known"
+    lines = [f"{on}; {patients}", "", f"{'':26}{'before':26}{'after':26}gain"]
+    lines += [f"{gain.name:26}{gain.before!s:26}{gain.after!s:26}{gain.difference}" for gain in new.gains]
+    lines += [
+        "",
+        f"After: fitted on other patients, {new.folds} folds. In brackets: 95 % intervals, resampling patients.",
+    ]
+    point, numbers = card.operating_point, card.calibration.parameters
+    shown = ", ".join(f"{name} {values[0]:.3g}" for name, values in numbers.items() if len(values) == 1)
+    lines.append(f"calibration {card.calibration.method}{f' ({shown})' if shown else ''}")
+    lines.append(f"threshold {point.threshold:.4g}, by {point.chosen_by}")
+    if card.abstention.least:
+        needs = ", ".join(f"{name} {least:.3g}" for name, least in zip(card.labels, card.abstention.least, strict=True))
+        lines.append(f"uncertain unless one label alone has at least: {needs} (coverage {card.abstention.coverage:g})")
+    lines += [f"note: {note}" for note in _notes(new)]
+    return "\n".join([*lines, f"Written to {out}"])
+
+
+def _notes(new: Recalibrated) -> list[str]:
+    """What a person should know before using the new bundle."""
+    gain = {one.name: one for one in new.gains}["log loss"].difference
+    labels, found = new.crossfitted.predictions.labels, []
+    fewest = min(int((labels == label).sum()) for label in range(len(new.card.labels)))
+    if fewest < FEW:
+        found.append(f"a label has {fewest} films only; the figures say little")
+    if gain.value is not None and gain.value > 0:
+        found.append("on other patients this calibration is worse than the old one; --method keep leaves the old one")
+    if new.card.abstention.method != "none" and 0.0 in new.card.abstention.least:
+        found.append("too few patients of a label to promise this coverage: that label is never ruled out")
+    return found

@@ -1,0 +1,143 @@
+"""The same network with another calibration, threshold and abstention, fitted to a site's films."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lucency.bundle import Abstention, Bundle, Calibration, Card, Metric, OperatingPoint, write_bundle
+from lucency.evaluate import operating
+from lucency.evaluate.crossfit import Asked, Crossfitted, Fitted, crossfit, fit_all
+from lucency.evaluate.gain import Gain, gains
+from lucency.evaluate.predictions import Predictions
+
+EVIDENCE = "recalibration.json"
+"""The file in the new bundle that says what was fitted and what it is worth."""
+
+
+@dataclass(frozen=True)
+class Recalibrated:
+    """What was fitted on all films, and its worth on films it was not fitted on."""
+
+    card: Card
+    """Of the new bundle, but for the hashes of its files."""
+    gains: tuple[Gain, ...]
+    crossfitted: Crossfitted
+    folds: int
+
+
+def recalibrate(
+    card: Card, predictions: Predictions, asked: Asked, on: str, folds: int = 10, resamples: int = 1000
+) -> Recalibrated:
+    """Fit calibration, threshold and abstention, and measure the gain by cross-validation by patient.
+
+    Args:
+        card: of the bundle whose answers `predictions` holds.
+        predictions: of films that the network was not trained on.
+        asked: what to fit.
+        on: which films, in words, for the card.
+        folds: of the cross-validation.
+        resamples: bootstrap draws for the intervals.
+
+    Raises:
+        UsageError: the method, rule or coverage makes no sense for the task.
+        SourceError: too few films or patients of a label.
+    """
+    fitted = fit_all(predictions, asked, on)
+    crossed = crossfit(predictions, asked, folds)
+    before = (predictions, predictions.verdicts(card.operating_point.threshold))
+    found = gains(before, (crossed.predictions, crossed.called), resamples)
+    return Recalibrated(new_card(card, fitted, asked, crossed, found, on, folds), found, crossed, folds)
+
+
+def kept_point(card: Card) -> operating.OperatingPoint:
+    """The card's operating point as `Asked.kept` takes it."""
+    point = card.operating_point
+    nothing = float("nan")
+    return operating.OperatingPoint(
+        point.threshold,
+        point.chosen_by,
+        point.chosen_on,
+        nothing if point.sensitivity is None else point.sensitivity,
+        nothing if point.specificity is None else point.specificity,
+    )
+
+
+def new_card(
+    card: Card, fitted: Fitted, asked: Asked, crossed: Crossfitted, found: tuple[Gain, ...], on: str, folds: int
+) -> Card:
+    """The card with what was fitted, and its figures by cross-validation in place of those that hold no longer."""
+    changes: dict[str, Any] = {"operating_point": _point(fitted.point)}
+    if fitted.calibration:
+        own = fitted.calibration
+        changes["calibration"] = Calibration(method=own.method, parameters=dict(own.parameters), fitted_on=on)
+    changes["abstention"] = _abstention(fitted, asked, crossed, found, on)
+    changes["metrics"] = tuple(
+        Metric(
+            name=gain.name.replace(" ", "_"),
+            value=gain.after.value,
+            low=gain.after.low,
+            high=gain.after.high,
+            data=on,
+            split=f"{folds}-fold cross-validation of the calibration, by patient",
+        )
+        for gain in found
+        if gain.after.value is not None
+    )
+    return Card.model_validate({**card.model_dump(), **{name: _plain(value) for name, value in changes.items()}})
+
+
+def write_recalibrated(bundle: Bundle, new: Recalibrated, out: Path) -> Card:
+    """Write the bundle again with the new card, and the evidence beside it.
+
+    Raises:
+        OutputError: `out` holds a bundle already, or cannot be written.
+        BundleError: a file of the bundle has changed since it was written.
+    """
+    files = {name: bundle.read(name) for name in bundle.card.files}
+    files[EVIDENCE] = (json.dumps(evidence(bundle, new), indent=2, ensure_ascii=False) + "\n").encode()
+    return write_bundle(out, new.card, files)
+
+
+def evidence(bundle: Bundle, new: Recalibrated) -> dict[str, Any]:
+    """The content of EVIDENCE."""
+    return {
+        "from": {"name": bundle.card.name, "card_sha256": bundle.digest},
+        "films": len(new.crossfitted.predictions),
+        "patients": int(np.unique(new.crossfitted.predictions.groups()).size),
+        "folds": new.folds,
+        "calibration": new.card.calibration.model_dump(mode="json"),
+        "operating_point": new.card.operating_point.model_dump(mode="json"),
+        "abstention": new.card.abstention.model_dump(mode="json"),
+        "gains": [asdict(gain) for gain in new.gains],
+    }
+
+
+def _point(point: operating.OperatingPoint) -> OperatingPoint:
+    known = {name: value for name, value in asdict(point).items() if value == value}
+    return OperatingPoint(**known)
+
+
+def _abstention(fitted: Fitted, asked: Asked, crossed: Crossfitted, found: tuple[Gain, ...], on: str) -> Abstention:
+    if not fitted.least or asked.coverage is None:
+        return Abstention()
+    after = {gain.name: gain.after.value for gain in found}
+    return Abstention(
+        method="conformal",
+        coverage=asked.coverage,
+        least=fitted.least,
+        fitted_on=on,
+        films=len(crossed.predictions),
+        answered=after["answered"],
+        accuracy=after["accuracy of the answered"],
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value.model_dump()
