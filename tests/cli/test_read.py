@@ -1,0 +1,79 @@
+"""`lucency read`, from files to what a person and a machine are told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lucency.cli import run
+from lucency.paint import CAPTION
+
+from .brightness import write_brightness_bundle, write_film
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    write_brightness_bundle(tmp_path / "bundle")
+    write_film(tmp_path / "dark.png", 96)
+    write_film(tmp_path / "bright.png", 160)
+    return tmp_path
+
+
+def read(place: Path, *words: str) -> int:
+    return run(["read", *words, "--bundle", str(place / "bundle")])
+
+
+def test_two_films(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read(place, str(place / "dark.png"), str(place / "bright.png")) == 0
+    told = capsys.readouterr().out.splitlines()
+    # Logits -2 and 2: 1 / (1 + e^2) = 0.119, and 0.881.
+    assert told[0] == f"{place / 'dark.png'}  pneumonia 0.119  → normal"
+    assert told[1] == f"{place / 'bright.png'}  pneumonia 0.881  → pneumonia"
+    assert "brightness (onnx), threshold 0.5 chosen by hand" in told
+    assert told[-1] == "Research use only. Not for diagnosis."
+
+
+def test_json_lines(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "bad.png").write_bytes(b"nothing")
+    assert read(place, str(place / "bright.png"), str(place / "bad.png"), "--json") == 3
+    captured = capsys.readouterr()
+    good, bad = map(json.loads, captured.out.splitlines())
+    assert good["verdict"] == "pneumonia"
+    assert good["probability"] == pytest.approx(0.881, abs=0.001)
+    assert "expected PNG, JPEG or TIFF" in bad["error"]
+    assert "1 of 2 films could not be read" in captured.err
+
+
+def test_a_bad_film_costs_no_other(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read(place, str(place / "missing.png"), str(place / "dark.png")) == 3
+    captured = capsys.readouterr()
+    assert "→ normal" in captured.out
+    assert "missing.png: found no such file" in captured.err
+
+
+def test_maps_of_films_with_the_same_name(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_film(place / "other" / "dark.png", 60)
+    films = [str(place / "dark.png"), str(place / "other" / "dark.png")]
+    assert read(place, *films, "--map", str(place / "maps"), "--json") == 0
+    told = [json.loads(line)["map"] for line in capsys.readouterr().out.splitlines()]
+    assert told == [str(place / "maps" / name) for name in ("dark.map.png", "dark-2.map.png")]
+    with Image.open(told[0]) as picture:
+        assert (picture.size, picture.mode, picture.info["Description"]) == ((32, 32), "RGB", CAPTION)
+        # Evidence against is dark blue: blue above red everywhere.
+        pixels = np.asarray(picture).astype(int)
+        assert (pixels[..., 2] > pixels[..., 0]).all()
+
+
+def test_a_doubt_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.full((40, 40), 9, np.uint8)).save(place / "blank.png")
+    assert read(place, str(place / "blank.png")) == 0
+    assert "doubt: the film shows nothing: every pixel is the same" in capsys.readouterr().out
+
+
+def test_no_bundle_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["read", str(place / "dark.png"), "--bundle", str(place / "none")]) == 7
+    assert "expected a bundle (a directory or .zip with card.json), found nothing" in capsys.readouterr().err

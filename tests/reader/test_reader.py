@@ -1,0 +1,110 @@
+"""From files to readings."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli.brightness import write_brightness_bundle, write_film
+from lucency.bundle import Card, Model, OperatingPoint
+from lucency.errors import BundleError, RadiographError
+from lucency.film import open_film
+from lucency.reader import Answers, Reader, Reading
+from lucency.reader import reader as module
+from lucency.reader.answers import reading
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_brightness_bundle(tmp_path_factory.mktemp("reader") / "bundle")
+
+
+def test_one_film_by_hand(bundle: Path, tmp_path: Path) -> None:
+    write_film(tmp_path / "film.png", 160)
+    found = Reader.open(bundle).read(open_film(tmp_path / "film.png"))
+    assert (found.verdict, found.finding) == ("pneumonia", "pneumonia")
+    assert found.logit == pytest.approx(2.0, abs=0.01)  # one pixel of 1024 is a level darker
+    assert found.probability == pytest.approx(1 / (1 + np.exp(-found.logit)), abs=1e-6)
+    assert found.map.shape == (8, 8)
+    assert float(found.map.mean()) == pytest.approx(found.logit, abs=1e-5)
+    told = found.to_json()
+    assert (told["film"], told["verdict"], told["warnings"]) == (str(tmp_path / "film.png"), "pneumonia", [])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_films_in_order_and_past_the_bad_ones(bundle: Path, tmp_path: Path, threads: int) -> None:
+    grays = list(range(40, 240, 4))
+    paths = [tmp_path / f"{number}.png" for number in range(len(grays))]
+    for path, gray in zip(paths, grays, strict=True):
+        write_film(path, gray)
+    (tmp_path / "bad.png").write_bytes(b"not a film")
+    paths[20:20] = [tmp_path / "bad.png", tmp_path / "missing.png"]
+    found = list(Reader.open(bundle, threads).read_many(iter(paths)))
+    assert [path for path, _ in found] == paths
+    errors = [(path.name, outcome) for path, outcome in found if not isinstance(outcome, Reading)]
+    assert [name for name, _ in errors] == ["bad.png", "missing.png"]
+    assert all(isinstance(error, RadiographError) for _, error in errors)
+    logits = [outcome.logit for _, outcome in found if isinstance(outcome, Reading)]
+    assert logits == sorted(logits)
+    assert len(logits) == len(grays)
+
+
+def test_no_more_films_are_taken_than_are_in_work(bundle: Path, tmp_path: Path) -> None:
+    write_film(tmp_path / "film.png", 100)
+    taken = 0
+
+    def endless():  # type: ignore[no-untyped-def]
+        nonlocal taken
+        while True:
+            taken += 1
+            yield tmp_path / "film.png"
+
+    stream = Reader.open(bundle, 2).read_many(endless())
+    for _ in range(5):
+        next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert taken <= 2 * module.AHEAD + 5
+
+
+def test_a_bundle_in_a_zip(bundle: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bundle.zip", "w") as archive:
+        for file in bundle.iterdir():
+            archive.write(file, file.name)
+    write_film(tmp_path / "film.png", 100)
+    assert Reader.open(tmp_path / "bundle.zip").read(open_film(tmp_path / "film.png")).verdict == "normal"
+
+
+def test_no_bundle_named_and_none_that_ships(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "DEFAULT", tmp_path / "none")
+    with pytest.raises(BundleError, match="ships no bundle; name one with --bundle"):
+        Reader.open()
+
+
+def _card(task: str, labels: tuple[str, ...]) -> Card:
+    point = OperatingPoint(threshold=0.5)
+    model = Model(format="onnx", file="m", backbone="none")
+    return Card(name="x", task=task, labels=labels, model=model, operating_point=point)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "chances", "verdict", "finding"),
+    [
+        ("binary", ("normal", "ill"), [0.5], "ill", "ill"),
+        ("binary", ("normal", "ill"), [0.49], "normal", "ill"),
+        ("multiclass", ("a", "b", "c"), [0.2, 0.45, 0.35], "b", "b"),
+        ("multilabel", ("a", "b", "c"), [0.6, 0.2, 0.7], "a|c", "c"),
+        ("multilabel", ("a", "b", "c"), [0.1, 0.3, 0.2], "", "b"),
+    ],
+)
+def test_verdicts(task: str, labels: tuple[str, ...], chances: list[float], verdict: str, finding: str) -> None:
+    chance = np.array([chances], dtype=np.float32)
+    maps = np.arange(len(chances), dtype=np.float32).reshape(1, -1, 1, 1)
+    answers = Answers(chance, chance, maps, np.zeros((1, 0), np.float32))
+    found = reading(_card(task, labels), "film", answers, 0, ())
+    assert (found.verdict, found.finding) == (verdict, finding)
+    assert found.probability == pytest.approx(max(chances))
+    assert found.map.tolist() == [[float(np.argmax(chances))]]
+    assert ("probabilities" in found.to_json()) == (len(chances) > 1)
