@@ -52,7 +52,8 @@ def _show(path: Path, reading: Reading, drawn: Path | None, json: bool) -> None:
     if json:
         _print_json({**reading.to_json(), "film": str(path), **({"map": str(drawn)} if drawn else {})})
         return
-    typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}")
+    refer = ": refer" if reading.verdict != reading.called else ""
+    typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}{refer}")
     for warning in reading.warnings:
         typer.echo(f"  doubt: {warning}")
     if drawn:

@@ -65,7 +65,7 @@ def label_chances(probabilities: NDArray[np.floating], task: str) -> NDArray[np.
 
 def label_sets(probabilities: NDArray[np.floating], task: str, least: tuple[float, ...]) -> Bools:
     """Which labels each film may have: bool (n, k)."""
-    return np.asarray(label_chances(probabilities, task) >= np.array(least))
+    return np.asarray(label_chances(probabilities, task) >= np.array(least, dtype=probabilities.dtype))
 
 
 def alone(sets: Bools, called: NDArray[np.int64]) -> Bools:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from lucency.bundle import Card
 from lucency.evaluate.calibration import apply, probabilities
+from lucency.evaluate.conformal import UNCERTAIN, alone, label_sets
+from lucency.reader.doubts import GATE_WORDS, Doubt
 
 Floats = NDArray[np.float32]
 Squares = NDArray[np.uint8]
@@ -47,7 +49,9 @@ class Reading:
     name: str
     """Of the film, for its user."""
     verdict: str
-    """The label called; for a multilabel task every label called, joined by `|`, or nothing."""
+    """The label called, or `uncertain`: refer. For a multilabel task every label called, joined by `|`, or nothing."""
+    called: str
+    """The label at the card's threshold, sure or not."""
     finding: str
     """The label that `probability`, `logit` and `map` speak of."""
     index: int
@@ -59,7 +63,7 @@ class Reading:
     maps: Floats
     """float32 (f, h, w), signed, in logits."""
     warnings: tuple[str, ...] = ()
-    """Reasons to doubt this reading, a sentence each."""
+    """Reasons to doubt this reading, a sentence each; among them those for `uncertain`."""
 
     @property
     def probability(self) -> float:
@@ -82,6 +86,7 @@ class Reading:
         facts: dict[str, Any] = {
             "film": self.name,
             "verdict": self.verdict,
+            "called": self.called,
             "finding": self.finding,
             "probability": self.probability,
             "logit": self.logit,
@@ -100,16 +105,73 @@ def calibrated(card: Card, logits: Floats) -> Floats:
     return probabilities(apply(card.calibration, logits), card.task).astype(np.float32)
 
 
-def reading(card: Card, name: str, answers: Answers, row: int, warnings: tuple[str, ...]) -> Reading:
-    """One row of `answers` as a reading, with the verdict at the card's operating point."""
-    chances = answers.probabilities[row]
-    called = np.flatnonzero(chances >= card.operating_point.threshold)
+def standing(card: Card, answers: Answers) -> NDArray[np.bool_]:
+    """Whether the reader stands by what it calls, bool (n,): its prediction set holds that label alone (if the card
+    has abstention), and the gate takes the film for one of its kind. In float32, as the ports compare.
+    """
+    stands = ~doubted(card, answers).any(axis=1)
+    if card.abstention.method == "none":
+        return stands
+    sets = label_sets(answers.probabilities, card.task, card.abstention.least)
+    return np.asarray(stands & alone(sets, _called(card, answers.probabilities)))
+
+
+def abstains(card: Card) -> bool:
+    """Whether there are films that this reader does not answer."""
+    return card.abstention.method != "none" or bool(card.gate.checks)
+
+
+def doubted(card: Card, answers: Answers) -> NDArray[np.bool_]:
+    """Which checks of the gate each film fails: bool (n, k)."""
+    limits = np.array([check.limit for check in card.gate.checks], dtype=np.float32)
+    return np.asarray(answers.doubts > limits)
+
+
+def reading(card: Card, name: str, answers: Answers, row: int, doubts: Sequence[Doubt]) -> Reading:
+    """One row of `answers` as a reading, with the verdict at the card's operating point.
+
+    Args:
+        card: of the bundle that answered.
+        name: of the film.
+        answers: an engine's.
+        row: which film of them.
+        doubts: what was noticed about the film before the network was asked.
+    """
+    one = Answers(
+        *(part[row : row + 1] for part in (answers.logits, answers.probabilities, answers.maps)),
+        answers.doubts[row : row + 1],
+    )
+    chances = one.probabilities[0]
     best = int(chances.argmax())
+    finding = card.labels[1] if card.task == "binary" else card.labels[best]
+    called = _word(card, chances)
+    reasons = [check.name for check, fails in zip(card.gate.checks, doubted(card, one)[0], strict=True) if fails]
+    warnings = [doubt.words for doubt in doubts] + [GATE_WORDS[reason] for reason in reasons]
+    stands = bool(standing(card, one)[0])
+    if not stands and not reasons:
+        warnings.append(_undecided(card, chances))
+    verdict = called if stands and not any(doubt.refuses for doubt in doubts) else UNCERTAIN
+    return Reading(name, verdict, called, finding, best, chances, one.logits[0], one.maps[0], tuple(warnings))
+
+
+def _called(card: Card, probabilities: Floats) -> NDArray[np.int64]:
+    """The label called for each film (n,), of a task with one label a film."""
     if card.task == "binary":
-        verdict = finding = card.labels[1]
-        verdict = finding if len(called) else card.labels[0]
-    elif card.task == "multiclass":
-        verdict = finding = card.labels[best]
-    else:
-        verdict, finding = "|".join(card.labels[i] for i in called), card.labels[best]
-    return Reading(name, verdict, finding, best, chances, answers.logits[row], answers.maps[row], warnings)
+        return (probabilities[:, 0] >= np.float32(card.operating_point.threshold)).astype(np.int64)
+    return probabilities.argmax(axis=1).astype(np.int64)
+
+
+def _word(card: Card, chances: Floats) -> str:
+    if card.task != "multilabel":
+        return card.labels[int(_called(card, chances[None])[0])]
+    on = np.flatnonzero(chances >= np.float32(card.operating_point.threshold))
+    return "|".join(card.labels[i] for i in on)
+
+
+def _undecided(card: Card, chances: Floats) -> str:
+    """Why the prediction set does not hold the called label alone."""
+    held = label_sets(chances[None], card.task, card.abstention.least)[0]
+    names = [label for label, inside in zip(card.labels, held, strict=True) if inside]
+    if not names:
+        return f"the evidence lies between {' and '.join(card.labels)}, where such films are often read wrongly"
+    return f"the evidence does not rule out {' or '.join(names)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lucency.bundle import Card
 from lucency.film import Film
 
@@ -10,22 +12,37 @@ FRONTAL = {"AP", "PA"}
 NARROW, WIDE = 0.5, 2.0
 """Width over height beyond which a film is hardly a whole chest."""
 
+GATE_WORDS = {
+    "layout": "this does not look like a frontal chest film: another view or part, turned, inverted, or no film at all",
+    "features": "this is unlike the films the network learned from: another machine, very blurred, or other patients",
+}
+"""What a failed check of the card's gate means."""
 
-def doubts(film: Film, card: Card) -> tuple[str, ...]:
-    """What is unusual about a film, a sentence each; empty for a usual one."""
+
+@dataclass(frozen=True)
+class Doubt:
+    """One reason."""
+
+    words: str
+    """A sentence for people."""
+    refuses: bool = True
+    """Whether the verdict is `uncertain` for it."""
+
+
+def doubts(film: Film, card: Card) -> tuple[Doubt, ...]:
+    """What is unusual about a film; empty for a usual one."""
     found = []
     if min(film.shape) < card.preprocess.side:
-        found.append(
-            f"the film has {film.width}×{film.height} pixels, fewer than the {card.preprocess.side} the network sees"
-        )
+        size = f"{film.width}×{film.height} pixels, fewer than the {card.preprocess.side} the network sees"
+        found.append(Doubt(f"the film has {size}", refuses=False))
     if not NARROW <= film.width / film.height <= WIDE:
-        found.append(f"the film is {film.width}×{film.height}, too narrow or too wide for a whole chest")
+        found.append(Doubt(f"the film is {film.width}×{film.height}, too narrow or too wide for a whole chest"))
     if film.pixels.min() == film.pixels.max():
-        found.append("the film shows nothing: every pixel is the same")
+        found.append(Doubt("the film shows nothing: every pixel is the same"))
     view = film.facts.get("view", "").upper()
     if view and view not in FRONTAL:
-        found.append(f"the view is {view}; the network knows frontal films only")
+        found.append(Doubt(f"the view is {view}; the network knows frontal films only"))
     part = film.facts.get("body_part", "").upper()
     if part and part not in CHESTS:
-        found.append(f"the film states body part {part}, not a chest")
+        found.append(Doubt(f"the film states body part {part}, not a chest"))
     return tuple(found)

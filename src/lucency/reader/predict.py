@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -12,6 +12,7 @@ from lucency.data.squares import attempts, require_some
 from lucency.errors import RadiographError, SourceError
 from lucency.evaluate import Predictions
 from lucency.progress import track
+from lucency.reader.answers import abstains, standing
 from lucency.reader.reader import Reader
 
 BATCH = 32
@@ -40,7 +41,7 @@ def predict(reader: Reader, films: Films) -> Predicted:
     outcomes = track(attempts(aligned, reader.preprocess), "reading films", total=len(aligned))
     good: list[int] = []
     unreadable: list[RadiographError] = []
-    logits, probabilities = [], []
+    logits, probabilities, stands = [], [], []
     numbered = enumerate(outcomes)
     while batch := list(islice(numbered, BATCH)):
         unreadable += [square for _, square in batch if isinstance(square, RadiographError)]
@@ -50,10 +51,12 @@ def predict(reader: Reader, films: Films) -> Predicted:
             good += [index for index, _ in squares]
             logits.append(answers.logits)
             probabilities.append(answers.probabilities)
+            stands.append(standing(reader.card, answers))
     require_some(films, len(good), unreadable)
-    return Predicted(
-        _predictions(aligned.pick(good), np.concatenate(logits), np.concatenate(probabilities)), tuple(unreadable)
-    )
+    said = _predictions(aligned.pick(good), np.concatenate(logits), np.concatenate(probabilities))
+    if abstains(reader.card):
+        said = replace(said, answered=np.concatenate(stands))
+    return Predicted(said, tuple(unreadable))
 
 
 def as_labelled(films: Films, labels: tuple[str, ...]) -> Films:

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from lucency.bundle import Abstention, Bundle, Calibration, Card, Metric, OperatingPoint, write_bundle
+from lucency.bundle.golden import GOLDEN, Golden, golden_bytes, parse_golden
 from lucency.evaluate import operating
 from lucency.evaluate.crossfit import Asked, Crossfitted, Fitted, crossfit, fit_all
 from lucency.evaluate.gain import Gain, gains
 from lucency.evaluate.predictions import Predictions
+from lucency.reader.answers import calibrated
 
 EVIDENCE = "recalibration.json"
 """The file in the new bundle that says what was fitted and what it is worth."""
@@ -98,9 +100,21 @@ def write_recalibrated(bundle: Bundle, new: Recalibrated, out: Path) -> Card:
         OutputError: `out` holds a bundle already, or cannot be written.
         BundleError: a file of the bundle has changed since it was written.
     """
-    files = {name: bundle.read(name) for name in bundle.card.files}
+    files: dict[str, bytes | Path] = {name: bundle.read(name) for name in bundle.card.files}
+    if GOLDEN in files:
+        files[GOLDEN] = _golden_again(parse_golden(bundle.read(GOLDEN), str(bundle.path)), new.card)
     files[EVIDENCE] = (json.dumps(evidence(bundle, new), indent=2, ensure_ascii=False) + "\n").encode()
     return write_bundle(out, new.card, files)
+
+
+def _golden_again(golden: Golden, card: Card) -> bytes:
+    """The golden answers with probabilities by the new calibration."""
+    logits = np.array([film.logits for film in golden.films], dtype=np.float32)
+    films = [
+        film.model_copy(update={"probabilities": tuple(row)})
+        for film, row in zip(golden.films, calibrated(card, logits).tolist(), strict=True)
+    ]
+    return golden_bytes(golden.model_copy(update={"films": tuple(films)}))
 
 
 def evidence(bundle: Bundle, new: Recalibrated) -> dict[str, Any]:
