@@ -32,7 +32,7 @@ def test_csv_by_hand() -> None:
         0.9
     )
     assert text.splitlines() == [
-        "file,patient,label,logit,probability,verdict,sex,label (source)",
+        "file,patient,label,logit,probability,called,verdict,sex,label (source)",
         "film0.png,ann,PNEUMONIA,2.0,0.8807970779778823,NORMAL,F,x",
         "film1.png,,NORMAL,-0.5,0.3775406687981454,NORMAL,M,y",
     ]

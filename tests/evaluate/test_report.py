@@ -42,10 +42,10 @@ def test_report_json(written: tuple[Path, Predictions]) -> None:
 def test_predictions_csv(written: tuple[Path, Predictions]) -> None:
     with (written[0] / "predictions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["file", "patient", "label", "logit", "probability", "verdict"]
+    assert list(rows[0]) == ["file", "patient", "label", "logit", "probability", "called", "verdict"]
     assert len(rows) == 60
     for row in rows:
-        assert (row["verdict"] == "PNEUMONIA") == (float(row["probability"]) >= 0.3)
+        assert (row["called"] == row["verdict"] == "PNEUMONIA") == (float(row["probability"]) >= 0.3)
 
 
 @pytest.mark.parametrize("name", ["confusion.png", "roc.png", "pr.png", "reliability.png"])
