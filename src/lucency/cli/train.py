@@ -17,6 +17,9 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")] = None,
     folds: Annotated[int | None, typer.Option(help="Cross-validate: so many folds by patient, a run each.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run was; same result.")] = False,
+    shuffle_labels: Annotated[
+        bool, typer.Option("--shuffle-labels", help="Deal the labels out anew: a run that lucency faith compares with.")
+    ] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder of the feature cache. [default: OUT/../cache]")] = None,
 ) -> None:
     """Fit a reader to labelled films, by a recipe, and judge it on films it has not seen.
@@ -26,10 +29,13 @@ def train(
     from lucency.cli.evaluate import table
     from lucency.cli.options import open_recipe
     from lucency.data import read_films
+    from lucency.data.shuffled import shuffled_labels
     from lucency.train import cross_validate, train_run
 
     chosen = open_recipe(recipe, seed, weights)
     films = read_films(data, source)
+    if shuffle_labels:
+        films = shuffled_labels(films, chosen.seed)
     where = cache or out.parent / "cache"
     if folds is None:
         typer.echo(train_run(chosen, films, out, where, resume))
