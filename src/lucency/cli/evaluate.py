@@ -76,7 +76,7 @@ def table(report: Report, about: dict[str, Any], out: Path | None) -> str:
     resampled = "patients" if report.patients_known else "films as if each were another patient"
     lines += ["", f"In brackets: 95 % intervals, resampling {resampled}."]
     if out:
-        lines.append(f"Written to {out}: report.json, predictions.csv and four pictures")
+        lines.append(f"Written to {out}: report.json, predictions.csv and five pictures")
     return "\n".join(lines)
 
 

@@ -116,7 +116,9 @@ def table(new: Recalibrated, on: str, out: Path) -> str:
     predictions, card = new.crossfitted.predictions, new.card
     patients = f"{predictions.groups().max() + 1} patients" if predictions.patients_known else "patients not all known"
     lines = [f"{on}; {patients}", "", f"{'':26}{'before':26}{'after':26}gain"]
-    lines += [f"{gain.name:26}{gain.before!s:26}{gain.after!s:26}{gain.difference}" for gain in new.gains]
+    lines += [
+        f"{gain.name.replace('_', ' '):26}{gain.before!s:26}{gain.after!s:26}{gain.difference}" for gain in new.gains
+    ]
     lines += [
         "",
         f"After: fitted on other patients, {new.folds} folds. In brackets: 95 % intervals, resampling patients.",
@@ -134,7 +136,7 @@ def table(new: Recalibrated, on: str, out: Path) -> str:
 
 def _notes(new: Recalibrated) -> list[str]:
     """What a person should know before using the new bundle."""
-    gain = {one.name: one for one in new.gains}["log loss"].difference
+    gain = {one.name: one for one in new.gains}["log_loss"].difference
     labels, found = new.crossfitted.predictions.labels, []
     fewest = min(int((labels == label).sum()) for label in range(len(new.card.labels)))
     if fewest < FEW:

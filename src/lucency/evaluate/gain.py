@@ -8,9 +8,9 @@ import numpy as np
 
 from lucency.evaluate.intervals import bands
 from lucency.evaluate.judge import findings
-from lucency.evaluate.metrics import ratio
 from lucency.evaluate.predictions import Floats, Ints, Predictions
 from lucency.evaluate.reliability import ece_interval, weighted_ece
+from lucency.evaluate.selective import mean, parts, right
 
 SMALLEST = 1e-12
 """A probability counts as at least this in the log loss."""
@@ -57,7 +57,7 @@ def gains(
     ones = [(side[name]) for side in figures for name in names]
 
     def statistic(weights: Floats) -> Floats:
-        columns = [_mean(weights, part) for part in ones]
+        columns = [mean(weights, part) for part in ones]
         columns += [_ece(weights, side[0]) for side in (before, after)]
         olds = [*columns[: len(names)], columns[-2]]
         news = [*columns[len(names) : 2 * len(names)], columns[-1]]
@@ -77,33 +77,21 @@ def _figures(predictions: Predictions, called: Ints) -> dict[str, tuple[Floats, 
     """Figures that are a mean over films: name -> (what is averaged (n,), over which films (n,))."""
     truth = predictions.labels
     everything = np.ones(len(predictions))
-    right = np.all(np.atleast_2d((truth == called).T).T.reshape(len(predictions), -1), axis=1).astype(np.float64)
+    correct = right(predictions, called)
     asked = findings(predictions)
     losses = [-np.log(np.maximum(np.where(f.truth, f.probability, 1 - f.probability), SMALLEST)) for f in asked]
     squares = [(f.probability - f.truth) ** 2 for f in asked]
     if predictions.task == "multiclass":
         losses = [np.where(f.truth, loss, 0) for f, loss in zip(asked, losses, strict=True)]
     found = {
-        "log loss": (np.sum(losses, axis=0), everything),
+        "log_loss": (np.sum(losses, axis=0), everything),
         "brier": (np.sum(squares, axis=0), everything),
-        "accuracy": (right, everything),
+        "accuracy": (correct, everything),
     }
     if predictions.task == "binary":
-        found["sensitivity"] = (right, (truth == 1).astype(np.float64))
-        found["specificity"] = (right, (truth == 0).astype(np.float64))
-    if predictions.answered is not None:
-        answered = predictions.answered.astype(np.float64)
-        found["answered"] = (answered, everything)
-        found["accuracy of the answered"] = (right, answered)
-    else:
-        found["answered"] = (everything, everything)
-        found["accuracy of the answered"] = (right, everything)
-    return found
-
-
-def _mean(weights: Floats, part: tuple[Floats, Floats]) -> Floats:
-    values, over = part
-    return ratio(weights @ (values * over), weights @ over)
+        found["sensitivity"] = (correct, (truth == 1).astype(np.float64))
+        found["specificity"] = (correct, (truth == 0).astype(np.float64))
+    return {**found, **parts(predictions, called)}
 
 
 def _ece(weights: Floats, predictions: Predictions) -> Floats:

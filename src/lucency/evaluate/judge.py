@@ -14,6 +14,7 @@ from lucency.evaluate.intervals import Bands, Statistic, bands
 from lucency.evaluate.metrics import METRICS, UNDEFINED, Finding, confusion, measure, ratio
 from lucency.evaluate.predictions import Floats, Ints, Predictions, Task
 from lucency.evaluate.reliability import ece_interval
+from lucency.evaluate.selective import mean, parts, without_variation
 
 ALL = "all"
 """The finding of a figure about every label at once."""
@@ -92,7 +93,10 @@ def judge(predictions: Predictions, threshold: float = 0.5, resamples: int = 200
         patients_known=predictions.patients_known,
         films_per_label=_films_per_label(predictions),
         confusion=_confusions(predictions, threshold),
-        measures=_measures(predictions, threshold, groups, resamples, seed),
+        measures=(
+            *_measures(predictions, threshold, groups, resamples, seed),
+            *_answered(predictions, threshold, groups, resamples, seed),
+        ),
         resamples=resamples,
         seed=seed,
     )
@@ -136,6 +140,30 @@ def _measures(
     means = [_plain(result, start + i, name, MACRO) for i, name in enumerate(METRICS)]
     exact = [_plain(result, start + len(METRICS) + i, name, ALL) for i, name in enumerate(overall)]
     return (*exact, *means, *measures)
+
+
+def _answered(
+    predictions: Predictions, threshold: float, groups: Ints, resamples: int, seed: int
+) -> tuple[Measure, ...]:
+    """Figures of the films that the reader answered; none where it answers every film."""
+    if predictions.answered is None:
+        return ()
+    found = parts(predictions, predictions.verdicts(threshold))
+    means = bands(
+        lambda weights: np.stack([mean(weights, part) for part in found.values()], axis=1), groups, resamples, seed
+    )
+    about = predictions.label_names[1] if predictions.task == "binary" else ALL
+    measures = []
+    for i, (name, part) in enumerate(found.items()):
+        value = _number(means.value[i])
+        if value is None:
+            measures.append(Measure(name, about, None, reason="no such film is answered"))
+        elif means.fixed[i]:
+            exact = without_variation(part, groups)
+            measures.append(Measure(name, about, value, *exact, reason=f"{FIXED}: exact binomial bounds over patients"))
+        else:
+            measures.append(_plain(means, i, name, about))
+    return tuple(measures)
 
 
 def _statistic(asked: tuple[Finding, ...], overall: dict[str, Floats]) -> Statistic:

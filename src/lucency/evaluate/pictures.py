@@ -15,6 +15,7 @@ from lucency.evaluate.judge import Report, findings
 from lucency.evaluate.metrics import Finding, count, ratio, roc_curve
 from lucency.evaluate.predictions import Predictions
 from lucency.evaluate.reliability import equal_count, reliability
+from lucency.evaluate.selective import band, right, risk_coverage, sureness
 from lucency.files import beside
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -28,7 +29,7 @@ FEW = 4
 
 
 def write_pictures(report: Report, predictions: Predictions, out: Path) -> tuple[Path, ...]:
-    """Write confusion.png, roc.png, pr.png and reliability.png into `out`.
+    """Write confusion.png, roc.png, pr.png, reliability.png and risk.png into `out`.
 
     Raises:
         OutputError: `out` cannot be written.
@@ -39,6 +40,7 @@ def write_pictures(report: Report, predictions: Predictions, out: Path) -> tuple
         "roc.png": roc_picture(report, asked),
         "pr.png": precision_recall_picture(report, asked),
         "reliability.png": reliability_picture(report, asked, predictions.groups()),
+        "risk.png": risk_picture(report, predictions),
     }
     for name, figure in drawn.items():
         save(figure, out / name)
@@ -53,7 +55,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def confusion_picture(report: Report) -> Figure:
-    """True label by verdict: films, and their share of the row. One table a finding for a multilabel task."""
+    """True label by called label: films, and their share of the row. One table a finding for a multilabel task."""
     tables = list(report.confusion.items())
     alone = len(tables) == 1
     across = min(3, len(tables))
@@ -80,7 +82,7 @@ def _table(axes: Axes, table: NDArray[np.int64], names: tuple[str, ...]) -> None
     turned = 0 if len(names) == 2 else 45
     axes.set_xticks(range(len(names)), names, fontsize=small, rotation=turned, ha="right" if turned else "center")
     axes.set_yticks(range(len(names)), names, fontsize=small, rotation=0 if turned else 90, va="center")
-    axes.set_xlabel("verdict", fontsize=SIZE)
+    axes.set_xlabel("called", fontsize=SIZE)
     axes.set_ylabel("true label", fontsize=SIZE)
     axes.spines[:].set_visible(False)
 
@@ -140,6 +142,32 @@ def reliability_picture(report: Report, asked: tuple[Finding, ...], groups: NDAr
     below.set_ylabel("films", fontsize=SIZE)
     below.tick_params(labelsize=SIZE - 1)
     below.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def risk_picture(report: Report, predictions: Predictions) -> Figure:
+    """Share of wrong calls among the surest films against how many are answered; the dot is what the reader does."""
+    threshold = 0.5 if report.threshold is None else report.threshold
+    sure, correct = sureness(predictions, threshold), right(predictions, predictions.verdicts(threshold))
+    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
+    axes = figure.add_subplot()
+    share, wrong = risk_coverage(sure, correct)
+    axes.step(share, wrong, color=COLOURS[0], where="post", label="only the surest films answered")
+    at = np.linspace(0.02, 1, 99)
+    low, high = band(sure, correct, predictions.groups(), at)
+    axes.fill_between(at, low, high, color=COLOURS[0], alpha=0.15, linewidth=0, label="95 % interval, by patient")
+    if predictions.answered is not None and predictions.answered.any():
+        x, y = predictions.answered.mean(), 1 - correct[predictions.answered].mean()
+        label = f"this reader: {100 * x:.1f} % answered, {100 * y:.1f} % of them wrong"
+        axes.plot([x], [y], "o", color=COLOURS[1], markersize=9, markeredgecolor="white", label=label, clip_on=False)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, max(0.02, 1.3 * float(np.max(high))))
+    axes.set_xlabel("share of films answered", fontsize=SIZE)
+    axes.set_ylabel("wrong among the answered", fontsize=SIZE)
+    axes.tick_params(labelsize=SIZE - 1)
+    axes.grid(color="#E5E5E5", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper left", fontsize=SIZE - 3, framealpha=1, edgecolor="white")
     return figure
 
 

@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 def write_report(
     report: Report, predictions: Predictions, out: Path, about: Mapping[str, Any] | None = None
 ) -> tuple[Path, ...]:
-    """Write report.json, predictions.csv and the four pictures into `out`, each whole or not at all.
+    """Write report.json, predictions.csv and the pictures into `out`, each whole or not at all.
 
     Args:
         report: what `judge` said of `predictions`.
@@ -58,7 +58,7 @@ def to_json(report: Report, about: Mapping[str, Any]) -> dict[str, Any]:
         "films_per_label": dict(zip(report.label_names, report.films_per_label, strict=True)),
         "confusion": {
             "rows": "true label",
-            "columns": "verdict",
+            "columns": "called",
             "counts": {name: table.tolist() for name, table in report.confusion.items()},
         },
         "intervals": {

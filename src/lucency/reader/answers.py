@@ -109,7 +109,7 @@ def standing(card: Card, answers: Answers) -> NDArray[np.bool_]:
     """Whether the reader stands by what it calls, bool (n,): its prediction set holds that label alone (if the card
     has abstention), and the gate takes the film for one of its kind. In float32, as the ports compare.
     """
-    stands = ~doubted(card, answers).any(axis=1)
+    stands = np.asarray(~doubted(card, answers).any(axis=1))
     if card.abstention.method == "none":
         return stands
     sets = label_sets(answers.probabilities, card.task, card.abstention.least)
@@ -137,10 +137,8 @@ def reading(card: Card, name: str, answers: Answers, row: int, doubts: Sequence[
         row: which film of them.
         doubts: what was noticed about the film before the network was asked.
     """
-    one = Answers(
-        *(part[row : row + 1] for part in (answers.logits, answers.probabilities, answers.maps)),
-        answers.doubts[row : row + 1],
-    )
+    rows = slice(row, row + 1)
+    one = Answers(answers.logits[rows], answers.probabilities[rows], answers.maps[rows], answers.doubts[rows])
     chances = one.probabilities[0]
     best = int(chances.argmax())
     finding = card.labels[1] if card.task == "binary" else card.labels[best]
@@ -157,8 +155,8 @@ def reading(card: Card, name: str, answers: Answers, row: int, doubts: Sequence[
 def _called(card: Card, probabilities: Floats) -> NDArray[np.int64]:
     """The label called for each film (n,), of a task with one label a film."""
     if card.task == "binary":
-        return (probabilities[:, 0] >= np.float32(card.operating_point.threshold)).astype(np.int64)
-    return probabilities.argmax(axis=1).astype(np.int64)
+        return np.asarray(probabilities[:, 0] >= np.float32(card.operating_point.threshold), dtype=np.int64)
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def _word(card: Card, chances: Floats) -> str:

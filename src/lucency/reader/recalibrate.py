@@ -80,7 +80,7 @@ def new_card(
     changes["abstention"] = _abstention(fitted, asked, crossed, found, on)
     changes["metrics"] = tuple(
         Metric(
-            name=gain.name.replace(" ", "_"),
+            name=gain.name,
             value=gain.after.value,
             low=gain.after.low,
             high=gain.after.high,
@@ -147,7 +147,7 @@ def _abstention(fitted: Fitted, asked: Asked, crossed: Crossfitted, found: tuple
         fitted_on=on,
         films=len(crossed.predictions),
         answered=after["answered"],
-        accuracy=after["accuracy of the answered"],
+        accuracy=after["answered_accuracy"],
     )
 
 
