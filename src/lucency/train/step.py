@@ -91,13 +91,13 @@ class Step(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
-        """Dropout restarts from the seed and the epoch, so that a resumed epoch repeats itself."""
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        """Training mode, but for what the recipe keeps still."""
         self.network.train()
         self.keep_still()
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """Loss of a training batch."""
+        """Loss of a training batch. Dropout is drawn from seed, epoch and batch, so that a resumed epoch repeats itself."""
+        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + index)
         loss = self._see("train", batch)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at epoch {self.current_epoch}, batch {index}")
