@@ -113,7 +113,7 @@ def test_grad_cam_pp_by_hand() -> None:
 
 
 def test_grad_cam_by_captum_is_grad_cam_by_us(gray: np.ndarray) -> None:
-    """captum's LayerGradCam as it stands, at the last layer, times Z."""
+    """Captum's LayerGradCam as it stands, at the last layer, times Z."""
     attr = pytest.importorskip("captum.attr")
     classifier = random_network("dense128", 2)
     film = torch.from_numpy(gray.astype(np.float32))[None, None]

@@ -16,7 +16,7 @@ from .conftest import random_network
 
 
 def chain(activation: nn.Module) -> Classifier:
-    """x → 2x → activation → -3 · → head: two paths whose gradients differ in sign."""
+    """Film → twice it → activation → -3 · → head: two paths whose gradients differ in sign."""
     first, second = nn.Conv2d(3, 2, 1, bias=False), nn.Conv2d(2, 1, 1, bias=False)
     with torch.no_grad():
         first.weight.copy_(torch.tensor([[2.0, 0, 0], [1.0, 0, 0]]).reshape(2, 3, 1, 1))
@@ -30,7 +30,7 @@ def chain(activation: nn.Module) -> Classifier:
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6(), nn.ReLU(inplace=True)])
 def test_by_hand(activation: nn.Module) -> None:
-    """x = gray / 255 > 0, so both units are open: the plain gradient is -3 · 2 + 5 · 1 = -1, guided lets -3 go: 5.
+    """With gray / 255 > 0 both units are open: the plain gradient is -3 · 2 + 5 · 1 = -1, guided lets -3 go: 5.
 
     Each of the four pixels has a quarter of it; the map is per black to white, which is 255 levels of 1/255.
     """
@@ -41,7 +41,7 @@ def test_by_hand(activation: nn.Module) -> None:
 
 
 def test_relu6_is_guided_and_not_passed_by() -> None:
-    """captum left alone returns the plain gradient here."""
+    """Captum left alone returns the plain gradient here."""
     classifier = random_network()
     gray = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
     film = torch.from_numpy(gray.astype(np.float32))[None, None].requires_grad_()

@@ -32,7 +32,7 @@ def test_by_hand_without_overlap() -> None:
 
 
 def test_by_hand_with_overlap() -> None:
-    """Patches of half a side every quarter; cover 0. The logit is a mean over 16 pixels: a patch costs 100 · overlap / 16."""
+    """Patches of half a side every quarter; cover 0. The logit is a mean over 16 pixels: 100 · overlap / 16 each."""
     film = np.zeros((8, 8), np.uint8)
     film[:4, :4] = 100
     found = occlude(bright_corner, film, patch=0.5, stride=0.25, fill=0)

@@ -32,7 +32,8 @@ def structure(one: Map, other: Map) -> float:
 
         SSIM = (2 ma mb + c1)(2 sab + c2) / ((ma² + mb² + c1)(sa² + sb² + c2)),   averaged over the map
 
-    Means m, variances s² and covariance sab are those of a window of 7 × 7 on a grid of 56 × 56; the range is 2.
+    Means m, variances s² and covariance sab are those of a window of 7 × 7 on a grid of 56 × 56, wherever it lies
+    whole in the map; the range is 2.
     """
     a, b = (_unit(drawn(evidence, GRID)) for evidence in (one, other))
     c1, c2 = ((k * 2) ** 2 for k in STABLE)
@@ -55,4 +56,5 @@ def _unit(evidence: Map) -> NDArray[np.float64]:
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(ndimage.uniform_filter(values, WINDOW, mode="reflect"))
+    edge = WINDOW // 2
+    return np.asarray(ndimage.uniform_filter(values, WINDOW)[edge:-edge, edge:-edge])
