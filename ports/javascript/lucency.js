@@ -1,5 +1,5 @@
 // From decoded pixels to the network's square, and from its answers to a reading: docs/preprocessing.md, step by step.
-// One module, no dependency; for browsers, workers and Node. tests/ports/ holds it to the golden vectors, byte for byte.
+// One module, no dependency, for browsers, workers and Node. tests/ports/ holds it to the golden vectors, to the byte.
 
 /** @typedef {{pixels: Uint8Array, width: number, height: number}} Film  rows from the top, bright = dense */
 /** @typedef {{version: number, side: number, fit: string, filter: string}} Preprocess  as card.json states it */
@@ -18,10 +18,10 @@ export function gray8(wide) {
   return Uint8Array.from(wide, (v) => Math.floor((v * 255 + 32767) / 65535));
 }
 
-/** Film to the square of bytes that the network takes. @param {Film} film @param {Preprocess} how @returns {Uint8Array} */
+/** Film to the bytes that the network takes. @param {Film} film @param {Preprocess} how @returns {Uint8Array} */
 export function prepare(film, how) {
   if (how.version !== 1 || how.filter !== "bilinear-antialiased") {
-    throw new Error(`expected preprocessing version 1 with bilinear-antialiased, came ${how.version} with ${how.filter}`);
+    throw new Error(`expected preprocessing 1, bilinear-antialiased; came ${how.version}, ${how.filter}`);
   }
   return resized(fitted(film, how.fit), how.side).pixels;
 }
@@ -89,13 +89,28 @@ export function colour(logit, limit = 10) {
   return [...mixed, Math.round(255 * 0.72 * Math.abs(share))];
 }
 
-/** What the card makes of calibrated probabilities: a label; for a multilabel task every label called, joined by |. */
-export function verdict(card, probabilities) {
+/** Whether this can be a whole chest at all; where not, the verdict is `uncertain` whatever the network says. */
+export function usual(film) {
+  const shape = film.width / film.height;
+  return shape >= 0.5 && shape <= 2 && film.pixels.some((value) => value !== film.pixels[0]);
+}
+
+/**
+ * What the card makes of calibrated probabilities and of the gate's doubts: the label called; for a multilabel task
+ * every label called, joined by |; `uncertain` where the card's abstention or gate says so.
+ */
+export function verdict(card, probabilities, doubts = []) {
+  if (card.gate.checks.some((check, i) => doubts[i] > Math.fround(check.limit))) return "uncertain";
   const threshold = Math.fround(card.operating_point.threshold);
-  const called = (p) => p >= threshold;
-  if (card.task === "binary") return card.labels[called(probabilities[0]) ? 1 : 0];
-  if (card.task === "multiclass") return card.labels[probabilities.indexOf(Math.max(...probabilities))];
-  return card.labels.filter((_, i) => called(probabilities[i])).join("|");
+  if (card.task === "multilabel") return card.labels.filter((_, i) => probabilities[i] >= threshold).join("|");
+  const binary = card.task === "binary";
+  const chances = binary ? [Math.fround(1 - probabilities[0]), probabilities[0]] : Array.from(probabilities);
+  const called = binary ? Number(chances[1] >= threshold) : chances.indexOf(Math.max(...chances));
+  if (card.abstention.method !== "none") {
+    const held = chances.map((chance, i) => chance >= Math.fround(card.abstention.least[i]));
+    if (!held[called] || held.filter(Boolean).length !== 1) return "uncertain";
+  }
+  return card.labels[called];
 }
 
 /**
@@ -109,10 +124,13 @@ export function verdict(card, probabilities) {
  *   map: rows × columns × findings, signed, in logits
  */
 export async function read(model, Tensor, card, film) {
+  if (!card.calibration.in_graph) throw new Error("this bundle was calibrated again: export it anew for this port");
   const { side } = card.preprocess;
   const input = new Tensor(Float32Array.from(prepare(film, card.preprocess)), [1, side, side, 1]);
   const outputs = await model.run({ film: input });
-  const [logits, probabilities, map] = ["logit", "probability", "map"].map((name) => outputs[name].toTypedArray().slice());
+  const copied = Object.entries(outputs).map(([name, tensor]) => [name, tensor.toTypedArray().slice()]);
   [input, ...Object.values(outputs)].forEach((tensor) => tensor.delete());
-  return { verdict: verdict(card, probabilities), probabilities, logits, map };
+  const { logit: logits, probability: probabilities, map, doubt: doubts = [] } = Object.fromEntries(copied);
+  const said = usual(film) ? verdict(card, probabilities, doubts) : "uncertain";
+  return { verdict: said, probabilities, logits, map };
 }

@@ -97,9 +97,37 @@ fun colour(logit: Float, limit: Float = 10f): Int {
     return (cover shl 24) or (mixed[0] shl 16) or (mixed[1] shl 8) or mixed[2]
 }
 
-/** What a card's task, labels and threshold make of calibrated probabilities. */
-fun verdict(task: String, labels: List<String>, threshold: Float, probabilities: FloatArray): String = when (task) {
-    "binary" -> labels[if (probabilities[0] >= threshold) 1 else 0]
-    "multiclass" -> labels[probabilities.indices.reduce { best, i -> if (probabilities[i] > probabilities[best]) i else best }]
-    else -> labels.filterIndexed { i, _ -> probabilities[i] >= threshold }.joinToString("|")
+/** Whether this can be a whole chest at all; where not, the verdict is `uncertain` whatever the network says. */
+fun usual(film: Film): Boolean {
+    val shape = film.width.toDouble() / film.height
+    return shape >= 0.5 && shape <= 2.0 && film.pixels.any { it != film.pixels[0] }
+}
+
+/** What of card.json decides the verdict; `least` is empty without abstention, `limits` without a gate. */
+class Rules(
+    val task: String,
+    val labels: List<String>,
+    val threshold: Float,
+    val least: FloatArray,
+    val limits: FloatArray,
+)
+
+/**
+ * The label called; for a multilabel task every label called, joined by |; `uncertain` where the card's abstention or
+ * gate says so. Takes calibrated probabilities and the gate's doubts.
+ */
+fun verdict(rules: Rules, probabilities: FloatArray, doubts: FloatArray): String {
+    if (rules.limits.indices.any { doubts[it] > rules.limits[it] }) return "uncertain"
+    if (rules.task == "multilabel") {
+        return rules.labels.filterIndexed { i, _ -> probabilities[i] >= rules.threshold }.joinToString("|")
+    }
+    val binary = rules.task == "binary"
+    val chances = if (binary) floatArrayOf(1 - probabilities[0], probabilities[0]) else probabilities
+    val largest = chances.indices.reduce { best, i -> if (chances[i] > chances[best]) i else best }
+    val called = if (!binary) largest else if (chances[1] >= rules.threshold) 1 else 0
+    if (rules.least.isNotEmpty()) {
+        val held = chances.indices.filter { chances[it] >= rules.least[it] }
+        if (held != listOf(called)) return "uncertain"
+    }
+    return rules.labels[called]
 }

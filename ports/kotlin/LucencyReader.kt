@@ -14,27 +14,36 @@ class Reading(val verdict: String, val probabilities: FloatArray, val logits: Fl
 /** A bundle's card.json and model file, put into the app's assets under `folder`. One film at a time. */
 class Reader(assets: AssetManager, folder: String, threads: Int = 1) : AutoCloseable {
     private val card = JSONObject(assets.open("$folder/card.json").bufferedReader().use { it.readText() })
-    private val labels = card.getJSONArray("labels").let { names -> List(names.length()) { names.getString(it) } }
-    private val threshold = card.getJSONObject("operating_point").getDouble("threshold").toFloat()
+    private val rules = rules(card)
     private val model = CompiledModel.create(
         assets,
         "$folder/${card.getJSONObject("model").getString("file")}",
         CompiledModel.Options(Accelerator.CPU).apply { cpuOptions = CompiledModel.CpuOptions(threads) },
     )
+    private val names = listOf("logit", "probability", "map", "doubt").take(if (rules.limits.isEmpty()) 3 else 4)
     private val input = model.createInputBuffer("film")
-    private val outputs = listOf("logit", "probability", "map").associateWith { model.createOutputBuffer(it) }
+    private val outputs = names.associateWith { model.createOutputBuffer(it) }
 
     /** How a film becomes the network's square. */
     val preprocess = card.getJSONObject("preprocess").let {
         Preprocess(it.getInt("version"), it.getInt("side"), it.getString("fit"), it.getString("filter"))
     }
 
+    init {
+        require(card.getJSONObject("calibration").getBoolean("in_graph")) {
+            "this bundle was calibrated again: export it anew for this port"
+        }
+    }
+
     fun read(film: Film): Reading {
         val square = prepare(film, preprocess)
         input.writeFloat(FloatArray(square.size) { (square[it].toInt() and 255).toFloat() })
         model.run(mapOf("film" to input), outputs)
-        val (logits, probabilities, map) = outputs.values.map { it.readFloat() }
-        return Reading(verdict(card.getString("task"), labels, threshold, probabilities), probabilities, logits, map)
+        val answers = outputs.mapValues { it.value.readFloat() }
+        val probabilities = answers.getValue("probability")
+        val called = verdict(rules, probabilities, answers["doubt"] ?: FloatArray(0))
+        val said = if (usual(film)) called else "uncertain"
+        return Reading(said, probabilities, answers.getValue("logit"), answers.getValue("map"))
     }
 
     override fun close() {
@@ -42,4 +51,19 @@ class Reader(assets: AssetManager, folder: String, threads: Int = 1) : AutoClose
         outputs.values.forEach { it.close() }
         model.close()
     }
+}
+
+private fun rules(card: JSONObject): Rules {
+    val labels = card.getJSONArray("labels")
+    val abstention = card.getJSONObject("abstention")
+    val least = abstention.getJSONArray("least")
+    val abstains = abstention.getString("method") != "none"
+    val checks = card.getJSONObject("gate").getJSONArray("checks")
+    return Rules(
+        card.getString("task"),
+        List(labels.length()) { labels.getString(it) },
+        card.getJSONObject("operating_point").getDouble("threshold").toFloat(),
+        FloatArray(if (abstains) least.length() else 0) { least.getDouble(it).toFloat() },
+        FloatArray(checks.length()) { checks.getJSONObject(it).getDouble("limit").toFloat() },
+    )
 }

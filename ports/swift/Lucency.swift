@@ -119,12 +119,35 @@ public func colour(_ logit: Float, limit: Float = 10) -> [UInt8] {
     return mixed + [UInt8((255 * 0.72 * abs(share)).rounded())]
 }
 
-/// What a card's task, labels and threshold make of calibrated probabilities.
-public func verdict(task: String, labels: [String], threshold: Float, probabilities: [Float]) -> String {
-    let called = probabilities.map { $0 >= threshold }
-    switch task {
-    case "binary": return labels[called[0] ? 1 : 0]
-    case "multiclass": return labels[probabilities.firstIndex(of: probabilities.max()!)!]
-    default: return zip(labels, called).filter { $0.1 }.map { $0.0 }.joined(separator: "|")
+/// Whether this can be a whole chest at all; where not, the verdict is `uncertain` whatever the network says.
+public func usual(_ film: Film) -> Bool {
+    let shape = Double(film.width) / Double(film.height)
+    return shape >= 0.5 && shape <= 2.0 && film.pixels.contains { $0 != film.pixels[0] }
+}
+
+/// What of card.json decides the verdict; `least` is empty without abstention, `limits` without a gate.
+public struct Rules {
+    public let task: String
+    public let labels: [String]
+    public let threshold: Float
+    public let least: [Float]
+    public let limits: [Float]
+}
+
+/// The label called; for a multilabel task every label called, joined by |; `uncertain` where the card's abstention or
+/// gate says so. Takes calibrated probabilities and the gate's doubts.
+public func verdict(_ rules: Rules, _ probabilities: [Float], _ doubts: [Float]) -> String {
+    if zip(doubts, rules.limits).contains(where: { $0 > $1 }) { return "uncertain" }
+    if rules.task == "multilabel" {
+        return zip(rules.labels, probabilities).filter { $1 >= rules.threshold }.map { $0.0 }.joined(separator: "|")
     }
+    let binary = rules.task == "binary"
+    let chances = binary ? [1 - probabilities[0], probabilities[0]] : probabilities
+    let largest = chances.firstIndex(of: chances.max()!)!
+    let called = binary ? (chances[1] >= rules.threshold ? 1 : 0) : largest
+    if !rules.least.isEmpty {
+        let held = chances.indices.filter { chances[$0] >= rules.least[$0] }
+        if held != [called] { return "uncertain" }
+    }
+    return rules.labels[called]
 }

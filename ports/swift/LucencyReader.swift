@@ -7,13 +7,31 @@ import TensorFlowLite
 /// The part of card.json that reading needs.
 public struct Card: Codable {
     public struct Model: Codable { public let file: String }
+    public struct Calibration: Codable { public let in_graph: Bool }
     public struct OperatingPoint: Codable { public let threshold: Float }
+    public struct Abstention: Codable { public let method: String, least: [Float] }
+    public struct Check: Codable { public let limit: Float }
+    public struct Gate: Codable { public let checks: [Check] }
 
     public let task: String
     public let labels: [String]
     public let preprocess: Preprocess
     public let model: Model
+    public let calibration: Calibration
     public let operating_point: OperatingPoint
+    public let abstention: Abstention
+    public let gate: Gate
+
+    var rules: Rules {
+        return Rules(
+            task: task, labels: labels, threshold: operating_point.threshold,
+            least: abstention.method == "none" ? [] : abstention.least, limits: gate.checks.map { $0.limit })
+    }
+}
+
+public enum BundleError: Error {
+    /// Calibrated again outside of the network: export it anew for this port.
+    case calibrationNotInGraph
 }
 
 /// What a reader says of one film. The map holds rows × columns × findings, signed, in logits.
@@ -32,6 +50,7 @@ public final class Reader {
     public init(folder: URL, threads: Int = 1) throws {
         let text = try Data(contentsOf: folder.appendingPathComponent("card.json"))
         card = try JSONDecoder().decode(Card.self, from: text)
+        guard card.calibration.in_graph else { throw BundleError.calibrationNotInGraph }
         var options = Interpreter.Options()
         options.threadCount = threads
         options.isXNNPackEnabled = true
@@ -44,10 +63,9 @@ public final class Reader {
         let square = try prepare(film, card.preprocess).map(Float32.init)
         try runner.invoke(with: ["film": square.withUnsafeBytes { Data($0) }])
         let probabilities = try output("probability")
-        let point = card.operating_point.threshold
-        let called = verdict(task: card.task, labels: card.labels, threshold: point, probabilities: probabilities)
-        return Reading(
-            verdict: called, probabilities: probabilities, logits: try output("logit"), map: try output("map"))
+        let doubts = card.gate.checks.isEmpty ? [] : try output("doubt")
+        let said = usual(film) ? verdict(card.rules, probabilities, doubts) : "uncertain"
+        return Reading(verdict: said, probabilities: probabilities, logits: try output("logit"), map: try output("map"))
     }
 
     private func output(_ name: String) throws -> [Float] {

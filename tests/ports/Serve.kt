@@ -1,10 +1,12 @@
 // Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
 import lucency.Film
 import lucency.Preprocess
+import lucency.Rules
 import lucency.colour
 import lucency.gray
 import lucency.gray8
 import lucency.prepare
+import lucency.usual
 import lucency.verdict
 import lucency.window
 
@@ -38,9 +40,12 @@ fun seen(words: List<String>): String {
     return listOf(window.left, window.top, window.width, window.height).joinToString(" ")
 }
 
+fun floats(list: String): FloatArray =
+    if (list == "-") FloatArray(0) else list.split(",").map { it.toFloat() }.toFloatArray()
+
 fun called(words: List<String>): String {
-    val probabilities = words.drop(3).map { it.toFloat() }.toFloatArray()
-    return verdict(words[0], words[2].split(","), words[1].toFloat(), probabilities).ifEmpty { "none" }
+    val rules = Rules(words[0], words[2].split(","), words[1].toFloat(), floats(words[3]), floats(words[4]))
+    return verdict(rules, floats(words[5]), floats(words[6])).ifEmpty { "none" }
 }
 
 fun version(words: List<String>): String =
@@ -57,6 +62,7 @@ fun answer(verb: String, words: List<String>): String = when (verb) {
     "colour" -> colours(words[0])
     "window" -> seen(words)
     "verdict" -> called(words)
+    "usual" -> usual(Film(bytes(words[2]), words[0].toInt(), words[1].toInt())).toString()
     else -> version(words)
 }
 

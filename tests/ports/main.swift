@@ -24,11 +24,21 @@ func seen(_ words: [String]) throws -> String {
     return [seen.left, seen.top, seen.width, seen.height].map { String($0) }.joined(separator: " ")
 }
 
+func floats(_ list: String) -> [Float] {
+    return list == "-" ? [] : list.split(separator: ",").map { Float($0)! }
+}
+
 func called(_ words: [String]) -> String {
     let labels = words[2].split(separator: ",").map { String($0) }
-    let probabilities = words.dropFirst(3).map { Float($0)! }
-    let label = verdict(task: words[0], labels: labels, threshold: Float(words[1])!, probabilities: probabilities)
+    let rules = Rules(
+        task: words[0], labels: labels, threshold: Float(words[1])!, least: floats(words[3]), limits: floats(words[4]))
+    let label = verdict(rules, floats(words[5]), floats(words[6]))
     return label.isEmpty ? "none" : label
+}
+
+func chest(_ words: [String]) -> String {
+    let pixels = numbers(words[2], 2).map(UInt8.init)
+    return String(usual(Film(pixels: pixels, width: Int(words[0])!, height: Int(words[1])!)))
 }
 
 func version(_ words: [String]) -> String {
@@ -43,6 +53,7 @@ func answer(_ verb: String, _ words: [String]) throws -> String {
     case "colour": return colour(Float(words[0])!).map { String($0) }.joined(separator: " ")
     case "window": return try seen(words)
     case "verdict": return called(words)
+    case "usual": return chest(words)
     default: return version(words)
     }
 }

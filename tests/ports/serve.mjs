@@ -1,10 +1,12 @@
 // Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
 import { readFileSync } from "node:fs";
-import { colour, gray, gray8, prepare, verdict, window } from "../../ports/javascript/lucency.js";
+import { colour, gray, gray8, prepare, usual, verdict, window } from "../../ports/javascript/lucency.js";
 
 const hex = (bytes) => Buffer.from(bytes).toString("hex");
 const bytes = (digits) => new Uint8Array(Buffer.from(digits, "hex"));
 const wide = (digits) => Uint16Array.from(digits.match(/.{4}/g), (four) => parseInt(four, 16));
+
+const doubles = (list) => (list === "-" ? [] : list.split(",").map(Number));
 
 const ANSWERS = {
   prepare([bits, width, height, side, fit, digits]) {
@@ -18,10 +20,18 @@ const ANSWERS = {
     const seen = window(Number(width), Number(height), fit);
     return [seen.left, seen.top, seen.width, seen.height].join(" ");
   },
-  verdict([task, threshold, labels, ...probabilities]) {
-    const card = { task, labels: labels.split(","), operating_point: { threshold: Number(threshold) } };
-    return verdict(card, probabilities.map((p) => Math.fround(Number(p)))) || "none";
+  verdict([task, threshold, labels, least, limits, probabilities, doubts]) {
+    const card = {
+      task,
+      labels: labels.split(","),
+      operating_point: { threshold: Number(threshold) },
+      abstention: { method: least === "-" ? "none" : "conformal", least: doubles(least) },
+      gate: { checks: doubles(limits).map((limit) => ({ limit })) },
+    };
+    return verdict(card, Float32Array.from(doubles(probabilities)), Float32Array.from(doubles(doubts))) || "none";
   },
+  usual: ([width, height, digits]) =>
+    String(usual({ pixels: bytes(digits), width: Number(width), height: Number(height) })),
   version([version, filter]) {
     try {
       prepare({ pixels: bytes("00"), width: 1, height: 1 }, { version: Number(version), side: 1, fit: "pad", filter });

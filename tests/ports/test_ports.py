@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lucency.bundle import Abstention, Card, Check, Gate, Model, OperatingPoint
+from lucency.bundle.card import Task
 from lucency.paint import window
 from lucency.paint.colours import LIMIT, TOP, ZERO, cover, ramp
 from lucency.preprocess import FITS, Preprocess
+from lucency.reader import Answers
+from lucency.reader.answers import reading
 
 HERE = Path(__file__).parent
 PORTS = HERE.parents[1] / "ports"
@@ -147,14 +151,64 @@ def test_windows_are_those_of_the_painted_map(ask: Ask) -> None:
 
 def test_verdicts_by_hand(ask: Ask) -> None:
     told = {
-        "verdict binary 0.5 normal,pneumonia 0.5": "pneumonia",
-        "verdict binary 0.5 normal,pneumonia 0.49": "normal",
-        "verdict binary 0.7 normal,pneumonia 0.7": "pneumonia",  # 0.7 is less in float32 than in double
-        "verdict multiclass 0.5 a,b,c 0.2 0.45 0.35": "b",
-        "verdict multilabel 0.5 a,b,c 0.6 0.2 0.5": "a|c",
-        "verdict multilabel 0.5 a,b,c 0.1 0.2 0.3": "none",
+        "verdict binary 0.5 normal,pneumonia - - 0.5 -": "pneumonia",
+        "verdict binary 0.5 normal,pneumonia - - 0.49 -": "normal",
+        "verdict binary 0.7 normal,pneumonia - - 0.7 -": "pneumonia",  # 0.7 is less in float32 than in double
+        "verdict binary 0.5 normal,pneumonia 0.3,0.4 - 0.65 -": "uncertain",  # 0.35 of normal is not ruled out
+        "verdict binary 0.5 normal,pneumonia 0.3,0.4 - 0.75 -": "pneumonia",
+        "verdict binary 0.5 normal,pneumonia 0.9,0.9 - 0.75 -": "uncertain",  # neither
+        "verdict binary 0.5 normal,pneumonia - 2.0,3.0 0.75 2.0,3.0": "pneumonia",
+        "verdict binary 0.5 normal,pneumonia - 2.0,3.0 0.75 1.0,3.1": "uncertain",
+        "verdict multiclass 0.5 a,b,c - - 0.2,0.45,0.35 -": "b",
+        "verdict multiclass 0.5 a,b,c 0.4,0.4,0.4 - 0.2,0.45,0.35 -": "b",
+        "verdict multiclass 0.5 a,b,c 0.4,0.4,0.3 - 0.2,0.45,0.35 -": "uncertain",
+        "verdict multilabel 0.5 a,b,c - - 0.6,0.2,0.5 -": "a|c",
+        "verdict multilabel 0.5 a,b,c - - 0.1,0.2,0.3 -": "none",
     }
     assert ask(list(told)) == list(told.values())
+
+
+def test_verdicts_are_the_readers(ask: Ask) -> None:
+    rng = np.random.default_rng(7)
+    lines, expected = [], []
+    for number in range(200):
+        card, chances, doubts = _case(rng, ("binary", "multiclass", "multilabel")[number % 3])
+        answers = Answers(chances[None], chances[None], np.zeros((1, len(chances), 1, 1), np.float32), doubts[None])
+        expected.append(reading(card, "", answers, 0, ()).verdict or "none")
+        lists = (card.abstention.least, [check.limit for check in card.gate.checks], chances.tolist(), doubts.tolist())
+        words = " ".join(",".join(map(repr, values)) or "-" for values in lists)
+        lines.append(f"verdict {card.task} {card.operating_point.threshold} {','.join(card.labels)} {words}")
+    assert {"uncertain", "a", "b", "none"} <= set(expected)
+    assert ask(lines) == expected
+
+
+def _case(rng: np.random.Generator, task: Task) -> tuple[Card, np.ndarray, np.ndarray]:
+    """A random card with answers to judge by it."""
+    labels = ("a", "b") if task == "binary" else ("a", "b", "c")
+    chances = rng.uniform(size=1 if task == "binary" else 3).astype(np.float32)
+    if task == "multiclass":
+        chances /= chances.sum()
+    abstains = task != "multilabel" and rng.random() < 0.5
+    least = tuple(float(value) for value in rng.uniform(0, 0.5, len(labels)))
+    checks = [Check(name=name, limit=float(rng.uniform(1, 3)), alarms=0.01) for name in ("layout", "features")]
+    gated = rng.random() < 0.5
+    card = Card(
+        name="x",
+        task=task,
+        labels=labels,
+        model=Model(format="litert", file="m", backbone="none"),
+        operating_point=OperatingPoint(threshold=float(rng.uniform(0.2, 0.8))),
+        abstention=Abstention(method="conformal", least=least) if abstains else Abstention(),
+        gate=Gate(checks=tuple(checks)) if gated else Gate(),
+    )
+    return card, chances, rng.uniform(0, 3, 2 if gated else 0).astype(np.float32)
+
+
+def test_films_that_cannot_be_a_chest(ask: Ask) -> None:
+    shapes = {(4, 4): True, (2, 4): True, (4, 2): True, (1, 3): False, (5, 2): False}
+    lines = [f"usual {width} {height} {bytes(range(width * height)).hex()}" for width, height in shapes]
+    told = [str(answer).lower() for answer in shapes.values()]
+    assert ask([*lines, "usual 2 2 07070707"]) == [*told, "false"]
 
 
 def test_another_version_or_filter_is_refused(ask: Ask) -> None:

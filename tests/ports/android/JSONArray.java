@@ -9,4 +9,12 @@ public class JSONArray {
     public String getString(int index) {
         throw new UnsupportedOperationException();
     }
+
+    public double getDouble(int index) {
+        throw new UnsupportedOperationException();
+    }
+
+    public JSONObject getJSONObject(int index) {
+        throw new UnsupportedOperationException();
+    }
 }

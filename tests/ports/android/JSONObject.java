@@ -23,4 +23,8 @@ public class JSONObject {
     public int getInt(String name) {
         throw new UnsupportedOperationException();
     }
+
+    public boolean getBoolean(String name) {
+        throw new UnsupportedOperationException();
+    }
 }

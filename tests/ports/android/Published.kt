@@ -1,5 +1,5 @@
 // The signatures that ports/kotlin/LucencyReader.kt calls, as published, with nothing behind them:
-// com.google.ai.edge.litert 2.x (litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/{Model,TensorBuffer,Common}.kt).
+// com.google.ai.edge.litert 2.x, Model.kt and TensorBuffer.kt below litert/kotlin/src/main/kotlin.
 
 package com.google.ai.edge.litert
 

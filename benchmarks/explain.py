@@ -1,0 +1,116 @@
+"""What an explanation costs: the map inside the network against captum's Grad-CAM, occlusion and SHAP.
+
+    python benchmarks/explain.py [--side 224] [--films 8] [--rounds 9]
+
+All on the same network (MobileNetV2, width 1, one film at a time, one thread), in one process, turn by turn, so that
+a slow moment of the machine falls on all alike; medians. Two figures are held to a bar:
+
+    a reading with its map, over a reading without:                          at most 1.10
+    captum's LayerGradCam (its own forward and backward) over what the map
+    adds to a reading that is made anyway:                                   at least 5
+
+The plainer ratio, reading and map together over reading and captum's map together, is printed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from captum.attr import LayerGradCam
+
+from lucency.explain.shares import occlusion, shap
+from lucency.models import build
+from lucency.models.classifier import Classifier
+from lucency.recipe import ModelSettings
+
+DEAREST, LEAST = 1.10, 5.0
+"""The bars."""
+PLAIN, WITH_MAP = "reading alone", "reading with its map"
+CAPTUM, BOTH = "captum LayerGradCam", "reading + captum LayerGradCam"
+
+
+def main() -> int:
+    """Time each way, print milliseconds and ratios; the exit code is 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--films", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=9)
+    settings = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    classifier = build(ModelSettings(backbone="mobilenet_v2")).eval()
+    grays = np.random.default_rng(0).integers(0, 256, (settings.films, settings.side, settings.side), dtype=np.uint8)
+    cheap, dear = ways(classifier)
+    return told(timed(cheap, grays, settings.rounds), timed(dear, grays[:1], 3), settings.side)
+
+
+def ways(classifier: Classifier) -> tuple[dict[str, Callable[[np.ndarray], object]], ...]:
+    """What is timed: what answers in milliseconds, and what needs hundreds of readings."""
+
+    def film(gray: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(gray[None, None].astype(np.float32))
+
+    def plain(gray: np.ndarray) -> object:
+        with torch.inference_mode():
+            return classifier(film(gray))
+
+    def in_network(gray: np.ndarray) -> object:
+        with torch.inference_mode():
+            return classifier.forward_map(film(gray))
+
+    def captum(gray: np.ndarray) -> object:
+        x = film(gray)
+        with torch.inference_mode():
+            logit = classifier(x)  # captum gives no logit: who wants both reads twice
+        return logit, LayerGradCam(classifier, classifier.features).attribute(x, 0)
+
+    def captum_alone(gray: np.ndarray) -> object:
+        return LayerGradCam(classifier, classifier.features).attribute(film(gray), 0)
+
+    cheap = {
+        PLAIN: plain,
+        WITH_MAP: in_network,
+        CAPTUM: captum_alone,
+        BOTH: captum,
+    }
+    return cheap, {
+        "occlusion, 169 patches": lambda gray: occlusion(classifier, gray),
+        "captum KernelShap, 256 samples": lambda gray: shap(classifier, gray),
+    }
+
+
+def timed(ways: dict[str, Callable[[np.ndarray], object]], grays: np.ndarray, rounds: int) -> dict[str, np.ndarray]:
+    """Milliseconds of each way for each film of each round, taken in turns; the first round only warms up."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for gray in grays:
+            for name, way in ways.items():
+                start = time.perf_counter()
+                way(gray)
+                if number:
+                    found[name].append(1000 * (time.perf_counter() - start))
+    return {name: np.array(times) for name, times in found.items()}
+
+
+def told(cheap: dict[str, np.ndarray], dear: dict[str, np.ndarray], side: int) -> int:
+    """Print the table and whether the bars hold."""
+    ms = {name: float(np.median(times)) for name, times in (cheap | dear).items()}
+    print(f"MobileNetV2 at {side}, one film, one thread; torch {torch.__version__}")
+    print(f"{'':34}{'ms per film':>12}{'x plain':>10}")
+    for name, value in ms.items():
+        print(f"{name:34}{value:12.2f}{value / ms[PLAIN]:10.2f}")
+    added = float(np.median(cheap[WITH_MAP] - cheap[PLAIN]))  # in pairs: both fall on the same moment
+    share, times = added / ms[PLAIN], ms[CAPTUM] / max(added, 1e-3)
+    print(f"\nThe map adds {added:.2f} ms to a reading, {100 * share:+.1f} % (bar: {100 * (DEAREST - 1):+.0f} %).")
+    print(f"captum's Grad-CAM adds {ms[CAPTUM]:.2f} ms, {times:.0f} times as much (bar: {LEAST:g}).")
+    print(f"Reading and map together: {ms[BOTH] / ms[WITH_MAP]:.2f} times as long by captum.")
+    return 0 if share <= DEAREST - 1 and times >= LEAST else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

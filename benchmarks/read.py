@@ -1,0 +1,212 @@
+"""Films per second from file to verdict and map: lucency's reader beside PyTorch, ONNX Runtime and Keras, in one run.
+
+    python benchmarks/read.py [--run RUN] [--data FOLDER] [--films 64] [--keras .venv-keras/bin/python]
+
+One network, MobileNetV2 1.0 with a linear head, with the same weights everywhere; every engine's logits are compared
+before any figure is printed. Keras comes from an environment of its own:
+    python -m venv .venv-keras && .venv-keras/bin/pip install tensorflow-cpu keras pillow
+
+Every engine is a process that waits for its turn (benchmarks/read_peers.py). A round asks each in turn to read all
+films one by one, then in a batch; so a machine whose speed drifts slows all, and ratios are taken within a round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from lucency.bench import measure, phantom_files, some_files
+from lucency.bundle import Card, Model, open_bundle
+from lucency.data import read_films
+from lucency.export.network import Answering
+from lucency.export.run import export_run
+from lucency.models import build
+from lucency.models.counts import count
+from lucency.models.run import open_run, save_run
+from lucency.recipe import ModelSettings
+
+HERE = Path(__file__).parent
+WAYS = ("single", "batch")
+OURS = "lucency"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A process that reads films when asked."""
+
+    name: str
+    threads: int
+    process: subprocess.Popen[str]
+
+    def ask(self, way: str) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{way}\n")
+        self.process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
+
+
+def start(name: str, threads: int, command: list[str], films: list[Path]) -> Peer:
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("".join(f"{film}\n" for film in films) + "\n")
+    process.stdin.flush()
+    if process.stdout.readline().strip() != "ready":
+        sys.exit(f"{name} did not start: {' '.join(command)}")
+    return Peer(name, threads, process)
+
+
+def prepare(run: Path | None, place: Path) -> dict[str, Path]:
+    """The same network for everyone: a run, bundles for LiteRT and ONNX Runtime, arrays for Keras."""
+    made = {name: place / name for name in ("run", "litert", "onnx", "keras.npz")}
+    if all(path.exists() for path in made.values()):
+        return made
+    if run is None:
+        torch.manual_seed(0)
+        run = made["run"]
+        card = Card(name="random", labels=("a", "b"), model=Model(format="torch", file="x", backbone="mobilenet_v2"))
+        save_run(run, build(ModelSettings(head="linear", weights="none")).eval(), card)
+    model = open_bundle(run).card.model
+    if (model.backbone, model.width, model.head) != ("mobilenet_v2", 1.0, "linear"):
+        sys.exit(
+            f"expected a run of mobilenet_v2 1.0 with a linear head, came {model.backbone} {model.width} {model.head}"
+        )
+    export_run(run, "litert", place / "litert")
+    export_run(run, "onnx", place / "onnx")
+    write_batch(run, place / "onnx" / "batch.onnx")
+    write_arrays(run, place / "keras.npz")
+    return {**made, "run": run}
+
+
+def write_batch(run: Path, out: Path) -> None:
+    """The ONNX network once more, for the peer's batches of 32."""
+    opened = open_run(run)
+    films = torch.full((32, 224, 224, 1), 127.0)
+    names = list(Answering(opened.classifier, opened.card).outputs)
+    network = Answering(opened.classifier, opened.card)
+    program = torch.onnx.export(
+        network, (), kwargs={"film": films}, input_names=["film"], output_names=names, dynamo=True
+    )
+    assert program is not None
+    program.save(str(out), external_data=False)
+
+
+def write_arrays(run: Path, out: Path) -> None:
+    """Every convolution's kernel and norm, numbered in the order of the network, and the head."""
+    classifier = open_run(run).classifier
+    arrays = {"scale": classifier.scale, "shift": classifier.shift}
+    arrays |= {"dense": classifier.head.last.weight, "bias": classifier.head.last.bias}
+    order = [value for name, value in classifier.features.state_dict().items() if "num_batches" not in name]
+    arrays |= {f"{number:04}": value for number, value in enumerate(order)}
+    np.savez(out, **{name: value.detach().numpy() for name, value in arrays.items()})
+
+
+def peers(where: dict[str, Path], threads: int, films: list[Path], keras: str | None) -> list[Peer]:
+    script = str(HERE / "read_peers.py")
+    commands = {
+        OURS: [sys.executable, script, "lucency", str(threads), str(where["litert"])],
+        "onnxruntime": [sys.executable, script, "onnxruntime", str(threads), str(where["onnx"])],
+        "torch eager": [sys.executable, script, "torch", str(threads), str(where["run"])],
+    }
+    if keras:
+        commands["keras predict"] = [keras, str(HERE / "read_keras.py"), "keras", str(threads), str(where["keras.npz"])]
+    return [start(name, threads, command, films) for name, command in commands.items()]
+
+
+def compare(told: dict[str, dict[str, Any]]) -> str:
+    """How far the engines' answers lie apart, which must be next to nothing.
+
+    PyTorch is the measure: logits within 0.05, since lucency's JPEG reading and theirs may differ in no pixel.
+    """
+    base = np.array(told["torch eager"]["logits"])
+    apart = {name: float(np.abs(np.array(row["logits"]) - base).max()) for name, row in told.items()}
+    if max(apart.values()) > 0.05:
+        sys.exit(f"the engines do not answer alike: {apart}")
+    return ", ".join(f"{name} {value:.1e}" for name, value in apart.items() if name != "torch eager")
+
+
+def gemm_rate(threads: int) -> float:
+    """Multiply-adds a second of the machine's matrix product, float32: the best of many runs and three sizes."""
+    torch.set_num_threads(threads)
+    best = 0.0
+    for side in (384, 768, 1536):
+        a, b = torch.randn(side, side), torch.randn(side, side)
+        for _ in range(20):
+            begin = time.perf_counter()
+            torch.mm(a, b)
+            best = max(best, side**3 / (time.perf_counter() - begin))
+    return best
+
+
+def rounds(row: list[Peer], count_: int) -> list[dict[str, dict[str, dict[str, Any]]]]:
+    return [{way: {peer.name: peer.ask(way) for peer in row} for way in WAYS} for _ in range(count_)]
+
+
+def report(threads: int, told: list[dict[str, dict[str, dict[str, Any]]]]) -> None:
+    for way in WAYS:
+        names = list(told[0][way])
+        rates = {name: [one[way][name]["n"] / one[way][name]["seconds"] for one in told] for name in names}
+        print(f"\n{threads} thread{'s' * (threads > 1)}, {way}: films per second; lucency over it, by round")
+        for name in names:
+            ratios = [ours / theirs for ours, theirs in zip(rates[OURS], rates[name], strict=True)]
+            tail = "" if name == OURS else f"{median(ratios):8.2f} ×  ({min(ratios):.2f} to {max(ratios):.2f})"
+            print(f"  {name:16}{median(rates[name]):8.1f}{tail}")
+
+
+def limit(litert: Path, films: list[Path], threads: int) -> None:
+    """How near the network's time is to what its arithmetic must take."""
+    before = gemm_rate(threads)
+    pace = measure([litert], films, [threads])[0].paces[0]
+    rate = max(before, gemm_rate(threads))
+    card = open_bundle(litert).card
+    madds = count(card.model.backbone, side=224, top="linear").madds()
+    least = 1000 * madds / rate
+    infer = pace.stages["infer"].median
+    stages = ", ".join(f"{name} {spread.median:.1f}" for name, spread in pace.stages.items())
+    print(f"\n{threads} thread{'s' * (threads > 1)}, stages in ms: {stages}")
+    print(f"  {madds / 1e6:.0f} M multiply-adds at {rate / 1e9:.1f} G/s (float32 matrix product) take {least:.2f} ms;")
+    print(f"  infer takes {infer:.2f} ms: {100 * least / infer:.0f} % of what the machine can do")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, help="run of mobilenet_v2 1.0, linear head; random weights without one")
+    parser.add_argument("--exports", type=Path, help="folder that keeps the exported files for the next run")
+    parser.add_argument("--data", help="films to read; drawn JPEG of 1024 × 1024 without")
+    parser.add_argument("--films", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--keras", help="interpreter of an environment with tensorflow-cpu")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        where = prepare(options.run, options.exports or place)
+        if options.data:
+            films = some_files(read_films(options.data), options.films)
+        else:
+            films = phantom_files(place, options.films)
+        for threads in options.threads:
+            row = peers(where, threads, films, options.keras)
+            told = rounds(row, options.rounds)
+            print(f"largest difference of a logit from PyTorch's: {compare(told[0]['single'])}")
+            report(threads, told)
+            for peer in row:
+                peer.process.kill()
+            limit(where["litert"], films[:20], threads)
+
+
+if __name__ == "__main__":
+    main()
