@@ -33,8 +33,8 @@ def test_csv_by_hand() -> None:
     )
     assert text.splitlines() == [
         "file,patient,label,logit,probability,called,verdict,sex,label (source)",
-        "film0.png,ann,PNEUMONIA,2.0,0.8807970779778823,NORMAL,F,x",
-        "film1.png,,NORMAL,-0.5,0.3775406687981454,NORMAL,M,y",
+        "film0.png,ann,PNEUMONIA,2.0,0.8807970779778823,NORMAL,NORMAL,F,x",
+        "film1.png,,NORMAL,-0.5,0.3775406687981454,NORMAL,NORMAL,M,y",
     ]
 
 
