@@ -74,6 +74,8 @@ def candidates(thumbs: NDArray[np.uint8]) -> Iterator[tuple[int, int, str]]:
     """
     unit = standardise(thumbs)
     lit = np.flatnonzero(np.square(unit).sum(axis=1) > 0.5)
+    if len(lit) < 2:
+        return
     axes = principal_axes(unit[lit])
     radius = float(np.sqrt(2 * (1 - ALIKE))) * (1 + 1e-4)
     upright = cKDTree(unit[lit] @ axes.T)

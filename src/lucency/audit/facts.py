@@ -87,18 +87,19 @@ def gather(films: Films) -> Facts:
     Raises:
         SourceError: no film at all can be read.
     """
-    rows, good, unreadable = [], [], []
+    rows = np.zeros(len(films), dtype=ROW)
+    good, unreadable = [], []
     for index, outcome in enumerate(track(attempts(films, measure), "measuring films", total=len(films))):
         if isinstance(outcome, RadiographError):
             unreadable.append((index, outcome))
         else:
+            rows[len(good)] = outcome
             good.append(index)
-            rows.append(outcome)
     require_some(films, len(good), [error for _, error in unreadable])
     kept = films.pick(good)
     return Facts(
         kept,
-        np.array(rows, dtype=ROW),
+        rows[: len(good)],
         file_facts(kept),
         tuple((films.records[index].name, str(error)) for index, error in unreadable),
     )

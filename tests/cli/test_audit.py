@@ -1,0 +1,57 @@
+"""`lucency audit` from films to exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lucency.cli import run
+
+from .brightness import write_film
+
+
+def films(root: Path, *names: str) -> Path:
+    """Films of one gray each, all different."""
+    for gray, name in enumerate(names, 60):
+        write_film(root / name, gray)
+    return root
+
+
+def test_a_set_with_a_leak_leaves_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = films(
+        tmp_path / "films",
+        "train/NORMAL/IM-0001-0001.png",
+        "test/NORMAL/IM-0001-0002.png",
+        "train/PNEUMONIA/person1_virus_1.png",
+        "test/PNEUMONIA/person2_virus_2.png",
+    )
+    assert run(["audit", str(data), "--out", str(tmp_path / "out")]) == 4
+    said = capsys.readouterr()
+    assert "Patients on both sides of a split: 1 patient with films in more than one split" in said.out
+    assert "results would be wrong: patients on both sides of a split" in said.err
+    assert json.loads((tmp_path / "out" / "audit.json").read_text())["valid"] is False
+    assert (tmp_path / "out" / "audit.html").read_text().startswith("<!doctype html>")
+
+
+def test_dangers_alone_leave_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = films(tmp_path / "films", "NORMAL/IM-0001-0001.png", "PNEUMONIA/person1_virus_1.png")
+    assert run(["audit", str(data), "--out", str(tmp_path / "out"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["valid"] is True
+    assert {concern["key"] for concern in told["concerns"]} == {"blank"}
+    assert told == json.loads((tmp_path / "out" / "audit.json").read_text())
+
+
+def test_nothing_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["audit", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 4
+    assert "found nothing there; check the path" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = films(tmp_path / "films", "NORMAL/IM-0001-0001.png", "PNEUMONIA/person1_virus_1.png")
+    (tmp_path / "file").write_text("")
+    assert run(["audit", str(data), "--out", str(tmp_path / "file" / "out")]) == 10
+    assert "cannot be written" in capsys.readouterr().err
