@@ -45,6 +45,8 @@ class Model(Part):
     file: FileName
     backbone: str
     width: Annotated[float, Field(gt=0)] = 1.0
+    stride: Literal[8, 16, 32] = 32
+    """Pixels of the square per cell of the map."""
     head: Literal["linear", "dense128"] = "linear"
     parameters: Count = 0
     """Learned numbers, counted in the run."""

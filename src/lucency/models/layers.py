@@ -56,6 +56,14 @@ class Unit(nn.Module):
         out: Tensor = self.act(self.norm(self.conv(x)))
         return out
 
+    def widen(self, reach: int) -> None:
+        """Take the stride out and let the filter skip: its taps lie `reach` pixels apart (lucency.models.finer)."""
+        kernel = self.conv.kernel_size[0]
+        reach = reach if kernel > 1 else 1
+        self.same = False  # with stride 1 the two paddings agree
+        self.conv.stride, self.conv.dilation = (1, 1), (reach, reach)
+        self.conv.padding = (reach * (kernel // 2), reach * (kernel // 2))
+
     def _margins(self, height: int, width: int) -> list[int]:
         """Zeros to add (left, right, top, bottom), as TensorFlow's SAME does."""
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]

@@ -56,8 +56,10 @@ def begin(out: Path, plan: Plan, resume: bool) -> bool:
 
 
 def _planned(out: Path) -> Plan | None:
+    """The plan that is there; a setting that its lucency did not know yet stands at its default."""
     try:
-        return Plan(**json.loads((out / PLAN).read_text(encoding="utf-8")))
+        there = Plan(**json.loads((out / PLAN).read_text(encoding="utf-8")))
+        return Plan.of(Recipe.model_validate(json.loads(there.recipe)), there.learn, there.judge)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, OSError) as error:

@@ -1,0 +1,44 @@
+"""Finer maps from the same weights: the coarse map is exactly a part of the fine one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lucency.errors import UsageError
+from lucency.models import BACKBONES, build
+from lucency.recipe import ModelSettings
+
+
+def settled(name: str, stride: int) -> torch.nn.Module:
+    """Random weights, the same for every stride."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        width = 0.35 if name.startswith("mobilenet") else 1.0
+        return build(ModelSettings(backbone=name, width=width, stride=stride)).features.eval()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "efficientnet_lite0"])
+@pytest.mark.parametrize("stride", [8, 16])
+def test_every_second_cell_is_the_coarse_map(name: str, stride: int) -> None:
+    """TensorFlow's padding looks right and down first, so there its cells are the odd ones (1, 3, … of each 2)."""
+    film = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        coarse, fine = settled(name, 32)(film), settled(name, stride)(film)
+    times = 32 // stride
+    assert fine.shape[-2:] == (128 // stride, 128 // stride)
+    first = 0 if name == "mobilenet_v2" else times - 1
+    torch.testing.assert_close(fine[:, :, first::times, first::times], coarse, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", list(BACKBONES))
+def test_no_weight_changes(name: str) -> None:
+    coarse, fine = settled(name, 32).state_dict(), settled(name, 16).state_dict()
+    assert coarse.keys() == fine.keys()
+    assert all(torch.equal(coarse[key], fine[key]) for key in coarse)
+
+
+def test_others_networks_are_refused() -> None:
+    pytest.importorskip("timm", reason="needs timm, which is optional")
+    with pytest.raises(UsageError, match="only lucency's own backbones"):
+        build(ModelSettings(backbone="timm:resnet10t", stride=16))
