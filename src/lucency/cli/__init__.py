@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("lucency.cli.export:export", "Write one small file for the phone, and the bundle around it"),
     "parity": ("lucency.cli.parity:parity", "Compare an export with its run, film by film"),
     "bundle": ("lucency.cli.bundle:bundle", "Look at a bundle, check it, pack it"),
+    "gate": ("lucency.cli.gate:gate", "Teach a run which films it was not made for"),
     "recalibrate": ("lucency.cli.recalibrate:recalibrate", "Fit calibration, threshold and abstention to a site"),
     "models": ("lucency.cli.models:models", "List the networks: layers, parameters, multiply-adds, published accuracy"),
     "bench": ("lucency.cli.bench:bench", "Measure a bundle: latency by stage, films per second, memory, cold start"),

@@ -56,8 +56,11 @@ def sureness(predictions: Predictions, threshold: float) -> Floats:
     """What orders films, (n,): log-odds from the threshold; of several classes, the highest probability."""
     if predictions.task == "multiclass":
         return np.asarray(predictions.probabilities.max(axis=1))
-    odds = logit(np.clip(predictions.probabilities, TINIEST, 1 - TINIEST))
-    away = np.abs(odds - logit(np.clip(np.float64(threshold), TINIEST, 1 - TINIEST)))
+    odds, middle = (
+        logit(np.clip(np.asarray(chance, dtype=np.float64), TINIEST, 1 - TINIEST))
+        for chance in (predictions.probabilities, threshold)
+    )
+    away = np.abs(odds - middle)
     return np.asarray(away.min(axis=1))
 
 

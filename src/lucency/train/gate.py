@@ -1,0 +1,158 @@
+"""Teach a run what its films look like, so that it can say of others: not one of these."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+
+from lucency.bundle import Bundle, Card, Check, Gate
+from lucency.data.partition import Fold, learn_and_judge
+from lucency.data.record import Films
+from lucency.data.split import split_hash
+from lucency.data.squares import attempts, report_unreadable, require_some
+from lucency.errors import RadiographError, SourceError
+from lucency.evaluate.conformal import fit_least
+from lucency.models import Classifier
+from lucency.models.gate import CHECKS, GATE, gate_from, thumbnails
+from lucency.models.run import load_run
+from lucency.preprocess import Preprocess
+from lucency.progress import track
+from lucency.recipe import DataSettings
+
+BATCH = 32
+LEAST = 50
+"""Films below which no Gaussian is fitted."""
+DIRECTIONS = {"layout": 48, "features": 64}
+"""Principal directions of each check; a fourth of the films at most."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the gate measures of n films."""
+
+    films: Films
+    """Those that could be read."""
+    numbers: dict[str, Floats]
+    """Check -> (n, d)."""
+
+
+def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: float = 0.01) -> tuple[Card, bytes]:
+    """Fit the gate on the films the run learned from; set its limits on those that chose its checkpoint.
+
+    Features of films learned from lie closer together than those of new ones, so the limits need other films.
+
+    Args:
+        run: an open run.
+        films: the data set that it was trained on.
+        fold: which one, where the run is one of a cross-validation.
+        alarms: share of films of the same kind that may be refused, all checks together.
+
+    Returns:
+        the run's card with the gate, and the content of its file.
+
+    Raises:
+        SourceError: these are not the films the run learned from, or there are too few.
+    """
+    learned, judged = parts(run.card, films, fold)
+    opened = load_run(run)
+    inside = look(opened.classifier, learned, opened.preprocess, "films learned from")
+    outside = look(opened.classifier, judged, opened.preprocess, "films set aside")
+    numbers = {}
+    for name in CHECKS:
+        numbers |= {f"{name}.{part}": value for part, value in gaussian(inside.numbers[name], DIRECTIONS[name]).items()}
+    gate = gate_from(numbers)
+    with torch.inference_mode():
+        doubts = {
+            name: getattr(gate, name)(torch.from_numpy(outside.numbers[name]).float())[:, 0].double().numpy()
+            for name in CHECKS
+        }
+    checks = tuple(_check(name, doubts[name], outside.films.groups(), alarms / len(CHECKS)) for name in CHECKS)
+    fitted_on = f"{len(inside.films)} films learned from; limits on {len(outside.films)} set aside"
+    card = run.card.model_copy(update={"gate": Gate(file=GATE, checks=checks, fitted_on=fitted_on)})
+    return card, safetensors.torch.save({name: value.contiguous() for name, value in gate.state_dict().items()})
+
+
+def parts(card: Card, films: Films, fold: Fold | None) -> tuple[Films, Films]:
+    """The films that a run learned from, and those that chose its checkpoint, found again.
+
+    Raises:
+        SourceError: these are other films.
+    """
+    settings = DataSettings.model_validate(card.training.recipe.get("data", {}))
+    learned, judged, _ = learn_and_judge(fold.parts(films)[0] if fold else films, settings)
+    if split_hash(learned, range(len(learned))) != card.training.split_hash:
+        raise SourceError(
+            f"{films.source}: expected the {card.training.films} films that the run learned from, these are others; "
+            "give --data as it was given to lucency train, and --fold K --folds N for a run of a cross-validation"
+        )
+    return learned, judged
+
+
+def look(classifier: Classifier, films: Films, preprocess: Preprocess, doing: str) -> Looks:
+    """Thumbnail and pooled features of every film that can be read."""
+    good: list[int] = []
+    unreadable: list[RadiographError] = []
+    rows: list[tuple[torch.Tensor, torch.Tensor]] = []
+    outcomes = track(enumerate(attempts(films, preprocess)), doing, total=len(films))
+    for batch in _batches(outcomes):
+        unreadable += [square for _, square in batch if isinstance(square, RadiographError)]
+        squares = [(index, square) for index, square in batch if not isinstance(square, RadiographError)]
+        if squares:
+            good += [index for index, _ in squares]
+            with torch.inference_mode():
+                gray = torch.from_numpy(np.stack([square for _, square in squares])[:, None].astype(np.float32))
+                rows.append((thumbnails(gray), classifier.activations(gray).mean((2, 3))))
+    require_some(films, len(good), unreadable)
+    report_unreadable(unreadable)
+    columns = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
+    return Looks(films.pick(good), dict(zip(CHECKS, columns, strict=True)))
+
+
+def _batches(
+    outcomes: Iterator[tuple[int, NDArray[np.uint8] | RadiographError]],
+) -> Iterator[list[tuple[int, NDArray[np.uint8] | RadiographError]]]:
+    while batch := list(islice(outcomes, BATCH)):
+        yield batch
+
+
+def gaussian(x: Floats, directions: int) -> dict[str, torch.Tensor]:
+    """The numbers of models.gate.Gaussian by probabilistic PCA (Tipping & Bishop 1999, eq. 7 and 8).
+
+    Args:
+        x: (n, d), of films learned from.
+        directions: how many principal directions; the rest is even noise.
+
+    Raises:
+        SourceError: fewer than 50 films.
+    """
+    if len(x) < LEAST:
+        raise SourceError(f"a gate is learned from at least {LEAST} films, received {len(x)}")
+    kept = min(directions, len(x) // 4, x.shape[1] - 1)
+    mean = x.mean(axis=0)
+    _, lengths, axes = np.linalg.svd(x - mean, full_matrices=False)
+    spread = np.zeros(x.shape[1])
+    spread[: len(lengths)] = lengths**2 / (len(x) - 1)
+    noise = max(float(spread[kept:].mean()), 1e-9)
+    gains = 1 / np.maximum(spread[:kept], noise) - 1 / noise
+    found = {"mean": mean, "directions": axes[:kept], "gains": gains, "noise": np.array([noise])}
+    return {name: torch.from_numpy(value).float() for name, value in found.items()}
+
+
+def _check(name: str, doubt: Floats, groups: NDArray[np.int64], alarms: float) -> Check:
+    """The limit above which at most a share `alarms` of like films lie, patients counting alike."""
+    farthest = -fit_least(-doubt[:, None], np.zeros(len(doubt), dtype=np.int64), groups, 1 - alarms)[0]
+    limit = farthest or float(doubt.max())
+    if not farthest:
+        print(
+            f"too few films set aside to promise {alarms:.1%} alarms of {name}: the farthest is the limit",
+            file=sys.stderr,
+        )
+    return Check(name=name, limit=limit, alarms=float((doubt > np.float32(limit)).mean()))  # type: ignore[arg-type]
