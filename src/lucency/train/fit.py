@@ -63,7 +63,8 @@ def fit(step: Step, settings: FitSettings, folder: Path, doing: str) -> list[Row
     except FloatingPointError as error:
         raise TrainingError(f"{doing}: {error}; lower lr, or look for broken films with lucency audit") from error
     except OSError as error:
-        raise OutputError(f"{folder}: a checkpoint cannot be written ({error.strerror or error})") from error
+        reason = f"a checkpoint cannot be written ({error.strerror or error})"
+        raise OutputError(f"{folder}: {reason}; free some space, then go on with --resume") from error
     return _put_back(step, folder / "best.ckpt")
 
 

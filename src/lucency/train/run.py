@@ -42,12 +42,12 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
     keep_freed_memory()
     learn, judge, how = learn_and_judge(films, recipe.data)
     plan = Plan.of(recipe, split_hash(learn, range(len(learn))), split_hash(judge, range(len(judge))))
-    if begin(out, plan, resume):
+    torch.manual_seed(recipe.seed)
+    classifier = build(recipe.model, 1 if films.task == "binary" else len(films.labels))
+    if begin(out, plan, resume):  # after the weights were found: what cannot start leaves no folder behind
         return f"{out}: finished already"
     print(f"{table(learn)}\n{len(judge)} further films choose the checkpoint: {how}", file=sys.stderr)
 
-    torch.manual_seed(recipe.seed)
-    classifier = build(recipe.model, 1 if films.task == "binary" else len(films.labels))
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     phases: dict[str, list[Row]] = {}
     if recipe.head.epochs:

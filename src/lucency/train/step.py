@@ -96,7 +96,7 @@ class Step(pl.LightningModule):
         self.keep_still()
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """Loss of a training batch. Dropout is drawn from seed, epoch and batch, so that a resumed epoch repeats itself."""
+        """Loss of a training batch. Dropout is drawn from seed, epoch and batch: a resumed epoch repeats itself."""
         torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + index)
         loss = self._see("train", batch)
         if not torch.isfinite(loss):
