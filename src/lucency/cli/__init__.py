@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name -> (where the function is, what it does in a line)."""
 
+STOPPED = "stopped; nothing half-written is left, and --resume goes on where a command offers it"
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
 BadUsage = typer.BadParameter.__base__
@@ -106,10 +107,7 @@ def run(arguments: list[str]) -> int:
         typer.echo(f"lucency: {error.format_message()} {_way_out(arguments[0])}", err=True)
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo(
-            "\nlucency: stopped; nothing half-written is left, --resume goes on where a command offers it", err=True
-        )
-        return INTERRUPTED
+        outcome = INTERRUPTED
     except LucencyError as error:
         typer.echo(f"lucency: {error}", err=True)
         return error.exit_code
@@ -121,4 +119,6 @@ def run(arguments: list[str]) -> int:
             raise
         typer.echo(f"lucency: {error.filename or 'output'}: cannot be written ({error.strerror})", err=True)
         return 10
+    if outcome == INTERRUPTED:  # typer, too, answers Ctrl-C with it
+        typer.echo(f"\nlucency: {STOPPED}", err=True)
     return outcome if isinstance(outcome, int) else 0
