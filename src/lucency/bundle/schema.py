@@ -40,3 +40,7 @@ def _docstrings() -> dict[str, dict[str, str]]:
                 ):
                     found[node.name][field.target.id] = str(ast.literal_eval(text.value))
     return found
+
+
+if __name__ == "__main__":
+    print(card_schema(), end="")

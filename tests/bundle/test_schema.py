@@ -1,0 +1,34 @@
+"""The published JSON Schema is the one that the code reads by, and says it in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lucency.bundle import Card
+from lucency.bundle.schema import card_schema
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_the_published_schema_is_the_codes() -> None:
+    assert (DOCS / "bundle.schema.json").read_text(encoding="utf-8") == card_schema(), (
+        "write it again: python -m lucency.bundle.schema > docs/bundle.schema.json"
+    )
+
+
+def test_it_is_closed_everywhere() -> None:
+    schema = json.loads(card_schema())
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["additionalProperties"] is False
+    assert all(part["additionalProperties"] is False for part in schema["$defs"].values())
+
+
+def test_the_page_names_every_field() -> None:
+    page = (DOCS / "bundle.md").read_text(encoding="utf-8")
+    schema = json.loads(card_schema())
+    tables: list[dict[str, Any]] = [schema, *schema["$defs"].values()]
+    missing = {name for table in tables for name in table["properties"] if f"`{name}`" not in page}
+    assert not missing
+    assert set(Card.model_fields) <= set(schema["properties"])

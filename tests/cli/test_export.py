@@ -1,0 +1,118 @@
+"""The commands export, parity and bundle as a person calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.brightness import write_brightness_bundle, write_films
+from export.small_runs import write_run
+from export.test_parity import write_pair
+from lucency.bundle import open_bundle, read_card
+from lucency.cli import run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "run", "mobilenet_v1", "linear", side=32, width=0.25)
+
+
+def test_export_verify_zip_show(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, packed = str(tmp_path / "bundle"), str(tmp_path / "bundle.zip")
+    assert run(["export", str(trained), "--to", "onnx", "--out", out]) == 0
+    assert "model.onnx" in capsys.readouterr().out
+    assert run(["bundle", "zip", out, packed]) == 0
+    assert run(["bundle", "verify", packed]) == 0
+    assert "4 golden films answered" in capsys.readouterr().out
+    assert run(["bundle", "verify", packed, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["golden"]["films"] == 4
+    assert run(["bundle", "show", packed]) == 0
+    assert "mobilenet_v1 × 0.25" in capsys.readouterr().out
+    assert run(["bundle", "show", packed, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"]["format"] == "onnx"
+
+
+def test_a_changed_byte_is_told(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", str(trained), "--to", "onnx", "--out", str(tmp_path / "bundle")]) == 0
+    model = tmp_path / "bundle" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"\0")
+    assert run(["bundle", "verify", str(tmp_path / "bundle")]) == 7
+    assert capsys.readouterr().err.endswith("model.onnx has changed since the bundle was written; get the bundle again\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--to", "tflite"], "one of litert, onnx"),
+        (["--quantize", "int4"], "received 'int4'"),
+        (["--quantize", "int8"], "--data"),
+        (["--quantize", "int8", "--data", "phantom:40"], "these are others"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    assert run(["export", str(trained), "--out", str(tmp_path / "bundle"), *words]) != 0
+    error = capsys.readouterr().err.strip()
+    assert told in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_parity_lists_flips_and_writes_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, export = write_pair(tmp_path, shift=8)
+    films = write_films(tmp_path / "films", normal=[100, 132, 110], ill=[200, 210, 220])
+    words = ["parity", str(source), str(export), "--data", str(films)]
+    assert run(words) == 0
+    told = capsys.readouterr().out
+    assert "called differently    1 films (16.67%)" in told
+    assert "IM-0002-0001.png" in told
+    parity = read_card(export).parity
+    assert parity is not None
+    assert (parity.films, parity.flips) == (6, 1)
+    assert str(tmp_path) not in parity.data
+    assert run([*words, "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["flips"] == len(content["called_differently"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [(["--max-flips", "1"], 0), (["--max-flips", "0"], 8), (["--max-logit", "0.4"], 8), (["--min-map", "1.5"], 8)],
+)
+def test_parity_fails_only_above_a_limit_that_is_given(tmp_path: Path, limit: list[str], code: int) -> None:
+    source, export = write_pair(tmp_path, shift=8)
+    films = write_films(tmp_path / "films", normal=[100, 132, 110], ill=[200, 210, 220])
+    assert run(["parity", str(source), str(export), "--data", str(films), *limit]) == code
+
+
+def test_parity_of_a_fold_asks_held_out_films_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, export = write_pair(tmp_path)
+    films = write_films(tmp_path / "films", normal=[100, 101, 102, 103], ill=[200, 201, 202, 203])
+    assert run(["parity", str(source), str(export), "--data", str(films), "--fold", "2", "--folds", "4", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["films"] == 2
+    assert content["data"].endswith("held-out films of fold 2 of 4")
+
+
+def test_parity_of_a_zip_leaves_it_as_it_is(tmp_path: Path) -> None:
+    source, export = write_pair(tmp_path)
+    assert run(["bundle", "zip", str(export), str(tmp_path / "export.zip")]) == 0
+    before = (tmp_path / "export.zip").read_bytes()
+    films = write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210])
+    assert run(["parity", str(source), str(tmp_path / "export.zip"), "--data", str(films)]) == 0
+    assert (tmp_path / "export.zip").read_bytes() == before
+
+
+def test_a_bundle_without_golden_films_verifies_its_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bundle", "verify", str(write_brightness_bundle(tmp_path / "bundle"))]) == 0
+    assert "no golden films" in capsys.readouterr().out
+    assert open_bundle(tmp_path / "bundle").card.parity is None
+
+
+@pytest.mark.parametrize("command", [["export"], ["parity"], ["bundle"], ["bundle", "verify"], ["bundle", "zip"], ["bundle", "show"]])
+def test_help_ends_with_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--help"]) == 0
+    assert "Example: lucency" in capsys.readouterr().out

@@ -1,0 +1,109 @@
+"""Ranges are measured on films that the run learned from, and on no other."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lucency.bundle import Card, Model, Square, Training
+from lucency.data import read_films
+from lucency.data.partition import Fold, learn_and_judge
+from lucency.data.record import Films, Record
+from lucency.data.split import split_hash
+from lucency.errors import ExportError, UsageError
+from lucency.export.films import calibration_squares, evenly, training_films
+from lucency.film import Film
+from lucency.recipe import DataSettings
+
+
+def card_for(learned: Films, settings: DataSettings) -> Card:
+    return Card(
+        name="run",
+        labels=learned.labels,
+        preprocess=Square(side=32),
+        model=Model(format="torch", file="model.safetensors", backbone="mobilenet_v2"),
+        training=Training(
+            recipe={"name": "run", "data": settings.model_dump(mode="json")},
+            films=len(learned),
+            split_hash=split_hash(learned, range(len(learned))),
+        ),
+    )
+
+
+def names(films: Films) -> set[str]:
+    return {record.name for record in films.records}
+
+
+def test_found_again() -> None:
+    films, settings = read_films("phantom:60"), DataSettings(validation=0.2)
+    learned, judged, _ = learn_and_judge(films, settings)
+    found = training_films(card_for(learned, settings), films, None)
+    assert names(found) == names(learned)
+    assert names(found).isdisjoint(names(judged))
+
+
+def test_found_again_for_a_fold() -> None:
+    films, settings = read_films("phantom:80"), DataSettings(validation=0.2)
+    rest, held = Fold(2, 4).parts(films)
+    learned, _, _ = learn_and_judge(rest, settings)
+    found = training_films(card_for(learned, settings), films, Fold(2, 4))
+    assert names(found) == names(learned)
+    assert {record.patient for record in found.records}.isdisjoint({record.patient for record in held.records})
+
+
+@pytest.mark.parametrize("fold", [None, Fold(1, 4), Fold(2, 5)])
+def test_other_films_are_refused(fold: Fold | None) -> None:
+    films, settings = read_films("phantom:80"), DataSettings()
+    learned, _, _ = learn_and_judge(Fold(2, 4).parts(films)[0], settings)
+    with pytest.raises(ExportError, match="that the run learned from, these are others"):
+        training_films(card_for(learned, settings), films, fold)
+
+
+def test_no_such_fold() -> None:
+    with pytest.raises(UsageError, match="from 1 to 5, received 6"):
+        Fold(6, 5).parts(read_films("phantom:80"))
+
+
+def test_squares_are_prepared_as_the_card_says() -> None:
+    films, settings = read_films("phantom:40"), DataSettings(validation=0.2)
+    learned, _, _ = learn_and_judge(films, settings)
+    found = calibration_squares(card_for(learned, settings), films, None, count=8)
+    assert found.shape == (8, 32, 32)
+
+
+def listed(kinds: list[tuple[int, str, int]]) -> Films:
+    """Records of (label, cause, patient)."""
+
+    def never() -> Film:
+        raise AssertionError("no film is opened to choose among them")
+
+    records = tuple(
+        Record(f"{i}", label, never, f"{label} {cause} {patient}", columns={"cause": cause})
+        for i, (label, cause, patient) in enumerate(kinds)
+    )
+    return Films(("normal", "pneumonia"), records)
+
+
+def test_as_many_of_each_kind_by_hand() -> None:
+    films = listed([(0, "none", i) for i in range(50)] + [(1, "bacteria", i) for i in range(100)] + [(1, "virus", 0)])
+    chosen = evenly(films, 30)
+    causes = [films.records[i].columns["cause"] for i in chosen]
+    assert (causes.count("none"), causes.count("bacteria"), causes.count("virus")) == (10, 10, 1)
+
+
+def test_each_patient_once_while_there_are_enough() -> None:
+    films = listed([(label, "", patient) for label in (0, 1) for patient in range(10) for _ in range(7)])
+    chosen = evenly(films, 20)
+    assert len({films.records[i].patient for i in chosen}) == len(chosen) == 20
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from("abc"), st.integers(0, 5)), min_size=1), st.integers(1, 40))
+@settings(deadline=None)
+def test_no_film_twice_and_about_as_many_as_asked_for(kinds: list[tuple[int, str, int]], count: int) -> None:
+    films = listed(kinds)
+    chosen = evenly(films, count).tolist()
+    assert len(set(chosen)) == len(chosen)
+    strata = {(label, cause) for label, cause, _ in kinds}
+    assert min(1, len(kinds)) <= len(chosen) <= count + len(strata)
+    assert {kinds[i][:2] for i in chosen} == strata

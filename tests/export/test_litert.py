@@ -1,0 +1,104 @@
+"""What the LiteRT target refuses, and how it is quantised."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools import flatbuffer_utils
+
+from lucency.errors import ExportError
+from lucency.export import litert, litert_quantize
+from lucency.export.network import Answering
+
+from .small_runs import alive, card_of, one_unit, squares
+
+SIDE = 16
+OUTPUTS = ("logit", "probability", "map")
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return litert.convert(Answering(alive(one_unit("linear", 1), SIDE), card_of("binary", "linear", SIDE)), SIDE)
+
+
+def changed(content: bytes, change) -> bytes:  # type: ignore[no-untyped-def]
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    change(model)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def test_a_converted_network_passes(content: bytes) -> None:
+    litert.check(content, OUTPUTS)
+
+
+def test_operators_that_a_phone_lacks_are_refused(content: bytes) -> None:
+    def flex(model: schema.ModelT) -> None:
+        model.operatorCodes[0].builtinCode = schema.BuiltinOperator.CUSTOM
+        model.operatorCodes[0].customCode = b"FlexErf"
+
+    with pytest.raises(ExportError, match="built-in operators only, found FlexErf"):
+        litert.check(changed(content, flex), OUTPUTS)
+
+
+def test_an_open_shape_is_refused(content: bytes) -> None:
+    def opened(model: schema.ModelT) -> None:
+        tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+        tensor.shapeSignature = np.array([-1, SIDE, SIDE, 1], dtype=np.int32)
+
+    with pytest.raises(ExportError, match="static shape"):
+        litert.check(changed(content, opened), OUTPUTS)
+
+
+def test_other_names_are_refused(content: bytes) -> None:
+    with pytest.raises(ExportError, match="doubt"):
+        litert.check(content, (*OUTPUTS, "doubt"))
+
+
+@pytest.mark.parametrize(("module", "what"), [("litert_torch", "convert"), ("ai_edge_quantizer", "quantise")])
+def test_a_missing_library_is_one_line(
+    module: str, what: str, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    network = Answering(one_unit("linear", 1), card_of("binary", "linear", SIDE))
+    with pytest.raises(ExportError, match=r"pip install 'lucency\[export\]'") as caught:
+        litert.convert(network, SIDE) if what == "convert" else litert_quantize.weights(content, None)
+    assert "\n" not in str(caught.value)
+
+
+def test_int8_works_on_int8_up_to_the_features_and_in_float_after(content: bytes) -> None:
+    small = litert_quantize.int8(content, squares(8, SIDE))
+    interpreter = Interpreter(model_content=small)
+    interpreter.allocate_tensors()
+    kinds = {item["name"]: item["dtype"] for item in interpreter.get_tensor_details()}
+    runner = interpreter.get_signature_runner()
+    assert runner.get_input_details()["film"]["dtype"] == np.float32
+    assert {item["dtype"] for item in runner.get_output_details().values()} == {np.float32}
+    assert np.int8 in kinds.values()
+    operators = {step["op_name"] for step in interpreter._get_ops_details()}
+    assert {"QUANTIZE", "DEQUANTIZE"} <= operators
+
+
+def test_int8_ranges_hold_the_brightest_film_of_all(content: bytes) -> None:
+    """One film of many is far brighter; a moving average would clip it."""
+    films = np.concatenate([np.full((40, SIDE, SIDE), 10, np.uint8), np.full((1, SIDE, SIDE), 250, np.uint8)])
+    films[:, ::2] += 5
+    small = litert_quantize.int8(content, films)
+    film = films[-1][None, :, :, None].astype(np.float32)
+    whole, less = (Interpreter(model_content=item).get_signature_runner()(film=film)["map"] for item in (content, small))
+    assert np.abs(whole - less).max() < 0.05 * np.abs(whole).max()
+
+
+def test_int8_without_films_is_refused(content: bytes) -> None:
+    with pytest.raises(ExportError, match="--data"):
+        litert_quantize.int8(content, None)
+
+
+def test_half_precision_rounds_weights_to_eleven_bits(content: bytes) -> None:
+    small = litert_quantize.float16(content, None)
+    film = squares(1, SIDE)[0][None, :, :, None].astype(np.float32)
+    whole, less = (Interpreter(model_content=item).get_signature_runner()(film=film)["map"] for item in (content, small))
+    assert 0 < np.abs(whole - less).max() < 2**-8 * np.abs(whole).max()

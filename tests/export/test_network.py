@@ -1,0 +1,46 @@
+"""The network that targets are given: the same answers, batch norms folded, the run's own left alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lucency.export.network import Answering, folded
+from lucency.models import build
+from lucency.models.gate import Gate, Gaussian
+from lucency.recipe import ModelSettings
+
+from .small_runs import alive, card_of, one_unit, squares
+
+
+@pytest.mark.parametrize("head", ["linear", "dense128"])
+def test_answers_are_the_classifiers(head: str) -> None:
+    classifier = alive(build(ModelSettings(width=0.35, head=head), 3), 64)  # type: ignore[arg-type]
+    film = squares(1, 64)[0].astype(np.float32)
+    with torch.no_grad():
+        logits, maps = classifier.forward_map(torch.from_numpy(film)[None, None])
+        found = Answering(classifier, card_of("multiclass", head, 64))(torch.from_numpy(film)[None, :, :, None])
+    assert torch.allclose(found["logit"], logits, atol=1e-4)
+    assert torch.allclose(found["map"].permute(0, 3, 1, 2), maps, atol=1e-4)
+    assert found["probability"].sum().item() == pytest.approx(1)
+
+
+def test_folding_takes_out_every_norm_and_leaves_the_original() -> None:
+    classifier = alive(build(ModelSettings(width=0.35), 1), 64)
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    twin = folded(classifier)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in twin.modules())
+    assert before.keys() == classifier.state_dict().keys()
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
+
+
+def test_a_gate_adds_its_numbers() -> None:
+    gate = Gate(Gaussian(256, 2), Gaussian(8, 1)).eval()
+    network = Answering(alive(one_unit("linear", 1), 16), card_of("binary", "linear", 16), gate)
+    film = torch.from_numpy(squares(1, 16)[0].astype(np.float32))[None, :, :, None]
+    assert network.outputs == ("logit", "probability", "map", "doubt")
+    assert tuple(network(film)) == network.outputs
+    # unit Gaussians around 0 say the mean square; a thumbnail has mean square 1 by its making
+    assert network(film)["doubt"][0, 0].item() == pytest.approx(1, abs=1e-4)

@@ -1,0 +1,116 @@
+"""What the ONNX target refuses, and how it is quantised."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+from lucency.errors import ExportError
+from lucency.export import onnx as target
+from lucency.export import onnx_quantize
+from lucency.export.network import Answering
+
+from .small_runs import alive, card_of, one_unit, squares
+
+SIDE = 16
+OUTPUTS = ("logit", "probability", "map")
+CHANNELS = 64
+"""Enough weights in the first convolution to be worth packing: 64 · 3 · 3 · 3 = 1,728."""
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    classifier = alive(one_unit("linear", 1, CHANNELS), SIDE)
+    return target.convert(Answering(classifier, card_of("binary", "linear", SIDE)), SIDE)
+
+
+def answer(content: bytes, square: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(content)
+    found: np.ndarray = session.run(["map"], {"film": square[None, :, :, None].astype(np.float32)})[0]
+    return found
+
+
+def test_a_converted_network_passes_and_tells_nothing_of_its_making(content: bytes) -> None:
+    target.check(content, OUTPUTS)
+    model = onnx.load_from_string(content)
+    assert not any(node.doc_string or node.metadata_props for node in model.graph.node)
+    assert b".py" not in content
+
+
+def test_operators_outside_the_standard_are_refused(content: bytes) -> None:
+    model = onnx.load_from_string(content)
+    model.graph.node[0].domain = "com.microsoft"
+    with pytest.raises(ExportError, match=r"ai\.onnx only, found com\.microsoft:"):
+        target.check(model.SerializeToString(), OUTPUTS)
+
+
+def test_weights_outside_the_file_are_refused(content: bytes) -> None:
+    model = onnx.load_from_string(content)
+    onnx.external_data_helper.set_external_data(model.graph.initializer[0], "weights.bin")
+    with pytest.raises(ExportError, match="self-contained"):
+        target.check(model.SerializeToString(), OUTPUTS)
+
+
+def test_an_open_shape_is_refused(content: bytes) -> None:
+    model = onnx.load_from_string(content)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    with pytest.raises(ExportError, match="static shape"):
+        target.check(model.SerializeToString(), OUTPUTS)
+
+
+def test_other_names_are_refused(content: bytes) -> None:
+    with pytest.raises(ExportError, match="doubt"):
+        target.check(content, (*OUTPUTS, "doubt"))
+
+
+def test_a_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    network = Answering(one_unit("linear", 1), card_of("binary", "linear", SIDE))
+    with pytest.raises(ExportError, match=r"pip install 'lucency\[export\]'") as caught:
+        target.convert(network, SIDE)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_edition_rounds_to_127_steps_a_channel(content: bytes) -> None:
+    small = onnx_quantize.weights(content, None)
+    target.check(small, OUTPUTS)
+    before = {item.name: numpy_helper.to_array(item) for item in onnx.load_from_string(content).graph.initializer}
+    after = {item.name: numpy_helper.to_array(item) for item in onnx.load_from_string(small).graph.initializer}
+    packed = [name.removesuffix("_int8") for name in after if name.endswith("_int8")]
+    assert packed
+    for name in packed:
+        scale = after[f"{name}_scale"].reshape(-1, 1, 1, 1)
+        away = np.abs(after[f"{name}_int8"] * scale - before[name])
+        assert (away <= scale / 2 * 1.001).all()
+        assert np.abs(after[f"{name}_int8"]).reshape(CHANNELS, -1).max(axis=1).tolist() == [127] * CHANNELS
+
+
+@pytest.mark.parametrize("edition", [onnx_quantize.float16, onnx_quantize.weights])
+def test_smaller_editions_answer_alike(content: bytes, edition) -> None:  # type: ignore[no-untyped-def]
+    small = edition(content, None)
+    film = squares(1, SIDE)[0]
+    whole = answer(content, film)
+    assert len(small) < len(content)
+    assert 0 < np.abs(whole - answer(small, film)).max() < 0.02 * np.abs(whole).max()
+
+
+def test_int8_works_on_int8_up_to_the_features_and_in_float_after(content: bytes) -> None:
+    small = onnx_quantize.int8(content, squares(8, SIDE))
+    target.check(small, OUTPUTS)
+    graph = onnx.load_from_string(small).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    heads = [node for node in graph.node if node.op_type in ("Gemm", "MatMul")]
+    assert heads
+    assert all(makers[name].op_type != "DequantizeLinear" for node in heads for name in node.input if name in makers)
+    first = next(node for node in graph.node if node.op_type == "Conv")
+    assert {makers[name].op_type for name in first.input[:2]} == {"DequantizeLinear"}
+
+
+def test_int8_without_films_is_refused(content: bytes) -> None:
+    with pytest.raises(ExportError, match="--data"):
+        onnx_quantize.int8(content, None)
