@@ -38,7 +38,7 @@ def faulty(clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _plant_copies(root: Path) -> None:
     shutil.copy(root / name(8, True), root / "train/PNEUMONIA/person901_virus_901.jpeg")
-    write(root / "test/NORMAL/IM-0902-0001.jpeg", pixels_of(root / name(5, False)), quality=80)
+    write(root / "test/NORMAL/IM-0902-0001.jpeg", pixels_of(root / name(5, False)), quality=95)
     write(root / "train/NORMAL/IM-0903-0001.jpeg", pixels_of(root / name(11, True)))
     write(root / "train/PNEUMONIA/person904_virus_904.jpeg", pixels_of(root / name(13, True))[:, ::-1])
 

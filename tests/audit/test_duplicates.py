@@ -30,7 +30,7 @@ def test_different_chests_are_different() -> None:
 
 
 def test_identical_near_and_processed() -> None:
-    compressed = np.asarray(Image.open(io.BytesIO(jpeg(CHESTS[1], 80))))
+    compressed = np.asarray(Image.open(io.BytesIO(jpeg(CHESTS[1], 95))))
     darker = (CHESTS[2] * 0.6 + 10).astype(np.uint8)
     smaller = np.asarray(Image.fromarray(CHESTS[3]).resize((100, 100), Image.Resampling.BICUBIC))
     found = pairs([*CHESTS, CHESTS[0], compressed, darker, smaller])

@@ -170,7 +170,7 @@ def _suspects(odd: tuple[Suspect, ...]) -> Iterable[Concern]:
 def _shortcuts(told: tuple[Shortcut, ...]) -> Iterable[Concern]:
     dangers = [shortcut for shortcut in told if shortcut.verdict == "danger"]
     if dangers:
-        line = f"{len(dangers)} of {len(told)} properties tell the label without a look at the lungs; a network may, too"
+        line = f"{len(dangers)} of {len(told)} properties tell the label without a look at the lungs; so may a network"
         words = tuple(
             f"{one.name} tells {one.label}: AUROC {one.auroc:.3f} ({one.low:.3f} to {one.high:.3f}), {one.grade}"
             for one in dangers

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from PIL import Image
 
 from lucency.audit.concern import Concern
@@ -57,19 +58,26 @@ def _shown(films: Films, concern: Concern) -> dict[str, Any]:
         }
         for group, words in zip(concern.groups[:SHOWN], (*concern.words, *[""] * SHOWN), strict=False)
     ]
-    lines = () if concern.groups else concern.words[:SHOWN]
+    in_table = concern.key == "shortcuts"
+    lines = () if concern.groups or in_table else concern.words[:SHOWN]
     listed = len(concern.groups) or len(concern.words)
-    return {"concern": concern, "groups": groups, "lines": lines, "more": max(0, listed - SHOWN)}
+    return {"concern": concern, "groups": groups, "lines": lines, "more": 0 if in_table else max(0, listed - SHOWN)}
 
 
-def _film(films: Films, index: int) -> dict[str, str]:
+def _film(films: Films, index: int) -> dict[str, Any]:
     record = films.records[index]
     label = (
         ", ".join(name for name, has in zip(films.labels, record.label, strict=True) if has)
         if isinstance(record.label, tuple)
         else films.labels[record.label]
     )
-    return {"name": record.name, "label": label, "patient": record.patient or "", "picture": picture(films, index)}
+    facts = (record.split or "", label, record.patient or "")
+    return {
+        "name": record.name,
+        "breakable": Markup(escape(record.name.rsplit("/", 1)[-1]).replace("_", Markup("_<wbr>"))),
+        "facts": " · ".join(fact for fact in facts if fact),
+        "picture": picture(films, index),
+    }
 
 
 def _bar(shortcut: Shortcut) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from lucency.data import Films
     from lucency.errors import RadiographError
     from lucency.evaluate import Report
+    from lucency.evaluate.subgroups import Figure, Subgroup
     from lucency.reader import Reader
 
 SOME_UNREAD = 3
@@ -27,6 +29,9 @@ def evaluate(
         float | None, typer.Option(min=0, max=1, help="Call at or above. [default: the card's]")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json, predictions.csv and pictures.")] = None,
+    by: Annotated[
+        list[str] | None, typer.Option(help="Column to judge parts by, such as sex, age, cause; may be repeated.")
+    ] = None,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Films read side by side.")] = 1,
@@ -41,6 +46,7 @@ def evaluate(
     from lucency.cli.films import labelled_films
     from lucency.evaluate import judge, write_report
     from lucency.evaluate.report import dump, to_json
+    from lucency.evaluate.subgroups import parts_of, subgroups
     from lucency.reader import Reader
     from lucency.reader.predict import predict
 
@@ -48,15 +54,19 @@ def evaluate(
     reader = Reader.open(bundle, threads)
     point = reader.card.operating_point.threshold if threshold is None else threshold
     predicted = predict(reader, films)
+    for column in by or ():
+        parts_of(predicted.predictions, column)
     report = judge(predicted.predictions, point, resamples, seed)
-    about = _about(reader, bundle, data, films, used, threshold, predicted.unreadable)
+    parts = [part for column in by or () for part in subgroups(predicted.predictions, column, point, resamples, seed)]
+    about = about_judging(reader, bundle, data, films, used, threshold, predicted.unreadable)
+    about |= {"subgroups": [part.to_json() for part in parts]} if parts else {}
     if out:
         write_report(report, predicted.predictions, out, about)
-    typer.echo(dump(to_json(report, about)) if json else table(report, about, out))
-    return _unread(predicted.unreadable, len(films))
+    typer.echo(dump(to_json(report, about)) if json else table(report, about, out, parts))
+    return report_unread(predicted.unreadable, len(films))
 
 
-def table(report: Report, about: dict[str, Any], out: Path | None) -> str:
+def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequence[Subgroup] = ()) -> str:
     """The judgement as a person reads it in a terminal."""
     from lucency.evaluate.judge import ALL, MACRO
 
@@ -73,11 +83,34 @@ def table(report: Report, about: dict[str, Any], out: Path | None) -> str:
             lines.append(
                 f"{measure.name.replace('_', ' '):20}{measure.finding if measure.finding == MACRO else '':6}{measure}"
             )
+    lines += parts_table(parts)
     resampled = "patients" if report.patients_known else "films as if each were another patient"
     lines += ["", f"In brackets: 95 % intervals, resampling {resampled}."]
     if out:
         lines.append(f"Written to {out}: report.json, predictions.csv and five pictures")
     return "\n".join(lines)
+
+
+def parts_table(parts: Sequence[Subgroup]) -> list[str]:
+    """Parts of the films, a line each; a star where the part surely differs from the other films."""
+    lines = []
+    for column in dict.fromkeys(part.column for part in parts):
+        here = [part for part in parts if part.column == column]
+        names = [figure.name for figure in here[0].figures]
+        wide = max(14, *(len(part.value) + 2 for part in here))
+        lines += ["", f"{'by ' + column:{wide}}{'films':>7}" + "".join(f"{name:>26}" for name in names)]
+        for part in here:
+            cells = "".join(f"{_cell(figure):>26}" for figure in part.figures)
+            several = f"  {part.finding}" if len({one.finding for one in here}) > 1 else ""
+            lines.append(f"{part.value:{wide}}{part.films:>7,}{cells}{several}")
+    return [*lines, "* surely unlike the other films (95 %, over all parts of a column)"] if lines else []
+
+
+def _cell(figure: Figure) -> str:
+    if figure.value is None:
+        return "–"
+    interval = "" if figure.low is None or figure.high is None else f" ({figure.low:.3f} to {figure.high:.3f})"
+    return f"{figure.value:.3f}{interval}{'*' if figure.differs else ' '}"
 
 
 def _confusion(report: Report) -> list[str]:
@@ -91,7 +124,7 @@ def _confusion(report: Report) -> list[str]:
     ]
 
 
-def _about(
+def about_judging(
     reader: Reader,
     bundle: Path,
     data: str,
@@ -123,7 +156,8 @@ def _about(
     }
 
 
-def _unread(errors: tuple[RadiographError, ...], total: int) -> int:
+def report_unread(errors: tuple[RadiographError, ...], total: int) -> int:
+    """Tell which films could not be read; the exit code that follows from it."""
     if not errors:
         return 0
     typer.echo(f"\n{len(errors)} of {total} films could not be read and are not in these figures:", err=True)

@@ -1,0 +1,121 @@
+"""Figures in words that a clinician uses."""
+
+from __future__ import annotations
+
+from lucency.evaluate import Measure
+from lucency.report.known import Known
+
+MEANS: dict[str, str] = {
+    "sensitivity": "of the films with {finding}, the share that is called so",
+    "specificity": "of the films without {finding}, the share that is called clear",
+    "precision": "of the films called {finding}, the share that has it; depends on how common it is here",
+    "npv": "of the films called clear, the share that is; depends on how common {finding} is here",
+    "accuracy": "of all films, the share called rightly",
+    "f1": "harmonic mean of precision and sensitivity",
+    "auroc": "chance that a film with {finding} is ranked above one without",
+    "average_precision": "mean precision over all thresholds",
+    "brier": "mean squared distance of the probability from the truth; 0 is best",
+    "ece": "how far probabilities lie from the shares observed, on average; 0 is best",
+    "answered": "of all films, the share that the reader answers; the others are ‘uncertain: refer’",
+    "answered_accuracy": "of the films answered, the share called rightly",
+    "answered_sensitivity": "of the films with {finding} that are answered, the share called so",
+    "answered_specificity": "of the films without {finding} that are answered, the share called clear",
+    "exact_match": "of all films, the share with every label right",
+}
+"""What each figure says."""
+TITLES: dict[str, str] = {
+    "auroc": "AUROC",
+    "npv": "negative predictive value",
+    "precision": "positive predictive value",
+    "ece": "calibration error (ECE)",
+    "brier": "Brier score",
+    "f1": "F1",
+}
+
+
+def title(name: str) -> str:
+    """A figure's name for people.
+
+    >>> title("answered_accuracy"), title("auroc")
+    ('answered accuracy', 'AUROC')
+    """
+    return TITLES.get(name, name.replace("_", " "))
+
+
+def meaning(measure: Measure) -> str:
+    """What the figure says of its finding."""
+    return MEANS.get(measure.name, "").format(finding=measure.finding)
+
+
+def in_a_hundred(known: Known) -> tuple[str, ...]:
+    """Sensitivity and specificity as natural frequencies, a sentence each; empty for more than one finding."""
+    if known.report.task != "binary":
+        return ()
+    name = known.report.label_names[1]
+    found, spared = known.report.measure("sensitivity"), known.report.measure("specificity")
+    sentences = []
+    if found.value is not None:
+        sentences.append(f"Of 100 films with {name}, it finds {_hundred(found)} and misses the others.")
+    if spared.value is not None:
+        rest = "and raises a false alarm on the others"
+        sentences.append(f"Of 100 films without {name}, it clears {_hundred(spared)} {rest}.")
+    return tuple(sentences)
+
+
+def _hundred(measure: Measure) -> str:
+    assert measure.value is not None
+    interval = ""
+    if measure.low is not None and measure.high is not None:
+        interval = f" (95 % interval {100 * measure.low:.0f} to {100 * measure.high:.0f})"
+    return f"{100 * measure.value:.0f}{interval}"
+
+
+def chosen(known: Known) -> str:
+    """The threshold and how it came about."""
+    if known.report.threshold is None:
+        return "the most probable class is called"
+    point = known.card.operating_point
+    where = f", on {point.chosen_on}" if point.chosen_on and known.about.get("threshold_chosen_by") != "given" else ""
+    return f"called at or above {known.report.threshold:.3g}, chosen by {known.about.get('threshold_chosen_by')}{where}"
+
+
+def judged(known: Known) -> str:
+    """On what the figures were measured."""
+    report = known.report
+    labels = ", ".join(f"{name} {n:,}" for name, n in zip(report.label_names, report.films_per_label, strict=True))
+    patients = f"{report.patients:,} patients" if report.patients_known else "patients not all named"
+    return f"{report.films:,} films of {patients} ({labels}); split {known.about['split']} of {known.about['data']}"
+
+
+def learned(known: Known) -> str:
+    """What the reader learned from."""
+    training = known.card.training
+    if not training.films:
+        return "not stated in the card"
+    return f"{training.films:,} films of {training.patients:,} patients, source {training.source or 'not stated'}"
+
+
+def calibrated(known: Known) -> str:
+    """How logits become probabilities."""
+    calibration = known.card.calibration
+    if calibration.method == "none":
+        return "none: the network's own probability"
+    return f"{calibration.method}, fitted on {calibration.fitted_on or 'films not stated'}"
+
+
+def refers(known: Known) -> str:
+    """When the reader does not answer."""
+    abstention, gate = known.card.abstention, known.card.gate
+    said = []
+    if abstention.method != "none":
+        said.append(f"{abstention.method} prediction sets with coverage {abstention.coverage:g}")
+    if gate.checks:
+        said.append("input gate: " + ", ".join(check.name for check in gate.checks))
+    return "; ".join(said) or "never: it answers every film it can open"
+
+
+def figures(known: Known) -> tuple[Measure, ...]:
+    """The figures to show: all of one finding, or those about all labels and their means."""
+    if known.report.task == "binary":
+        return known.report.measures
+    return tuple(measure for measure in known.report.measures if measure.finding in ("all", "macro"))
