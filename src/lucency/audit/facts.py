@@ -88,7 +88,8 @@ def gather(films: Films) -> Facts:
         SourceError: no film at all can be read.
     """
     rows = np.zeros(len(films), dtype=ROW)
-    good, unreadable = [], []
+    good: list[int] = []
+    unreadable: list[tuple[int, RadiographError]] = []
     for index, outcome in enumerate(track(attempts(films, measure), "measuring films", total=len(films))):
         if isinstance(outcome, RadiographError):
             unreadable.append((index, outcome))

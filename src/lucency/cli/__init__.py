@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "read": ("lucency.cli.read:read", "Read films: probability, verdict, map"),
     "train": ("lucency.cli.train:train", "Fit a reader to a folder of films, by a recipe"),
     "evaluate": ("lucency.cli.evaluate:evaluate", "Judge a run or bundle on labelled films, with intervals by patient"),
+    "compare": ("lucency.cli.compare:compare", "Compare two readers on the same films: DeLong, McNemar, power"),
     "report": ("lucency.cli.report:report", "A page to read, a model card and the guidelines' checklists"),
     "explain": ("lucency.cli.explain:explain", "Show where a reader looked: ten explainers, painted beside the film"),
     "faith": ("lucency.cli.faith:faith", "Measure whether the maps can be believed, with intervals"),

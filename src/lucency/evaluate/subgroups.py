@@ -179,7 +179,9 @@ def _figure(finding: Finding, mask: Bools, groups: Ints, values: Bands, gaps: Ba
     gap, low, high = (_number(part[i + 2 * third]) for part in (gaps.value, gaps.low, gaps.high))
     if gap is not None and (values.fixed[i] or values.fixed[i + third]):
         low, high = _apart(inside, outside)
-    if min(len(np.unique(groups[side])) for side in (mask, ~mask)) < LEAST:
+    few = min(len(np.unique(groups[side])) for side in (mask, ~mask)) < LEAST
+    # Of films of one kind, accuracy is sensitivity or specificity, and no match for that of others.
+    if few or (name == "accuracy" and not all(_both(finding, side) for side in (mask, ~mask))):
         low = high = None
     return Figure(name, *inside, gap, low, high)
 
@@ -206,11 +208,17 @@ def _apart(inside: Bounds, outside: Bounds) -> tuple[float | None, float | None]
 def _of(finding: Finding, mask: Bools, weights: Floats) -> Floats:
     """The figures of SHOWN on some films, (b, 4); ranked against all films of the other kind where one is missing."""
     figures = measure(finding, weights * mask)[:, PLACES]
-    ill = bool(finding.truth[mask].any())
-    if ill != bool((~finding.truth[mask]).any()):
+    if not _both(finding, mask):
+        ill = bool(finding.truth[mask].any())
         against = mask | (~finding.truth if ill else finding.truth)
         figures[:, -1] = measure(finding, weights * against)[:, METRICS.index("auroc")]
     return figures
+
+
+def _both(finding: Finding, mask: Bools) -> bool:
+    """Whether there are films with and without the finding."""
+    ill = finding.truth[mask]
+    return bool(ill.any()) and not bool(ill.all())
 
 
 def _number(value: np.float64) -> float | None:

@@ -1,0 +1,136 @@
+"""`lucency compare`: two readers on the same films."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lucency.evaluate.compare import Comparison, Contrast
+    from lucency.evaluate.paired import Areas
+    from lucency.evaluate.predictions import Predictions
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="Run or bundle; without --data what evaluate --out wrote.", metavar="A")],
+    b: Annotated[Path, typer.Argument(help="The same, of the second reader.", metavar="B")],
+    data: Annotated[str | None, typer.Option(help="Labelled films, if A and B are runs or bundles.")] = None,
+    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the comparison as JSON.")] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+) -> None:
+    """Compare two readers on the same films: DeLong for how they rank, McNemar for who is right, all by patient.
+
+    Says what difference so many films could show, so that too few are not taken for "no difference".
+
+    Example: lucency compare judged/first judged/second
+    """
+    from lucency.evaluate.compare import compare as compare_readers
+    from lucency.evaluate.report import dump
+    from lucency.files import write_text
+
+    (first, at), (second, also_at) = (_answers(path, data, source, split) for path in (a, b))
+    found = compare_readers(first, second, (at, also_at), resamples, seed)
+    told = dump(_to_json(found, first, (str(a), str(b)), (at, also_at), data))
+    if out:
+        write_text(out, told + "\n")
+    typer.echo(told if json else table(found, first, (str(a), str(b)), (at, also_at)))
+
+
+def _answers(path: Path, data: str | None, source: str, split: str | None) -> tuple[Predictions, float]:
+    """Predictions and threshold: read from disk, or asked of a reader now."""
+    from lucency.errors import UsageError
+    from lucency.evaluate.report import open_predictions
+
+    if data is None:
+        if (path / "card.json").is_file() and not (path / "predictions.csv").is_file():
+            raise UsageError(f"{path} is a run or bundle: name the films it should read with --data DIR")
+        return open_predictions(path)
+    from lucency.cli.films import labelled_films
+    from lucency.reader import Reader
+    from lucency.reader.predict import predict
+
+    reader = Reader.open(path)
+    predicted = predict(reader, labelled_films(data, source, split)[0])
+    return predicted.predictions, reader.card.operating_point.threshold
+
+
+def table(
+    found: tuple[Comparison, ...], films: Predictions, names: tuple[str, str], thresholds: tuple[float, float]
+) -> str:
+    """The comparison as a person reads it in a terminal."""
+    patients = int(films.groups().max()) + 1
+    whose = f"{patients:,} patients" if films.patients_known else "patients not all known"
+    lines = [
+        f"A {names[0]} (at {thresholds[0]:g})",
+        f"B {names[1]} (at {thresholds[1]:g})",
+        f"{len(films):,} films, {whose}",
+    ]
+    for one in found:
+        lines += ["", f"{one.finding:14}{'A':>8}{'B':>8}{'A − B':>9}   95 % interval          p   shows from"]
+        if one.areas is not None:
+            lines.append(_areas(one.areas))
+        lines += [_contrast(contrast) for contrast in one.contrasts if contrast.difference is not None]
+    return "\n".join([*lines, "", *NOTES])
+
+
+NOTES = (
+    "p: DeLong's test for AUROC, McNemar's mid-p for the rest, both by patient: the chance of so large a difference",
+    "between readers that are equally good. shows from: the difference that films like these show four times in five.",
+)
+
+
+def _areas(areas: Areas) -> str:
+    from lucency.evaluate.power import detectable
+
+    low, high = areas.interval
+    shows = f"{detectable(areas.error):.3f}" if areas.error else "–"
+    return _line("AUROC", (areas.a, areas.b, areas.difference), f"{low:+.3f} to {high:+.3f}", _p(areas.p), shows)
+
+
+def _contrast(contrast: Contrast) -> str:
+    assert contrast.a is not None
+    assert contrast.b is not None
+    assert contrast.difference is not None
+    interval = "–" if contrast.low is None or contrast.high is None else f"{contrast.low:+.3f} to {contrast.high:+.3f}"
+    p = "–" if contrast.balance is None else _p(contrast.balance.mid_p)
+    shows = "–" if contrast.detectable is None else f"{contrast.detectable:.3f}"
+    line = _line(contrast.name, (contrast.a, contrast.b, contrast.difference), interval, p, shows)
+    if contrast.balance is None:
+        return line
+    return f"{line}   right: only A {contrast.balance.only_a}, only B {contrast.balance.only_b}"
+
+
+def _line(name: str, values: tuple[float, float, float], interval: str, p: str, shows: str) -> str:
+    a, b, difference = values
+    return f"{name:14}{a:>8.3f}{b:>8.3f}{difference:>+9.3f}   {interval:18}{p:>8}{shows:>8}"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _to_json(
+    found: tuple[Comparison, ...],
+    films: Predictions,
+    names: tuple[str, str],
+    thresholds: tuple[float, float],
+    data: str | None,
+) -> dict[str, Any]:
+    return {
+        "a": names[0],
+        "b": names[1],
+        "thresholds": list(thresholds),
+        "data": data,
+        "films": len(films),
+        "patients": int(films.groups().max()) + 1,
+        "patients_known": films.patients_known,
+        "findings": [one.to_json() for one in found],
+    }
