@@ -28,15 +28,15 @@ def rank_correlation(one: Map, other: Map) -> float:
 
 
 def structure(one: Map, other: Map) -> float:
-    """Structural similarity (Wang et al. 2004, eq. 13) of two maps, each divided by its own largest absolute value.
+    """Structural similarity (Wang et al. 2004, eq. 13) of two maps without sign, each divided by its own maximum.
 
         SSIM = (2 ma mb + c1)(2 sab + c2) / ((ma² + mb² + c1)(sa² + sb² + c2)),   averaged over the map
 
     Means m, variances s² and covariance sab are those of a window of 7 × 7 on a grid of 56 × 56, wherever it lies
-    whole in the map; the range is 2.
+    whole in the map; the range is 1. Signed maps will not do: two opposite signs would count as likeness.
     """
     a, b = (_unit(drawn(evidence, GRID)) for evidence in (one, other))
-    c1, c2 = ((k * 2) ** 2 for k in STABLE)
+    c1, c2 = (k**2 for k in STABLE)
     ma, mb = _mean(a), _mean(b)
     saa, sbb, sab = _mean(a * a) - ma * ma, _mean(b * b) - mb * mb, _mean(a * b) - ma * mb
     ratio = (2 * ma * mb + c1) * (2 * sab + c2) / ((ma**2 + mb**2 + c1) * (saa + sbb + c2))
@@ -51,7 +51,7 @@ def _same_size(one: Map, other: Map) -> tuple[Map, Map]:
 
 
 def _unit(evidence: Map) -> NDArray[np.float64]:
-    top = float(np.abs(evidence).max())
+    top = float(evidence.max())
     return evidence.astype(np.float64) / (top or 1.0)
 
 

@@ -48,8 +48,8 @@ def cascade(
 ) -> Cascade:
     """Randomise the network from its head to its first block and compare the maps at each stop.
 
-    Likeness is the mean of Spearman's correlation of the absolute values (Adebayo et al. 2018, "ABS") and of the
-    structural similarity: 1 is the same map. Neither alone serves both a map of 16 cells and one of 16,000 pixels.
+    Likeness is the mean of Spearman's correlation and of the structural similarity of the absolute values (Adebayo et
+    al. 2018, section 4): 1 is the same map. Neither alone serves both a map of 16 cells and one of 16,000 pixels.
 
     Args:
         method: what the explainer is called.
@@ -76,19 +76,20 @@ def cascade(
 def compared(
     name: str, explain: OnNetwork, others: Sequence[Classifier], cases: Cases, maps: Sequence[Map], resamples: int
 ) -> list[Figure]:
-    """How alike the maps of other networks are, film by film: `name_rank` (signed Spearman) and `name_structure`."""
+    """How alike other networks' maps are: `name_rank` (Spearman) and `name_structure` (SSIM of what speaks for)."""
     ranks, structures = np.zeros(len(maps)), np.zeros(len(maps))
     for other in track(others, f"comparing {name}", total=len(others)):
         for i, case in enumerate(cases.films):
             evidence = explain(other, case.gray)
             ranks[i] += rank_correlation(evidence, maps[i]) / len(others)
-            structures[i] += structure(evidence, maps[i]) / len(others)
+            structures[i] += structure(np.maximum(evidence, 0), np.maximum(maps[i], 0)) / len(others)
     return [_mean(f"{name}_rank", ranks, cases, resamples), _mean(f"{name}_structure", structures, cases, resamples)]
 
 
 def likeness(one: Map, other: Map) -> float:
-    """Mean of the rank correlation of absolute values and the structural similarity: 1 for the same map."""
-    return (rank_correlation(np.abs(one), np.abs(other)) + structure(one, other)) / 2
+    """Mean of rank correlation and structural similarity, both of absolute values: 1 for the same map."""
+    one, other = np.abs(one), np.abs(other)
+    return (rank_correlation(one, other) + structure(one, other)) / 2
 
 
 def _mean(name: str, values: Floats, cases: Cases, resamples: int) -> Figure:

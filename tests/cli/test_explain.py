@@ -1,0 +1,188 @@
+"""`lucency explain`, from a film on disk to the picture."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lucency.bundle import Card, Model, Square
+from lucency.cli import run
+from lucency.models import build
+from lucency.models.classifier import Classifier
+from lucency.models.run import save_run
+from lucency.recipe import ModelSettings
+
+from .brightness import write_brightness_bundle
+
+
+def network(head: str = "linear") -> Classifier:
+    """The smallest backbone with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        classifier = build(ModelSettings(backbone="mobilenet_v2", width=0.25, head=head)).eval()  # type: ignore[arg-type]
+        torch.nn.init.normal_(classifier.head.last.weight, 0, 0.3)
+    return classifier
+
+
+def write_run(out: Path, classifier: Classifier, side: int = 64) -> Path:
+    """A run of that network on disk."""
+    card = Card(
+        name="random",
+        labels=("normal", "pneumonia"),
+        preprocess=Square(side=side, fit="crop"),
+        model=Model(format="torch", file="model.safetensors", backbone="mobilenet_v2", width=0.25),
+    )
+    save_run(out, classifier, card)
+    return out
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run, a bundle and two films."""
+    root = tmp_path_factory.mktemp("explain")
+    write_run(root / "run", network())
+    write_brightness_bundle(root / "bundle")
+    for name, shift in (("a", 0), ("b", 60)):
+        pixels = np.tile(np.linspace(0, 190, 120), (90, 1)) + shift
+        Image.fromarray(pixels.astype(np.uint8)).save(root / f"{name}.png")
+    return root
+
+
+def explain(place: Path, out: Path, *more: str, bundle: str = "run") -> int:
+    return run(["explain", str(place / "a.png"), "--bundle", str(place / bundle), "--out", str(out), *more])
+
+
+@pytest.mark.parametrize("method", ["cam", "grad_cam", "guided_backprop"])
+def test_a_picture_a_film(place: Path, tmp_path: Path, method: str) -> None:
+    assert explain(place, tmp_path, "--method", method) == 0
+    picture = Image.open(tmp_path / f"a.{method}.png")
+    assert picture.width > 3 * 120  # film, overlay, map and scale, the film at its own 120 × 90
+    assert picture.height > 90
+
+
+@pytest.mark.parametrize("method", ["cam", "occlusion"])
+def test_an_exported_bundle_needs_no_pytorch(place: Path, tmp_path: Path, method: str) -> None:
+    arguments = ["explain", str(place / "a.png"), "--bundle", str(place / "bundle"), "--out", str(tmp_path)]
+    code = (
+        "import sys; from lucency.cli import run; "
+        f"assert run({[*arguments, '--method', method]!r}) == 0; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+    assert (tmp_path / f"a.{method}.png").exists()
+
+
+def test_a_bundle_says_what_it_cannot_answer(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(place, tmp_path, "--method", "shap", bundle="bundle") == 9
+    assert "answers by cam and occlusion, came method shap; ask the run" in capsys.readouterr().err
+    assert explain(place, tmp_path, "--list-layers", bundle="bundle") == 9
+    assert not list(tmp_path.iterdir())
+
+
+def test_methods_and_layers_are_suggested(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(place, tmp_path, "--method", "gradcam") == 9
+    assert "did you mean 'grad_cam'?" in capsys.readouterr().err
+    assert explain(place, tmp_path, "--method", "grad_cam", "--layer", "features.99") == 9
+    assert "--list-layers prints them all" in capsys.readouterr().err
+    assert explain(place, tmp_path, "--method", "lime", "--layer", "features.3") == 9
+    assert "lime has no choice of layer; grad_cam" in capsys.readouterr().err
+
+
+def test_layers_are_listed_and_can_be_drawn(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "--bundle", str(place / "run"), "--list-layers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["features", "1280", "maps", "of", "2", "×", "2"]
+    assert explain(place, tmp_path, "--method", "grad_cam", "--layer", "features.6", "--json") == 0
+    assert np.shape(json.loads(capsys.readouterr().out)["map"]) == (8, 8)
+
+
+def test_the_opposite_is_the_other_label(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps = []
+    for more in ([], ["--opposite"]):
+        assert explain(place, tmp_path, "--json", *more) == 0
+        maps.append(np.array(json.loads(capsys.readouterr().out)["map"]))
+    np.testing.assert_allclose(maps[0], -maps[1])
+
+
+def test_a_doubt_is_painted_and_said(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The mark is dark red paper across overlay and map; nothing else on the page is."""
+    for method, doubted in (("guided_backprop", True), ("grad_cam", False)):
+        assert explain(place, tmp_path, "--method", method) == 0
+        assert ("fails the randomisation test" in capsys.readouterr().out) == doubted
+        red = (np.asarray(Image.open(tmp_path / f"a.{method}.png")) == (170, 30, 0)).all(-1)
+        assert (red.sum() > 200) == doubted
+    assert explain(place, tmp_path, "--method", "guided_grad_cam", "--json", "--sheet") == 0
+    assert json.loads(capsys.readouterr().out)["mark"] == "fails the randomisation test"
+    assert ((np.asarray(Image.open(tmp_path / "sheet.png")) == (170, 30, 0)).all(-1)).sum() > 200
+
+
+def test_a_sheet_of_several_and_a_film_that_cannot_be_read(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"not a film")
+    films = [str(place / "a.png"), str(tmp_path / "bad.png"), str(place / "b.png")]
+    arguments = ["explain", *films, "--bundle", str(place / "run"), "--out", str(tmp_path / "maps"), "--sheet"]
+    assert run(arguments) == 3
+    assert "1 of 3 films could not be read" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a.cam.png", "b.cam.png", "sheet.png"]
+
+
+def test_films_of_one_name_get_pictures_of_their_own(place: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "a.png"
+    other.parent.mkdir()
+    other.write_bytes((place / "b.png").read_bytes())
+    run(["explain", str(place / "a.png"), str(other), "--bundle", str(place / "run"), "--out", str(tmp_path / "maps")])
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a-2.cam.png", "a.cam.png"]
+
+
+def test_no_film_and_no_such_label(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "--bundle", str(place / "run")]) == 2
+    assert "expected at least one film" in capsys.readouterr().err
+    assert explain(place, tmp_path, "--finding", "fracture") == 2
+    assert "expected pneumonia, got 'fracture'" in capsys.readouterr().err
+
+
+def test_broken_weights_are_one_line_and_no_picture(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier = network()
+    with torch.no_grad():
+        classifier.features[0].conv.weight.fill_(float("nan"))  # type: ignore[index, union-attr]
+    write_run(tmp_path / "broken", classifier)
+    for method in ("cam", "occlusion", "guided_backprop"):
+        film = str(place / "a.png")
+        assert (
+            run(["explain", film, "--bundle", str(tmp_path / "broken"), "--method", method, "--out", str(tmp_path)])
+            == 9
+        )
+        said = capsys.readouterr().err
+        assert "broken" in said
+        assert len(said.strip().splitlines()) == 1
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_a_constant_network_and_a_map_of_one_cell_are_said_to_be_so(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier = network()
+    torch.nn.init.zeros_(classifier.head.last.weight)
+    write_run(tmp_path / "constant", classifier)
+    film = str(place / "a.png")
+    assert run(["explain", film, "--bundle", str(tmp_path / "constant"), "--out", str(tmp_path)]) == 0
+    assert "the map is zero everywhere" in capsys.readouterr().out
+    write_run(tmp_path / "small", network(), side=32)
+    assert run(["explain", film, "--bundle", str(tmp_path / "small"), "--out", str(tmp_path)]) == 0
+    assert "a map of one cell" in capsys.readouterr().out
+
+
+def test_a_film_smaller_than_the_networks_input(place: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.arange(5 * 7, dtype=np.uint8).reshape(5, 7)).save(tmp_path / "tiny.png")
+    arguments = ["explain", str(tmp_path / "tiny.png"), "--bundle", str(place / "run"), "--out", str(tmp_path)]
+    assert run(arguments) == 0
+    assert (tmp_path / "tiny.cam.png").exists()

@@ -1,0 +1,61 @@
+"""The randomisation test finds out who does not look at the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lucency.explain.activation import cam
+from lucency.explain.faith.cases import Case, Cases
+from lucency.explain.faith.sanity import cascade, compared, likeness
+from lucency.models.classifier import Classifier
+
+from ..conftest import random_network
+
+
+def cases(count: int = 5, side: int = 64) -> Cases:
+    rng = np.random.default_rng(2)
+    nothing = np.zeros((side, side), bool)
+    films = [
+        rng.integers(0, 256, (side // 8, side // 8), dtype=np.uint8).repeat(8, 0).repeat(8, 1) for _ in range(count)
+    ]
+    return Cases(tuple(Case(str(i), film, i, None, nothing) for i, film in enumerate(films)))
+
+
+def the_film(_network: Classifier, gray: np.ndarray) -> np.ndarray:
+    """An explainer that shows the film, whatever the network."""
+    return gray[::4, ::4].astype(np.float32)
+
+
+def test_showing_the_film_fails() -> None:
+    classifier, films = random_network(), cases()
+    maps = [the_film(classifier, case.gray) for case in films.films]
+    found = cascade("film", the_film, classifier, films, maps, 200)
+    assert found.fails
+    assert found.blocks[0] == 0
+    assert found.blocks[-1] == 19
+    assert [figure.value for figure in found.figures] == pytest.approx([1.0] * len(found.blocks))
+
+
+def test_showing_the_network_passes() -> None:
+    classifier, films = random_network(), cases()
+    maps = [cam(classifier, case.gray) for case in films.films]
+    found = cascade("cam", cam, classifier, films, maps, 200)
+    assert not found.fails
+    assert (found.figures[-1].value or 0) < 0.6
+
+
+def test_other_networks_beside_this_one() -> None:
+    classifier, films = random_network(), cases()
+    maps = [cam(classifier, case.gray) for case in films.films]
+    same = {figure.name: figure.value for figure in compared("seeds", cam, [classifier], films, maps, 200)}
+    assert same["seeds_rank"] == pytest.approx(1)
+    assert same["seeds_structure"] == pytest.approx(1)
+    other = {f.name: f.value for f in compared("seeds", cam, [random_network(seed=5)], films, maps, 200)}
+    assert (other["seeds_rank"] or 0) < 0.9
+
+
+def test_likeness_is_of_strength_not_of_sign() -> None:
+    one, other = (np.random.default_rng(seed).normal(size=(16, 16)).astype(np.float32) for seed in (0, 1))
+    assert likeness(one, one) == likeness(one, -one) == pytest.approx(1)
+    assert likeness(one, other) < 0.5
