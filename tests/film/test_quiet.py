@@ -9,11 +9,11 @@ import warnings
 
 import pytest
 
-from lucency.film.quiet import mute, quiet
+from lucency.film.quiet import dicom_quiet, mute, quiet
 
 
 def test_warnings_and_logs_are_silent_inside_and_heard_after(caplog):
-    with quiet:
+    with quiet, dicom_quiet:
         warnings.warn("Invalid value for VR UI: 'DOE^JANE'", stacklevel=1)
         logging.getLogger("pydicom").warning("Invalid value for VR UI: 'DOE^JANE'")
         logging.getLogger("PIL.TiffImagePlugin").critical("tag: Artist: DOE JANE")

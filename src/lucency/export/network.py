@@ -32,6 +32,7 @@ class Answering(nn.Module):
         """
         super().__init__()
         self.classifier = folded(classifier)
+        self.scaled_inside = bool((self.classifier.scale == 1).all())
         self.calibrated = Calibrated(card.calibration, card.task, card.findings)
         self.gate = gate
         self.eval()
@@ -39,12 +40,19 @@ class Answering(nn.Module):
     def forward(self, film: Tensor) -> dict[str, Tensor]:
         """The answers by name."""
         gray = film.reshape(film.shape[0], 1, film.shape[1], film.shape[2])  # one channel: first is last
-        features = self.classifier.activations(gray)
-        pooled = features.mean((2, 3))
+        features = self.features(gray)
+        pooled = features.permute(0, 2, 3, 1).mean((1, 2))  # channels last, as the target has them: nothing to turn
         logit = self.classifier.head(pooled)
         cells = self.classifier.head.map(features).permute(0, 2, 3, 1)
         answers = {"logit": logit, "probability": self.calibrated(logit), "map": cells}
         return answers if self.gate is None else {**answers, "doubt": self.gate(gray, pooled)}
+
+    def features(self, gray: Tensor) -> Tensor:
+        """The activations entering the pool; without the product by a scale that is 1 everywhere."""
+        if self.scaled_inside:
+            found: Tensor = self.classifier.features(gray + self.classifier.shift)
+            return found
+        return self.classifier.activations(gray)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -63,7 +71,22 @@ def folded(classifier: Classifier) -> Classifier:
             unit.conv = fuse_conv_bn_eval(unit.conv, unit.norm)
             unit.norm = nn.Identity()  # type: ignore[assignment]
     assert isinstance(twin, Classifier)
+    scale_inside(twin)
     return twin
+
+
+def scale_inside(twin: Classifier) -> None:
+    """Move the scale of the input into the first convolution: conv(scale · (gray + shift / scale)).
+
+    A product over the whole film less, a thirtieth of a reading. The zeros around the film stay zeros: what is padded
+    is the sum. Networks from elsewhere are left alone.
+    """
+    first = twin.features[0] if isinstance(twin.features, nn.Sequential) else None
+    if isinstance(first, Unit):
+        with torch.no_grad():
+            first.conv.weight.mul_(twin.scale)
+            twin.shift.div_(twin.scale)
+            twin.scale.fill_(1.0)
 
 
 def blank(side: int) -> Tensor:

@@ -22,7 +22,7 @@ from pydicom.uid import (
 from lucency.errors import RadiographError
 from lucency.film.codestream import check_coded
 from lucency.film.gray import gray_table
-from lucency.film.quiet import quiet
+from lucency.film.quiet import dicom_quiet, quiet
 from lucency.film.refuse import check_size, damaged, refusal
 
 FACTS = {
@@ -62,7 +62,7 @@ def read_dicom(data: bytes) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], dic
     if _DEFLATED.search(data):
         raise refusal("a deflated DICOM", "store it with another transfer syntax (dcmconv +te)")
     try:
-        with quiet:
+        with quiet, dicom_quiet:
             dataset = dcmread(io.BytesIO(data), force=True)
             _check_header(dataset)
             codes, bits, signed = _codes(dataset)

@@ -13,7 +13,8 @@ import threading
 import warnings
 from collections.abc import Callable
 
-LOGGERS = ("PIL", "pydicom", "pylibjpeg", "openjpeg", "jpeg_ls")
+PILLOW = ("PIL",)
+DICOM = ("pydicom", "pylibjpeg", "openjpeg", "jpeg_ls")
 """They log header values, which name patients."""
 
 STDERR = 2
@@ -42,10 +43,18 @@ class Shared:
                 self._undo.close()
 
 
-def _neither_warn_nor_log(undo: contextlib.ExitStack) -> None:
+def _no_warnings_nor_pillow(undo: contextlib.ExitStack) -> None:
     undo.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")
-    for name in LOGGERS:
+    _no_logs(undo, PILLOW)
+
+
+def _no_dicom(undo: contextlib.ExitStack) -> None:
+    _no_logs(undo, DICOM)
+
+
+def _no_logs(undo: contextlib.ExitStack, names: tuple[str, ...]) -> None:
+    for name in names:
         logger = logging.getLogger(name)
         undo.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL + 1)
@@ -63,8 +72,11 @@ def _close_stderr(undo: contextlib.ExitStack) -> None:
     os.close(nowhere)
 
 
-quiet = Shared(_neither_warn_nor_log)
-"""No Python warnings, no logs."""
+quiet = Shared(_no_warnings_nor_pillow)
+"""No Python warnings, nothing logged by Pillow."""
+
+dicom_quiet = Shared(_no_dicom)
+"""Nothing logged by pydicom and its decoders. Apart from `quiet`, because setting a level is slow."""
 
 mute = Shared(_close_stderr)
 """Nothing on stderr: libtiff, in C, prints its errors there. What other threads write meanwhile is lost too."""

@@ -16,6 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from lucency.errors import RadiographError
 from lucency.film.codestream import check_scans
+from lucency.film.memory import gray_pixels
 from lucency.film.quiet import mute, quiet
 from lucency.film.refuse import check_size, damaged, refusal
 
@@ -105,10 +106,10 @@ def _gray(image: ImageFile) -> tuple[Gray, dict[str, str]]:
         return _sixteen_bits(image), {"bits": "16"}
     picture = _opaque(image)
     if picture.mode == "L":
-        return np.asarray(picture), {"bits": "8"}
+        return gray_pixels(picture), {"bits": "8"}
     if picture.mode not in ("RGB", "RGBX"):
         raise refusal(f"an image of mode {picture.mode}", "save it as 8- or 16-bit gray")
-    return np.asarray(picture.convert("RGB").convert("L")), {"bits": "8"} | _colour(picture)
+    return gray_pixels(picture.convert("RGB").convert("L")), {"bits": "8"} | _colour(picture)
 
 
 def _sixteen_bits(image: ImageFile) -> NDArray[np.uint16]:
