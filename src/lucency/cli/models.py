@@ -56,11 +56,17 @@ def models(
         _show(found, layers)
 
 
+WIDE = 160
+"""Columns of what is printed into a file."""
+
+
 def _show(found: Any, layers: bool) -> None:
     """Tables for people; the shape of what was found says which."""
     from rich.console import Console
 
     console = Console()
+    if not console.is_terminal:  # a file or a pipe has no edge to fold at
+        console = Console(width=WIDE)
     if isinstance(found, list):
         tables = [_overview(found)]
     elif "each_pair" in found:
@@ -77,9 +83,19 @@ def _table(title: str, *columns: str, left: int = 1, caption: str = "") -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        caption=caption,
+        caption_justify="left",
+    )
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < left else "right", overflow="fold")
+        table.add_column(
+            column, justify="left" if index < left else "right", no_wrap=index == 0 or index >= left, overflow="fold"
+        )
     return table
 
 
@@ -90,16 +106,18 @@ def _overview(rows: list[dict[str, Any]]) -> Any:
         "layers",
         "parameters",
         "M madds",
-        "conv %",
-        "depthw %",
-        "pointw %",
-        "dense %",
+        "conv",
+        "dw",
+        "pw",
         "top-1",
     )
-    caption = "Shares are of multiply-adds. lucency models NAME says more; timm:NAME works where timm is installed."
+    caption = (
+        "conv, dw (depthwise), pw (pointwise): percent of the multiply-adds; the rest is dense. lucency models NAME says more; "
+        "timm:NAME works where timm is installed."
+    )
     table = _table("Networks with their 1000-class top" * (rows[0]["top"] == "imagenet"), *columns, caption=caption)
     for row in rows:
-        shares = [f"{100 * part['madds_share']:.2f}" for part in row["by_type"].values()]
+        shares = [f"{100 * part['madds_share']:.2f}" for kind, part in row["by_type"].items() if kind != "dense"]
         numbers = (f"{row['side']}", f"{row['layers']}", f"{row['parameters']:,}", _millions(row["madds"]), *shares)
         table.add_row(row["name"], *numbers, _percent(row["top1"]))
     return table
