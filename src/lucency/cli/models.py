@@ -112,8 +112,8 @@ def _overview(rows: list[dict[str, Any]]) -> Any:
         "top-1",
     )
     caption = (
-        "conv, dw (depthwise), pw (pointwise): percent of the multiply-adds; the rest is dense. lucency models NAME says more; "
-        "timm:NAME works where timm is installed."
+        "conv, dw (depthwise), pw (pointwise): percent of the multiply-adds; the rest is dense. "
+        "lucency models NAME says more; timm:NAME works where timm is installed."
     )
     table = _table("Networks with their 1000-class top" * (rows[0]["top"] == "imagenet"), *columns, caption=caption)
     for row in rows:
