@@ -1,6 +1,7 @@
-"""The main job on drawn films, from nothing to a page: `make demo`.
+"""The main job, from nothing to a page: `make demo`.
 
-Each step is a lucency command, printed before it runs, so that it can be repeated on other films.
+First the reader that ships reads a real film; then the whole way on drawn films. Each step is a lucency command,
+printed before it runs, so that it can be repeated on other films.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import sys
 import time
 from pathlib import Path
 
+from pydicom.data import get_testdata_file
+
 from lucency.cli import run
 from lucency.files import write_text
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "phantom.toml"
-SHOWN = 6
-"""Films on the page."""
+LEARNED = "phantom:800"
+ADULT = "RG1_J2KI.dcm"
+"""A chest CR of an adult, from the package pydicom-data (MIT)."""
+DRAWN = ("phantom-0000-0.png", "phantom-0001-0.png", "phantom-0003-0.png")
 
 
 def main() -> int:
@@ -30,7 +35,7 @@ def main() -> int:
     out = parser.parse_args().out
     shutil.rmtree(out, ignore_errors=True)
     start = time.monotonic()
-    for arguments in steps(out):
+    for arguments in steps(out, adult_film()):
         print(f"\n$ lucency {shlex.join(arguments)}", flush=True)
         code = run(arguments)
         if code:
@@ -40,42 +45,65 @@ def main() -> int:
     return 0
 
 
-def steps(out: Path) -> list[list[str]]:
+def adult_film() -> str:
+    """The real film, where pydicom-data put it."""
+    found = get_testdata_file(ADULT, download=False)
+    if found is None:
+        raise SystemExit(f"{ADULT} is missing: install pydicom-data")
+    return str(found)
+
+
+def steps(out: Path, adult: str) -> list[list[str]]:
     """The commands, in order. The films that are judged are of other patients than those learned from."""
-    films, trained = str(out / "films"), str(out / "run")
-    shown = [str(out / "films" / name) for name in ("phantom-0000-0.png", "phantom-0001-0.png", "phantom-0003-0.png")]
+    films, trained, exported = str(out / "films"), str(out / "run"), str(out / "bundle")
+    drawn = [str(out / "films" / "films" / name) for name in DRAWN]
     return [
-        ["train", str(RECIPE), "--data", "phantom:800", "--out", trained],
+        ["read", adult, "--map", str(out / "real")],
         ["phantom", "--out", films, "--films", "200", "--seed", "1"],
+        ["audit", films, "--out", str(out / "audit")],
+        ["train", str(RECIPE), "--data", LEARNED, "--out", trained],
         ["evaluate", trained, "--data", films, "--out", str(out / "judged")],
-        ["read", *shown, "--bundle", trained, "--map", str(out / "maps")],
+        ["explain", *drawn, "--bundle", trained, "--out", str(out / "maps")],
+        ["export", trained, "--quantize", "int8", "--data", LEARNED, "--out", exported],
+        ["parity", trained, exported, "--data", films],
+        ["bundle", "verify", exported],
+        ["read", *drawn, "--bundle", exported],
     ]
 
 
 def page(out: Path) -> str:
-    """One self-contained page: the course of training, the judgement, films with their maps."""
+    """One self-contained page: the real film, the course of training, the judgement, films with their maps."""
     report = json.loads((out / "judged" / "report.json").read_text())
+    parity = json.loads((out / "bundle" / "card.json").read_text())["parity"]
     figures = "".join(
         f"<tr><td>{html.escape(row['name'].replace('_', ' '))}</td><td>{row['value']:.3f}</td>"
         f"<td>{row['low']:.3f} to {row['high']:.3f}</td></tr>"
         for row in report["metrics"]
         if row["value"] is not None and row["low"] is not None
     )
-    pictures = [out / "run" / "history.png", *sorted((out / "judged").glob("*.png"))]
-    maps = sorted((out / "maps").glob("*.png"))[:SHOWN]
     return PAGE.format(
+        real=pictures(out / "real"),
         figures=figures,
         films=report["films"],
         patients=report["patients"],
-        pictures="".join(map(picture, pictures)),
-        maps="".join(map(picture, maps)),
+        judged=picture(out / "run" / "history.png") + pictures(out / "judged"),
+        maps=pictures(out / "maps"),
+        flips=parity["flips"],
+        compared=parity["films"],
+        logit=parity["logit_max"],
     )
+
+
+def pictures(folder: Path) -> str:
+    """Every PNG of a folder."""
+    return "".join(map(picture, sorted(folder.glob("*.png"))))
 
 
 def picture(path: Path) -> str:
     """An image that travels inside the page."""
     content = base64.b64encode(path.read_bytes()).decode()
-    return f'<figure><img alt="{path.stem}" src="data:image/png;base64,{content}"><figcaption>{path.stem}</figcaption></figure>'
+    image = f'<img alt="{path.stem}" src="data:image/png;base64,{content}">'
+    return f"<figure>{image}<figcaption>{path.stem}</figcaption></figure>"
 
 
 PAGE = """<!doctype html>
@@ -83,19 +111,27 @@ PAGE = """<!doctype html>
 <style>
  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
    background: #14171a; color: #e8e6e3; }}
- h1, h2 {{ font-weight: 600; }} td {{ padding: .15rem 1.5rem .15rem 0; }}
+ h1, h2 {{ font-weight: 600; }} td {{ padding: .15rem 1.5rem .15rem 0; }} a {{ color: #7fb4e8; }}
  section {{ display: flex; flex-wrap: wrap; gap: 1rem; }} figure {{ margin: 0; }}
  img {{ max-width: min(100%, 30rem); background: #fff; border-radius: 4px; }} .maps img {{ max-width: 100%; }}
  figcaption {{ color: #a9a49c; font-size: .85rem; }} .notice {{ color: #f0b429; }}
 </style>
-<h1>lucency, on drawn films</h1>
-<p class="notice">Research use only, not a medical device. Every film here is drawn, no one was X-rayed.</p>
-<h2>Judged on {films} films of {patients} other patients</h2>
+<h1>lucency: the demo</h1>
+<p class="notice">Research use only, not a medical device.</p>
+<h2>A real film, by the reader that ships</h2>
+<p>An adult's chest film (pydicom-data). The reader learned from films of children aged 1 to 5: it says what it
+ thinks of films that are unlike those.</p>
+<section class="maps">{real}</section>
+<h2>A reader trained just now, on drawn films</h2>
+<p>Judged on {films} drawn films of {patients} patients that it did not learn from. The
+ <a href="audit/audit.html">audit</a> of these films.</p>
 <table><tr><th align="left">figure</th><th align="left">value</th><th align="left">95 % interval, by patient</th></tr>
 {figures}</table>
-<section>{pictures}</section>
+<section>{judged}</section>
 <h2>Where it looked</h2>
 <section class="maps">{maps}</section>
+<h2>The same reader in int8, for the phone</h2>
+<p>{flips} of {compared} films called differently; logits differ by at most {logit:.3f}.</p>
 </html>
 """
 
