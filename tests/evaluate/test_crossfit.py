@@ -78,3 +78,14 @@ def test_several_classes_abstain_and_several_findings_do_not() -> None:
     assert crossed.predictions.answered is not None
     with pytest.raises(UsageError, match="leave abstention out"):
         fit_all(several("multilabel", 60, 3), Asked(method="platt", rule="keep"))
+
+
+def test_keep_calls_the_same_films_under_another_calibration() -> None:
+    films = too_sure()
+    fitted = fit_all(films, Asked(method="platt", rule="keep", coverage=None, kept_logit=0.0))
+    new = fitted.answers(films)
+    np.testing.assert_array_equal(new.verdicts(fitted.point.threshold), films.verdicts(0.5))
+    assert fitted.point.threshold != pytest.approx(0.5, abs=0.05)
+    # At the logit 0 of a platt calibration stands its offset.
+    assert fitted.calibration is not None
+    assert fitted.point.threshold == pytest.approx(1 / (1 + np.exp(-fitted.calibration.parameters["offset"][0])))

@@ -63,13 +63,14 @@ def recalibrate(
 
 def _asked(card: Any, method: str, threshold: str, coverage: float) -> Asked:
     from lucency.evaluate.crossfit import KEEP, Asked
-    from lucency.reader.recalibrate import kept_point
+    from lucency.reader.recalibrate import kept_logit, kept_point
 
     return Asked(
         method=None if method == KEEP else method,  # type: ignore[arg-type]
         rule=threshold,
         coverage=coverage or None,
         kept=kept_point(card),
+        kept_logit=kept_logit(card) if card.task == "binary" else 0.0,
     )
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from lucency.errors import SourceError, UsageError
 from lucency.evaluate.calibrate import fit, recalibrated
-from lucency.evaluate.calibration import Calibration, Method
+from lucency.evaluate.calibration import Calibration, Method, apply, probabilities
 from lucency.evaluate.conformal import alone, fit_least, label_chances, label_sets
 from lucency.evaluate.operating import OperatingPoint, choose
-from lucency.evaluate.predictions import Predictions
+from lucency.evaluate.predictions import Predictions, Task
 
 Ints = NDArray[np.int64]
 DEFAULT = OperatingPoint(0.5, "default", "", float("nan"), float("nan"))
@@ -33,6 +33,8 @@ class Asked:
     """Of the conformal sets; None: every film gets an answer."""
     kept: OperatingPoint = DEFAULT
     """The operating point that `keep` keeps."""
+    kept_logit: float = 0.0
+    """The network's logit there: under another calibration `keep` moves the threshold and calls the same films."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,22 @@ def fit_all(predictions: Predictions, asked: Asked, on: str = "") -> Fitted:
     """
     calibration = fit(asked.method, predictions, on) if asked.method else None
     new = recalibrated(predictions, calibration) if calibration else predictions
-    point = asked.kept if asked.rule == KEEP else choose(asked.rule, new, on)
+    point = _kept(asked, calibration, predictions.task) if asked.rule == KEEP else choose(asked.rule, new, on)
     least: tuple[float, ...] = ()
     if asked.coverage is not None:
         if predictions.task == "multilabel":
             raise UsageError("a prediction set is for a film of one label; leave abstention out with --coverage 0")
         least = fit_least(label_chances(new.probabilities, new.task), new.labels, new.groups(), asked.coverage)
     return Fitted(calibration, point, least)
+
+
+def _kept(asked: Asked, calibration: Calibration | None, task: Task) -> OperatingPoint:
+    """The operating point at which the same films are called as before."""
+    if calibration is None or task != "binary":
+        return asked.kept
+    threshold = float(probabilities(apply(calibration, np.array([[asked.kept_logit]])), task)[0, 0])
+    words = f"kept where the network's logit is {asked.kept_logit:.3g}, fixed beforehand"
+    return replace(asked.kept, threshold=threshold, chosen_by=words)
 
 
 @dataclass(frozen=True)
@@ -86,17 +97,17 @@ def crossfit(predictions: Predictions, asked: Asked, folds: int = 10, seed: int 
     Raises:
         SourceError: a label has a single patient.
     """
-    probabilities = predictions.probabilities.copy()
+    found = predictions.probabilities.copy()
     called = predictions.verdicts(asked.kept.threshold)
     answered = np.ones(len(predictions), dtype=bool)
     for rest, held in parted(predictions, folds, seed):
         fitted = fit_all(predictions.pick(rest), asked)
         new = fitted.answers(predictions.pick(held))
-        probabilities[held], called[held] = new.probabilities, new.verdicts(fitted.point.threshold)
+        found[held], called[held] = new.probabilities, new.verdicts(fitted.point.threshold)
         if new.answered is not None:
             answered[held] = new.answered
     some = None if asked.coverage is None else answered
-    return Crossfitted(replace(predictions, probabilities=probabilities, answered=some), called)
+    return Crossfitted(replace(predictions, probabilities=found, answered=some), called)
 
 
 def parted(predictions: Predictions, folds: int, seed: int = 0) -> Iterator[tuple[Ints, Ints]]:

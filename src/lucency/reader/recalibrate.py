@@ -69,6 +69,19 @@ def kept_point(card: Card) -> operating.OperatingPoint:
     )
 
 
+def kept_logit(card: Card) -> float:
+    """The network's logit at the card's threshold, by bisection: every calibration rises with the logit.
+
+    0 where no logit reaches the threshold.
+    """
+    low, high = -64.0, 64.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        reached = calibrated(card, np.full((1, card.findings), middle, dtype=np.float32))[0, 0]
+        low, high = (low, middle) if reached >= card.operating_point.threshold else (middle, high)
+    return round(high, 6) if -63 < high < 63 else 0.0
+
+
 def new_card(
     card: Card, fitted: Fitted, asked: Asked, crossed: Crossfitted, found: tuple[Gain, ...], on: str, folds: int
 ) -> Card:

@@ -1,0 +1,62 @@
+"""Make the bundles that ship, from the films and one recipe: `python scripts/ship.py --data chest_xray --weights FILE`.
+
+Each step is a lucency command, printed before it runs; a stopped step goes on where it was. The answers of the
+cross-validation, each by a run that never saw the patient, are what calibration and abstention are fitted to;
+the network that ships then learns from all patients.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from lucency.cli import run
+
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLES = ROOT / "src" / "lucency" / "bundles"
+
+
+def main() -> int:
+    """Run every step that has not been done; the first that fails ends it with its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "kermany.toml")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    options = parser.parse_args()
+    for out, arguments in steps(options.recipe, options.data, options.weights, options.runs):
+        if (out / "report.json").exists() or (out / "card.json").exists():
+            print(f"{out}: done already", flush=True)
+            continue
+        resume = ["--resume"] if arguments[0] == "train" and out.exists() else []
+        print(f"\n$ lucency {shlex.join([*arguments, *resume])}", flush=True)
+        code = run([*arguments, *resume])
+        if code:
+            return code
+    for name in ("default", "int8"):
+        shutil.rmtree(BUNDLES / name, ignore_errors=True)
+        shutil.copytree(options.runs / f"ship-{name}", BUNDLES / name)
+    return 0
+
+
+def steps(recipe: Path, data: str, weights: str, runs: Path) -> list[tuple[Path, list[str]]]:
+    """What each step leaves, and its command."""
+    folds, learned, gated, fitted = (runs / name for name in ("kermany", "ship-learned", "ship-gated", "ship-fitted"))
+    whole, small = runs / "ship-default", runs / "ship-int8"
+    train = ["train", str(recipe), "--data", data, "--weights", weights, "--out"]
+    answers = str(folds / "predictions.csv")
+    return [
+        (folds, [*train, str(folds), "--folds", "5"]),
+        (learned, [*train, str(learned)]),
+        (gated, ["gate", str(learned), "--data", data, "--out", str(gated)]),
+        (fitted, ["recalibrate", str(gated), "--predictions", answers, "--threshold", "keep", "--out", str(fitted)]),
+        (whole, ["export", str(fitted), "--out", str(whole)]),
+        (small, ["export", str(fitted), "--quantize", "int8", "--data", data, "--out", str(small)]),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
