@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bundle": ("lucency.cli.bundle:bundle", "Look at a bundle, check it, pack it"),
     "gate": ("lucency.cli.gate:gate", "Teach a run which films it was not made for"),
     "recalibrate": ("lucency.cli.recalibrate:recalibrate", "Fit calibration, threshold and abstention to a site"),
+    "drift": ("lucency.cli.drift:drift", "Whether films of now still look and read as those of the reference"),
     "models": ("lucency.cli.models:models", "List the networks: layers, parameters, multiply-adds, published accuracy"),
     "bench": ("lucency.cli.bench:bench", "Measure a bundle: latency by stage, films per second, memory, cold start"),
     "phantom": ("lucency.cli.phantom:phantom", "Write drawn chest films with known lesions, to try everything on"),

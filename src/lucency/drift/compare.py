@@ -114,12 +114,11 @@ def _gaps(values: Floats, deal: Deal) -> Floats:
     """Kolmogorov-Smirnov distance of each deal, (1 + draws,)."""
     order = np.argsort(values, kind="stable")
     last = np.flatnonzero(np.diff(values[order], append=np.inf))
-    found = np.empty(len(deal.now))
-    for row, now in enumerate(deal.now):
-        side = now[order]
-        below = np.cumsum(side)[last] / side.sum() - np.cumsum(~side)[last] / (~side).sum()
-        found[row] = np.abs(below).max()
-    return found
+    now = deal.now[:, order]
+    seen = np.cumsum(now, axis=1, dtype=np.int32)[:, last]
+    films = now.sum(axis=1, keepdims=True)
+    rest = last + 1 - seen
+    return np.asarray(np.abs(seen / films - rest / (now.shape[1] - films)).max(axis=1))
 
 
 def _energies(vectors: Floats, deal: Deal) -> Floats:

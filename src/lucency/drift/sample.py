@@ -80,6 +80,15 @@ def sample(reader: Reader, films: Films, doing: str = "reading films") -> Sample
     return Sample(films.pick(good).groups(), numbers, vectors, _called(reader.card, read), tuple(unreadable))
 
 
+def some_patients(films: Films, most: int, seed: int = 0) -> Films:
+    """At most about `most` films: whole patients, drawn; the order of the films stays."""
+    groups = films.groups()
+    order = np.random.default_rng(seed).permutation(int(groups.max(initial=-1)) + 1)
+    total = np.cumsum(np.bincount(groups, minlength=len(order))[order])
+    kept = order[: max(1, int(np.searchsorted(total, most, side="right")))]
+    return films if len(films) <= most else films.pick(np.flatnonzero(np.isin(groups, kept)))
+
+
 def looks_of(squares: NDArray[np.uint8]) -> dict[str, Floats]:
     """Of films (n, s, s): mean gray, contrast, sharpness (mean absolute Laplacian), gray of the border; each (n,)."""
     gray = squares.astype(np.float64)
