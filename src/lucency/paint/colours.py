@@ -45,8 +45,14 @@ def levels(values: NDArray[np.floating], limit: float = LIMIT) -> NDArray[np.uin
             "the map holds values that are not numbers (NaN or infinite): the network's weights or the film are "
             "broken; nothing is drawn"
         )
-    share = np.clip(np.asarray(values, dtype=np.float64) / limit, -1.0, 1.0)
-    return np.asarray(ZERO + np.rint(share * (TOP - ZERO)), dtype=np.uint8)
+    # In single precision and in place: this passes over every pixel of the film.
+    level = np.array(values, dtype=np.float32)
+    level /= limit
+    np.clip(level, -1.0, 1.0, out=level)
+    level *= TOP - ZERO
+    np.rint(level, out=level)
+    level += ZERO
+    return level.astype(np.uint8)
 
 
 def ramp() -> NDArray[np.uint8]:
