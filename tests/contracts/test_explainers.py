@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +152,10 @@ def test_any_layer_can_be_asked(method: str) -> None:
 
 
 def test_the_table_is_documented() -> None:
-    page = Path(__file__).resolve().parents[2] / "docs/explanations.md"
-    if importlib.util.find_spec("captum") and page.exists():
-        text = page.read_text(encoding="utf-8")
-        assert [name for name in METHODS if f"## {name}" not in text] == []
+    text = (Path(__file__).resolve().parents[2] / "docs/explaining.md").read_text(encoding="utf-8")
+    assert [name for name in METHODS if f"### `{name}`" not in text] == []
+
+
+def test_methods_that_show_the_film_instead_of_the_network_carry_a_mark() -> None:
+    """Adebayo et al. 2018, figure 4; tests/explain/faith/test_phantom.py measures it here."""
+    assert {name for name, row in EXPLAINERS.items() if row.mark} == {"guided_backprop", "guided_grad_cam"}

@@ -1,0 +1,70 @@
+"""`lucency faith`, from films on disk to the table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lucency.cli import run
+from lucency.data.phantom import write_phantoms
+
+from .brightness import write_brightness_bundle
+from .test_explain import network, write_run
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run, another seed's, a bundle, and eight drawn films."""
+    root = tmp_path_factory.mktemp("faith")
+    write_run(root / "run", network())
+    write_run(root / "other", network("linear"))
+    write_brightness_bundle(root / "bundle")
+    write_phantoms(root / "films", 8)
+    return root
+
+
+def faith(place: Path, out: Path, *more: str, reader: str = "run") -> int:
+    where = ["--data", str(place / "films"), "--out", str(out), "--resamples", "100"]
+    return run(["faith", str(place / reader), *where, *more])
+
+
+def test_a_run(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--method", "cam", "--method", "guided_backprop", "--shuffled", str(place / "other"), "--films", "3"]
+    assert faith(place, tmp_path, *more) == 0
+    said = capsys.readouterr().out
+    assert "3 films with pneumonia" in said
+    assert "guided_backprop   ✗ fails the randomisation test" in said
+    report = json.loads((tmp_path / "faith.json").read_text())
+    assert [row["method"] for row in report["methods"]] == ["cam", "guided_backprop", "random"]
+    names = {figure["name"] for figure in report["methods"][0]["figures"]}
+    assert {"pointing", "energy_in_lesion", "iou", "energy_in_lungs", "deletion", "occlusion", "labels_rank"} <= names
+    assert report["methods"][0]["cascade"]["blocks"][-1] == 19
+    assert report["methods"][2]["cascade"] is None
+    same = {f["name"]: f["value"] for f in report["methods"][0]["figures"]}
+    assert same["labels_rank"] == pytest.approx(1)  # the "other" run has the same weights
+    assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_an_exported_bundle(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert faith(place, tmp_path, "--method", "all", "--films", "2", "--json", reader="bundle") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [row["method"] for row in report["methods"]] == ["cam", "occlusion", "random"]
+    assert all(row["fails_randomisation"] is None for row in report["methods"])
+
+
+def test_what_makes_no_sense_is_one_line(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert faith(place, tmp_path, "--shuffled", str(place / "other"), reader="bundle") == 2
+    assert "further runs are compared with a run, came a bundle" in capsys.readouterr().err
+    assert faith(place, tmp_path, "--method", "gradcam") == 9
+    assert "did you mean 'grad_cam'?" in capsys.readouterr().err
+    assert not (tmp_path / "faith.json").exists()
+
+
+def test_a_film_that_cannot_be_read(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_phantoms(tmp_path / "films", 4)
+    (tmp_path / "films" / "films" / "phantom-0001-0.png").write_bytes(b"not a film")
+    where = ["--data", str(tmp_path / "films"), "--out", str(tmp_path / "out"), "--resamples", "100"]
+    assert run(["faith", str(place / "bundle"), *where]) == 3
+    assert "phantom-0001-0.png" in capsys.readouterr().err
