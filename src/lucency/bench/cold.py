@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,6 +14,21 @@ from lucency.errors import BundleError
 RUNS = 5
 IMPORT_LINE = re.compile(r"^import time:\s+(\d+) \|", re.MULTILINE)
 """Of `python -X importtime`: microseconds that a module took itself, without those it imports."""
+
+WAITING = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen([sys.executable, *sys.argv[1:]], stdout=subprocess.DEVNULL)
+if hasattr(os, "wait4"):
+    _, status, usage = os.wait4(process.pid, 0)
+    code, peak = os.waitstatus_to_exitcode(status), usage.ru_maxrss
+else:
+    code, peak = process.wait(), 0
+print(time.perf_counter() - start, peak)
+process.returncode = code
+sys.exit(code)
+"""
+"""Starts Python and waits for it. A process inherits the peak memory of whoever starts it, so this one is small."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +73,11 @@ class _Process:
 
 
 def _run(arguments: list[str]) -> _Process:
-    """One Python process, its wall time and its own peak memory."""
-    start = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        stderr = process.stderr.read()
-        peak = None
-        if hasattr(os, "wait4"):
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            peak = usage.ru_maxrss * (1e-6 if sys.platform == "darwin" else 1024e-6)
-    wall = time.perf_counter() - start
-    if process.returncode:
-        lines = stderr.strip().splitlines()
-        raise BundleError(f"reading in a process of its own failed: {lines[-1] if lines else process.returncode}")
-    return _Process(wall, peak, stderr)
+    """One Python process, its wall time and its own peak memory, as a small process that waits for it tells them."""
+    told = subprocess.run([sys.executable, "-c", WAITING, *arguments], capture_output=True, text=True, check=False)
+    if told.returncode:
+        lines = told.stderr.strip().splitlines()
+        raise BundleError(f"reading in a process of its own failed: {lines[-1] if lines else told.returncode}")
+    wall, peak = told.stdout.split()[-2:]
+    unit = 1e-6 if sys.platform == "darwin" else 1024e-6
+    return _Process(float(wall), float(peak) * unit if float(peak) else None, told.stderr)
