@@ -94,3 +94,21 @@ def test_labels_the_reader_does_not_know(place: Path, tmp_path: Path, capsys: py
         write_film(tmp_path / name / "a.png", 90)
     assert run(["evaluate", str(place / "bundle"), "--data", str(tmp_path)]) == 4
     assert "expected the labels normal, pneumonia" in capsys.readouterr().err
+
+
+def test_by_a_column(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = report_of(place, "chest_xray", tmp_path, "--by", "cause")
+    parts = {part["value"]: part for part in report["subgroups"]}
+    assert set(parts) == {"bacteria", "normal"}
+    assert (parts["bacteria"]["films"], parts["normal"]["films"]) == (6, 4)
+    figures = {figure["name"]: figure["value"] for figure in parts["normal"]["figures"]}
+    assert figures["specificity"] == pytest.approx(3 / 4)
+    assert figures["sensitivity"] is None
+    said = capsys.readouterr().out
+    assert "by cause" in said
+    assert "0.750 (" in said
+
+
+def test_by_a_column_that_is_not_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(place / "bundle"), "--data", str(place / "chest_xray"), "--by", "sex"]) == 2
+    assert "expected one of the columns that the films have (cause); received 'sex'" in capsys.readouterr().err

@@ -79,7 +79,7 @@ def predictors(known: Known) -> Answer:
 
 def no_assessor(known: Known) -> Answer:
     """Nobody interprets the input."""
-    return filled("None: the film enters as it is; no one's judgement is part of the input.")
+    return filled("Nobody: the film enters as it is; no judgement is part of the input.")
 
 
 def scaling(known: Known) -> Answer:
@@ -289,7 +289,7 @@ def before_use(known: Known) -> Answer:
 
 def ensemble(known: Known) -> Answer:
     """One network."""
-    return filled("None: one network.")
+    return filled("One network; no ensemble.")
 
 
 def maps(known: Known) -> Answer:

@@ -102,7 +102,7 @@ def source_facts(source: str) -> dict[str, str]:
     module = SOURCES[source].__module__
     for name in (module, module.rpartition(".")[0]):  # a source of several files states it in its package
         if facts := FACT.findall(sys.modules[name].__doc__ or ""):
-            return {fact: " ".join(words.split()) for fact, words in facts}
+            return {fact: words[0].upper() + " ".join(words.split())[1:] for fact, words in facts}
     return {}
 
 

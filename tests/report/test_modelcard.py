@@ -1,0 +1,45 @@
+"""The model card: metadata that parses, figures that are the report's."""
+
+from __future__ import annotations
+
+import yaml
+
+from lucency.report.checklist import fill
+from lucency.report.modelcard import model_card
+from lucency.report.write import GUIDELINES
+
+from .samples import known, unknown
+
+
+def test_metadata_block() -> None:
+    reader = known()
+    _, block, text = model_card(reader, [fill(one, reader) for one in GUIDELINES]).split("---\n", 2)
+    meta = yaml.safe_load(block)
+    assert meta["license"] == "apache-2.0"
+    assert meta["pipeline_tag"] == "image-classification"
+    (entry,) = meta["model-index"]
+    (result,) = entry["results"]
+    assert set(result) == {"task", "dataset", "metrics"}
+    assert result["dataset"] == {"name": "films", "type": "kermany", "split": "test"}
+    values = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    auroc = reader.report.measure("auroc").value
+    assert auroc is not None
+    assert values["roc_auc"] == round(auroc, 4)
+    assert values["recall"] == 0.9  # six of sixty missed
+    assert "Not a medical device" in text
+    assert "| AUROC | 0." in text
+    assert "| cause: virus |" in text
+
+
+def test_names_cannot_break_the_metadata() -> None:
+    reader = known(data='films: "here"\n- there')
+    block = model_card(reader, []).split("---\n", 2)[1]
+    assert yaml.safe_load(block)["model-index"][0]["results"][0]["dataset"]["name"] == 'films: "here"\n- there'
+
+
+def test_a_card_that_states_nothing_invents_nothing() -> None:
+    reader = unknown()
+    told = model_card(reader, [fill(one, reader) for one in GUIDELINES])
+    assert "not stated in the card" in told
+    assert "The card states none. That is no sign that there are none." in told
+    assert yaml.safe_load(told.split("---\n", 2)[1])["license"] == "other"
