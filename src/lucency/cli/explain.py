@@ -103,15 +103,26 @@ def _all(reader: Reader, films: list[Path], how: How, out: Path, json: bool) -> 
         except RadiographError as error:
             done.unread.append(error)
             continue
-        reading = reader.read(film)
-        index = reading.index if how.finding is None else how.finding
-        evidence = how.asked.explain(reader.preprocess(film), index)
+        reading, index, evidence = _one(reader, film, how)
         legend = _legend(reader, how, index, f"{reading.finding} {reading.probability:.3f} · {how.asked.method}")
         written = _write(reader, film, evidence, legend, how, out / f"{names[path]}.{how.asked.method}.png")
         picture = overlay(film, evidence, reader.preprocess, _legend(reader, how, index, mark=False), how.smooth)
         done.tiles.append((f"{reading.probability:.3f}  {path.stem}", picture))
         _tell(path, reading, evidence, written, how, json)
     return done
+
+
+def _one(reader: Reader, film: Film, how: How) -> tuple[Reading, int, Map]:
+    """The reading of a film, which logit is explained, and the map.
+
+    Where the logit is known beforehand the map comes first: an explainer refuses a broken network in one line.
+    """
+    known = 0 if how.finding is None and reader.card.task == "binary" else how.finding
+    if known is not None:
+        evidence = how.asked.explain(reader.preprocess(film), known)
+        return reader.read(film), known, evidence
+    reading = reader.read(film)
+    return reading, reading.index, how.asked.explain(reader.preprocess(film), reading.index)
 
 
 def _write(reader: Reader, film: Film, evidence: Map, legend: Legend, how: How, path: Path) -> Path:
