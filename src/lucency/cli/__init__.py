@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 STOPPED = "stopped; nothing half-written is left, and --resume goes on where a command offers it"
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
-BadUsage = typer.BadParameter.__base__
+BadUsage: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 """What typer raises for an unknown command or option; it has no public name of its own."""
 
 
