@@ -38,7 +38,7 @@ def test_folding_takes_out_every_norm_and_leaves_the_original() -> None:
 
 
 def test_a_gate_adds_its_numbers() -> None:
-    gate = Gate(Gaussian(256, 2), Gaussian(8, 1)).eval()
+    gate = Gate(Gaussian(64, 2), Gaussian(8, 1)).eval()
     network = Answering(alive(one_unit("linear", 1), 16), card_of("binary", "linear", 16), gate)
     film = torch.from_numpy(squares(1, 16)[0].astype(np.float32))[None, :, :, None]
     assert network.outputs == ("logit", "probability", "map", "doubt")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from lucency.bundle import Bundle, Card, Gate, Model
+from lucency.bundle import Bundle, Card, Model
+from lucency.bundle import Gate as GatePart
+from lucency.data.record import Films
 from lucency.errors import BundleError, SourceError
-from lucency.models.gate import CELLS, GATE, Gaussian, gate_from, load_gate, thumbnails
-from lucency.train.gate import gaussian
+from lucency.models.gate import CELLS, CHECKS, GATE, Gate, Gaussian, directions, gate_from, load_gate, thumbnails
+from lucency.train.gate import Looks, doubts_of, gaussian, numbers
 
 
-def fitted(x: np.ndarray, directions: int) -> Gaussian:
-    numbers = gaussian(x, directions)
-    found = Gaussian(x.shape[1], len(numbers["directions"]))
-    found.load_state_dict(numbers)
+def fitted(x: np.ndarray, axes: int) -> Gaussian:
+    own = gaussian(x, axes)
+    found = Gaussian(x.shape[1], len(own["directions"]))
+    found.load_state_dict(own)
     return found
 
 
@@ -38,7 +42,7 @@ def test_a_film_of_the_kind_learned_from_has_about_one() -> None:
 
 def test_thumbnails_know_no_brightness_and_no_contrast() -> None:
     gray = torch.from_numpy(np.random.default_rng(2).uniform(40, 200, size=(2, 1, 64, 64))).float()
-    small = thumbnails(torch.nn.functional.avg_pool2d(gray, 4).repeat_interleave(4, 2).repeat_interleave(4, 3))
+    small = thumbnails(torch.nn.functional.avg_pool2d(gray, 8).repeat_interleave(8, 2).repeat_interleave(8, 3))
     assert small.shape == (2, CELLS * CELLS)
     assert small.mean(1).numpy() == pytest.approx([0, 0], abs=1e-5)
     assert small.std(1, correction=0).numpy() == pytest.approx([1, 1], abs=1e-5)
@@ -46,7 +50,7 @@ def test_thumbnails_know_no_brightness_and_no_contrast() -> None:
 
 
 def test_a_blank_film_is_finite() -> None:
-    assert torch.equal(thumbnails(torch.full((1, 1, 33, 33), 9.0)), torch.zeros(1, 256))
+    assert torch.equal(thumbnails(torch.full((1, 1, 33, 33), 9.0)), torch.zeros(1, 64))
 
 
 def test_too_few_films() -> None:
@@ -66,17 +70,37 @@ def test_a_run_without_a_gate_and_one_with_a_broken_file() -> None:
     assert load_gate(Bundle("here", card, "", lambda name: b"")) is None  # type: ignore[arg-type]
     from lucency.files import sha256_bytes
 
-    broken = card.model_copy(update={"gate": Gate(file=GATE), "files": {GATE: sha256_bytes(b"no numbers")}})
+    broken = card.model_copy(update={"gate": GatePart(file=GATE), "files": {GATE: sha256_bytes(b"no numbers")}})
     with pytest.raises(BundleError, match="holds no gate; run lucency gate again"):
         load_gate(Bundle("here", broken, "", lambda name: b"no numbers"))  # type: ignore[arg-type]
 
 
-def test_the_gate_is_both_numbers_side_by_side() -> None:
+def learned(films: int = 200) -> tuple[Looks, Gate]:
+    """Thumbnails dark at the lower left, as if a heart lay there; features of some mixture."""
     rng = np.random.default_rng(3)
-    parts = {"layout": gaussian(rng.normal(size=(80, 256)), 6), "features": gaussian(rng.normal(size=(80, 12)), 3)}
-    gate = gate_from({f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()})
-    gray, pooled = torch.rand(3, 1, 32, 32) * 255, torch.rand(3, 12)
+    heart = np.zeros((8, 8))
+    heart[5:, :4] = -2.0
+    looks = Looks(
+        Films(("a", "b"), ()),
+        (heart + 0.5 * rng.normal(size=(films, 8, 8))).reshape(films, 64),
+        rng.normal(size=(films, 12)),
+    )
+    return looks, gate_from(numbers(looks))
+
+
+def test_turned_thumbnails_are_told() -> None:
+    looks, gate = learned()
+    small = looks.small.reshape(-1, 8, 8)
+    for column, turned in ((1, small[:, ::-1]), (2, small[:, :, ::-1])):
+        doubts = doubts_of(gate, replace(looks, small=turned.reshape(len(small), 64)))[:, column]
+        assert doubts.min() > 0 > doubts_of(gate, looks)[:, column].max()
+
+
+def test_the_network_answers_what_was_measured() -> None:
+    looks, gate = learned()
+    gray, pooled = torch.rand(3, 1, 32, 32) * 255, torch.rand(3, 12) * 7
     doubt = gate(gray, pooled)
-    assert doubt.shape == (3, 2)
-    torch.testing.assert_close(doubt[:, :1], gate.layout(thumbnails(gray)))
-    torch.testing.assert_close(doubt[:, 1:], gate.features(pooled))
+    assert doubt.shape == (3, len(CHECKS))
+    same = replace(looks, small=thumbnails(gray).double().numpy(), features=directions(pooled).double().numpy())
+    np.testing.assert_allclose(doubt.numpy(), doubts_of(gate, same), rtol=1e-5)
+    torch.testing.assert_close(gate(gray, 3 * pooled), doubt)  # the length says nothing

@@ -97,7 +97,7 @@ class Abstention(Part):
 class Check(Part):
     """A question of the gate: is the network's number `doubt` on it above the limit? Then the film is `uncertain`."""
 
-    name: Literal["layout", "features"]
+    name: Literal["layout", "upside_down", "mirrored", "features"]
     """layout: not laid out as a frontal chest film. features: unlike the films learned from."""
     limit: float
     alarms: Share

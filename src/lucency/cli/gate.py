@@ -17,11 +17,12 @@ def gate(
     folds: Annotated[int, typer.Option(help="Of how many.")] = 5,
     alarms: Annotated[
         float, typer.Option(min=0.0005, max=0.2, help="Share of films of its own kind that may be refused.")
-    ] = 0.01,
+    ] = 0.02,
 ) -> None:
     """Learn what the run's films look like: of any other it will say `uncertain`, and why.
 
-    Two numbers a film, inside the network and so in every export: how it is laid out, and what its features are.
+    Four numbers a film, inside the network and so in every export: how it is laid out, whether it is upside down or
+    mirrored, and whether its features are those of films learned from.
 
     Example: lucency gate runs/kermany --data chest_xray --out runs/kermany-gated
     """
@@ -40,5 +41,5 @@ def gate(
     files = {name: opened.read(name) for name in opened.card.files}
     write_bundle(out, card, {**files, GATE: content})
     for check in card.gate.checks:
-        typer.echo(f"{check.name:10}limit {check.limit:.3g}, above it {check.alarms:.2%} of the films set aside")
+        typer.echo(f"{check.name:13}limit {check.limit:.3g}, above it {check.alarms:.2%} of the films set aside")
     typer.echo(f"{out}: {card.gate.fitted_on}; {len(content) / 1e6:.2f} MB more")

@@ -2,9 +2,9 @@
 
 Each number is compared by the distance of Kolmogorov and Smirnov (the largest gap between the two shares below any
 value), each vector by the energy distance (Székely & Rizzo 2013). Chance is measured, not assumed: patients are dealt
-anew to the two sides, films of one patient staying together, and all distances are computed again. The p of a distance
-is its rank among those; the p told is that of the smallest p of all distances (Westfall & Young 1993, single-step
-minP). So one comparison of like films raises an alarm with a chance of at most `level`, however many numbers are
+anew to the two sides, films of one patient staying together, and all distances are computed again. The p told of a
+distance is how often any distance, each in its own spreads, comes out as large (Westfall & Young 1993, maxT). So one
+comparison of like films raises an alarm with a chance of at most `level`, however many numbers are
 compared, however alike the films of a patient are.
 """
 
@@ -141,7 +141,7 @@ def family(distances: Floats) -> Floats:
     Args:
         distances: (m, 1 + draws); the first column is what was seen.
     """
-    deals = distances.shape[1]
-    ranks = np.stack([np.searchsorted(np.sort(-row), -row, side="right") for row in distances]) / deals
-    smallest = ranks.min(axis=0)
-    return np.asarray([(smallest <= one).mean() for one in ranks[:, 0]])
+    middle, spread = distances.mean(axis=1, keepdims=True), distances.std(axis=1, keepdims=True)
+    surprise = (distances - middle) / np.maximum(spread, 1e-12)
+    largest = surprise.max(axis=0) + 1e-9  # so that a tie with itself counts
+    return np.asarray([(largest >= one).mean() for one in surprise[:, 0]])

@@ -1,15 +1,18 @@
-"""The gate: how unlike the films learned from a film is, as two small numbers inside the network.
+"""The gate: how unlike the films learned from a film is, as four small numbers inside the network.
 
-    layout      of its 16 × 16 thumbnail, each film's own brightness and contrast taken out: where the dark lungs,
-                the heart and the shoulders lie. A hand, a lateral, a film turned or inverted, a photograph differ.
-    features    of the pooled activations that the head reads: blur, other machines, other patients.
+    layout        of its 8 × 8 thumbnail, each film's own brightness and contrast taken out: where dark lungs, heart and
+                  shoulders lie. A hand, a lateral, a photograph, a film inverted or on its side differ.
+    upside_down   a line through those 64 numbers that tells films from themselves upside down.
+    mirrored      another that tells films from their mirror images, by the heart.
+    features      of the direction of the pooled activations that the head reads: blur, noise, other machines.
 
-Each is the distance from a Gaussian that a few principal directions and even noise make up (probabilistic PCA, Tipping
-& Bishop 1999; distances in features find strange inputs: Lee et al. 2018):
+layout and features are the distance from a Gaussian of a few principal directions and even noise (probabilistic PCA,
+Tipping & Bishop 1999). Strange films shorten the pooled activations, and so come nearer: their length is taken out
+(Müller & Hein 2025), after which the distance finds what it is meant to (docs/calibration.md has both).
 
     doubt = 1/d (|x - m|² / s² + sum_k (1/l_k - 1/s²) (v_k · (x - m))²)
 
-so that a film of the kind learned from has about 1. Only sums and products: every exporter knows each step.
+A film of the kind learned from has about 1. Only sums, products and a root: every exporter knows each step.
 """
 
 from __future__ import annotations
@@ -26,9 +29,9 @@ from lucency.bundle import Bundle
 from lucency.errors import BundleError
 
 GATE = "gate.safetensors"
-CELLS = 16
+CELLS = 8
 """Rows and columns of the thumbnail."""
-CHECKS = ("layout", "features")
+CHECKS = ("layout", "upside_down", "mirrored", "features")
 """The numbers in `doubt`, in their order."""
 
 
@@ -56,22 +59,48 @@ class Gaussian(nn.Module):
         return far / away.shape[1]
 
 
+class Line(nn.Module):
+    """The log-odds that a thumbnail is turned."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, size: int) -> None:
+        """Room for `size` weights."""
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(size, 1))
+        self.register_buffer("bias", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, d) → (n, 1)."""
+        return x @ self.weight + self.bias
+
+
 class Gate(nn.Module):
-    """Gray films and their pooled features to the two numbers of `doubt`."""
+    """Gray films and their pooled features to the numbers of `doubt`, in the order of CHECKS."""
 
     def __init__(self, layout: Gaussian, features: Gaussian) -> None:
-        """Of two Gaussians that have been fitted."""
+        """Room for what `lucency.train.gate` learns."""
         super().__init__()
         self.layout = layout
+        self.upside_down = Line(CELLS * CELLS)
+        self.mirrored = Line(CELLS * CELLS)
         self.features = features
 
     def forward(self, gray: Tensor, pooled: Tensor) -> Tensor:
-        """Gray films (n, 1, s, s) of 0..255 and their pooled features (n, k) → doubt (n, 2)."""
-        return torch.cat([self.layout(thumbnails(gray)), self.features(pooled)], 1)
+        """Gray films (n, 1, s, s) of 0..255 and their pooled features (n, k) → doubt (n, 4)."""
+        small = thumbnails(gray)
+        doubts = [self.layout(small), self.upside_down(small), self.mirrored(small), self.features(directions(pooled))]
+        return torch.cat(doubts, 1)
+
+
+def directions(pooled: Tensor) -> Tensor:
+    """Pooled features (n, k) scaled to length 1."""
+    return pooled / (pooled * pooled).sum(1, keepdim=True).sqrt().clamp(min=1e-6)
 
 
 def thumbnails(gray: Tensor) -> Tensor:
-    """Gray films (n, 1, s, s), s at least 16 → (n, 256): mean gray of each cell, less the film's mean, over its spread.
+    """Gray films (n, 1, s, s), s at least 8 → (n, 64): mean gray of each cell, less the film's mean, over its spread.
 
     The spread counts as at least 4 levels of gray, so that a blank film stays finite.
     """
@@ -98,7 +127,7 @@ def load_gate(bundle: Bundle) -> Gate | None:
 
 def gate_from(numbers: Mapping[str, Tensor]) -> Gate:
     """A gate of the numbers in GATE: `layout.mean`, `layout.directions` …"""
-    sizes = [numbers[f"{name}.directions"].shape for name in CHECKS]
+    sizes = [numbers[f"{name}.directions"].shape for name in ("layout", "features")]
     gate = Gate(*(Gaussian(size, directions) for directions, size in sizes))
     gate.load_state_dict(dict(numbers))
     return gate.eval()

@@ -14,6 +14,8 @@ NARROW, WIDE = 0.5, 2.0
 
 GATE_WORDS = {
     "layout": "this does not look like a frontal chest film: another view or part, turned, inverted, or no film at all",
+    "upside_down": "this film looks upside down",
+    "mirrored": "this film looks mirrored: turn it, or the heart lies on the right",
     "features": "this is unlike the films the network learned from: another machine, very blurred, or other patients",
 }
 """What a failed check of the card's gate means."""

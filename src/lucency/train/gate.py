@@ -20,7 +20,8 @@ from lucency.data.squares import attempts, report_unreadable, require_some
 from lucency.errors import RadiographError, SourceError
 from lucency.evaluate.conformal import fit_least
 from lucency.models import Classifier
-from lucency.models.gate import CHECKS, GATE, gate_from, thumbnails
+from lucency.models.gate import CELLS, CHECKS, GATE, directions, gate_from, thumbnails
+from lucency.models.gate import Gate as GateNetwork
 from lucency.models.run import load_run
 from lucency.preprocess import Preprocess
 from lucency.progress import track
@@ -29,8 +30,12 @@ from lucency.recipe import DataSettings
 BATCH = 32
 LEAST = 50
 """Films below which no Gaussian is fitted."""
-DIRECTIONS = {"layout": 48, "features": 64}
-"""Principal directions of each check; a fourth of the films at most."""
+DIRECTIONS = {"layout": 16, "features": 64}
+"""Principal directions of each Gaussian; a fourth of the films at most."""
+TURNS = {"upside_down": 1, "mirrored": 2}
+"""Which axis of a thumbnail (n, rows, columns) is turned round for each line."""
+STIFF = 0.1
+"""Inverse strength of the pull towards zero weights, as scikit-learn's C."""
 Floats = NDArray[np.float64]
 
 
@@ -40,11 +45,13 @@ class Looks:
 
     films: Films
     """Those that could be read."""
-    numbers: dict[str, Floats]
-    """Check -> (n, d)."""
+    small: Floats
+    """(n, 64), thumbnails."""
+    features: Floats
+    """(n, k), directions of the pooled features."""
 
 
-def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: float = 0.01) -> tuple[Card, bytes]:
+def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: float = 0.02) -> tuple[Card, bytes]:
     """Fit the gate on the films the run learned from; set its limits on those that chose its checkpoint.
 
     Features of films learned from lie closer together than those of new ones, so the limits need other films.
@@ -65,19 +72,33 @@ def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: floa
     opened = load_run(run)
     inside = look(opened.classifier, learned, opened.preprocess, "films learned from")
     outside = look(opened.classifier, judged, opened.preprocess, "films set aside")
-    numbers = {}
-    for name in CHECKS:
-        numbers |= {f"{name}.{part}": value for part, value in gaussian(inside.numbers[name], DIRECTIONS[name]).items()}
-    gate = gate_from(numbers)
+    gate = gate_from(numbers(inside))
     with torch.inference_mode():
-        doubts = {
-            name: getattr(gate, name)(torch.from_numpy(outside.numbers[name]).float())[:, 0].double().numpy()
-            for name in CHECKS
-        }
-    checks = tuple(_check(name, doubts[name], outside.films.groups(), alarms / len(CHECKS)) for name in CHECKS)
-    fitted_on = f"{len(inside.films)} films learned from; limits on {len(outside.films)} set aside"
+        doubts = doubts_of(gate, outside)
+    groups = outside.films.groups()
+    checks = tuple(_check(name, doubts[:, k], groups, alarms / len(CHECKS)) for k, name in enumerate(CHECKS))
+    refused = np.any([doubts[:, k] > np.float32(check.limit) for k, check in enumerate(checks)], axis=0)
+    fitted_on = (
+        f"{len(inside.films)} films learned from; limits on {len(outside.films)} set aside, "
+        f"of which {refused.mean():.1%} are above one"
+    )
     card = run.card.model_copy(update={"gate": Gate(file=GATE, checks=checks, fitted_on=fitted_on)})
     return card, safetensors.torch.save({name: value.contiguous() for name, value in gate.state_dict().items()})
+
+
+def numbers(looks: Looks) -> dict[str, torch.Tensor]:
+    """What `models.gate.gate_from` takes, of films learned from."""
+    parts = {"layout": gaussian(looks.small, DIRECTIONS["layout"])}
+    parts |= {name: line(looks.small, axis) for name, axis in TURNS.items()}
+    parts["features"] = gaussian(looks.features, DIRECTIONS["features"])
+    return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
+
+
+def doubts_of(gate: GateNetwork, looks: Looks) -> Floats:
+    """Doubt of films that were looked at: (n, 4)."""
+    small, features = (torch.from_numpy(part).float() for part in (looks.small, looks.features))
+    parts = [gate.layout(small), gate.upside_down(small), gate.mirrored(small), gate.features(features)]
+    return np.asarray(torch.cat(parts, 1).double().numpy())
 
 
 def parts(card: Card, films: Films, fold: Fold | None) -> tuple[Films, Films]:
@@ -109,11 +130,11 @@ def look(classifier: Classifier, films: Films, preprocess: Preprocess, doing: st
             good += [index for index, _ in squares]
             with torch.inference_mode():
                 gray = torch.from_numpy(np.stack([square for _, square in squares])[:, None].astype(np.float32))
-                rows.append((thumbnails(gray), classifier.activations(gray).mean((2, 3))))
+                rows.append((thumbnails(gray), directions(classifier.activations(gray).mean((2, 3)))))
     require_some(films, len(good), unreadable)
     report_unreadable(unreadable)
-    columns = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
-    return Looks(films.pick(good), dict(zip(CHECKS, columns, strict=True)))
+    small, features = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
+    return Looks(films.pick(good), small, features)
 
 
 def _batches(
@@ -123,19 +144,19 @@ def _batches(
         yield batch
 
 
-def gaussian(x: Floats, directions: int) -> dict[str, torch.Tensor]:
+def gaussian(x: Floats, axes_kept: int) -> dict[str, torch.Tensor]:
     """The numbers of models.gate.Gaussian by probabilistic PCA (Tipping & Bishop 1999, eq. 7 and 8).
 
     Args:
         x: (n, d), of films learned from.
-        directions: how many principal directions; the rest is even noise.
+        axes_kept: how many principal directions; the rest is even noise.
 
     Raises:
         SourceError: fewer than 50 films.
     """
     if len(x) < LEAST:
         raise SourceError(f"a gate is learned from at least {LEAST} films, received {len(x)}")
-    kept = min(directions, len(x) // 4, x.shape[1] - 1)
+    kept = min(axes_kept, len(x) // 4, x.shape[1] - 1)
     mean = x.mean(axis=0)
     _, lengths, axes = np.linalg.svd(x - mean, full_matrices=False)
     spread = np.zeros(x.shape[1])
@@ -144,6 +165,22 @@ def gaussian(x: Floats, directions: int) -> dict[str, torch.Tensor]:
     gains = 1 / np.maximum(spread[:kept], noise) - 1 / noise
     found = {"mean": mean, "directions": axes[:kept], "gains": gains, "noise": np.array([noise])}
     return {name: torch.from_numpy(value).float() for name, value in found.items()}
+
+
+def line(small: Floats, axis: int) -> dict[str, torch.Tensor]:
+    """The numbers of models.gate.Line: logistic regression that tells thumbnails from themselves turned round.
+
+    Args:
+        small: (n, 64), of films learned from.
+        axis: 1, top and bottom change places; 2, left and right.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    turned = np.flip(small.reshape(-1, CELLS, CELLS), axis).reshape(small.shape)
+    rule = LogisticRegression(C=STIFF, max_iter=1000)
+    rule.fit(np.concatenate([small, turned]), np.repeat([0, 1], len(small)))
+    found = {"weight": rule.coef_.T, "bias": rule.intercept_}
+    return {name: torch.from_numpy(np.ascontiguousarray(value)).float() for name, value in found.items()}
 
 
 def _check(name: str, doubt: Floats, groups: NDArray[np.int64], alarms: float) -> Check:
