@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from lucency.audit.facts import SIDE, Facts
+from lucency.audit.facts import PART, SIDE, Facts, in_parts
 from lucency.audit.turns import AS_IS, TURNS, turned
 from lucency.data.record import Films
 from lucency.preprocess import Preprocess
@@ -30,6 +30,9 @@ SAME = 0.98
 """Correlation of the squares from which two films are the same with another tone, size or compression."""
 AXES = 20
 """Directions in which thumbnails are compared first: distances can only shrink on them, so no pair is missed."""
+
+MOST = 2000
+"""Films, at least, from which the directions are learned; an even choice where there are more."""
 
 Kind = Literal["identical", "near", "processed", "turned"]
 Unit = NDArray[np.float32]
@@ -72,19 +75,30 @@ def candidates(thumbs: NDArray[np.uint8]) -> Iterator[tuple[int, int, str]]:
 
     Blank films are left out: they correlate with nothing.
     """
-    unit = standardise(thumbs)
-    lit = np.flatnonzero(np.square(unit).sum(axis=1) > 0.5)
+    lit = np.flatnonzero(in_parts(lambda part: np.square(standardise(part)).sum(axis=1) > 0.5, thumbs))
     if len(lit) < 2:
         return
-    axes = principal_axes(unit[lit])
+    axes = principal_axes(standardise(thumbs[lit[:: max(1, len(lit) // MOST)]]))
     radius = float(np.sqrt(2 * (1 - ALIKE))) * (1 + 1e-4)
-    upright = cKDTree(unit[lit] @ axes.T)
+    upright = _on_axes(thumbs[lit], axes, AS_IS)
     for turn in TURNS:
-        other = standardise(turned(thumbs[lit], turn))
-        near = upright.sparse_distance_matrix(cKDTree(other @ axes.T), radius, output_type="ndarray")
-        first, second = near["i"][near["i"] < near["j"]], near["j"][near["i"] < near["j"]]
-        alike = np.einsum("ij,ij->i", unit[lit[first]], other[second]) >= ALIKE
-        yield from sorted((int(a), int(b), turn) for a, b in zip(lit[first[alike]], lit[second[alike]], strict=True))
+        near = upright.sparse_distance_matrix(_on_axes(thumbs[lit], axes, turn), radius, output_type="ndarray")
+        ordered = near["i"] < near["j"]
+        yield from sorted(_alike(thumbs, lit[near["i"][ordered]], lit[near["j"][ordered]], turn))
+
+
+def _on_axes(thumbs: NDArray[np.uint8], axes: Unit, turn: str) -> cKDTree:
+    return cKDTree(in_parts(lambda part: standardise(turned(part, turn)) @ axes.T, thumbs))
+
+
+def _alike(
+    thumbs: NDArray[np.uint8], first: NDArray[np.int64], second: NDArray[np.int64], turn: str
+) -> Iterator[tuple[int, int, str]]:
+    """Of pairs that may be alike, those whose thumbnails correlate by ALIKE or more."""
+    for start in range(0, len(first), PART):
+        a, b = first[start : start + PART], second[start : start + PART]
+        product = np.einsum("ij,ij->i", standardise(thumbs[a]), standardise(turned(thumbs[b], turn)))
+        yield from ((int(i), int(j), turn) for i, j in zip(a[product >= ALIKE], b[product >= ALIKE], strict=True))
 
 
 def confirm(films: Films, first: int, second: int, turn: str) -> Pair | None:
@@ -117,12 +131,9 @@ def standardise(thumbs: NDArray[np.uint8]) -> Unit:
     return np.asarray(np.divide(flat, length, out=np.zeros_like(flat), where=length > 1), dtype=np.float32)
 
 
-def principal_axes(unit: Unit, most: int = 2000) -> Unit:
-    """float32 (axes, pixels), orthonormal: where thumbnails differ most, by an even choice of up to `most` films."""
-    chosen = unit[:: max(1, len(unit) // most)]
-    if not len(chosen):
-        return np.zeros((1, unit.shape[1]), np.float32)
-    return np.linalg.svd(chosen - chosen.mean(axis=0), full_matrices=False)[2][:AXES]
+def principal_axes(unit: Unit) -> Unit:
+    """float32 (axes, pixels), orthonormal: where standardised thumbnails differ most."""
+    return np.linalg.svd(unit - unit.mean(axis=0), full_matrices=False)[2][:AXES]
 
 
 def _correlation(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:

@@ -6,8 +6,10 @@ A row is 1.2 kB whatever the film's size, so memory is flat in the films' pixels
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +57,11 @@ ROW = np.dtype(
 half; black share of the top, bottom, left and right border; share of letter strokes in each of CELLS; SHA-256 of the
 decoded pixels; thumbnail."""
 
+PART = 1024
+"""Films whose thumbnails are worked on at once."""
+
 Pixels = NDArray[np.uint8]
+Number = TypeVar("Number", np.bool_, np.float32, np.float64)
 Rows = NDArray[np.void]
 
 
@@ -148,6 +154,11 @@ def thumbnail(square: Pixels) -> Pixels:
     """uint8 (THUMB, THUMB): means of blocks."""
     block = SIDE // THUMB
     return np.asarray(Image.fromarray(square).reduce(block))
+
+
+def in_parts(function: Callable[[Pixels], NDArray[Number]], thumbs: Pixels) -> NDArray[Number]:
+    """`function` of thumbnails, PART at a time: what it needs on its way does not grow with the number of films."""
+    return np.concatenate([function(thumbs[start : start + PART]) for start in range(0, max(1, len(thumbs)), PART)])
 
 
 def pixel_digest(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from lucency.audit.duplicates import standardise
-from lucency.audit.facts import THUMB, Facts
+from lucency.audit.facts import THUMB, Facts, in_parts
 from lucency.audit.turns import AS_IS, TURNS, turned
 
 Pixels = NDArray[np.uint8]
@@ -31,6 +31,8 @@ LEAST = 20
 """Films below which a set cannot say what its films look like."""
 AXES = 12
 """Principal components of the set's looks; one for each eight films in small sets."""
+MOST = 2000
+"""Films, at least, from which the looks are learned."""
 TRIM, ROUNDS = 0.1, 3
 """Share of the films left out of the fit as possible strangers, and how often they are chosen anew."""
 STRANGE_RESIDUAL = 0.5
@@ -43,6 +45,8 @@ GAIN = 0.06
 MIRROR_LEAST = 200
 """Films below which left and right cannot be learned."""
 MIRROR_FOLDS = 5
+MIRROR_MOST = 20_000
+"""Films from which left and right are learned; an even choice where there are more than twice as many."""
 MIRROR_SURE = -4.0
 """Logit, as out-of-fold scored, below which a film is called mirrored."""
 
@@ -151,15 +155,18 @@ class Looks:
 
 
 def learn_looks(thumbs: Pixels) -> Looks:
-    """Mean and principal components of standardised thumbnails, without the tenth that fits them worst."""
+    """Mean and principal components of standardised thumbnails, without the tenth that fits them worst.
+
+    Learned from an even choice of at least MOST films where there are more.
+    """
+    thumbs = thumbs[:: max(1, len(thumbs) // MOST)]
     unit = standardise(thumbs)
     # First by the median film alone: a few inverted films would make an axis of their own and hide behind it.
     middle = np.median(unit, axis=0)
     kept = nearest_films(np.linalg.norm(unit - middle, axis=1))
     for _ in range(ROUNDS):
         mean = unit[kept].mean(axis=0)
-        some = unit[kept][:: max(1, len(kept) // 2000)]
-        axes = np.linalg.svd(some - mean, full_matrices=False)[2][: min(AXES, len(kept) // 8)]
+        axes = np.linalg.svd(unit[kept] - mean, full_matrices=False)[2][: min(AXES, len(kept) // 8)]
         looks = Looks(mean, axes)
         kept = nearest_films(residual(thumbs, looks))
     return looks
@@ -172,9 +179,13 @@ def nearest_films(distance: NDArray[np.floating]) -> NDArray[np.int64]:
 
 def residual(thumbs: Pixels, looks: Looks) -> Numbers:
     """float64 (n,): length of what of a standardised thumbnail the looks do not explain, 0 to about 1.4."""
-    off = standardise(thumbs) - looks.mean
-    explained = np.square(off @ looks.axes.T).sum(axis=1)
-    return np.asarray(np.sqrt(np.maximum(np.square(off).sum(axis=1) - explained, 0)), dtype=np.float64)
+
+    def part(films: Pixels) -> Numbers:
+        off = standardise(films) - looks.mean
+        explained = np.square(off @ looks.axes.T).sum(axis=1)
+        return np.asarray(np.sqrt(np.maximum(np.square(off).sum(axis=1) - explained, 0)), dtype=np.float64)
+
+    return in_parts(part, thumbs)
 
 
 def spread_of(distance: Numbers) -> float:
@@ -193,14 +204,19 @@ def sidedness(thumbs: Pixels, groups: NDArray[np.int64]) -> Numbers:
     The rule sees what changes sign in the mirror (left minus right half, 16 × 8), learns films from their mirror
     images, and so has neither intercept nor label.
     """
-    small = thumbs.reshape(len(thumbs), THUMB // 2, 2, THUMB // 2, 2).mean(axis=(2, 4), dtype=np.float32)
-    unit = standardise(small).reshape(small.shape)
-    odd = (unit - unit[:, :, ::-1])[:, :, : THUMB // 4].reshape(len(unit), -1)
+    odd = in_parts(_sides, thumbs)
     logits = np.zeros(len(odd))
     for fold in range(MIRROR_FOLDS):
         held = groups % MIRROR_FOLDS == fold
-        seen = odd[~held]
+        seen = odd[~held][:: max(1, len(odd) // MIRROR_MOST)]
         rule = LogisticRegression(C=100, fit_intercept=False, max_iter=300)
         rule.fit(np.concatenate([seen, -seen]), np.repeat([1, 0], len(seen)))
         logits[held] = rule.decision_function(odd[held])
     return logits
+
+
+def _sides(thumbs: Pixels) -> NDArray[np.float32]:
+    """float32 (n, 128): left half minus mirrored right half, 16 × 8 cells."""
+    small = thumbs.reshape(len(thumbs), THUMB // 2, 2, THUMB // 2, 2).mean(axis=(2, 4), dtype=np.float32)
+    unit = standardise(small).reshape(small.shape)
+    return np.ascontiguousarray((unit - unit[:, :, ::-1])[:, :, : THUMB // 4]).reshape(len(unit), -1)
