@@ -62,6 +62,7 @@ def test_keep_keeps() -> None:
     films = drawn(100)
     fitted = fit_all(films, Asked(method=None, rule="keep", coverage=None))
     assert (fitted.calibration, fitted.least, fitted.point.threshold) == (None, (), 0.5)
+    assert fitted.point.sensitivity == pytest.approx(films.verdicts()[films.labels == 1].mean())
     np.testing.assert_array_equal(fitted.answers(films).probabilities, films.probabilities)
 
 
@@ -89,3 +90,11 @@ def test_keep_calls_the_same_films_under_another_calibration() -> None:
     # At the logit 0 of a platt calibration stands its offset.
     assert fitted.calibration is not None
     assert fitted.point.threshold == pytest.approx(1 / (1 + np.exp(-fitted.calibration.parameters["offset"][0])))
+
+
+def test_a_threshold_given() -> None:
+    films = binary([0, 0, 1, 1], [-2.0, 1.0, 0.5, 3.0])
+    point = fit_all(films, Asked(method=None, rule="0.5", coverage=None)).point
+    assert (point.threshold, point.chosen_by, point.sensitivity, point.specificity) == (0.5, "given", 1.0, 0.5)
+    with pytest.raises(UsageError, match="expected a threshold from 0 to 1, received 7"):
+        fit_all(films, Asked(method=None, rule="7", coverage=None))

@@ -45,8 +45,10 @@ class Model(Part):
     file: FileName
     backbone: str
     width: Annotated[float, Field(gt=0)] = 1.0
+    depth: Count = 0
+    """Blocks kept of the backbone; 0 is all of them."""
     stride: Literal[8, 16, 32] = 32
-    """Pixels of the square per cell of the map."""
+    """Pixels of the square per cell of the map, unless `depth` ends the network before."""
     head: Literal["linear", "dense128"] = "linear"
     parameters: Count = 0
     """Learned numbers, counted in the run."""
@@ -73,9 +75,9 @@ class OperatingPoint(Part):
     chosen_by: str = "default"
     chosen_on: str = ""
     sensitivity: Share | None = None
-    """On the films it was chosen on, which flatters it."""
+    """On the films that the calibration was fitted on; where these chose the threshold, it flatters."""
     specificity: Share | None = None
-    """On the films it was chosen on, which flatters it."""
+    """The same."""
 
 
 class Abstention(Part):

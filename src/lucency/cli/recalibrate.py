@@ -26,7 +26,9 @@ def recalibrate(
     source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
     method: Annotated[str, typer.Option(help="temperature, platt, beta, isotonic, none or keep.")] = "platt",
-    threshold: Annotated[str, typer.Option(help="youden, sensitivity=0.95, cost=5:1 or keep.")] = "youden",
+    threshold: Annotated[
+        str, typer.Option(help="youden, sensitivity=0.95, cost=5:1, a number, or keep: call the same films.")
+    ] = "youden",
     coverage: Annotated[
         float, typer.Option(min=0, max=1, help="Of the prediction sets, per label; 0: answer every film.")
     ] = 0.95,

@@ -28,7 +28,7 @@ class Asked:
     method: Method | None = "platt"
     """None: the probabilities stay."""
     rule: str = "youden"
-    """As `operating.choose` takes it, or `keep`."""
+    """As `operating.choose` takes it, a threshold such as `0.5`, or `keep`."""
     coverage: float | None = 0.95
     """Of the conformal sets; None: every film gets an answer."""
     kept: OperatingPoint = DEFAULT
@@ -64,13 +64,34 @@ def fit_all(predictions: Predictions, asked: Asked, on: str = "") -> Fitted:
     """
     calibration = fit(asked.method, predictions, on) if asked.method else None
     new = recalibrated(predictions, calibration) if calibration else predictions
-    point = _kept(asked, calibration, predictions.task) if asked.rule == KEEP else choose(asked.rule, new, on)
+    point = _point(asked, calibration, new, on)
     least: tuple[float, ...] = ()
     if asked.coverage is not None:
         if predictions.task == "multilabel":
             raise UsageError("a prediction set is for a film of one label; leave abstention out with --coverage 0")
         least = fit_least(label_chances(new.probabilities, new.task), new.labels, new.groups(), asked.coverage)
     return Fitted(calibration, point, least)
+
+
+def _point(asked: Asked, calibration: Calibration | None, new: Predictions, on: str) -> OperatingPoint:
+    if asked.rule == KEEP:
+        return _measured(_kept(asked, calibration, new.task), new, asked.kept.chosen_on)
+    try:
+        given = float(asked.rule)
+    except ValueError:
+        return choose(asked.rule, new, on)
+    if not 0 <= given <= 1:
+        raise UsageError(f"expected a threshold from 0 to 1, received {asked.rule}")
+    return _measured(replace(DEFAULT, threshold=given, chosen_by="given"), new, "")
+
+
+def _measured(point: OperatingPoint, new: Predictions, chosen_on: str) -> OperatingPoint:
+    """A point that these films did not choose, with what it does on them; NaN for several findings."""
+    if new.task != "binary":
+        return point
+    called, ill = new.verdicts(point.threshold) == 1, new.labels == 1
+    shares = float(called[ill].mean()), float((~called[~ill]).mean())
+    return OperatingPoint(point.threshold, point.chosen_by, chosen_on, *shares)
 
 
 def _kept(asked: Asked, calibration: Calibration | None, task: Task) -> OperatingPoint:
