@@ -28,6 +28,8 @@ from lucency.progress import track
 from lucency.recipe import DataSettings
 
 BATCH = 32
+MOST = 2000
+"""Films learned from; more move the Gaussians little."""
 LEAST = 50
 """Films below which no Gaussian is fitted."""
 DIRECTIONS = {"layout": 16, "features": 64}
@@ -70,7 +72,7 @@ def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: floa
     """
     learned, judged = parts(run.card, films, fold)
     opened = load_run(run)
-    inside = look(opened.classifier, learned, opened.preprocess, "films learned from")
+    inside = look(opened.classifier, some(learned), opened.preprocess, "films learned from")
     outside = look(opened.classifier, judged, opened.preprocess, "films set aside")
     gate = gate_from(numbers(inside))
     with torch.inference_mode():
@@ -84,6 +86,13 @@ def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: floa
     )
     card = run.card.model_copy(update={"gate": Gate(file=GATE, checks=checks, fitted_on=fitted_on)})
     return card, safetensors.torch.save({name: value.contiguous() for name, value in gate.state_dict().items()})
+
+
+def some(films: Films) -> Films:
+    """At most MOST films, drawn the same way each time."""
+    if len(films) <= MOST:
+        return films
+    return films.pick(np.sort(np.random.default_rng(0).permutation(len(films))[:MOST]))
 
 
 def numbers(looks: Looks) -> dict[str, torch.Tensor]:
