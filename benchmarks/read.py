@@ -29,9 +29,8 @@ import torch
 from lucency.bench import measure, phantom_files, some_files
 from lucency.bundle import Card, Model, open_bundle
 from lucency.data import read_films
-from lucency.export.network import Answering
 from lucency.export.run import export_run
-from lucency.models import build
+from lucency.models import Classifier, build
 from lucency.models.counts import count
 from lucency.models.run import open_run, save_run
 from lucency.recipe import ModelSettings
@@ -70,7 +69,7 @@ def start(name: str, threads: int, command: list[str], films: list[Path]) -> Pee
 
 
 def prepare(run: Path | None, place: Path) -> dict[str, Path]:
-    """The same network for everyone: a run, bundles for LiteRT and ONNX Runtime, arrays for Keras."""
+    """The same network for everyone: a run, its bundle for lucency, plain files for ONNX Runtime, arrays for Keras."""
     made = {name: place / name for name in ("run", "litert", "onnx", "keras.npz")}
     if all(path.exists() for path in made.values()):
         return made
@@ -84,24 +83,33 @@ def prepare(run: Path | None, place: Path) -> dict[str, Path]:
         sys.exit(
             f"expected a run of mobilenet_v2 1.0 with a linear head, came {model.backbone} {model.width} {model.head}"
         )
-    export_run(run, "litert", place / "litert")
-    export_run(run, "onnx", place / "onnx")
-    write_batch(run, place / "onnx" / "batch.onnx")
-    write_arrays(run, place / "keras.npz")
+    export_run(run, "litert", made["litert"])
+    made["onnx"].mkdir()
+    write_plain(run, 1, made["onnx"] / "one.onnx")
+    write_plain(run, 32, made["onnx"] / "batch.onnx")
+    write_arrays(run, made["keras.npz"])
     return {**made, "run": run}
 
 
-def write_batch(run: Path, out: Path) -> None:
-    """The ONNX network once more, for the peer's batches of 32."""
-    opened = open_run(run)
-    films = torch.full((32, 224, 224, 1), 127.0)
-    names = list(Answering(opened.classifier, opened.card).outputs)
-    network = Answering(opened.classifier, opened.card)
-    program = torch.onnx.export(
-        network, (), kwargs={"film": films}, input_names=["film"], output_names=names, dynamo=True
-    )
+def write_plain(run: Path, films: int, out: Path) -> None:
+    """The network as torch.onnx writes it, with its class activation map: what a user of ONNX Runtime has."""
+    network = WithMap(open_run(run).classifier).eval()
+    gray = torch.full((films, 1, 224, 224), 127.0)
+    named = {"input_names": ["film"], "output_names": ["logit", "map"]}
+    program = torch.onnx.export(network, (gray,), **named, dynamo=True, external_data=False, verbose=False)
     assert program is not None
     program.save(str(out), external_data=False)
+
+
+class WithMap(torch.nn.Module):
+    """A classifier that answers with logits and maps."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, gray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.classifier.forward_map(gray)
 
 
 def write_arrays(run: Path, out: Path) -> None:

@@ -2,9 +2,9 @@
 
     python read_peers.py ENGINE THREADS MODEL
 
-ENGINE is lucency (MODEL a bundle), onnxruntime (a bundle for ONNX) or torch (a run). The process first reads the paths
-of the films from stdin, up to an empty line; then for each line "single" or "batch" it reads all films from their files
-to logit and map, and answers with a line of JSON: the seconds it took, and the sums by which answers are compared.
+ENGINE is lucency (MODEL a bundle), onnxruntime (a folder of plain .onnx files) or torch (a run). The process first reads
+the paths of the films from stdin, up to an empty line; then for each line "single" or "batch" it reads all films from
+their files to logit and map, and answers with a line of JSON: the seconds it took, and the answers, to be compared.
 
 The peers work as their users write them, at their best: batches of 32, decoded on as many threads as the network has.
 """
@@ -100,20 +100,21 @@ def torch_eager(run: Path, threads: int) -> None:
     serve(answer, square, threads)
 
 
-def onnx_runtime(bundle: Path, threads: int) -> None:
+def onnx_runtime(folder: Path, threads: int) -> None:
     """Two files, because a network of static shape is the faster: one for a film, one for a batch."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(str(bundle / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    cpu = ["CPUExecutionProvider"]
+    one = onnxruntime.InferenceSession(str(folder / "one.onnx"), options, providers=cpu)
+    many = onnxruntime.InferenceSession(str(folder / "batch.onnx"), options, providers=cpu)
 
     def answer(squares: np.ndarray) -> Answer:
-        films = squares[:, None, :, :, None].astype(np.float32)
-        found = [session.run(["logit", "map"], {"film": film}) for film in films]
-        return np.concatenate([logit[:, 0] for logit, _ in found]), np.concatenate(
-            [cells[..., 0] for _, cells in found]
-        )
+        films = squares[:, None].astype(np.float32)
+        parts = [(many, films)] if len(films) == BATCH else [(one, film[None]) for film in films]
+        found = [session.run(["logit", "map"], {"film": part}) for session, part in parts]
+        return np.concatenate([logit[:, 0] for logit, _ in found]), np.concatenate([cells[:, 0] for _, cells in found])
 
     serve(answer, square, threads)
 
