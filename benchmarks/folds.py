@@ -1,0 +1,58 @@
+"""Readers of a cross-validation, each with calibration, abstention and gate that never saw its held-out patients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lucency.bundle import open_bundle, write_bundle
+from lucency.data import Films, read_films
+from lucency.data.partition import Fold
+from lucency.evaluate.crossfit import Asked
+from lucency.evaluate.predictions import Predictions, read_predictions
+from lucency.models.gate import GATE
+from lucency.reader import Reader
+from lucency.reader.recalibrate import recalibrate
+from lucency.train.gate import learn_gate
+
+
+@dataclass(frozen=True)
+class Held:
+    """One fold: a reader, and the films held out from everything that made it."""
+
+    reader: Reader
+    films: Films
+
+
+def held(runs: Path, data: str, number: int, folds: int, asked: Asked) -> Held:
+    """Fold `number`, its gate learned and its calibration fitted on the answers of the other folds.
+
+    Kept in `runs`-gated/fold-N, so that the next call is quick; remove it to learn again.
+    """
+    films = read_films(data)
+    fold = Fold(number, folds)
+    out_films = fold.parts(films)[1]
+    gated = runs.with_name(f"{runs.name}-gated") / f"fold-{number}"
+    if not (gated / "card.json").exists():
+        run = open_bundle(runs / f"fold-{number}")
+        card, content = learn_gate(run, films, fold)
+        write_bundle(gated, card, {**{name: run.read(name) for name in run.card.files}, GATE: content})
+    bundle = open_bundle(gated)
+    new = recalibrate(bundle.card, others(runs, bundle.card.labels, out_films), asked, "the other folds", resamples=100)
+    return Held(Reader(type(bundle)(bundle.path, new.card, bundle.digest, bundle.load), threads=2), out_films)
+
+
+def others(runs: Path, labels: tuple[str, ...], films: Films) -> Predictions:
+    """The out-of-fold answers for all films but these."""
+    answers = read_predictions(runs / "predictions.csv", labels)
+    names = {record.name for record in films.records}
+    return answers.pick(np.array([name not in names for name in answers.names]))
+
+
+def drawn(films: Films, most: int, seed: int = 0) -> Films:
+    """At most `most` films."""
+    if len(films) <= most:
+        return films
+    return films.pick(np.sort(np.random.default_rng(seed).permutation(len(films))[:most]))

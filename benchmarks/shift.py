@@ -1,0 +1,116 @@
+"""When films change: `python benchmarks/shift.py --runs runs/kermany --data kermany224`.
+
+Films held out from each fold, read by that fold's run, with calibration and abstention fitted on the other folds'
+answers and a gate learned from the run's own training films: as they are, and under planted shifts. Forced accuracy
+must fall; gate and abstention must catch what it loses.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from folds import drawn, held
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from lucency.data import Films
+from lucency.data.squares import decode_squares
+from lucency.evaluate import Predictions, judge
+from lucency.evaluate.crossfit import Asked
+from lucency.evaluate.predictions import concatenated
+from lucency.reader import Reader
+from lucency.reader.answers import doubted, standing
+
+Squares = NDArray[np.uint8]
+MEASURES = ("accuracy", "auroc", "ece", "answered", "answered_accuracy")
+
+
+def table(curve: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Callable[[Squares], Squares]:
+    """Gray to gray, both 0 to 1."""
+    steps = np.clip(np.rint(255 * curve(np.arange(256) / 255)), 0, 255).astype(np.uint8)
+    return lambda films: steps[films]
+
+
+def blurred(sigma: float) -> Callable[[Squares], Squares]:
+    return lambda films: np.stack(
+        [np.asarray(Image.fromarray(film).filter(ImageFilter.GaussianBlur(sigma))) for film in films]
+    )
+
+
+def noisy(sigma: float) -> Callable[[Squares], Squares]:
+    rng = np.random.default_rng(0)
+    return lambda films: np.clip(films + rng.normal(0, sigma, films.shape), 0, 255).astype(np.uint8)
+
+
+SHIFTS: dict[str, Callable[[Squares], Squares]] = {
+    "as they are": lambda films: films,
+    "darker: half the gray": table(lambda x: x / 2),
+    "darker: gamma 2": table(lambda x: x**2),
+    "brighter: gamma 1/2": table(lambda x: x**0.5),
+    "scanner curve: steep": table(lambda x: 1 / (1 + np.exp(-9 * (x - 0.5)))),
+    "scanner curve: flat": table(lambda x: 0.3 + 0.4 * x),
+    "blurred, sigma 1": blurred(1),
+    "blurred, sigma 2": blurred(2),
+    "blurred, sigma 4": blurred(4),
+    "noise, 8 levels": noisy(8),
+    "noise, 16 levels": noisy(16),
+}
+
+
+def answered(reader: Reader, films: Films, squares: Squares) -> tuple[Predictions, float, float]:
+    """Answers, the threshold they are called at, and the share that the gate refuses."""
+    answers = reader.read_batch(squares)
+    predictions = Predictions(
+        names=tuple(record.name for record in films.records),
+        patients=tuple(record.patient for record in films.records),
+        labels=films.label_array(),
+        logits=answers.logits.astype(np.float64),
+        probabilities=answers.probabilities.astype(np.float64),
+        label_names=films.labels,
+        answered=standing(reader.card, answers),
+    )
+    refused = float(doubted(reader.card, answers).any(axis=1).mean())
+    return predictions, reader.card.operating_point.threshold, refused
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--most", type=int, default=200, help="films of a fold that are shifted")
+    parser.add_argument("--method", default="platt")
+    parser.add_argument("--threshold", default="cost=1:1")
+    parser.add_argument("--coverage", type=float, default=0.98)
+    options = parser.parse_args()
+    asked = Asked(method=options.method, rule=options.threshold, coverage=options.coverage)
+    found: dict[str, list[tuple[Predictions, float, float]]] = {name: [] for name in SHIFTS}
+    for number in range(1, options.folds + 1):
+        fold = held(options.runs, options.data, number, options.folds, asked)
+        some = drawn(fold.films, options.most)
+        squares = np.stack(decode_squares(some, fold.reader.preprocess).pixels)
+        for name, change in SHIFTS.items():
+            found[name].append(answered(fold.reader, some, np.ascontiguousarray(change(squares))))
+    print(f"{'':24}{'gate':>7}" + "".join(f"{name:>26}" for name in MEASURES))
+    for name, parts in found.items():
+        pooled = concatenated([level(predictions, threshold) for predictions, threshold, _ in parts])
+        report = judge(pooled, 0.5, resamples=1000)
+        row = "".join(f"{report.measure(measure)!s:>26}" for measure in MEASURES)
+        ece = judge(concatenated([predictions for predictions, _, _ in parts]), 0.5, resamples=200).measure("ece")
+        row = row.replace(str(report.measure("ece")), str(ece))
+        print(f"{name:24}{np.mean([refused for *_, refused in parts]):7.1%}{row}", flush=True)
+
+
+def level(predictions: Predictions, threshold: float) -> Predictions:
+    """The same calls at 0.5 that `threshold` makes, so that folds with thresholds of their own can be pooled."""
+    p = predictions.probabilities
+    moved = np.where(p >= threshold, 0.5 + 0.5 * (p - threshold), 0.5 * p / threshold)
+    return replace(predictions, probabilities=np.where(p >= threshold, moved, np.minimum(moved, 0.4999999)))
+
+
+if __name__ == "__main__":
+    main()
