@@ -48,6 +48,8 @@ class ModelSettings(Settings):
     """A row of BACKBONES, or timm:NAME."""
     width: Positive = 1.0
     """Width multiplier: channels of every layer times this."""
+    depth: Count = 0
+    """Blocks kept of the backbone, from the first; 0 keeps all. Fewer see less of the film around each cell."""
     stride: Literal[8, 16, 32] = 32
     """Pixels of the square per cell of the map: 16 doubles the map's sides, for about 1.6 times the work."""
     head: Literal["linear", "dense128"] = "linear"

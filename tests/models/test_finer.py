@@ -42,3 +42,28 @@ def test_others_networks_are_refused() -> None:
     pytest.importorskip("timm", reason="needs timm, which is optional")
     with pytest.raises(UsageError, match="only lucency's own backbones"):
         build(ModelSettings(backbone="timm:resnet10t", stride=16))
+
+
+def test_a_backbone_cut_short_is_its_beginning() -> None:
+    """MobileNetV1 after six blocks: stride 8, 256 channels; a cell sees 43 pixels of the film and no more."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        whole = build(ModelSettings(backbone="mobilenet_v1", width=0.5)).eval()
+        torch.manual_seed(0)
+        short = build(ModelSettings(backbone="mobilenet_v1", width=0.5, depth=6)).eval()
+    film = torch.rand(1, 1, 128, 128, generator=torch.Generator().manual_seed(1)) * 255
+    with torch.no_grad():
+        found = short.activations(film)
+        torch.testing.assert_close(found, whole.features[:6](whole.normalise(film)))  # type: ignore[index]
+        assert found.shape == (1, 128, 16, 16)
+        changed = film.clone()
+        changed[..., 0, 0] = 255 - changed[..., 0, 0]
+        moved = (short.activations(changed) != found).any(1)[0]
+    assert moved[0, 0]
+    assert not moved[3:].any()
+    assert not moved[:, 3:].any()
+
+
+def test_a_depth_that_cannot_be() -> None:
+    with pytest.raises(UsageError, match="has 14 blocks, cannot keep 15"):
+        build(ModelSettings(backbone="mobilenet_v1", depth=15))

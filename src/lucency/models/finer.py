@@ -1,4 +1,4 @@
-"""Finer maps from the same weights: the last strides are taken out and what follows is dilated instead."""
+"""Finer maps: the last strides taken out and dilated instead, or the last blocks left out altogether."""
 
 from __future__ import annotations
 
@@ -33,3 +33,22 @@ def refine(features: nn.Module, stride: int) -> None:
             continue
         unit.widen(reach)
         reach *= step
+
+
+def cut(features: nn.Module, depth: int) -> nn.Module:
+    """The first `depth` blocks of a backbone, or all of it where `depth` is 0.
+
+    What a cell of the map stands for is what its layer can see. A whole MobileNet sees all of the film from every
+    cell, and may put the evidence beside the lesion; cut early, it cannot (Brendel & Bethge 2019, BagNets).
+
+    Raises:
+        UsageError: the backbone is not one of ours, or has fewer blocks.
+    """
+    if not depth:
+        return features
+    parts = [*features.children()]
+    if not isinstance(features, nn.Sequential):
+        raise UsageError("depth: only lucency's own backbones can be cut; leave it out, or choose another")
+    if depth > len(parts):
+        raise UsageError(f"depth: the backbone has {len(parts)} blocks, cannot keep {depth}; 0 keeps all")
+    return nn.Sequential(*parts[:depth])

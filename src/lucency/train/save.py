@@ -47,6 +47,7 @@ def save(
             file=WEIGHTS,
             backbone=recipe.model.backbone,
             width=recipe.model.width,
+            depth=recipe.model.depth,
             stride=recipe.model.stride,
             head=recipe.model.head,
         ),

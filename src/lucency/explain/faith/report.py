@@ -25,6 +25,7 @@ SAYS: dict[str, str] = {
     "iou": "intersection over union",
     "energy_in_lungs": "energy in the lungs",
     "lungs_share": "  chance: lungs' share of film",
+    "energy_in_lungs_untrained": "  of random weights",
     "deletion": "deletion area (small is good)",
     "insertion": "insertion area (large is good)",
     "occlusion": "agreement with occlusion",

@@ -96,4 +96,4 @@ def _sane(
         more += compared("seeds", on, networks.others, cases, maps, resamples)
     fallen = cascade(judged.method, on, networks.own, cases, maps, resamples)
     mark = judged.mark or (FAILED if fallen.fails else "")
-    return replace(judged, figures=(*judged.figures, *more), cascade=fallen, mark=mark)
+    return replace(judged, figures=(*judged.figures, *more, fallen.in_lungs), cascade=fallen, mark=mark)

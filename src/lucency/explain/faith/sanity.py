@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lucency.evaluate.intervals import bands
 from lucency.explain.faith.cases import Cases, Gray
 from lucency.explain.faith.likeness import rank_correlation, structure
-from lucency.explain.faith.place import Map
+from lucency.explain.faith.place import Map, drawn, energy
 from lucency.explain.faith.randomise import depths, randomised
 from lucency.explain.faith.study import Figure, Floats
 from lucency.models.classifier import Classifier
@@ -35,6 +35,8 @@ class Cascade:
     """Randomised at each stop, besides the head."""
     figures: tuple[Figure, ...]
     """At each stop: mean likeness over films and draws."""
+    in_lungs: Figure
+    """Energy in the lungs of the maps of the wholly random networks: what anatomy alone gives away."""
 
     @property
     def fails(self) -> bool:
@@ -60,17 +62,17 @@ def cascade(
         resamples: for the intervals.
     """
     stops = depths(classifier)
-    found = [np.zeros(len(cases.films)) for _ in stops]
+    found, lungs = np.zeros((len(stops), len(cases.films))), np.zeros(len(cases.films))
     for number, depth in enumerate(track(stops, f"randomising for {method}", total=len(stops))):
         for draw in range(DRAWS):
             network = randomised(classifier, depth, cases.squares, draw)
             for i, case in enumerate(cases.films):
-                found[number][i] += likeness(explain(network, case.gray), maps[i]) / DRAWS
-    return Cascade(
-        method,
-        tuple(stops),
-        tuple(_mean(f"blocks_{d}", f, cases, resamples) for d, f in zip(stops, found, strict=True)),
-    )
+                evidence = explain(network, case.gray)
+                found[number, i] += likeness(evidence, maps[i]) / DRAWS
+                if depth == stops[-1]:
+                    lungs[i] += energy(drawn(evidence, case.gray.shape[0]), case.lungs) / DRAWS
+    figures = [_mean(f"blocks_{depth}", row, cases, resamples) for depth, row in zip(stops, found, strict=True)]
+    return Cascade(method, tuple(stops), tuple(figures), _mean("energy_in_lungs_untrained", lungs, cases, resamples))
 
 
 def compared(
