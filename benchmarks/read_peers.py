@@ -2,9 +2,9 @@
 
     python read_peers.py ENGINE THREADS MODEL
 
-ENGINE is lucency (MODEL a bundle), onnxruntime (a folder of plain .onnx files) or torch (a run). The process first reads
-the paths of the films from stdin, up to an empty line; then for each line "single" or "batch" it reads all films from
-their files to logit and map, and answers with a line of JSON: the seconds it took, and the answers, to be compared.
+ENGINE is lucency (MODEL a bundle), onnxruntime (a folder of plain .onnx files) or torch (a run). The process first
+reads the paths of the films from stdin, up to an empty line; then for each line "single" or "batch" it reads all films
+from their files to logit and map, and answers with a line of JSON: the seconds it took, and the answers to compare.
 
 The peers work as their users write them, at their best: batches of 32, decoded on as many threads as the network has.
 """
