@@ -82,16 +82,19 @@ def _row(shift: Shift, before: Sample, after: Sample) -> dict[str, Any]:
     if shift.name in before.numbers:
         one, other = before.numbers[shift.name], after.numbers[shift.name]
         low, high = np.quantile(np.concatenate([one, other]), [0.005, 0.995])
-        row["curves"] = [outline(side, float(low), float(high)) for side in (one, other)]
+        row["curves"] = outlines(one, other, float(low), float(high))
         row["ends"] = (number(float(low)), number(float(high)))
     return row
 
 
-def outline(values: NDArray[np.float64], low: float, high: float) -> str:
-    """A histogram as the points of an SVG polyline; what lies beyond the ends counts to the last bin."""
+def outlines(one: NDArray[np.float64], other: NDArray[np.float64], low: float, high: float) -> list[str]:
+    """Two histograms on one scale, each the points of an SVG polyline; what lies beyond the ends counts there."""
     edges = np.linspace(low, max(high, low + 1e-9), BINS + 1)
-    share = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
-    height = TALL * (1 - np.minimum(1, share / 0.25))
+    shares = [np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0] / len(side) for side in (one, other)]
+    return [_outline(TALL * (1 - share / np.max(shares))) for share in shares]
+
+
+def _outline(height: NDArray[np.float64]) -> str:
     points = [(WIDE * (k + side) / BINS, height[k]) for k in range(BINS) for side in (0, 1)]
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in [(0.0, TALL), *points, (WIDE, TALL)])
 
