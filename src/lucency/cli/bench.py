@@ -19,6 +19,9 @@ def bench(
 ) -> None:
     """Measure latency by stage (decode, resize, infer, map), films per second, memory and the cold start.
 
+    With several threads, stages are those of one film with all threads on it, and films per second those of films side
+    by side. A run has PyTorch's own number of threads, whatever --threads says.
+
     Example: lucency bench bundle-int8 --against bundle-float --threads 1,2
     """
     import tempfile
