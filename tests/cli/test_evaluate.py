@@ -112,3 +112,22 @@ def test_by_a_column(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_by_a_column_that_is_not_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", str(place / "bundle"), "--data", str(place / "chest_xray"), "--by", "sex"]) == 2
     assert "expected one of the columns that the films have (cause); received 'sex'" in capsys.readouterr().err
+
+
+def test_answers_on_disk_are_judged_again(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = report_of(place, "chest_xray", tmp_path / "first")
+    capsys.readouterr()
+    again = ["evaluate", str(tmp_path / "first"), "--resamples", "100", "--json"]
+    assert run(again) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["metrics"] == first["metrics"]
+    assert (told["split"], told["reader_sha256"]) == ("test", first["reader_sha256"])
+    assert run([*again, "--threshold", "0.95"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["threshold"], told["threshold_chosen_by"]) == (0.95, "given")
+    assert told["confusion"]["counts"]["all"] == [[4, 0], [1, 5]]
+
+
+def test_a_bundle_alone_needs_films(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(place / "bundle")]) == 2
+    assert "name the films it should read with --data DIR" in capsys.readouterr().err

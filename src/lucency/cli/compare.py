@@ -32,34 +32,18 @@ def compare(
 
     Example: lucency compare judged/first judged/second
     """
+    from lucency.cli.answers import answers
     from lucency.evaluate.compare import compare as compare_readers
     from lucency.evaluate.report import dump
     from lucency.files import write_text
 
-    (first, at), (second, also_at) = (_answers(path, data, source, split) for path in (a, b))
-    found = compare_readers(first, second, (at, also_at), resamples, seed)
-    told = dump(_to_json(found, first, (str(a), str(b)), (at, also_at), data))
+    first, second = (answers(path, data, source, split) for path in (a, b))
+    names, thresholds = (str(a), str(b)), (first.threshold, second.threshold)
+    found = compare_readers(first.predictions, second.predictions, thresholds, resamples, seed)
+    told = dump(_to_json(found, first.predictions, names, thresholds, str(first.about["data"])))
     if out:
         write_text(out, told + "\n")
-    typer.echo(told if json else table(found, first, (str(a), str(b)), (at, also_at)))
-
-
-def _answers(path: Path, data: str | None, source: str, split: str | None) -> tuple[Predictions, float]:
-    """Predictions and threshold: read from disk, or asked of a reader now."""
-    from lucency.errors import UsageError
-    from lucency.evaluate.report import open_predictions
-
-    if data is None:
-        if (path / "card.json").is_file() and not (path / "predictions.csv").is_file():
-            raise UsageError(f"{path} is a run or bundle: name the films it should read with --data DIR")
-        return open_predictions(path)
-    from lucency.cli.films import labelled_films
-    from lucency.reader import Reader
-    from lucency.reader.predict import predict
-
-    reader = Reader.open(path)
-    predicted = predict(reader, labelled_films(data, source, split)[0])
-    return predicted.predictions, reader.card.operating_point.threshold
+    typer.echo(told if json else table(found, first.predictions, names, thresholds))
 
 
 def table(
@@ -122,7 +106,7 @@ def _to_json(
     films: Predictions,
     names: tuple[str, str],
     thresholds: tuple[float, float],
-    data: str | None,
+    data: str,
 ) -> dict[str, Any]:
     return {
         "a": names[0],

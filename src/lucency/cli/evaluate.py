@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from lucency.data import Films
-    from lucency.errors import RadiographError
     from lucency.evaluate import Report
     from lucency.evaluate.subgroups import Figure, Subgroup
-    from lucency.reader import Reader
-
-SOME_UNREAD = 3
 
 
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="The run or bundle to judge.", metavar="RUN|BUNDLE")],
-    data: Annotated[str, typer.Option(help="Labelled films: the folder with the classes, or the one above.")],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Labelled films: the folder with the classes, or the one above. Without it RUN is a folder "
+            "with predictions.csv, as --out or train --folds writes."
+        ),
+    ] = None,
     source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
     split: Annotated[
         str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
@@ -39,31 +40,26 @@ def evaluate(
 ) -> int:
     """Judge a run or bundle on labelled films: every figure with its 95 % interval, by patient.
 
+    Without --data, answers that are on disk are judged again: by other columns, at another threshold.
     A film that cannot be read is gone past and reported at the end; the exit code is then 3.
 
     Example: lucency evaluate runs/lecture --data chest_xray --out judged
     """
-    from lucency.cli.films import labelled_films
+    from lucency.cli.answers import answers, report_unread
     from lucency.evaluate import judge, write_report
     from lucency.evaluate.report import dump, to_json
     from lucency.evaluate.subgroups import parts_of, subgroups
-    from lucency.reader import Reader
-    from lucency.reader.predict import predict
 
-    films, used = labelled_films(data, source, split)
-    reader = Reader.open(bundle, threads)
-    point = reader.card.operating_point.threshold if threshold is None else threshold
-    predicted = predict(reader, films)
+    asked = answers(bundle, data, source, split, threshold, threads)
     for column in by or ():
-        parts_of(predicted.predictions, column)
-    report = judge(predicted.predictions, point, resamples, seed)
-    parts = [part for column in by or () for part in subgroups(predicted.predictions, column, point, resamples, seed)]
-    about = about_judging(reader, bundle, data, films, used, threshold, predicted.unreadable)
-    about |= {"subgroups": [part.to_json() for part in parts]} if parts else {}
+        parts_of(asked.predictions, column)
+    report = judge(asked.predictions, asked.threshold, resamples, seed)
+    parts = [one for name in by or () for one in subgroups(asked.predictions, name, asked.threshold, resamples, seed)]
+    about = {**asked.about, **({"subgroups": [part.to_json() for part in parts]} if parts else {})}
     if out:
-        write_report(report, predicted.predictions, out, about)
+        write_report(report, asked.predictions, out, about)
     typer.echo(dump(to_json(report, about)) if json else table(report, about, out, parts))
-    return report_unread(predicted.unreadable, len(films))
+    return report_unread(asked)
 
 
 def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequence[Subgroup] = ()) -> str:
@@ -122,45 +118,3 @@ def _confusion(report: Report) -> list[str]:
         head,
         *(f"{name:{wide + 6}}" + "".join(f"{n:>{wide},}" for n in row) for name, row in zip(names, rows, strict=True)),
     ]
-
-
-def about_judging(
-    reader: Reader,
-    bundle: Path,
-    data: str,
-    films: Films,
-    split: str,
-    threshold: float | None,
-    unreadable: tuple[RadiographError, ...],
-) -> dict[str, Any]:
-    """What report.json says of where its figures come from."""
-    import shlex
-
-    from lucency import __version__
-
-    command = ["lucency", "evaluate", str(bundle), "--data", data, "--source", films.source, "--split", split]
-    point = reader.card.operating_point
-    given = [] if threshold is None else ["--threshold", f"{threshold:g}"]
-    return {
-        "lucency": __version__,
-        "command": shlex.join([*command, *given]),
-        "reader": str(bundle),
-        "reader_name": reader.card.name,
-        "reader_sha256": reader.bundle.digest,
-        "data": data,
-        "source": films.source,
-        "split": split,
-        "threshold_chosen_by": point.chosen_by if threshold is None else "given",
-        "unread": [str(error) for error in unreadable],
-        "data_warnings": list(films.warnings),
-    }
-
-
-def report_unread(errors: tuple[RadiographError, ...], total: int) -> int:
-    """Tell which films could not be read; the exit code that follows from it."""
-    if not errors:
-        return 0
-    typer.echo(f"\n{len(errors)} of {total} films could not be read and are not in these figures:", err=True)
-    for error in errors:
-        typer.echo(f"  {error}", err=True)
-    return SOME_UNREAD

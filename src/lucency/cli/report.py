@@ -30,7 +30,7 @@ def report(
 
     Example: lucency report runs/lecture --data chest_xray --out reports/lecture
     """
-    from lucency.cli.evaluate import about_judging, report_unread
+    from lucency.cli.answers import Asked, about_judging, report_unread
     from lucency.cli.films import labelled_films
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled, predict
@@ -40,11 +40,12 @@ def report(
     reader = Reader.open(bundle, threads)
     point = reader.card.operating_point.threshold if threshold is None else threshold
     predicted = predict(reader, films)
-    about = about_judging(reader, bundle, data, films, used, threshold, predicted.unreadable)
+    unreadable = tuple(map(str, predicted.unreadable))
+    about = about_judging(reader, bundle, data, films, used, threshold, unreadable)
     known = know(reader.card, reader.bundle.digest, predicted.predictions, point, about, resamples, seed)
     written = write(known, reader, as_labelled(films, reader.card.labels), out)
     typer.echo(_summary(written))
-    return report_unread(predicted.unreadable, len(films))
+    return report_unread(Asked(predicted.predictions, point, about, unreadable))
 
 
 def _summary(written: tuple[Path, ...]) -> str:

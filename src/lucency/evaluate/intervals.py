@@ -52,9 +52,32 @@ def bands(statistic: Statistic, groups: Ints, resamples: int = 2000, seed: int =
         seed: of the draw; the same seed, the same interval.
         level: of the interval, between 0 and 1.
     """
-    value = statistic(np.ones((1, len(groups))))[0]
-    drawn = _spread(statistic, resampled(groups, resamples, np.random.default_rng(seed)))
-    left_out = _spread(statistic, leaving_out(groups, np.random.default_rng(seed)))
+    return bands_of(draw(statistic, groups, resamples, seed), level)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """m figures of the films as they are, of b resamples, and of j sets with patients left out."""
+
+    value: Floats
+    drawn: Floats
+    """(b, m)."""
+    left_out: Floats
+    """(j, m)."""
+
+
+def draw(statistic: Statistic, groups: Ints, resamples: int = 2000, seed: int = 0) -> Draws:
+    """What intervals at any level are made of; arguments as of `bands`."""
+    return Draws(
+        statistic(np.ones((1, len(groups))))[0],
+        _spread(statistic, resampled(groups, resamples, np.random.default_rng(seed))),
+        _spread(statistic, leaving_out(groups, np.random.default_rng(seed))),
+    )
+
+
+def bands_of(draws: Draws, level: float = LEVEL) -> Bands:
+    """Intervals at `level`."""
+    value, drawn, left_out = draws.value, draws.drawn, draws.left_out
     low, high, fixed = np.full_like(value, np.nan), np.full_like(value, np.nan), np.zeros(len(value), dtype=bool)
     for i, figure in enumerate(value):
         column = drawn[:, i][np.isfinite(drawn[:, i])]

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from lucency.errors import UsageError
 from lucency.evaluate.exact import bounds_without_variation
-from lucency.evaluate.intervals import LEVEL, Bands, bands
+from lucency.evaluate.intervals import LEVEL, Bands, bands_of, draw
 from lucency.evaluate.judge import findings
-from lucency.evaluate.metrics import METRICS, Finding, measure
+from lucency.evaluate.metrics import COUNTED, Finding, count, ranking
 from lucency.evaluate.predictions import Floats, Ints, Predictions
 
 Bools = NDArray[np.bool_]
@@ -26,7 +26,6 @@ Bounds = tuple[float | None, float | None, float | None]
 
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc")
 """What is told of each part."""
-PLACES = [METRICS.index(name) for name in SHOWN]
 MANY = 12
 """A column of more different words is no subgroup; one of more different numbers is cut into quarters."""
 LEAST = 10
@@ -165,8 +164,8 @@ def _figures(finding: Finding, masks: list[Bools], groups: Ints, resamples: int,
         outside = np.concatenate([_of(finding, ~mask, weights) for mask in masks], axis=1)
         return np.concatenate([inside, outside, inside - outside], axis=1)
 
-    values = bands(statistic, groups, resamples, seed)
-    gaps = bands(statistic, groups, resamples, seed, level=1 - (1 - LEVEL) / len(masks))
+    draws = draw(statistic, groups, resamples, seed)
+    values, gaps = bands_of(draws), bands_of(draws, 1 - (1 - LEVEL) / len(masks))
     return [
         tuple(_figure(finding, masks[part], groups, values, gaps, part * len(SHOWN) + i) for i in range(len(SHOWN)))
         for part in range(len(masks))
@@ -207,12 +206,14 @@ def _apart(inside: Bounds, outside: Bounds) -> tuple[float | None, float | None]
 
 def _of(finding: Finding, mask: Bools, weights: Floats) -> Floats:
     """The figures of SHOWN on some films, (b, 4); ranked against all films of the other kind where one is missing."""
-    figures = measure(finding, weights * mask)[:, PLACES]
+    inside = weights * mask
+    counts = count(finding, inside)
+    against = inside
     if not _both(finding, mask):
         ill = bool(finding.truth[mask].any())
-        against = mask | (~finding.truth if ill else finding.truth)
-        figures[:, -1] = measure(finding, weights * against)[:, METRICS.index("auroc")]
-    return figures
+        against = weights * (mask | (~finding.truth if ill else finding.truth))
+    area = ranking(finding.truth, finding.score, against)[0]
+    return np.stack([*(COUNTED[name](counts) for name in SHOWN[:-1]), area], axis=1)
 
 
 def _both(finding: Finding, mask: Bools) -> bool:
