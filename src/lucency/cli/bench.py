@@ -28,9 +28,12 @@ def bench(
     from json import dumps
 
     from lucency.bench import cold_start, measure, phantom_files, some_files, table, to_json
+    from lucency.bundle import read_card
 
     counts = _counts(threads)
     bundles = [bundle, *(against or [])]
+    for each in bundles:
+        read_card(each)  # so that a wrong one shows before films are drawn
     with tempfile.TemporaryDirectory() as folder:
         if data is None:
             files, what = phantom_files(Path(folder), films), "drawn 1024 × 1024 JPEG films"
