@@ -160,13 +160,13 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("lucency.bundle.write.write_card", full)
     with pytest.raises(OutputError, match="No space left"):
         write_bundle(tmp_path / "bundle", card(), FILES)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_card_without_its_model_file_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="which was not given"):
         write_bundle(tmp_path / "bundle", card(), {"golden/film.png": b"film"})
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_new_card_takes_the_place_of_the_old(bundle: Path) -> None:

@@ -39,7 +39,9 @@ def test_a_changed_byte_is_told(trained: Path, tmp_path: Path, capsys: pytest.Ca
     model = tmp_path / "bundle" / "model.onnx"
     model.write_bytes(model.read_bytes()[:-1] + b"\0")
     assert run(["bundle", "verify", str(tmp_path / "bundle")]) == 7
-    assert capsys.readouterr().err.endswith("model.onnx has changed since the bundle was written; get the bundle again\n")
+    assert capsys.readouterr().err.endswith(
+        "model.onnx has changed since the bundle was written; get the bundle again\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,9 @@ def test_a_bundle_without_golden_films_verifies_its_bytes(tmp_path: Path, capsys
     assert open_bundle(tmp_path / "bundle").card.parity is None
 
 
-@pytest.mark.parametrize("command", [["export"], ["parity"], ["bundle"], ["bundle", "verify"], ["bundle", "zip"], ["bundle", "show"]])
+@pytest.mark.parametrize(
+    "command", [["export"], ["parity"], ["bundle"], ["bundle", "verify"], ["bundle", "zip"], ["bundle", "show"]]
+)
 def test_help_ends_with_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command, "--help"]) == 0
     assert "Example: lucency" in capsys.readouterr().out

@@ -168,4 +168,7 @@ def raw(path: Path, square: np.ndarray) -> dict[str, np.ndarray]:
         return dict(zip(names, session.run(names, {"film": film}), strict=True))
     from ai_edge_litert.interpreter import Interpreter
 
-    return {name: value.copy() for name, value in Interpreter(model_content=content).get_signature_runner()(film=film).items()}
+    return {
+        name: value.copy()
+        for name, value in Interpreter(model_content=content).get_signature_runner()(film=film).items()
+    }

@@ -31,9 +31,10 @@ def squares(count: int, side: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.clip(rng.normal(level, rng.uniform(5, 60, (count, 1, 1)), (count, side, side)), 0, 255).astype(np.uint8)
 
 
-def one_unit(head: str, findings: int, channels: int = 8) -> Classifier:
-    """A backbone of one convolution, for what does not depend on the backbone."""
-    return Classifier(nn.Sequential(Unit(3, channels, 3, 2)), HEADS[head](channels, findings), (0.5,) * 3, (0.25,) * 3)
+def few_units(head: str, findings: int) -> Classifier:
+    """A backbone of four convolutions, for what does not depend on the backbone: side / 8, 256 maps, 4,096 weights."""
+    units = [Unit(3, 8, 3, 2), Unit(8, 16, 3, 2), Unit(16, 16, 3, 2), Unit(16, 256)]
+    return Classifier(nn.Sequential(*units), HEADS[head](256, findings), (0.5,) * 3, (0.25,) * 3)
 
 
 def alive(classifier: Classifier, side: int) -> Classifier:
@@ -53,7 +54,12 @@ def alive(classifier: Classifier, side: int) -> Classifier:
 
 
 def card_of(
-    task: str, head: str, side: int, backbone: str = "mobilenet_v2", width: float = 0.35, calibration: Calibration = NONE
+    task: str,
+    head: str,
+    side: int,
+    backbone: str = "mobilenet_v2",
+    width: float = 0.35,
+    calibration: Calibration = NONE,
 ) -> Card:
     """The card of such a run."""
     return Card(

@@ -18,7 +18,7 @@ from lucency.export import TARGETS
 from lucency.export.calibrated import SCORES, Calibrated
 from lucency.export.network import Answering
 
-from .small_runs import alive, card_of, one_unit, squares
+from .small_runs import alive, card_of, few_units, squares
 
 EXAMPLES = {
     "none": {},
@@ -47,7 +47,9 @@ def test_as_outside_the_network(method: str) -> None:
 
 
 def test_isotonic_by_hand() -> None:
-    calibration = Calibration(method="isotonic", parameters={"logits": (0.0, 2.0, 3.0), "probabilities": (0.1, 0.5, 0.9)})
+    calibration = Calibration(
+        method="isotonic", parameters={"logits": (0.0, 2.0, 3.0), "probabilities": (0.1, 0.5, 0.9)}
+    )
     found = inside(calibration, np.array([[-5.0], [0.0], [1.0], [2.0], [2.5], [3.0], [9.0]]))
     assert found[:, 0] == pytest.approx([0.1, 0.1, 0.3, 0.5, 0.7, 0.9, 0.9], abs=1e-6)
 
@@ -92,7 +94,7 @@ def test_targets_have_every_operation_it_needs(to: str, method: str, tmp_path: P
     calibration = Calibration(method=method, parameters=EXAMPLES[method])  # type: ignore[arg-type]
     card: Card = card_of("binary", "linear", 16, calibration=calibration)
     target = TARGETS[to]  # type: ignore[index]
-    network = Answering(alive(one_unit("linear", 1), 16), card)
+    network = Answering(alive(few_units("linear", 1), 16), card)
     content = target.convert(network, 16)
     target.check(content, network.outputs)
     film = squares(1, 16)[0][None, :, :, None].astype(np.float32)

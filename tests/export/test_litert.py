@@ -14,7 +14,7 @@ from lucency.errors import ExportError
 from lucency.export import litert, litert_quantize
 from lucency.export.network import Answering
 
-from .small_runs import alive, card_of, one_unit, squares
+from .small_runs import alive, card_of, few_units, squares
 
 SIDE = 16
 OUTPUTS = ("logit", "probability", "map")
@@ -22,7 +22,7 @@ OUTPUTS = ("logit", "probability", "map")
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
-    return litert.convert(Answering(alive(one_unit("linear", 1), SIDE), card_of("binary", "linear", SIDE)), SIDE)
+    return litert.convert(Answering(alive(few_units("linear", 1), SIDE), card_of("binary", "linear", SIDE)), SIDE)
 
 
 def changed(content: bytes, change) -> bytes:  # type: ignore[no-untyped-def]
@@ -59,11 +59,9 @@ def test_other_names_are_refused(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(("module", "what"), [("litert_torch", "convert"), ("ai_edge_quantizer", "quantise")])
-def test_a_missing_library_is_one_line(
-    module: str, what: str, content: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_library_is_one_line(module: str, what: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    network = Answering(one_unit("linear", 1), card_of("binary", "linear", SIDE))
+    network = Answering(few_units("linear", 1), card_of("binary", "linear", SIDE))
     with pytest.raises(ExportError, match=r"pip install 'lucency\[export\]'") as caught:
         litert.convert(network, SIDE) if what == "convert" else litert_quantize.weights(content, None)
     assert "\n" not in str(caught.value)
@@ -78,8 +76,8 @@ def test_int8_works_on_int8_up_to_the_features_and_in_float_after(content: bytes
     assert runner.get_input_details()["film"]["dtype"] == np.float32
     assert {item["dtype"] for item in runner.get_output_details().values()} == {np.float32}
     assert np.int8 in kinds.values()
-    operators = {step["op_name"] for step in interpreter._get_ops_details()}
-    assert {"QUANTIZE", "DEQUANTIZE"} <= operators
+    steps = {step.rows: step for step in litert_quantize.steps(content) if step.operator == "CONV_2D" and step.inside}
+    assert {rows: kinds[step.output] for rows, step in steps.items()} == {8: np.float32, 4: np.float32, 2: np.int8}
 
 
 def test_int8_ranges_hold_the_brightest_film_of_all(content: bytes) -> None:
@@ -88,7 +86,9 @@ def test_int8_ranges_hold_the_brightest_film_of_all(content: bytes) -> None:
     films[:, ::2] += 5
     small = litert_quantize.int8(content, films)
     film = films[-1][None, :, :, None].astype(np.float32)
-    whole, less = (Interpreter(model_content=item).get_signature_runner()(film=film)["map"] for item in (content, small))
+    whole, less = (
+        Interpreter(model_content=item).get_signature_runner()(film=film)["map"] for item in (content, small)
+    )
     assert np.abs(whole - less).max() < 0.05 * np.abs(whole).max()
 
 
@@ -100,5 +100,7 @@ def test_int8_without_films_is_refused(content: bytes) -> None:
 def test_half_precision_rounds_weights_to_eleven_bits(content: bytes) -> None:
     small = litert_quantize.float16(content, None)
     film = squares(1, SIDE)[0][None, :, :, None].astype(np.float32)
-    whole, less = (Interpreter(model_content=item).get_signature_runner()(film=film)["map"] for item in (content, small))
+    whole, less = (
+        Interpreter(model_content=item).get_signature_runner()(film=film)["map"] for item in (content, small)
+    )
     assert 0 < np.abs(whole - less).max() < 2**-8 * np.abs(whole).max()

@@ -12,7 +12,7 @@ from lucency.models import build
 from lucency.models.gate import Gate, Gaussian
 from lucency.recipe import ModelSettings
 
-from .small_runs import alive, card_of, one_unit, squares
+from .small_runs import alive, card_of, few_units, squares
 
 
 @pytest.mark.parametrize("head", ["linear", "dense128"])
@@ -38,8 +38,8 @@ def test_folding_takes_out_every_norm_and_leaves_the_original() -> None:
 
 
 def test_a_gate_adds_its_numbers() -> None:
-    gate = Gate(Gaussian(64, 2), Gaussian(8, 1)).eval()
-    network = Answering(alive(one_unit("linear", 1), 16), card_of("binary", "linear", 16), gate)
+    gate = Gate(Gaussian(64, 2), Gaussian(256, 1)).eval()
+    network = Answering(alive(few_units("linear", 1), 16), card_of("binary", "linear", 16), gate)
     film = torch.from_numpy(squares(1, 16)[0].astype(np.float32))[None, :, :, None]
     assert network.outputs == ("logit", "probability", "map", "doubt")
     assert tuple(network(film)) == network.outputs

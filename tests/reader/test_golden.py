@@ -54,7 +54,9 @@ def test_other_answers_are_refused(tmp_path: Path, name: str, what: str) -> None
     def off(content: dict) -> None:  # type: ignore[type-arg]
         content["films"][2][name][0] += 0.01 if name == "logits" else -0.01
 
-    with pytest.raises(BundleError, match=f"the {what} of its golden films is off by 0.01 here, expected at most 0.001"):
+    with pytest.raises(
+        BundleError, match=f"the {what} of its golden films is off by 0.01 here, expected at most 0.001"
+    ):
         verify_golden(with_golden(tmp_path, off))
 
 
@@ -70,7 +72,9 @@ def test_another_square_is_refused(tmp_path: Path) -> None:
     def swapped(content: dict) -> None:  # type: ignore[type-arg]
         content["films"][0]["square"] = content["films"][1]["square"]
 
-    with pytest.raises(BundleError, match="preprocessing golden/normal.png does not give golden/pneumonia.square.png"):
+    with pytest.raises(
+        BundleError, match=r"preprocessing golden/normal\.png does not give"
+    ):
         verify_golden(with_golden(tmp_path, swapped))
 
 

@@ -42,7 +42,7 @@ def training_films(card: Card, films: Films, fold: Fold | None) -> Films:
 
 
 def calibration_squares(card: Card, films: Films, fold: Fold | None, count: int = ENOUGH) -> NDArray[np.uint8]:
-    """Squares of training films, uint8 (n, side, side), n at most `count`.
+    """Squares of training films, uint8 (n, side, side), n about `count`.
 
     Raises:
         ExportError: `films` are not those that the run learned from.

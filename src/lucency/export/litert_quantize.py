@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,14 @@ from lucency.export.litert import MISSING, first_line, flatbuffer
 from lucency.reader.quiet import quiet
 
 Squares = NDArray[np.uint8]
+POOLS = ("MEAN", "SUM", "AVERAGE_POOL_2D")
+WEIGHED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+FEW = 4096
+"""Weights below this number stay in float32: there is little to save, and each of them counts for more."""
+COARSE = 8
+"""Layers with more rows than side / COARSE stay in float32 in int8 files."""
 MEASURED = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "PAD")
-"""Operators of a backbone that work on int8; all others, and everything after the features, stay in float32."""
+"""Operators of a backbone that work on int8; all others stay in float32."""
 
 
 def float16(content: bytes, squares: Squares | None) -> bytes:
@@ -27,16 +34,19 @@ def float16(content: bytes, squares: Squares | None) -> bytes:
 
 
 def weights(content: bytes, squares: Squares | None) -> bytes:
-    """Weights in int8, a scale for each channel; the sums stay in float32."""
+    """Large weights in int8, a scale for each channel; the sums stay in float32, and so do small weights."""
     with quantizer(content) as (made, _):
-        made.add_weight_only_config(".*", "*", 8)
+        for step in steps(content):
+            if step.operator in WEIGHED and step.weights >= FEW:
+                made.add_weight_only_config(step.pattern, step.operator, 8)
         return bytes(made.quantize(enable_progress_report=False).quantized_model)
 
 
 def int8(content: bytes, squares: Squares | None) -> bytes:
-    """Weights and activations of the backbone in int8; head, map, calibration and gate in float32.
+    """Weights and activations of the backbone in int8; its first layers, head, map, calibration and gate in float32.
 
-    The last sums cost nothing and are what is read: in float32 the map still adds up to the logit exactly.
+    The first layers, finer than side / COARSE, hold a hundredth of the weights and most of the error: few weights see
+    every pixel. The last sums are what is read: in float32 the map still adds up to the logit exactly.
     Ranges are the lowest and highest value over all films. The library's default, a moving average of each film's
     range, clips what stands out, and that is what pneumonia does.
 
@@ -46,9 +56,9 @@ def int8(content: bytes, squares: Squares | None) -> bytes:
     if squares is None:
         raise ExportError("int8 measures ranges on films of the training data; give them by --data")
     with quantizer(content) as (made, _):
-        for operator, names in backbone(content).items():
-            outputs = "|".join(map(re.escape, names))
-            made.add_static_config(f"^({outputs});$", operator, activation_num_bits=8, weight_num_bits=8)
+        for step in steps(content):
+            if step.inside and step.operator in MEASURED and step.rows * COARSE <= squares.shape[1]:
+                made.add_static_config(step.pattern, step.operator, activation_num_bits=8, weight_num_bits=8)
         ranges = measured(content, made, squares)
         return bytes(made.quantize(ranges, enable_progress_report=False).quantized_model)
 
@@ -65,34 +75,57 @@ def measured(content: bytes, made: Any, squares: Squares) -> Any:
     return calibrator.get_model_qsvs()
 
 
-def backbone(content: bytes) -> dict[str, list[str]]:
-    """Operator → output tensors of every such step before the pool, for those that can work on int8.
+@dataclass(frozen=True)
+class Step:
+    """One operator of a file."""
 
-    The features are what the first mean or pool on the way back from the logit takes.
+    operator: str
+    output: str
+    """Name of what it gives."""
+    rows: int
+    """Height of what it gives; 0 where that is no picture."""
+    weights: int
+    """Numbers in its largest constant."""
+    inside: bool
+    """Whether the features follow from it, and it is more than a shift by a constant."""
+
+    @property
+    def pattern(self) -> str:
+        """What the quantiser finds it by."""
+        return f"^{re.escape(self.output)};$"
+
+
+def steps(content: bytes) -> list[Step]:
+    """The operators of one of our files. The features are what the last pool before the logit takes.
 
     Raises:
-        ExportError: the file is not one of ours.
+        ExportError: there is no such pool.
     """
     from ai_edge_litert.schema_py_generated import BuiltinOperator
 
     names = {code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)}
     model = flatbuffer(content)
-    graph, codes = model.subgraphs[0], model.operatorCodes
+    graph = model.subgraphs[0]
+    codes = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
     makers = {int(tensor): step for step in graph.operators for tensor in step.outputs}
-
-    def kind(step: Any) -> str:
-        return names[max(codes[step.opcodeIndex].builtinCode, codes[step.opcodeIndex].deprecatedBuiltinCode)]
-
     logit = next(item.tensorIndex for item in model.signatureDefs[0].outputs if bytes(item.name) == b"logit")
-    pools = [step for step in _before(logit, makers) if kind(step) in ("MEAN", "SUM", "AVERAGE_POOL_2D")]
+    pools = [step for step in _before(logit, makers) if codes[step.opcodeIndex] in POOLS]
     if not pools:
-        raise ExportError("litert: expected a pool before the logit, found none; this network has no int8 edition")
-    found: dict[str, list[str]] = {}
-    for step in _before(int(pools[0].inputs[0]), makers):
-        constant = [int(tensor) not in makers for tensor in step.inputs]
-        if kind(step) in MEASURED and not (kind(step) == "ADD" and any(constant)):
-            found.setdefault(kind(step), []).append(bytes(graph.tensors[step.outputs[0]].name).decode())
-    return found
+        raise ExportError("litert: expected a pool before the logit, found none; this network has no such edition")
+    features = _before(int(pools[0].inputs[0]), makers)
+
+    def told(step: Any) -> Step:
+        given, kind = graph.tensors[step.outputs[0]], codes[step.opcodeIndex]
+        constants = [graph.tensors[item] for item in step.inputs if item >= 0 and int(item) not in makers]
+        return Step(
+            operator=kind,
+            output=bytes(given.name).decode(),
+            rows=int(given.shape[1]) if given.shape is not None and len(given.shape) == 4 else 0,
+            weights=max((int(np.prod(item.shape)) for item in constants if item.shape is not None), default=0),
+            inside=any(step is other for other in features) and not (kind == "ADD" and constants),
+        )
+
+    return [told(step) for step in graph.operators]
 
 
 def _before(tensor: int, makers: dict[int, Any]) -> list[Any]:

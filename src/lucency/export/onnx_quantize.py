@@ -18,24 +18,26 @@ from lucency.reader.quiet import quiet
 Squares = NDArray[np.uint8]
 Stored = tuple[list[Any], list[Any]]
 """Constants and nodes that stand in for a float32 constant."""
-FEW = 1024
-"""Constants with fewer numbers stay as they are: there is nothing to save."""
+FEW = 4096
+"""Weights below this number stay in float32: there is little to save, and each of them counts for more."""
+COARSE = 8
+"""Layers with more rows than side / COARSE stay in float32 in int8 files: few weights that see every pixel."""
 MEASURED = ("Conv", "Add", "Clip", "Relu", "Pad")
 """Operators of a backbone that work on int8."""
 
 
 def float16(content: bytes, squares: Squares | None) -> bytes:
     """Weights in half precision; the sums stay in float32."""
-    return _stored(content, _as_half)
+    return _stored(content, _as_half, 1)
 
 
 def weights(content: bytes, squares: Squares | None) -> bytes:
-    """Weights in int8, a scale for each channel; the sums stay in float32."""
-    return _stored(content, _as_int8)
+    """Large weights in int8, a scale for each channel; the sums stay in float32, and so do small weights."""
+    return _stored(content, _as_int8, FEW)
 
 
 def int8(content: bytes, squares: Squares | None) -> bytes:
-    """Weights and activations of the backbone in int8; head, map, calibration and gate in float32.
+    """Weights and activations of the backbone in int8; its first layers, head, map, calibration and gate in float32.
 
     Signed int8 for both: unsigned activations are faster on processors without dot products for int8, but their sums
     saturate there, and the answer would depend on the machine.
@@ -61,7 +63,7 @@ def int8(content: bytes, squares: Squares | None) -> bytes:
                     _Films(films),
                     quant_format=q.QuantFormat.QDQ,
                     op_types_to_quantize=list(MEASURED),
-                    nodes_to_exclude=_outside(content),
+                    nodes_to_exclude=_outside(content, squares.shape[1] // COARSE),
                     per_channel=True,
                     activation_type=q.QuantType.QInt8,
                     weight_type=q.QuantType.QInt8,
@@ -83,19 +85,24 @@ class _Films:
         return next(self._films, None)
 
 
-def _outside(content: bytes) -> list[str]:
-    """Names of all nodes but the backbone's: those before the first pool on the way back from the logit."""
+def _outside(content: bytes, rows: int) -> list[str]:
+    """Names of all nodes that stay in float32: after the features, shifts by a constant, and finer than `rows`."""
     import onnx
 
-    graph = onnx.load_from_string(content).graph
+    graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(content)).graph
     makers = {name: node for node in graph.node for name in node.output}
     pools = [node for node in _before("logit", makers) if node.op_type in ("ReduceMean", "GlobalAveragePool")]
     if not pools:
-        raise ExportError("onnx: expected a pool before the logit, found none; this network has no int8 edition")
-    inside = {node.name for node in _before(pools[0].input[0], makers)}
+        raise ExportError("onnx: expected a pool before the logit, found none; this network has no such edition")
+    shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in graph.value_info}
     constants = {item.name for item in graph.initializer}
-    shifts = {node.name for node in graph.node if node.op_type == "Add" and constants.intersection(node.input)}
-    return [node.name for node in graph.node if node.name not in inside - shifts]
+    inside = {
+        node.name
+        for node in _before(pools[0].input[0], makers)
+        if shapes.get(node.output[0], [0])[-1] <= rows
+        and not (node.op_type == "Add" and constants.intersection(node.input))
+    }
+    return [node.name for node in graph.node if node.name not in inside]
 
 
 def _before(name: str, makers: dict[str, Any]) -> list[Any]:
@@ -110,8 +117,8 @@ def _before(name: str, makers: dict[str, Any]) -> list[Any]:
     return found
 
 
-def _stored(content: bytes, store: Callable[[str, NDArray[np.float32]], Stored]) -> bytes:
-    """The file with its large constants stored as `store` says; the runtime unpacks them once, when it opens it."""
+def _stored(content: bytes, store: Callable[[str, NDArray[np.float32]], Stored], few: int) -> bytes:
+    """The file with weights of `few` numbers and more stored as `store` says; a runtime unpacks them as it opens it."""
     import onnx
     from onnx import numpy_helper
 
@@ -119,7 +126,7 @@ def _stored(content: bytes, store: Callable[[str, NDArray[np.float32]], Stored])
     kept, nodes = [], []
     for item in model.graph.initializer:
         values = numpy_helper.to_array(item)
-        if values.dtype != np.float32 or values.size < FEW or values.ndim < 2:
+        if values.dtype != np.float32 or values.size < few or values.ndim < 2:
             kept.append(item)
             continue
         small, unpacking = store(item.name, values)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from lucency.bundle import Bundle, open_bundle, verify
@@ -74,11 +76,18 @@ def agreement(reader: Reader, golden: Golden, squares: Squares) -> Agreement:
     }
     away = {}
     for name, (here, there) in pairs.items():
-        expected = np.array(there, dtype=np.float64)
+        expected = _array(there, f"{reader.bundle.path}: {GOLDEN}")
         if expected.shape != here.shape:
             raise BundleError(f"{reader.bundle.path}: {GOLDEN} has {name} of shape {expected.shape}, not {here.shape}")
         away[name] = float(np.abs(here - expected).max(initial=0.0))
     return Agreement(films=len(squares), **away)
+
+
+def _array(numbers: list[Any], where: str) -> NDArray[np.float64]:
+    try:
+        return np.array(numbers, dtype=np.float64)
+    except ValueError as error:
+        raise BundleError(f"{where} is not valid: its films have answers of several shapes") from error
 
 
 def _square(bundle: Bundle, reader: Reader, film: GoldenFilm) -> Squares:
