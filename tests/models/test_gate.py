@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from lucency.bundle import Bundle, Card, Model
 from lucency.bundle import Gate as GatePart
-from lucency.data.record import Films
 from lucency.errors import BundleError, SourceError
 from lucency.models.gate import CELLS, CHECKS, GATE, Gate, Gaussian, directions, gate_from, load_gate, thumbnails
-from lucency.train.gate import Looks, doubts_of, gaussian, numbers
+from lucency.train.gate import crossfitted, doubts_of, gaussian, numbers
 
 
 def fitted(x: np.ndarray, axes: int) -> Gaussian:
@@ -75,32 +72,40 @@ def test_a_run_without_a_gate_and_one_with_a_broken_file() -> None:
         load_gate(Bundle("here", broken, "", lambda name: b"no numbers"))  # type: ignore[arg-type]
 
 
-def learned(films: int = 200) -> tuple[Looks, Gate]:
+def learned(films: int = 200, seed: int = 3) -> tuple[np.ndarray, np.ndarray, Gate]:
     """Thumbnails dark at the lower left, as if a heart lay there; features of some mixture."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     heart = np.zeros((8, 8))
     heart[5:, :4] = -2.0
-    looks = Looks(
-        Films(("a", "b"), ()),
-        (heart + 0.5 * rng.normal(size=(films, 8, 8))).reshape(films, 64),
-        rng.normal(size=(films, 12)),
-    )
-    return looks, gate_from(numbers(looks))
+    small = (heart + 0.5 * rng.normal(size=(films, 8, 8))).reshape(films, 64)
+    features = rng.normal(size=(films, 12))
+    return small, features, gate_from(numbers(small, features))
 
 
 def test_turned_thumbnails_are_told() -> None:
-    looks, gate = learned()
-    small = looks.small.reshape(-1, 8, 8)
-    for column, turned in ((1, small[:, ::-1]), (2, small[:, :, ::-1])):
-        doubts = doubts_of(gate, replace(looks, small=turned.reshape(len(small), 64)))[:, column]
-        assert doubts.min() > 0 > doubts_of(gate, looks)[:, column].max()
+    small, features, gate = learned()
+    square = small.reshape(-1, 8, 8)
+    for column, turned in ((1, square[:, ::-1]), (2, square[:, :, ::-1])):
+        doubts = doubts_of(gate, np.ascontiguousarray(turned.reshape(len(small), 64)), features)[:, column]
+        assert doubts.min() > 0 > doubts_of(gate, small, features)[:, column].max()
+
+
+def test_crossfitted_doubts_are_those_of_new_films() -> None:
+    small, features, gate = learned(400)
+    new, _, _ = learned(400, seed=4)
+    others = crossfitted(small, np.arange(len(small)))
+    assert others.shape == (400, 3)
+    fitted = doubts_of(gate, small, features)[:, :3]
+    assert others[:, 0].mean() > fitted[:, 0].mean()  # nearer to what they fitted themselves
+    fresh = doubts_of(gate, new, features)[:, :3]
+    assert others.mean(axis=0) == pytest.approx(fresh.mean(axis=0), rel=0.1)
 
 
 def test_the_network_answers_what_was_measured() -> None:
-    looks, gate = learned()
+    _, _, gate = learned()
     gray, pooled = torch.rand(3, 1, 32, 32) * 255, torch.rand(3, 12) * 7
     doubt = gate(gray, pooled)
     assert doubt.shape == (3, len(CHECKS))
-    same = replace(looks, small=thumbnails(gray).double().numpy(), features=directions(pooled).double().numpy())
-    np.testing.assert_allclose(doubt.numpy(), doubts_of(gate, same), rtol=1e-5)
+    same = doubts_of(gate, thumbnails(gray).double().numpy(), directions(pooled).double().numpy())
+    np.testing.assert_allclose(doubt.numpy(), same, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(gate(gray, 3 * pooled), doubt)  # the length says nothing

@@ -28,6 +28,7 @@ from lucency.progress import track
 from lucency.recipe import DataSettings
 
 BATCH = 32
+FOLDS = 5
 MOST = 2000
 """Films learned from; more move the Gaussians little."""
 LEAST = 50
@@ -54,9 +55,10 @@ class Looks:
 
 
 def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: float = 0.02) -> tuple[Card, bytes]:
-    """Fit the gate on the films the run learned from; set its limits on those that chose its checkpoint.
+    """Fit the gate on the films of a run; set each limit on films that did not fit what it limits.
 
-    Features of films learned from lie closer together than those of new ones, so the limits need other films.
+    Features of films learned from lie closer together than those of new ones, so theirs are limited on the films that
+    chose the checkpoint. Thumbnails know no network: each film is measured by what the other patients' films fit.
 
     Args:
         run: an open run.
@@ -74,18 +76,23 @@ def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: floa
     opened = load_run(run)
     inside = look(opened.classifier, some(learned), opened.preprocess, "films learned from")
     outside = look(opened.classifier, judged, opened.preprocess, "films set aside")
-    gate = gate_from(numbers(inside))
-    with torch.inference_mode():
-        doubts = doubts_of(gate, outside)
-    groups = outside.films.groups()
-    checks = tuple(_check(name, doubts[:, k], groups, alarms / len(CHECKS)) for k, name in enumerate(CHECKS))
-    refused = np.any([doubts[:, k] > np.float32(check.limit) for k, check in enumerate(checks)], axis=0)
+    small, groups = np.concatenate([inside.small, outside.small]), _groups(inside.films, outside.films)
+    gate = gate_from(numbers(small, inside.features))
+    doubts = {name: (column, groups) for name, column in zip(CHECKS, crossfitted(small, groups).T, strict=False)}
+    doubts["features"] = doubts_of(gate, outside.small, outside.features)[:, -1], outside.films.groups()
+    checks = tuple(_check(name, *doubts[name], alarms / len(CHECKS)) for name in CHECKS)
     fitted_on = (
-        f"{len(inside.films)} films learned from; limits on {len(outside.films)} set aside, "
-        f"of which {refused.mean():.1%} are above one"
+        f"layout of {len(small)} films, crossfitted; "
+        f"features of {len(inside.films)} learned from, limited on {len(outside.films)} set aside"
     )
     card = run.card.model_copy(update={"gate": Gate(file=GATE, checks=checks, fitted_on=fitted_on)})
     return card, safetensors.torch.save({name: value.contiguous() for name, value in gate.state_dict().items()})
+
+
+def _groups(inside: Films, outside: Films) -> NDArray[np.int64]:
+    """Patients of both, after one another; no patient is in both."""
+    first = inside.groups()
+    return np.concatenate([first, outside.groups() + first.max() + 1])
 
 
 def some(films: Films) -> Films:
@@ -95,19 +102,31 @@ def some(films: Films) -> Films:
     return films.pick(np.sort(np.random.default_rng(0).permutation(len(films))[:MOST]))
 
 
-def numbers(looks: Looks) -> dict[str, torch.Tensor]:
-    """What `models.gate.gate_from` takes, of films learned from."""
-    parts = {"layout": gaussian(looks.small, DIRECTIONS["layout"])}
-    parts |= {name: line(looks.small, axis) for name, axis in TURNS.items()}
-    parts["features"] = gaussian(looks.features, DIRECTIONS["features"])
-    return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
+def numbers(small: Floats, features: Floats) -> dict[str, torch.Tensor]:
+    """What `models.gate.gate_from` takes, of thumbnails (n, 64) and directions of features (m, k)."""
+    found = {"layout": gaussian(small, DIRECTIONS["layout"])}
+    found |= {name: line(small, axis) for name, axis in TURNS.items()}
+    found["features"] = gaussian(features, DIRECTIONS["features"])
+    return {f"{name}.{key}": value for name, part in found.items() for key, value in part.items()}
 
 
-def doubts_of(gate: GateNetwork, looks: Looks) -> Floats:
-    """Doubt of films that were looked at: (n, 4)."""
-    small, features = (torch.from_numpy(part).float() for part in (looks.small, looks.features))
-    parts = [gate.layout(small), gate.upside_down(small), gate.mirrored(small), gate.features(features)]
-    return np.asarray(torch.cat(parts, 1).double().numpy())
+def doubts_of(gate: GateNetwork, small: Floats, features: Floats) -> Floats:
+    """Doubt (n, 4) of films with these thumbnails (n, 64) and directions of features (n, k)."""
+    x, y = (torch.from_numpy(part).float() for part in (small, features))
+    with torch.inference_mode():
+        columns = [gate.layout(x), gate.upside_down(x), gate.mirrored(x), gate.features(y)]
+    return np.asarray(torch.cat(columns, 1).double().numpy())
+
+
+def crossfitted(small: Floats, groups: NDArray[np.int64]) -> Floats:
+    """What the checks on thumbnails say of each film when fitted on other patients: (n, 3)."""
+    found = np.empty((len(small), len(CHECKS) - 1))
+    nothing = np.eye(LEAST, 2)  # the features are not asked
+    for fold in range(FOLDS):
+        held = groups % FOLDS == fold
+        gate = gate_from(numbers(small[~held], nothing))
+        found[held] = doubts_of(gate, small[held], np.zeros((int(held.sum()), 2)))[:, :-1]
+    return found
 
 
 def parts(card: Card, films: Films, fold: Fold | None) -> tuple[Films, Films]:
