@@ -17,15 +17,18 @@ from folds import drawn, held
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from lucency.bundle import read_card
 from lucency.data import Films
 from lucency.data.squares import decode_squares
 from lucency.evaluate import Predictions, judge
-from lucency.evaluate.crossfit import Asked
-from lucency.evaluate.predictions import concatenated
+from lucency.evaluate.crossfit import Asked, crossfit
+from lucency.evaluate.predictions import concatenated, read_predictions
+from lucency.evaluate.selective import band, right, risk_coverage, sureness
 from lucency.reader import Reader
 from lucency.reader.answers import doubted, standing
 
 Squares = NDArray[np.uint8]
+SUREST = 0.95
 MEASURES = ("accuracy", "auroc", "ece", "answered", "answered_accuracy")
 
 
@@ -61,6 +64,22 @@ SHIFTS: dict[str, Callable[[Squares], Squares]] = {
 }
 
 
+def cross_validated(runs: Path, labels: tuple[str, ...], asked: Asked) -> None:
+    """All films, each answered by a run, a calibration, a threshold and prediction sets that never saw its patient."""
+    crossed = crossfit(read_predictions(runs / "predictions.csv", labels), asked)
+    films, correct = crossed.predictions, right(crossed.predictions, crossed.called)
+    report = judge(films, 0.5, resamples=1000)
+    share = np.array([SUREST])
+    low, high = band(sureness(films, 0.5), correct, films.groups(), share, resamples=1000)
+    wrong = np.interp(share, *risk_coverage(sureness(films, 0.5), correct))
+    kept = films.answered if films.answered is not None else np.ones(len(films), dtype=bool)
+    print(f"{len(films)} films, cross-validated by patient: ECE {report.measure('ece')}, accuracy {correct.mean():.4f}")
+    print(f"surest {SUREST:.0%}: accuracy {1 - wrong[0]:.4f} ({1 - high[0]:.4f} to {1 - low[0]:.4f})")
+    print(
+        f"prediction sets of coverage {asked.coverage}: {kept.mean():.1%} answered, accuracy {correct[kept].mean():.4f}"
+    )
+
+
 def answered(reader: Reader, films: Films, squares: Squares) -> tuple[Predictions, float, float]:
     """Answers, the threshold they are called at, and the share that the gate refuses."""
     answers = reader.read_batch(squares)
@@ -82,14 +101,16 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--used", type=int, default=5, help="folds that are shifted")
     parser.add_argument("--most", type=int, default=200, help="films of a fold that are shifted")
     parser.add_argument("--method", default="platt")
     parser.add_argument("--threshold", default="cost=1:1")
     parser.add_argument("--coverage", type=float, default=0.98)
     options = parser.parse_args()
     asked = Asked(method=options.method, rule=options.threshold, coverage=options.coverage)
+    cross_validated(options.runs, read_card(options.runs / "fold-1").labels, asked)
     found: dict[str, list[tuple[Predictions, float, float]]] = {name: [] for name in SHIFTS}
-    for number in range(1, options.folds + 1):
+    for number in range(1, options.used + 1):
         fold = held(options.runs, options.data, number, options.folds, asked)
         some = drawn(fold.films, options.most)
         squares = np.stack(decode_squares(some, fold.reader.preprocess).pixels)
