@@ -55,3 +55,18 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "file").write_text("")
     assert run(["audit", str(data), "--out", str(tmp_path / "file" / "out")]) == 10
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_told_in_a_line(tmp_path: Path) -> None:
+    """As after `pip install lucency` alone, without scikit-learn."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "from lucency.cli import run\n"
+        f"sys.exit(run(['audit', 'phantom:30', '--out', {str(tmp_path / 'out')!r}]))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert told.stderr == "lucency: this needs sklearn: pip install 'lucency[train]'\n"

@@ -37,6 +37,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name -> (where the function is, what it does in a line)."""
 
 STOPPED = "stopped; nothing half-written is left, and --resume goes on where a command offers it"
+EXTRAS = dict.fromkeys(("torch", "lightning", "captum", "safetensors", "sklearn", "threadpoolctl"), "train")
+"""What `pip install lucency` alone leaves out -> the extra that brings it."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
 BadUsage: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
@@ -114,6 +116,12 @@ def run(arguments: list[str]) -> int:
     except LucencyError as error:
         typer.echo(f"lucency: {error}", err=True)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in EXTRAS:
+            raise
+        typer.echo(f"lucency: this needs {missing}: pip install 'lucency[{EXTRAS[missing]}]'", err=True)
+        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
