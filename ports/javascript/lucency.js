@@ -113,6 +113,35 @@ export function verdict(card, probabilities, doubts = []) {
   return card.labels[called];
 }
 
+const softplus = (z) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+
+/** One calibrated logit each: (logit, list by name) → number, as docs/bundle.md has them. */
+const CALIBRATED = {
+  none: (z) => z,
+  temperature: (z, list) => z / list("temperature"),
+  platt: (z, list) => list("slope") * z + list("offset"),
+  beta: (z, list) => list("b") * softplus(z) - list("a") * softplus(-z) + list("c"),
+};
+
+/** Probabilities by the card's calibration, for a bundle that was calibrated again after its export. */
+export function calibrated(card, logits) {
+  const { method, parameters } = card.calibration;
+  if (method === "isotonic") return Float32Array.from(logits, (z) => polyline(z, parameters));
+  const named = (i) => (name) => parameters[name][parameters[name].length > 1 ? i : 0];
+  const scores = Array.from(logits, (z, i) => CALIBRATED[method](z, named(i)));
+  if (card.task !== "multiclass") return Float32Array.from(scores, (score) => Math.exp(-softplus(-score)));
+  const largest = Math.max(...scores);
+  const total = scores.reduce((sum, score) => sum + Math.exp(score - largest), 0);
+  return Float32Array.from(scores, (score) => Math.exp(score - largest) / total);
+}
+
+function polyline(z, { logits, probabilities }) {
+  const above = logits.findIndex((x) => x > z);
+  if (above <= 0) return probabilities[above === 0 ? 0 : logits.length - 1];
+  const share = (z - logits[above - 1]) / (logits[above] - logits[above - 1]);
+  return probabilities[above - 1] + share * (probabilities[above] - probabilities[above - 1]);
+}
+
 /**
  * One film through the bundle's network, by LiteRT.js (@litertjs/core).
  *
@@ -124,13 +153,13 @@ export function verdict(card, probabilities, doubts = []) {
  *   map: rows × columns × findings, signed, in logits
  */
 export async function read(model, Tensor, card, film) {
-  if (!card.calibration.in_graph) throw new Error("this bundle was calibrated again: export it anew for this port");
   const { side } = card.preprocess;
   const input = new Tensor(Float32Array.from(prepare(film, card.preprocess)), [1, side, side, 1]);
   const outputs = await model.run({ film: input });
   const copied = Object.entries(outputs).map(([name, tensor]) => [name, tensor.toTypedArray().slice()]);
   [input, ...Object.values(outputs)].forEach((tensor) => tensor.delete());
-  const { logit: logits, probability: probabilities, map, doubt: doubts = [] } = Object.fromEntries(copied);
+  const { logit: logits, probability, map, doubt: doubts = [] } = Object.fromEntries(copied);
+  const probabilities = card.calibration.in_graph ? probability : calibrated(card, logits);
   const said = usual(film) ? verdict(card, probabilities, doubts) : "uncertain";
   return { verdict: said, probabilities, logits, map };
 }
