@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--fold", type=int, default=1)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--dicom", type=Path)
+    parser.add_argument("--held", type=int, default=2000, help="films held out")
     parser.add_argument("--most", type=int, default=200, help="films spoiled")
     options = parser.parse_args()
     fold = held(options.runs, options.data, options.fold, options.folds, Asked())
@@ -83,7 +84,7 @@ def main() -> None:
     prepare: Preprocess = reader.preprocess
     checks = "".join(f"{check.name:>12}" for check in reader.card.gate.checks)
     print(f"fold {options.fold}: gate {reader.card.gate.fitted_on}\n{'':26}{'films':>6}{checks}{'any':>10}")
-    line(reader, "held out, as they are", np.stack(decode_squares(fold.films, prepare).pixels))
+    line(reader, "held out, as they are", np.stack(decode_squares(drawn(fold.films, options.held), prepare).pixels))
     some = np.stack(decode_squares(drawn(fold.films, options.most), prepare).pixels)
     for name, change in SPOILED.items():
         line(reader, name, change(some))

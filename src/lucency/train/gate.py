@@ -22,6 +22,7 @@ from lucency.evaluate.conformal import fit_least
 from lucency.models import Classifier
 from lucency.models.gate import CELLS, CHECKS, GATE, directions, gate_from, thumbnails
 from lucency.models.gate import Gate as GateNetwork
+from lucency.models.memory import keep_freed_memory
 from lucency.models.run import load_run
 from lucency.preprocess import Preprocess
 from lucency.progress import track
@@ -30,7 +31,7 @@ from lucency.recipe import DataSettings
 BATCH = 32
 FOLDS = 5
 MOST = 2000
-"""Films learned from; more move the Gaussians little."""
+"""Films learned from that are looked at; more move the Gaussians little."""
 LEAST = 50
 """Films below which no Gaussian is fitted."""
 DIRECTIONS = {"layout": 16, "features": 64}
@@ -54,7 +55,9 @@ class Looks:
     """(n, k), directions of the pooled features."""
 
 
-def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: float = 0.02) -> tuple[Card, bytes]:
+def learn_gate(
+    run: Bundle, films: Films, fold: Fold | None = None, alarms: float = 0.02, most: int = MOST
+) -> tuple[Card, bytes]:
     """Fit the gate on the films of a run; set each limit on films that did not fit what it limits.
 
     Features of films learned from lie closer together than those of new ones, so theirs are limited on the films that
@@ -65,6 +68,7 @@ def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: floa
         films: the data set that it was trained on.
         fold: which one, where the run is one of a cross-validation.
         alarms: share of films of the same kind that may be refused, all checks together.
+        most: films learned from that are looked at.
 
     Returns:
         the run's card with the gate, and the content of its file.
@@ -74,8 +78,10 @@ def learn_gate(run: Bundle, films: Films, fold: Fold | None = None, alarms: floa
     """
     learned, judged = parts(run.card, films, fold)
     opened = load_run(run)
-    inside = look(opened.classifier, some(learned), opened.preprocess, "films learned from")
-    outside = look(opened.classifier, judged, opened.preprocess, "films set aside")
+    keep_freed_memory()
+    classifier = opened.classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    inside = look(classifier, some(learned, most), opened.preprocess, "films learned from")
+    outside = look(classifier, judged, opened.preprocess, "films set aside")
     small, groups = np.concatenate([inside.small, outside.small]), _groups(inside.films, outside.films)
     gate = gate_from(numbers(small, inside.features))
     doubts = {name: (column, groups) for name, column in zip(CHECKS, crossfitted(small, groups).T, strict=False)}
@@ -95,11 +101,11 @@ def _groups(inside: Films, outside: Films) -> NDArray[np.int64]:
     return np.concatenate([first, outside.groups() + first.max() + 1])
 
 
-def some(films: Films) -> Films:
-    """At most MOST films, drawn the same way each time."""
-    if len(films) <= MOST:
+def some(films: Films, most: int) -> Films:
+    """At most `most` films, drawn the same way each time."""
+    if len(films) <= most:
         return films
-    return films.pick(np.sort(np.random.default_rng(0).permutation(len(films))[:MOST]))
+    return films.pick(np.sort(np.random.default_rng(0).permutation(len(films))[:most]))
 
 
 def numbers(small: Floats, features: Floats) -> dict[str, torch.Tensor]:
