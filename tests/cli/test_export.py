@@ -77,7 +77,7 @@ def test_parity_lists_flips_and_writes_the_card(tmp_path: Path, capsys: pytest.C
     assert str(tmp_path) not in parity.data
     assert run([*words, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert content["flips"] == len(content["called_differently"]) == 1
+    assert content["flips"] == len(content["differences"]) == 1
 
 
 @pytest.mark.parametrize(

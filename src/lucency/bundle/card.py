@@ -152,7 +152,9 @@ class Parity(Part):
     map_correlation: float | None
     """Lowest of the films' correlations between the two maps; None where a map is constant."""
     flips: Count
-    """Films whose verdict differs."""
+    """Films that are called differently."""
+    uncertain_flips: Count = 0
+    """Films that only one of the two calls `uncertain`."""
     auroc_source: float | None = None
     auroc_export: float | None = None
 

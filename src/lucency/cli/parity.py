@@ -77,9 +77,13 @@ def table(found: Comparison) -> str:
         f"AUROC                 run {_figure(parity.auroc_source)}, export {_figure(parity.auroc_export)}",
         f"called differently    {parity.flips} films ({parity.flips / parity.films:.2%})",
     ]
+    if parity.uncertain_flips:
+        lines.append(
+            f"uncertain in one only {parity.uncertain_flips} films ({parity.uncertain_flips / parity.films:.2%})"
+        )
     for flip in found.flips[:SHOWN]:
         ours, theirs = (" ".join(f"{value:.4f}" for value in row) for row in (flip.source, flip.export))
-        lines.append(f"  {flip.film}  {flip.label}  run {ours}  export {theirs}")
+        lines.append(f"  {flip.film}  {flip.label}  {flip.what}  run {ours}  export {theirs}")
     if len(found.flips) > SHOWN:
         lines.append(f"  … {len(found.flips) - SHOWN} more; all by --json")
     return "\n".join(lines)
@@ -94,7 +98,7 @@ def _json(found: Comparison) -> str:
     from json import dumps
 
     content: dict[str, Any] = found.parity.model_dump()
-    content["called_differently"] = [asdict(flip) for flip in found.flips]
+    content["differences"] = [asdict(flip) for flip in found.flips]
     content["unread"] = [str(error) for error in found.unreadable]
     return dumps(content, ensure_ascii=False)
 

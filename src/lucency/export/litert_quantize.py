@@ -45,6 +45,7 @@ def weights(content: bytes, squares: Squares | None) -> bytes:
 def int8(content: bytes, squares: Squares | None) -> bytes:
     """Weights and activations of the backbone in int8; its first layers, head, map, calibration and gate in float32.
 
+    Large matrices after the features (of a gate, of a hidden layer) are stored in half precision.
     The first layers, finer than side / COARSE, hold a hundredth of the weights and most of the error: few weights see
     every pixel. The last sums are what is read: in float32 the map still adds up to the logit exactly.
     Ranges are the lowest and highest value over all films. The library's default, a moving average of each film's
@@ -55,8 +56,12 @@ def int8(content: bytes, squares: Squares | None) -> bytes:
     """
     if squares is None:
         raise ExportError("int8 measures ranges on films of the training data; give them by --data")
-    with quantizer(content) as (made, _):
+    with quantizer(content) as (made, q):
         for step in steps(content):
+            if step.operator == "FULLY_CONNECTED" and step.weights >= FEW:
+                made.add_weight_only_config(
+                    step.pattern, step.operator, 16, algorithm_key=q.AlgorithmName.FLOAT_CASTING
+                )
             if step.inside and step.operator in MEASURED and step.rows * COARSE <= squares.shape[1]:
                 made.add_static_config(step.pattern, step.operator, activation_num_bits=8, weight_num_bits=8)
         ranges = measured(content, made, squares)

@@ -39,6 +39,7 @@ def weights(content: bytes, squares: Squares | None) -> bytes:
 def int8(content: bytes, squares: Squares | None) -> bytes:
     """Weights and activations of the backbone in int8; its first layers, head, map, calibration and gate in float32.
 
+    Large matrices after the features (of a gate, of a hidden layer) are stored in half precision.
     Signed int8 for both: unsigned activations are faster on processors without dot products for int8, but their sums
     saturate there, and the answer would depend on the machine.
 
@@ -71,7 +72,7 @@ def int8(content: bytes, squares: Squares | None) -> bytes:
                 )
         except Exception as error:  # the library raises whatever its parts raise
             raise ExportError(f"onnx: cannot quantise this network ({first_line(error)})") from error
-        return after.read_bytes()
+        return _stored(after.read_bytes(), _as_half, FEW)
 
 
 class _Films:

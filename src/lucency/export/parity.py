@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from lucency.evaluate.calibrate import truths
 from lucency.evaluate.metrics import auroc
 from lucency.progress import track
 from lucency.reader import Reader
+from lucency.reader.answers import standing
 from lucency.reader.predict import as_labelled
 
 BATCH = 32
@@ -26,9 +28,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Flip:
-    """A film that the two call differently."""
+    """A film on which the two differ."""
 
     film: str
+    what: Literal["called", "uncertain"]
+    """Whether they call it differently, or only one of them is uncertain of it."""
     label: str
     """What it is, by the data set."""
     source: tuple[float, ...]
@@ -55,6 +59,8 @@ class _Pair:
     logits: tuple[Floats, Floats]
     """Source and export, each (n, f)."""
     probabilities: tuple[Floats, Floats]
+    stands: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+    """Whether each stands by what it calls, (n,)."""
     correlations: Floats
     """(n,), of the two maps of each film; NaN where one is constant."""
 
@@ -76,7 +82,7 @@ def compare(source: Reader, export: Reader, films: Films, data: str) -> Comparis
     unreadable: list[RadiographError] = []
     pair = _ask(source, export, as_labelled(films, source.card.labels), unreadable)
     flips = _flips(pair, source.card)
-    return Comparison(_parity(pair, source.card, data, len(flips)), flips, tuple(unreadable))
+    return Comparison(_parity(pair, source.card, data, flips), flips, tuple(unreadable))
 
 
 def require_same(source: Reader, export: Reader) -> None:
@@ -101,11 +107,11 @@ def _ask(source: Reader, export: Reader, films: Films, unreadable: list[Radiogra
     for places, squares in _batches(films, source, unreadable):
         ours, theirs = source.read_batch(squares), export.read_batch(squares)
         good += places
-        alike = correlations(ours.maps, theirs.maps)
-        columns.append((ours.logits, theirs.logits, ours.probabilities, theirs.probabilities, alike))
+        told = [(found.logits, found.probabilities, standing(source.card, found)) for found in (ours, theirs)]
+        columns.append((*told[0], *told[1], correlations(ours.maps, theirs.maps)))
     require_some(films, len(good), unreadable)
-    a, b, p, q, alike = (np.concatenate(column).astype(np.float64) for column in zip(*columns, strict=True))
-    return _Pair(films.pick(good), (a, b), (p, q), alike)
+    a, p, s, b, q, t, alike = (np.concatenate(column).astype(np.float64) for column in zip(*columns, strict=True))
+    return _Pair(films.pick(good), (a, b), (p, q), (s > 0, t > 0), alike)
 
 
 def _batches(
@@ -131,15 +137,16 @@ def correlations(ours: NDArray[np.floating], theirs: NDArray[np.floating]) -> Fl
 
 def _flips(pair: _Pair, card: Card) -> tuple[Flip, ...]:
     ours, theirs = (verdicts(chances, card) for chances in pair.probabilities)
-    labels = pair.films.label_array()
+    labels, called = pair.films.label_array(), (ours != theirs).any(axis=1)
     return tuple(
         Flip(
             film=pair.films.records[row].name,
+            what="called" if called[row] else "uncertain",
             label=_words(card, labels[row]),
             source=tuple(pair.probabilities[0][row].tolist()),
             export=tuple(pair.probabilities[1][row].tolist()),
         )
-        for row in np.flatnonzero((ours != theirs).any(axis=1))
+        for row in np.flatnonzero(called | (pair.stands[0] != pair.stands[1]))
     )
 
 
@@ -156,7 +163,7 @@ def _words(card: Card, label: NDArray[np.int64]) -> str:
     return card.labels[int(label)]
 
 
-def _parity(pair: _Pair, card: Card, data: str, flips: int) -> Parity:
+def _parity(pair: _Pair, card: Card, data: str, flips: tuple[Flip, ...]) -> Parity:
     away = np.abs(pair.logits[0] - pair.logits[1])
     known = pair.correlations[~np.isnan(pair.correlations)]
     truth = truths(pair.films.label_array(), card.task, card.findings)
@@ -166,7 +173,8 @@ def _parity(pair: _Pair, card: Card, data: str, flips: int) -> Parity:
         logit_mean=float(away.mean()),
         logit_max=float(away.max()),
         map_correlation=float(known.min()) if len(known) else None,
-        flips=flips,
+        flips=sum(flip.what == "called" for flip in flips),
+        uncertain_flips=sum(flip.what == "uncertain" for flip in flips),
         auroc_source=_auroc(truth, pair.probabilities[0]),
         auroc_export=_auroc(truth, pair.probabilities[1]),
     )
