@@ -17,7 +17,6 @@ from lucency.reader import Reader
 from lucency.reader.recalibrate import recalibrate
 from lucency.train.gate import learn_gate
 
-
 LEARNED = 1000
 """Films that a gate learns from: half of what `lucency gate` takes, for speed."""
 
