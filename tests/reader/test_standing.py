@@ -1,0 +1,69 @@
+"""When a reader does not stand by what it calls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lucency.bundle import Abstention, Card, Check, Gate, Model, OperatingPoint
+from lucency.reader import Answers
+from lucency.reader.answers import abstains, doubted, reading, standing
+from lucency.reader.doubts import GATE_WORDS, Doubt
+
+GATE = Gate(checks=(Check(name="layout", limit=2.0, alarms=0.01), Check(name="features", limit=3.0, alarms=0.01)))
+SETS = Abstention(method="conformal", least=(0.3, 0.4))
+
+
+def card(gate: Gate = GATE, abstention: Abstention = SETS) -> Card:
+    point = OperatingPoint(threshold=0.5)
+    model = Model(format="onnx", file="m", backbone="none")
+    return Card(
+        name="x", labels=("normal", "ill"), model=model, operating_point=point, gate=gate, abstention=abstention
+    )
+
+
+def answers(chance: float, *doubt: float) -> Answers:
+    one = np.array([[chance]], dtype=np.float32)
+    return Answers(one, one, one.reshape(1, 1, 1, 1), np.array([doubt], dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("chance", "doubt", "verdict", "called", "warnings"),
+    [
+        (0.9, (1.0, 1.0), "ill", "ill", ()),
+        (0.2, (2.0, 3.0), "normal", "normal", ()),  # at the limit is not above it
+        (0.6, (1.0, 1.0), "uncertain", "ill", ("the evidence does not rule out normal or ill",)),
+        (0.9, (2.5, 1.0), "uncertain", "ill", (GATE_WORDS["layout"],)),
+        (0.9, (1.0, 9.0), "uncertain", "ill", (GATE_WORDS["features"],)),
+        (0.6, (9.0, 9.0), "uncertain", "ill", (GATE_WORDS["layout"], GATE_WORDS["features"])),
+    ],
+)
+def test_verdict_and_why(
+    chance: float, doubt: tuple[float, ...], verdict: str, called: str, warnings: tuple[str, ...]
+) -> None:
+    found = reading(card(), "film", answers(chance, *doubt), 0, ())
+    assert (found.verdict, found.called, found.warnings) == (verdict, called, warnings)
+    assert found.to_json()["verdict"] == verdict
+
+
+def test_a_doubt_that_refuses_and_one_that_does_not() -> None:
+    sure = answers(0.9, 1.0, 1.0)
+    assert reading(card(), "film", sure, 0, (Doubt("small", refuses=False),)).verdict == "ill"
+    assert reading(card(), "film", sure, 0, (Doubt("blank"),)).verdict == "uncertain"
+
+
+def test_neither_label_is_told_as_lying_between() -> None:
+    narrow = card(abstention=Abstention(method="conformal", least=(0.8, 0.8)))
+    assert reading(narrow, "film", answers(0.6, 1.0, 1.0), 0, ()).warnings == (
+        "the evidence lies between normal and ill, where such films are often read wrongly",
+    )
+
+
+def test_a_card_without_either_always_answers() -> None:
+    plain = card(Gate(), Abstention())
+    assert not abstains(plain)
+    none = answers(0.5)
+    assert standing(plain, none).tolist() == [True]
+    assert doubted(plain, none).shape == (1, 0)
+    assert abstains(card(GATE, Abstention()))
+    assert abstains(card(Gate(), SETS))
