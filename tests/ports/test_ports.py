@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import shutil
 import subprocess
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lucency.bundle import Abstention, Card, Check, Gate, Model, OperatingPoint
+from lucency.bundle import DEFAULT, Abstention, Card, Check, Gate, Model, OperatingPoint, open_bundle
 from lucency.bundle.card import Task
+from lucency.bundle.golden import GOLDEN as GOLDEN_ANSWERS
+from lucency.bundle.golden import parse_golden
 from lucency.paint import window
 from lucency.paint.colours import LIMIT, TOP, ZERO, cover, ramp
 from lucency.preprocess import FITS, Preprocess
@@ -86,6 +89,21 @@ def test_golden_vectors(ask: Ask) -> None:
             lines.append(f"prepare {size} {square['side']} {square['fit']} {film['pixels']}")
             expected.append(square["bytes"])
     assert len(lines) == 15 * 3 * 3
+    assert ask(lines) == expected
+
+
+def test_golden_films_of_the_bundle_that_ships(ask: Ask) -> None:
+    if not DEFAULT.is_dir():
+        pytest.skip("needs the bundle that ships")
+    bundle = open_bundle(DEFAULT)
+    lines, expected = [], []
+    for film in parse_golden(bundle.read(GOLDEN_ANSWERS), "default").films:
+        given, square = (np.asarray(Image.open(io.BytesIO(bundle.read(name)))) for name in (film.film, film.square))
+        height, width = given.shape
+        how = bundle.card.preprocess
+        lines.append(f"prepare 8 {width} {height} {how.side} {how.fit} {given.tobytes().hex()}")
+        expected.append(square.tobytes().hex())
+    assert len(lines) >= 2
     assert ask(lines) == expected
 
 
