@@ -71,3 +71,19 @@ def test_labels_the_reader_does_not_know(written: Path, tmp_path: Path, capsys: 
     assert run(["report", str(bundle), "--data", str(data), "--out", str(tmp_path / "out")]) == 4
     assert "expected the labels normal, pneumonia" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cross_validated_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_films(tmp_path / "films", [50, 60, 70, 80, 90, 150], [100, 180, 190, 200, 210, 220])
+    for fold in (1, 2):
+        write_brightness_bundle(tmp_path / "run" / f"fold-{fold}")
+    judge = ["evaluate", str(tmp_path / "run" / "fold-1"), "--data", str(data), "--resamples", "100"]
+    assert run([*judge, "--out", str(tmp_path / "run")]) == 0
+    where = ["--out", str(tmp_path / "out"), "--resamples", "100"]
+    assert run(["report", str(tmp_path / "run"), "--data", str(data), *where]) == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Judged by cross-validation: 2 readers of one recipe" in page
+    assert "person1_bacteria_1.png" in page
+    others = write_films(tmp_path / "others", [50, 60], [200, 210], first=50)
+    assert run(["report", str(tmp_path / "run"), "--data", str(others), *where]) == 4
+    assert "12 of them are not there" in capsys.readouterr().err

@@ -66,9 +66,11 @@ def _from_disk(path: Path, threshold: float | None) -> Asked:
     import shlex
 
     from lucency import __version__
-    from lucency.errors import UsageError
+    from lucency.errors import SourceError, UsageError
     from lucency.evaluate.report import open_predictions
 
+    if not path.exists():
+        raise SourceError(f"{path}: expected a folder that lucency evaluate wrote, found nothing there; check the path")
     folder = path if path.is_dir() else path.parent
     if (folder / "card.json").is_file() and not (folder / "predictions.csv").is_file():
         raise UsageError(f"{path} is a run or bundle: name the films it should read with --data DIR")

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli.answers import answers, report_unread
+
+if TYPE_CHECKING:
+    from lucency.bundle import Card
+    from lucency.cli.answers import Asked
+    from lucency.data import Films
+    from lucency.reader import Reader
+
 
 def report(
-    bundle: Annotated[Path, typer.Argument(help="The run or bundle to report on.", metavar="RUN|BUNDLE")],
+    bundle: Annotated[
+        Path, typer.Argument(help="The run, cross-validated run or bundle to report on.", metavar="RUN|BUNDLE")
+    ],
     data: Annotated[str, typer.Option(help="Labelled films: the folder with the classes, or the one above.")],
     out: Annotated[Path, typer.Option(help="Folder for report.html, model-card.md, checklists and figures.")],
     source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
@@ -26,26 +37,57 @@ def report(
     """Report on a run or bundle: one page with every figure and the worst errors, a model card, three checklists.
 
     TRIPOD+AI, CLAIM 2024 and the Model Facts label are filled from what is known; what is not known stays the
-    author's to fill. A film that cannot be read is gone past; the exit code is then 3.
+    author's to fill. Of a cross-validated run (train --folds) the pooled answers are reported. A film that cannot be
+    read is gone past; the exit code is then 3.
 
     Example: lucency report runs/lecture --data chest_xray --out reports/lecture
     """
-    from lucency.cli.answers import Asked, about_judging, report_unread
+    from lucency.report import folds_of, know, write
+
+    asked, films, card, digest, reader_of = (
+        _cross_validated(folds_of(bundle), bundle, data, source, threshold)
+        if folds_of(bundle)
+        else _one(bundle, data, source, split, threshold, threads)
+    )
+    known = know(card, digest, asked.predictions, asked.threshold, asked.about, resamples, seed)
+    typer.echo(_summary(write(known, reader_of, films, out)))
+    return report_unread(asked)
+
+
+Judged = tuple["Asked", "Films", "Card", str, "Callable[[str], Reader]"]
+"""Answers, films, the reader's card, its digest, and the reader of each film by name."""
+
+
+def _one(bundle: Path, data: str, source: str, split: str | None, threshold: float | None, threads: int) -> Judged:
     from lucency.cli.films import labelled_films
     from lucency.reader import Reader
-    from lucency.reader.predict import as_labelled, predict
-    from lucency.report import know, write
+    from lucency.reader.predict import as_labelled
 
-    films, used = labelled_films(data, source, split)
-    reader = Reader.open(bundle, threads)
-    point = reader.card.operating_point.threshold if threshold is None else threshold
-    predicted = predict(reader, films)
-    unreadable = tuple(map(str, predicted.unreadable))
-    about = about_judging(reader, bundle, data, films, used, threshold, unreadable)
-    known = know(reader.card, reader.bundle.digest, predicted.predictions, point, about, resamples, seed)
-    written = write(known, reader, as_labelled(films, reader.card.labels), out)
-    typer.echo(_summary(written))
-    return report_unread(Asked(predicted.predictions, point, about, unreadable))
+    asked = answers(bundle, data, source, split, threshold, threads)
+    reader = Reader.open(bundle)
+    films = as_labelled(labelled_films(data, source, split)[0], reader.card.labels)
+    return asked, films, reader.card, reader.bundle.digest, lambda name: reader
+
+
+def _cross_validated(folds: tuple[Path, ...], run: Path, data: str, source: str, threshold: float | None) -> Judged:
+    """Answers as they lie in the run's folder; the films are opened for the maps of the worst errors only."""
+    import shlex
+    from dataclasses import replace
+
+    from lucency.cli.films import WHOLE, labelled_films
+    from lucency.errors import SourceError
+    from lucency.reader.predict import as_labelled
+    from lucency.report.folds import card_of, reader_of_film
+
+    asked = answers(run, None, threshold=threshold)
+    card, digest = card_of(folds)
+    films = as_labelled(labelled_films(data, source, WHOLE)[0], card.labels)
+    there = {record.name for record in films.records}
+    if missing := sum(name not in there for name in asked.predictions.names):
+        raise SourceError(f"{data}: expected the films that {run} was trained on, {missing:,} of them are not there")
+    command = shlex.join(["lucency", "report", str(run), "--data", data])
+    about = {**asked.about, "data": data, "source": films.source, "command": command, "data_warnings": films.warnings}
+    return replace(asked, about=about), films, card, digest, reader_of_film(folds, films)
 
 
 def _summary(written: tuple[Path, ...]) -> str:

@@ -112,6 +112,8 @@ def disjoint(known: Known) -> Answer:
     """Level at which the partitions are apart."""
     if not known.report.patients_known:
         return partly("Not every film names its patient: films of one patient may lie on both sides.")
+    if "cross-validation by patient" in str(known.about.get("split")):
+        return filled("By patient: each film was judged by a reader that never saw a film of its patient.")
     return partly(
         "lucency parts films by patient when it trains. Whether one judged here was learned from was not checked: "
         "`lucency audit` shows patients and films on both sides of a split."

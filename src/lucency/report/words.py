@@ -74,9 +74,13 @@ def chosen(known: Known) -> str:
     """The threshold and how it came about."""
     if known.report.threshold is None:
         return "the most probable class is called"
-    point = known.card.operating_point
-    where = f", on {point.chosen_on}" if point.chosen_on and known.about.get("threshold_chosen_by") != "given" else ""
-    return f"called at or above {known.report.threshold:.3g}, chosen by {known.about.get('threshold_chosen_by')}{where}"
+    by, point = str(known.about.get("threshold_chosen_by")), known.card.operating_point
+    where = f", on {point.chosen_on}" if point.chosen_on and by == point.chosen_by else ""
+    return f"called at or above {known.report.threshold:.3g}, {NOT_CHOSEN.get(by, f'chosen by {by}')}{where}"
+
+
+NOT_CHOSEN = {"default": "the default", "given": "as given", "fixed beforehand": "fixed beforehand"}
+"""How a threshold came about that was chosen on no films."""
 
 
 def judged(known: Known) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from lucency.data import Films
@@ -22,12 +23,12 @@ GUIDELINES: tuple[Guideline, ...] = (MODEL_FACTS, TRIPOD, CLAIM)
 PAGE, CARD = "report.html", "model-card.md"
 
 
-def write(known: Known, reader: Reader, films: Films, out: Path) -> tuple[Path, ...]:
+def write(known: Known, reader_of: Callable[[str], Reader], films: Films, out: Path) -> tuple[Path, ...]:
     """Write the page, the model card, the checklists, and all that `write_report` writes, into `out`.
 
     Args:
         known: the reader judged.
-        reader: the same, open: the maps of its errors are painted anew.
+        reader_of: the name of a film -> the open reader that judged it: the maps of errors are painted anew.
         films: those it was judged on, as the predictions name them.
         out: a folder, made where missing.
 
@@ -42,17 +43,18 @@ def write(known: Known, reader: Reader, films: Films, out: Path) -> tuple[Path, 
     for one in done:
         write_text(out / one.guideline.file, markdown(one))
     write_text(out / CARD, model_card(known, done))
-    write_text(out / PAGE, page(known, mistakes(known, reader, films), done, out))
+    write_text(out / PAGE, page(known, mistakes(known, reader_of, films), done, out))
     return (out / PAGE, out / CARD, *(out / one.guideline.file for one in done), *judged)
 
 
-def mistakes(known: Known, reader: Reader, films: Films) -> dict[str, list[Mistake]]:
+def mistakes(known: Known, reader_of: Callable[[str], Reader], films: Films) -> dict[str, list[Mistake]]:
     """The worst errors of each kind, painted."""
     threshold = 0.5 if known.report.threshold is None else known.report.threshold
     chosen = worst(known.predictions, threshold)
     found: dict[str, list[Mistake]] = {kind: [] for kind in chosen}
     which = [(kind, index) for kind, indices in chosen.items() for index in indices]
     for kind, index in track(which, "painting maps"):
+        reader = reader_of(known.predictions.names[index])
         if mistake := look(reader, films, known.predictions, threshold, index):
             found[kind].append(mistake)
     return found
