@@ -30,6 +30,7 @@ class Reader(assets: AssetManager, folder: String, threads: Int = 1) : AutoClose
     }
 
     init {
+        require(card.getInt("schema_version") == 1) { "this port reads cards of schema 1, came another" }
         require(card.getJSONObject("calibration").getBoolean("in_graph")) {
             "this bundle was calibrated again: export it anew for this port"
         }

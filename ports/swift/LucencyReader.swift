@@ -13,6 +13,7 @@ public struct Card: Codable {
     public struct Check: Codable { public let limit: Float }
     public struct Gate: Codable { public let checks: [Check] }
 
+    public let schema_version: Int
     public let task: String
     public let labels: [String]
     public let preprocess: Preprocess
@@ -30,6 +31,8 @@ public struct Card: Codable {
 }
 
 public enum BundleError: Error {
+    /// This port reads cards of schema 1.
+    case newerSchema(Int)
     /// Calibrated again outside of the network: export it anew for this port.
     case calibrationNotInGraph
 }
@@ -50,6 +53,7 @@ public final class Reader {
     public init(folder: URL, threads: Int = 1) throws {
         let text = try Data(contentsOf: folder.appendingPathComponent("card.json"))
         card = try JSONDecoder().decode(Card.self, from: text)
+        guard card.schema_version == 1 else { throw BundleError.newerSchema(card.schema_version) }
         guard card.calibration.in_graph else { throw BundleError.calibrationNotInGraph }
         var options = Interpreter.Options()
         options.threadCount = threads
