@@ -67,7 +67,8 @@ def table(
 
 NOTES = (
     "p: DeLong's test for AUROC, McNemar's mid-p for the rest, both by patient: the chance of so large a difference",
-    "between readers that are equally good. shows from: the difference that films like these show four times in five.",
+    "between readers that are equally good. shows from: the difference that films like these show four times in five;",
+    "– where no difference would be.",
 )
 
 
