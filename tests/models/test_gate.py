@@ -10,7 +10,7 @@ from lucency.bundle import Bundle, Card, Model
 from lucency.bundle import Gate as GatePart
 from lucency.errors import BundleError, SourceError
 from lucency.models.gate import CELLS, CHECKS, GATE, Gate, Gaussian, directions, gate_from, load_gate, thumbnails
-from lucency.train.gate import crossfitted, doubts_of, gaussian, numbers
+from lucency.train.gate_numbers import crossfitted, doubts_of, gaussian, numbers
 
 
 def fitted(x: np.ndarray, axes: int) -> Gaussian:

@@ -20,27 +20,17 @@ from lucency.data.squares import attempts, report_unreadable, require_some
 from lucency.errors import RadiographError, SourceError
 from lucency.evaluate.conformal import fit_least
 from lucency.models import Classifier
-from lucency.models.gate import CELLS, CHECKS, GATE, directions, gate_from, thumbnails
-from lucency.models.gate import Gate as GateNetwork
+from lucency.models.gate import CHECKS, GATE, directions, gate_from, thumbnails
 from lucency.models.memory import keep_freed_memory
 from lucency.models.run import load_run
 from lucency.preprocess import Preprocess
 from lucency.progress import track
 from lucency.recipe import DataSettings
+from lucency.train.gate_numbers import Floats, crossfitted, doubts_of, numbers
 
 BATCH = 32
-FOLDS = 5
 MOST = 2000
 """Films learned from that are looked at; more move the Gaussians little."""
-LEAST = 50
-"""Films below which no Gaussian is fitted."""
-DIRECTIONS = {"layout": 16, "features": 64}
-"""Principal directions of each Gaussian; a fourth of the films at most."""
-TURNS = {"upside_down": 1, "mirrored": 2}
-"""Which axis of a thumbnail (n, rows, columns) is turned round for each line."""
-STIFF = 0.1
-"""Inverse strength of the pull towards zero weights, as scikit-learn's C."""
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -108,33 +98,6 @@ def some(films: Films, most: int) -> Films:
     return films.pick(np.sort(np.random.default_rng(0).permutation(len(films))[:most]))
 
 
-def numbers(small: Floats, features: Floats) -> dict[str, torch.Tensor]:
-    """What `models.gate.gate_from` takes, of thumbnails (n, 64) and directions of features (m, k)."""
-    found = {"layout": gaussian(small, DIRECTIONS["layout"])}
-    found |= {name: line(small, axis) for name, axis in TURNS.items()}
-    found["features"] = gaussian(features, DIRECTIONS["features"])
-    return {f"{name}.{key}": value for name, part in found.items() for key, value in part.items()}
-
-
-def doubts_of(gate: GateNetwork, small: Floats, features: Floats) -> Floats:
-    """Doubt (n, 4) of films with these thumbnails (n, 64) and directions of features (n, k)."""
-    x, y = (torch.from_numpy(part).float() for part in (small, features))
-    with torch.inference_mode():
-        columns = [gate.layout(x), gate.upside_down(x), gate.mirrored(x), gate.features(y)]
-    return np.asarray(torch.cat(columns, 1).double().numpy())
-
-
-def crossfitted(small: Floats, groups: NDArray[np.int64]) -> Floats:
-    """What the checks on thumbnails say of each film when fitted on other patients: (n, 3)."""
-    found = np.empty((len(small), len(CHECKS) - 1))
-    nothing = np.eye(LEAST, 2)  # the features are not asked
-    for fold in range(FOLDS):
-        held = groups % FOLDS == fold
-        gate = gate_from(numbers(small[~held], nothing))
-        found[held] = doubts_of(gate, small[held], np.zeros((int(held.sum()), 2)))[:, :-1]
-    return found
-
-
 def parts(card: Card, films: Films, fold: Fold | None) -> tuple[Films, Films]:
     """The films that a run learned from, and those that chose its checkpoint, found again.
 
@@ -176,45 +139,6 @@ def _batches(
 ) -> Iterator[list[tuple[int, NDArray[np.uint8] | RadiographError]]]:
     while batch := list(islice(outcomes, BATCH)):
         yield batch
-
-
-def gaussian(x: Floats, axes_kept: int) -> dict[str, torch.Tensor]:
-    """The numbers of models.gate.Gaussian by probabilistic PCA (Tipping & Bishop 1999, eq. 7 and 8).
-
-    Args:
-        x: (n, d), of films learned from.
-        axes_kept: how many principal directions; the rest is even noise.
-
-    Raises:
-        SourceError: fewer than 50 films.
-    """
-    if len(x) < LEAST:
-        raise SourceError(f"a gate is learned from at least {LEAST} films, received {len(x)}")
-    kept = min(axes_kept, len(x) // 4, x.shape[1] - 1)
-    mean = x.mean(axis=0)
-    _, lengths, axes = np.linalg.svd(x - mean, full_matrices=False)
-    spread = np.zeros(x.shape[1])
-    spread[: len(lengths)] = lengths**2 / (len(x) - 1)
-    noise = max(float(spread[kept:].mean()), 1e-9)
-    gains = 1 / np.maximum(spread[:kept], noise) - 1 / noise
-    found = {"mean": mean, "directions": axes[:kept], "gains": gains, "noise": np.array([noise])}
-    return {name: torch.from_numpy(value).float() for name, value in found.items()}
-
-
-def line(small: Floats, axis: int) -> dict[str, torch.Tensor]:
-    """The numbers of models.gate.Line: logistic regression that tells thumbnails from themselves turned round.
-
-    Args:
-        small: (n, 64), of films learned from.
-        axis: 1, top and bottom change places; 2, left and right.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    turned = np.flip(small.reshape(-1, CELLS, CELLS), axis).reshape(small.shape)
-    rule = LogisticRegression(C=STIFF, max_iter=1000)
-    rule.fit(np.concatenate([small, turned]), np.repeat([0, 1], len(small)))
-    found = {"weight": rule.coef_.T, "bias": rule.intercept_}
-    return {name: torch.from_numpy(np.ascontiguousarray(value)).float() for name, value in found.items()}
 
 
 def _check(name: str, doubt: Floats, groups: NDArray[np.int64], alarms: float) -> Check:
