@@ -37,6 +37,7 @@ def faith(
     shuffled: Annotated[
         Path | None, typer.Option(help="A run trained on shuffled labels (lucency train --shuffle-labels).")
     ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only where the evidence lies: seconds, not minutes.")] = False,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of the draw of films.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print faith.json instead of the table.")] = False,
@@ -73,12 +74,14 @@ def faith(
         cases,
         networks,
         resamples,
+        quick,
     )
     about = _about(reader, readers, index, data, found, used, cases)
     content = to_json(judged, about)
-    write_bytes(out / "curves.png", curves_picture(judged))
+    if not quick:
+        write_bytes(out / "curves.png", curves_picture(judged))
     write_text(out / "faith.json", dump(content) + "\n")
-    typer.echo(dump(content) if json else f"{table(judged, about)}\nWritten to {out}: faith.json and curves.png")
+    typer.echo(dump(content) if json else f"{table(judged, about)}\nWritten to {out}")
     return _unread(cases)
 
 

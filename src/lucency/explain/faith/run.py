@@ -10,7 +10,7 @@ from lucency.explain.faith.cases import Cases
 from lucency.explain.faith.curves import Probability
 from lucency.explain.faith.place import Map
 from lucency.explain.faith.report import FAILED, Judged
-from lucency.explain.faith.study import RANDOM, Explain, Figure, figures, judge_maps, random_map
+from lucency.explain.faith.study import RANDOM, Explain, figures, judge_maps, random_map
 from lucency.progress import track
 
 if TYPE_CHECKING:
@@ -45,7 +45,13 @@ class Networks:
 
 
 def judge_all(
-    ways: Sequence[Way], read: Probability, occlude: Explain, cases: Cases, networks: Networks, resamples: int
+    ways: Sequence[Way],
+    read: Probability,
+    occlude: Explain,
+    cases: Cases,
+    networks: Networks,
+    resamples: int,
+    quick: bool = False,
 ) -> list[Judged]:
     """Judge each explainer and, last, a random map.
 
@@ -56,26 +62,32 @@ def judge_all(
         cases: films with the finding.
         networks: for the sanity checks.
         resamples: for the intervals.
+        quick: only where the evidence lies, and where that of random weights lies; no curve, no occlusion, no cascade.
     """
-    occluded = tuple(
-        occlude(case.gray) for case in track(cases.films, "covering the films part by part", len(cases.films))
-    )
-    judged = [_judged(way, read, cases, occluded, networks, resamples) for way in ways]
+    covering = track(cases.films, "covering the films part by part", len(cases.films))
+    occluded = None if quick else tuple(occlude(case.gray) for case in covering)
+    asked = None if quick else read
+    judged = [_judged(way, asked, cases, occluded, networks, resamples) for way in ways]
     numbers = iter(range(len(cases.films)))
-    scored = judge_maps(RANDOM, lambda _gray: random_map(next(numbers)), cases, read, occluded)
+    scored = judge_maps(RANDOM, lambda _gray: random_map(next(numbers)), cases, asked, occluded)
     found = tuple(figures(scored.columns, cases.groups, resamples))
     return [*judged, Judged(RANDOM, found, scored.deletion, scored.insertion)]
 
 
 def _judged(
-    way: Way, read: Probability, cases: Cases, occluded: tuple[Map, ...], networks: Networks, resamples: int
+    way: Way,
+    read: Probability | None,
+    cases: Cases,
+    occluded: tuple[Map, ...] | None,
+    networks: Networks,
+    resamples: int,
 ) -> Judged:
     scored = judge_maps(way.method, way.explain, cases, read, occluded)
     found = figures(scored.columns, cases.groups, resamples)
     judged = Judged(way.method, tuple(found), scored.deletion, scored.insertion, mark=way.mark)
     if networks.own is None or way.on is None:
         return judged
-    return _sane(judged, way.on, Cases(cases.films[:SANE]), scored.maps[:SANE], networks, resamples)
+    return _sane(judged, way.on, Cases(cases.films[:SANE]), scored.maps[:SANE], networks, resamples, quick=read is None)
 
 
 def _sane(
@@ -85,15 +97,18 @@ def _sane(
     maps: Sequence[Map],
     networks: Networks,
     resamples: int,
+    quick: bool,
 ) -> Judged:
-    from lucency.explain.faith.sanity import cascade, compared
+    from lucency.explain.faith.sanity import cascade, compared, untrained_in_lungs
 
     assert networks.own is not None
-    more: list[Figure] = []
+    more = [untrained_in_lungs(on, networks.own, cases, resamples)]
     if networks.shuffled:
         more += compared("labels", on, [networks.shuffled], cases, maps, resamples)
     if networks.others:
         more += compared("seeds", on, networks.others, cases, maps, resamples)
+    if quick:
+        return replace(judged, figures=(*judged.figures, *more))
     fallen = cascade(judged.method, on, networks.own, cases, maps, resamples)
     mark = judged.mark or (FAILED if fallen.fails else "")
-    return replace(judged, figures=(*judged.figures, *more, fallen.in_lungs), cascade=fallen, mark=mark)
+    return replace(judged, figures=(*judged.figures, *more), cascade=fallen, mark=mark)

@@ -35,8 +35,6 @@ class Cascade:
     """Randomised at each stop, besides the head."""
     figures: tuple[Figure, ...]
     """At each stop: mean likeness over films and draws."""
-    in_lungs: Figure
-    """Energy in the lungs of the maps of the wholly random networks: what anatomy alone gives away."""
 
     @property
     def fails(self) -> bool:
@@ -62,17 +60,24 @@ def cascade(
         resamples: for the intervals.
     """
     stops = depths(classifier)
-    found, lungs = np.zeros((len(stops), len(cases.films))), np.zeros(len(cases.films))
+    found = np.zeros((len(stops), len(cases.films)))
     for number, depth in enumerate(track(stops, f"randomising for {method}", total=len(stops))):
         for draw in range(DRAWS):
             network = randomised(classifier, depth, cases.squares, draw)
             for i, case in enumerate(cases.films):
-                evidence = explain(network, case.gray)
-                found[number, i] += likeness(evidence, maps[i]) / DRAWS
-                if depth == stops[-1]:
-                    lungs[i] += energy(drawn(evidence, case.gray.shape[0]), case.lungs) / DRAWS
+                found[number, i] += likeness(explain(network, case.gray), maps[i]) / DRAWS
     figures = [_mean(f"blocks_{depth}", row, cases, resamples) for depth, row in zip(stops, found, strict=True)]
-    return Cascade(method, tuple(stops), tuple(figures), _mean("energy_in_lungs_untrained", lungs, cases, resamples))
+    return Cascade(method, tuple(stops), tuple(figures))
+
+
+def untrained_in_lungs(explain: OnNetwork, classifier: Classifier, cases: Cases, resamples: int) -> Figure:
+    """Energy in the lungs of the maps of networks that know nothing: what the film's own light and dark gives away."""
+    found = np.zeros(len(cases.films))
+    for draw in range(DRAWS):
+        network = randomised(classifier, depths(classifier)[-1], cases.squares, draw)
+        for i, case in enumerate(cases.films):
+            found[i] += energy(drawn(explain(network, case.gray), case.gray.shape[0]), case.lungs) / DRAWS
+    return _mean("energy_in_lungs_untrained", found, cases, resamples)
 
 
 def compared(

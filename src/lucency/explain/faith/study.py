@@ -51,12 +51,12 @@ class Scored:
     """Name → (n,), NaN where a film has no such figure."""
     maps: tuple[Map, ...]
     deletion: Floats
-    """Mean curve, (STEPS + 1,)."""
+    """Mean curve, (STEPS + 1,); empty where none was drawn."""
     insertion: Floats
 
 
 def judge_maps(
-    method: str, explain: Explain, cases: Cases, read: Probability, occluded: tuple[Map, ...] | None = None
+    method: str, explain: Explain, cases: Cases, read: Probability | None, occluded: tuple[Map, ...] | None = None
 ) -> Scored:
     """Score every film's map.
 
@@ -64,23 +64,25 @@ def judge_maps(
         method: what the explainer is called.
         explain: makes a map.
         cases: films with the finding.
-        read: gives the probability of the finding.
+        read: gives the probability of the finding; without it no curve is drawn.
         occluded: the occlusion map of each film, to agree with.
     """
     maps, rows, overlap, traces = [], [], [], []
     for number, case in enumerate(track(cases.films, f"judging {method}", total=len(cases.films))):
         evidence = explain(case.gray)
-        found = curves(read, case.gray, evidence, seed=number)
-        agreement = rank_correlation(evidence, occluded[number]) if occluded else np.nan
+        row = _places(case, evidence)
+        if read is not None:
+            found = curves(read, case.gray, evidence, seed=number)
+            traces.append((found.deletion, found.insertion))
+            row |= {"deletion": found.deleted, "insertion": found.inserted}
+        if occluded:
+            row["occlusion"] = rank_correlation(evidence, occluded[number])
         maps.append(evidence)
-        traces.append((found.deletion, found.insertion))
-        rows.append(
-            {**_places(case, evidence), "deletion": found.deleted, "insertion": found.inserted, "occlusion": agreement}
-        )
+        rows.append(row)
         overlap.append(_overlaps(case, evidence))
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     columns["iou"] = _iou(np.array(overlap), cases)
-    deletion, insertion = np.mean(traces, axis=0)
+    deletion, insertion = np.mean(traces, axis=0) if traces else (np.zeros(0), np.zeros(0))
     return Scored(method, columns, tuple(maps), deletion, insertion)
 
 
