@@ -58,6 +58,16 @@ def test_a_cause_is_ranked_against_all_who_are_well() -> None:
     assert found["normal"].figure("sensitivity").value is None
 
 
+def test_a_cause_ranked_without_a_flaw_has_the_bounds_of_its_patients() -> None:
+    labels = [0] * 30 + [1] * 20
+    cause = ("normal",) * 30 + ("virus",) * 12 + ("bacteria",) * 8
+    logits = [-1.0] * 30 + [2.0] * 12 + [-2.0] * 8
+    found = {part.value: part for part in subgroups(binary(labels, logits, columns={"cause": cause}), "cause")}
+    # 12 patients with virus against 30 without: 12 disjoint pairs, 0.025^(1/12) = 0.735
+    area = found["virus"].figure("auroc")
+    assert (area.value, area.low, area.high) == (1.0, pytest.approx(0.7354, abs=1e-3), 1.0)
+
+
 def test_small_parts_claim_no_gap() -> None:
     columns = {"sex": tuple("F" if i < LEAST - 1 else "M" for i in range(60))}
     predictions = binary(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,13 @@ def test_the_surest_errors_come_first() -> None:
     assert found == {"missed": (2, 3, 6, 7), "false alarms": ()}
     assert worst(predictions(), 0.999, each=2)["missed"] == (2, 3)
     assert len(worst(predictions(), 0.001, each=100)["false alarms"]) == 60
+
+
+def test_errors_that_were_answered_come_before_those_referred() -> None:
+    films = predictions()
+    answered = np.ones(len(films), dtype=bool)
+    answered[[2, 3]] = False
+    assert worst(replace(films, answered=answered), 0.5, each=6)["missed"] == (6, 7, 10, 11, 2, 3)
 
 
 def of(task: str, labels: list[object], probabilities: list[list[float]]) -> Predictions:

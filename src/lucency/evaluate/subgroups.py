@@ -190,6 +190,8 @@ def _bounds(finding: Finding, mask: Bools, groups: Ints, values: Bands, i: int) 
     value, low, high = (_number(part[i]) for part in (values.value, values.low, values.high))
     if value is None or not values.fixed[i]:
         return value, low, high
+    if SHOWN[i % len(SHOWN)] == "auroc":
+        mask = _against(finding, mask)
     answers = finding.score[mask], finding.probability[mask]
     part = Finding(finding.name, finding.truth[mask], finding.called[mask], *answers)
     exact = bounds_without_variation(SHOWN[i % len(SHOWN)], value, part, groups[mask])
@@ -206,14 +208,16 @@ def _apart(inside: Bounds, outside: Bounds) -> tuple[float | None, float | None]
 
 def _of(finding: Finding, mask: Bools, weights: Floats) -> Floats:
     """The figures of SHOWN on some films, (b, 4); ranked against all films of the other kind where one is missing."""
-    inside = weights * mask
-    counts = count(finding, inside)
-    against = inside
-    if not _both(finding, mask):
-        ill = bool(finding.truth[mask].any())
-        against = weights * (mask | (~finding.truth if ill else finding.truth))
-    area = ranking(finding.truth, finding.score, against)[0]
+    counts = count(finding, weights * mask)
+    area = ranking(finding.truth, finding.score, weights * _against(finding, mask))[0]
     return np.stack([*(COUNTED[name](counts) for name in SHOWN[:-1]), area], axis=1)
+
+
+def _against(finding: Finding, mask: Bools) -> Bools:
+    """The films among which a part is ranked: its own, and all of the other kind where it has none of them."""
+    if _both(finding, mask):
+        return mask
+    return mask | (~finding.truth if finding.truth[mask].any() else finding.truth)
 
 
 def _both(finding: Finding, mask: Bools) -> bool:

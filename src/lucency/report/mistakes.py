@@ -31,17 +31,21 @@ class Mistake:
     """Given to what was called."""
     film: Image.Image
     map: Image.Image
+    referred: bool = False
+    """Whether the reader did not stand by its call: its verdict is `uncertain`."""
 
 
 def worst(predictions: Predictions, threshold: float, each: int = EACH) -> dict[str, tuple[int, ...]]:
     """The wrong films with the least probability for the truth, by kind of error; indices into the predictions.
+
+    Those that the reader answered come first: where it refers, a person looks.
 
     Returns:
         For one finding "missed" and "false alarms"; for several labels "called wrongly".
     """
     called, truth = predictions.verdicts(threshold), predictions.labels
     wrong = (called != truth).reshape(len(truth), -1).any(axis=1)
-    order = np.argsort(probability_of_truth(predictions), kind="stable")
+    order = np.lexsort((probability_of_truth(predictions), _referred(predictions)))
     if predictions.task != "binary":
         return {"called wrongly": tuple(int(i) for i in order if wrong[i])[:each]}
     kinds = {"missed": truth == 1, "false alarms": truth == 0}
@@ -76,7 +80,14 @@ def look(reader: Reader, films: Films, predictions: Predictions, threshold: floa
         _given(predictions, said, index),
         _small(Image.fromarray(film.gray8())),
         _small(painted),
+        bool(_referred(predictions)[index]),
     )
+
+
+def _referred(predictions: Predictions) -> NDArray[np.bool_]:
+    if predictions.answered is None:
+        return np.zeros(len(predictions), dtype=np.bool_)
+    return ~predictions.answered
 
 
 def _given(predictions: Predictions, said: str, index: int) -> float:
