@@ -72,9 +72,7 @@ def test_another_square_is_refused(tmp_path: Path) -> None:
     def swapped(content: dict) -> None:  # type: ignore[type-arg]
         content["films"][0]["square"] = content["films"][1]["square"]
 
-    with pytest.raises(
-        BundleError, match=r"preprocessing golden/normal\.png does not give"
-    ):
+    with pytest.raises(BundleError, match=r"preprocessing golden/normal\.png does not give"):
         verify_golden(with_golden(tmp_path, swapped))
 
 
