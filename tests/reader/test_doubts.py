@@ -46,6 +46,12 @@ def test_an_odd_film(odd: Film, reason: str) -> None:
     assert doubts(odd, CARD)[0].refuses == ("fewer than" not in reason)
 
 
+def test_one_pixel_is_something():
+    pixels = np.full((20, 20), 7, np.uint8)
+    pixels[19, 19] = 8
+    assert doubts(Film(pixels), CARD) == ()
+
+
 def test_every_reason_is_told() -> None:
     odd = Film(np.zeros((4, 40), np.uint8), facts={"view": "LATERAL", "body_part": "FOOT"})
     assert len(doubts(odd, CARD)) == 5
