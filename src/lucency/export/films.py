@@ -17,7 +17,7 @@ from lucency.preprocess import Preprocess
 from lucency.recipe import DataSettings
 
 ENOUGH = 256
-"""Films to measure on; twice as many moved no range that matters (docs/decisions.md)."""
+"""Films to measure on: seconds of work, and each kind of film among them."""
 
 
 def training_films(card: Card, films: Films, fold: Fold | None) -> Films:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,7 +154,8 @@ def quantizer(content: bytes) -> Iterator[tuple[Any, Any]]:
     except ImportError as error:
         raise ExportError(f"{MISSING} ({error})") from error
     try:
-        with quiet():
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what its calibrator needs
             yield module.Quantizer(content), module
     except ExportError:
         raise
