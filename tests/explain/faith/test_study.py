@@ -102,6 +102,14 @@ def test_intervals_are_by_patient() -> None:
     assert alone.low > shared.low
 
 
+def test_one_patient_has_figures_and_no_interval() -> None:
+    (found,) = figures({"pointing": np.array([1.0, 0.0, 1.0])}, np.zeros(3, np.int64), 100)
+    assert found.value == pytest.approx(2 / 3)
+    assert found.low is None
+    assert found.high is None
+    assert str(found) == "0.667"
+
+
 def test_films_with_the_finding_are_drawn_and_masks_follow_the_film() -> None:
     films = read_films("phantom:30:3")
     preprocess = Preprocess(side=32, fit="crop")

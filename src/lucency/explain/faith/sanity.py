@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.evaluate.intervals import bands
 from lucency.explain.faith.cases import Cases, Gray
 from lucency.explain.faith.likeness import rank_correlation, structure
 from lucency.explain.faith.place import Map, drawn, energy
 from lucency.explain.faith.randomise import depths, randomised
-from lucency.explain.faith.study import Figure, Floats
+from lucency.explain.faith.study import Figure, Floats, sure
 from lucency.models.classifier import Classifier
 from lucency.progress import track
 
@@ -103,6 +102,6 @@ def _mean(name: str, values: Floats, cases: Cases, resamples: int) -> Figure:
     def mean(weights: Floats) -> NDArray[np.float64]:
         return np.asarray((weights @ values / weights.sum(axis=1))[:, None])
 
-    found = bands(mean, cases.groups, resamples)
+    found = sure(mean, cases.groups, resamples)
     low, high = (float(v[0]) if np.isfinite(v[0]) else None for v in (found.low, found.high))
     return Figure(name, float(found.value[0]), low, high, len(values))

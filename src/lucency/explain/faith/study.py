@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.evaluate.intervals import bands
+from lucency.evaluate.intervals import Bands, Statistic, bands
 from lucency.explain.faith import place
 from lucency.explain.faith.cases import Case, Cases, Gray
 from lucency.explain.faith.curves import Floats, Probability, curves
@@ -106,13 +106,22 @@ def figures(columns: Mapping[str, Floats], groups: NDArray[np.int64], resamples:
         mean = np.divide(weights @ filled, total, out=np.full(total.shape, np.nan), where=total > 0)
         return np.hstack([mean, mean[:, ratio[:1]] / mean[:, ratio[1:]]]) if ratio else mean
 
-    found = bands(means, groups, resamples, seed)
+    found = sure(means, groups, resamples, seed)
     every = [*names, *(["energy_over_chance"] if ratio else [])]
     counts = [*known.sum(axis=0).astype(int).tolist(), *([int(known[:, ratio[0]].sum())] if ratio else [])]
     return [
         Figure(name, _number(found.value[i]), _number(found.low[i]), _number(found.high[i]), counts[i])
         for i, name in enumerate(every)
     ]
+
+
+def sure(statistic: Statistic, groups: NDArray[np.int64], resamples: int, seed: int = 0) -> Bands:
+    """Figures with their intervals by patient; a single patient has none."""
+    if groups.max() > 0:
+        return bands(statistic, groups, resamples, seed)
+    value = statistic(np.ones((1, len(groups))))[0]
+    nothing = np.full_like(value, np.nan)
+    return Bands(value, nothing, nothing, np.ones(len(value), dtype=bool))
 
 
 def _places(case: Case, evidence: Map) -> dict[str, float]:
