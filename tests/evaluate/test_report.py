@@ -48,7 +48,7 @@ def test_predictions_csv(written: tuple[Path, Predictions]) -> None:
         assert (row["called"] == row["verdict"] == "PNEUMONIA") == (float(row["probability"]) >= 0.3)
 
 
-@pytest.mark.parametrize("name", ["confusion.png", "roc.png", "pr.png", "reliability.png"])
+@pytest.mark.parametrize("name", ["confusion.png", "roc.png", "pr.png", "reliability.png", "risk.png"])
 def test_pictures_can_be_read(written: tuple[Path, Predictions], name: str) -> None:
     with Image.open(written[0] / name) as picture:
         picture.load()
@@ -64,6 +64,7 @@ def test_nothing_else_is_left(written: tuple[Path, Predictions]) -> None:
         "roc.png",
         "pr.png",
         "reliability.png",
+        "risk.png",
     }
 
 

@@ -118,7 +118,9 @@ def _resized(image: Image.Image, box: Box, through: int, side: int) -> Image.Ima
     if all(edge == round(edge) for edge in box):  # a box lets the filter look beyond its edge, a crop does not
         x0, y0, x1, y1 = map(int, box)
         image, box = image.crop((x0, y0, x1, y1)), (0.0, 0.0, float(x1 - x0), float(y1 - y0))
-    seen = image.resize((through, through), Image.Resampling.BILINEAR, box=box)
+    # Rows first, then columns, as Preprocess does: left to itself Pillow chooses the order by the shape.
+    narrow = image.resize((through, image.height), Image.Resampling.BILINEAR, box=(box[0], 0, box[2], image.height))
+    seen = narrow.resize((through, through), Image.Resampling.BILINEAR, box=(0, box[1], through, box[3]))
     return seen if through == side else seen.resize((side, side), Image.Resampling.BILINEAR)
 
 
