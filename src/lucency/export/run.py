@@ -49,7 +49,7 @@ def export_run(
     """
     target = chosen(to, quantize)
     run = open_bundle(path)
-    content, outputs = convert(run, target, squares if quantize == "int8" else None)
+    content, outputs = convert(run, target)
     if quantize != "none":
         content = target.quantize[quantize](content, squares)
         target.check(content, outputs)
@@ -72,21 +72,15 @@ def chosen(to: str, quantize: str) -> Target:
     return target
 
 
-def convert(run: Bundle, target: Target, squares: NDArray[np.uint8] | None) -> tuple[bytes, tuple[str, ...]]:
-    """The run's float32 file for a target, checked, and the names of its answers.
-
-    Where squares are given its channels are evened out on them, for what is then rounded.
-    """
+def convert(run: Bundle, target: Target) -> tuple[bytes, tuple[str, ...]]:
+    """The run's float32 file for a target, checked, and the names of its answers."""
     try:
-        from lucency.export.equalise import equalise
         from lucency.export.network import Answering
         from lucency.models.gate import load_gate
         from lucency.models.run import load_run
     except ImportError as error:
         raise ExportError(f"exporting needs PyTorch; pip install 'lucency[export]' ({error})") from error
     network = Answering(load_run(run).classifier, run.card, load_gate(run))
-    if squares is not None:
-        equalise(network.classifier, squares)
     print(f"converting {run.card.model.backbone} to {target.file}, which takes half a minute", file=sys.stderr)
     content = target.convert(network, run.card.preprocess.side)
     target.check(content, network.outputs)
