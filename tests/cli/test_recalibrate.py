@@ -150,3 +150,20 @@ def test_golden_answers_follow_the_calibration(tmp_path: Path) -> None:
     found = parse_golden(open_bundle(tmp_path / "new").read(GOLDEN), "new").films[0]
     assert found.logits == (1.0,)
     assert found.probabilities[0] == pytest.approx(1 / (1 + np.exp(-1.0)))  # 2 · 1 - 1
+
+
+def test_films_that_the_gate_refuses_stay_unanswered() -> None:
+    from evaluate.samples import drawn
+    from lucency.bundle import Card, Model
+    from lucency.evaluate.crossfit import Asked
+    from lucency.reader.recalibrate import recalibrate as fit_again
+
+    card = Card(name="x", labels=("normal", "pneumonia"), model=Model(format="onnx", file="m", backbone="none"))
+    films = drawn(200)
+    let_in = np.arange(200) % 4 > 0
+    for coverage, most in ((None, 0.75), (0.95, 0.74)):
+        new = fit_again(card, films, Asked(coverage=coverage), "drawn", resamples=100, let_in=let_in)
+        answered = new.crossfitted.predictions.answered
+        assert answered is not None
+        assert not answered[~let_in].any()
+        assert answered.mean() <= most

@@ -98,3 +98,11 @@ def test_a_threshold_given() -> None:
     assert (point.threshold, point.chosen_by, point.sensitivity, point.specificity) == (0.5, "given", 1.0, 0.5)
     with pytest.raises(UsageError, match="expected a threshold from 0 to 1, received 7"):
         fit_all(films, Asked(method=None, rule="7", coverage=None))
+
+
+def test_all_right_is_no_proof_of_never_wrong() -> None:
+    """Twenty of twenty patients: Clopper & Pearson's lower bound is 0.025 ** (1 / 20)."""
+    films = binary([0] * 10 + [1] * 10, [-4.0] * 10 + [4.0] * 10)
+    found = {one.name: one for one in gains((films, films.verdicts()), (films, films.verdicts()), 100)}
+    assert (found["accuracy"].after.value, found["accuracy"].after.high) == (1.0, 1.0)
+    assert found["accuracy"].after.low == pytest.approx(0.025 ** (1 / 20))

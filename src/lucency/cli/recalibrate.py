@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lucency.evaluate.crossfit import Asked
     from lucency.evaluate.predictions import Predictions
     from lucency.reader.recalibrate import Recalibrated
@@ -51,8 +54,9 @@ def recalibrate(
     if (out / "card.json").exists():
         raise OutputError(f"{out}: holds a bundle already; choose another place with --out, or remove it first")
     opened = open_bundle(bundle)
-    found, on = _answers(bundle, data, predictions, source, split, threads)
-    new = recalibrate(opened.card, found, _asked(opened.card, method, threshold, coverage), on, folds, resamples)
+    found, on, let_in = _answers(bundle, data, predictions, source, split, threads)
+    asked = _asked(opened.card, method, threshold, coverage)
+    new = recalibrate(opened.card, found, asked, on, folds, resamples, let_in)
     write_recalibrated(opened, new, out)
     if json:
         from lucency.evaluate.report import dump
@@ -78,8 +82,8 @@ def _asked(card: Any, method: str, threshold: str, coverage: float) -> Asked:
 
 def _answers(
     bundle: Path, data: str | None, table: Path | None, source: str, split: str, threads: int
-) -> tuple[Predictions, str]:
-    """The network's answers for the films, and which films in words."""
+) -> tuple[Predictions, str, NDArray[np.bool_] | None]:
+    """The network's answers for the films, which films in words, and those that the gate takes."""
     from lucency.errors import UsageError
 
     if (data is None) == (table is None):
@@ -90,7 +94,7 @@ def _answers(
 
         card = read_card(bundle)
         path = table / "predictions.csv" if table.is_dir() else table
-        return read_predictions(path, card.labels, card.task), _words(path)
+        return read_predictions(path, card.labels, card.task), _words(path), None
     from lucency.cli.films import labelled_films
     from lucency.reader import Reader
     from lucency.reader.predict import predict
@@ -100,7 +104,8 @@ def _answers(
     for error in predicted.unreadable:
         typer.echo(f"  {error}", err=True)
     n, where = len(predicted.predictions), Path(str(data)).name
-    return predicted.predictions, f"{n} films of {where}" + ("" if used == "all" else f", split {used}")
+    words = f"{n} films of {where}" + ("" if used == "all" else f", split {used}")
+    return predicted.predictions, words, predicted.let_in
 
 
 def _words(path: Path) -> str:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lucency.data.record import Films
 from lucency.data.squares import attempts, require_some
 from lucency.errors import RadiographError, SourceError
 from lucency.evaluate import Predictions
 from lucency.progress import track
-from lucency.reader.answers import abstains, standing
+from lucency.reader.answers import abstains, doubted, standing
 from lucency.reader.reader import Reader
 
 BATCH = 32
@@ -25,6 +26,8 @@ class Predicted:
 
     predictions: Predictions
     unreadable: tuple[RadiographError, ...]
+    let_in: NDArray[np.bool_]
+    """(n,), films that the gate takes for its kind; all where the reader has no gate."""
 
 
 def predict(reader: Reader, films: Films) -> Predicted:
@@ -41,7 +44,7 @@ def predict(reader: Reader, films: Films) -> Predicted:
     outcomes = track(attempts(aligned, reader.preprocess), "reading films", total=len(aligned))
     good: list[int] = []
     unreadable: list[RadiographError] = []
-    logits, probabilities, stands = [], [], []
+    logits, probabilities, stands, passes = [], [], [], []
     numbered = enumerate(outcomes)
     while batch := list(islice(numbered, BATCH)):
         unreadable += [square for _, square in batch if isinstance(square, RadiographError)]
@@ -52,11 +55,12 @@ def predict(reader: Reader, films: Films) -> Predicted:
             logits.append(answers.logits)
             probabilities.append(answers.probabilities)
             stands.append(standing(reader.card, answers))
+            passes.append(~doubted(reader.card, answers).any(axis=1))
     require_some(films, len(good), unreadable)
     said = _predictions(aligned.pick(good), np.concatenate(logits), np.concatenate(probabilities))
     if abstains(reader.card):
         said = replace(said, answered=np.concatenate(stands))
-    return Predicted(said, tuple(unreadable))
+    return Predicted(said, tuple(unreadable), np.concatenate(passes))
 
 
 def as_labelled(films: Films, labels: tuple[str, ...]) -> Films:

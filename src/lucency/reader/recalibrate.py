@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lucency.bundle import Abstention, Bundle, Calibration, Card, Metric, OperatingPoint, write_bundle
 from lucency.bundle.golden import GOLDEN, Golden, golden_bytes, parse_golden
@@ -33,7 +34,13 @@ class Recalibrated:
 
 
 def recalibrate(
-    card: Card, predictions: Predictions, asked: Asked, on: str, folds: int = 10, resamples: int = 1000
+    card: Card,
+    predictions: Predictions,
+    asked: Asked,
+    on: str,
+    folds: int = 10,
+    resamples: int = 1000,
+    let_in: NDArray[np.bool_] | None = None,
 ) -> Recalibrated:
     """Fit calibration, threshold and abstention, and measure the gain by cross-validation by patient.
 
@@ -44,16 +51,25 @@ def recalibrate(
         on: which films, in words, for the card.
         folds: of the cross-validation.
         resamples: bootstrap draws for the intervals.
+        let_in: (n,), the films that the bundle's gate takes; the others stay unanswered. None: all.
 
     Raises:
         UsageError: the method, rule or coverage makes no sense for the task.
         SourceError: too few films or patients of a label.
     """
     fitted = fit_all(predictions, asked, on)
-    crossed = crossfit(predictions, asked, folds)
+    crossed = _gated(crossfit(predictions, asked, folds), let_in)
     before = (predictions, predictions.verdicts(card.operating_point.threshold))
     found = gains(before, (crossed.predictions, crossed.called), resamples)
     return Recalibrated(new_card(card, fitted, asked, crossed, found, on, folds), found, crossed, folds)
+
+
+def _gated(crossed: Crossfitted, let_in: NDArray[np.bool_] | None) -> Crossfitted:
+    if let_in is None or let_in.all():
+        return crossed
+    answered = crossed.predictions.answered
+    both = let_in if answered is None else answered & let_in
+    return replace(crossed, predictions=replace(crossed.predictions, answered=both))
 
 
 def kept_point(card: Card) -> operating.OperatingPoint:
