@@ -20,7 +20,7 @@ from lucency.explain.faith.place import Map, drawn
 
 Gray = NDArray[np.uint8]
 Floats = NDArray[np.float64]
-Probability = Callable[[Gray], Floats]
+Probability = Callable[[Gray], NDArray[np.floating]]
 """Films uint8 (n, s, s) → probability of the finding, (n,)."""
 
 STEPS = 20

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lucency.evaluate.intervals import LEVEL, METHOD
-from lucency.explain.faith.study import RANDOM, Figure, Floats
+from lucency.explain.faith.place import Floats
+from lucency.explain.faith.study import RANDOM, Figure
 
 if TYPE_CHECKING:
     from lucency.explain.faith.sanity import Cascade

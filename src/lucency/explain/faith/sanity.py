@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from lucency.explain.faith.cases import Cases, Gray
 from lucency.explain.faith.likeness import rank_correlation, structure
-from lucency.explain.faith.place import Map, drawn, energy
+from lucency.explain.faith.place import Floats, Map, drawn, energy
 from lucency.explain.faith.randomise import depths, randomised
-from lucency.explain.faith.study import Figure, Floats, sure
+from lucency.explain.faith.study import Figure, sure
 from lucency.models.classifier import Classifier
 from lucency.progress import track
 
