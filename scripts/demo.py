@@ -20,6 +20,8 @@ from pydicom.data import get_testdata_file
 
 from lucency.cli import run
 from lucency.files import write_text
+from lucency.film import open_film
+from lucency.reader import Reader
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "phantom.toml"
 LEARNED = "phantom:800"
@@ -63,6 +65,7 @@ def steps(out: Path, adult: str) -> list[list[str]]:
         ["audit", films, "--out", str(out / "audit")],
         ["train", str(RECIPE), "--data", LEARNED, "--out", trained],
         ["evaluate", trained, "--data", films, "--out", str(out / "judged")],
+        ["report", trained, "--data", films, "--out", str(out / "report")],
         ["explain", *drawn, "--bundle", trained, "--out", str(out / "maps")],
         ["export", trained, "--quantize", "int8", "--data", LEARNED, "--out", exported],
         ["parity", trained, exported, "--data", films],
@@ -82,6 +85,7 @@ def page(out: Path) -> str:
         if row["value"] is not None and row["low"] is not None
     )
     return PAGE.format(
+        answer=html.escape(answer(adult_film())),
         real=pictures(out / "real"),
         figures=figures,
         films=report["films"],
@@ -92,6 +96,12 @@ def page(out: Path) -> str:
         compared=parity["films"],
         logit=parity["logit_max"],
     )
+
+
+def answer(film: str) -> str:
+    """What the reader that ships says of a film, and why it doubts."""
+    told = Reader.open(None).read(open_film(film))
+    return f"{told.finding} {told.probability:.3f}: {told.verdict}. {'; '.join(told.warnings)}"
 
 
 def pictures(folder: Path) -> str:
@@ -112,8 +122,8 @@ PAGE = """<!doctype html>
  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
    background: #14171a; color: #e8e6e3; }}
  h1, h2 {{ font-weight: 600; }} td {{ padding: .15rem 1.5rem .15rem 0; }} a {{ color: #7fb4e8; }}
- section {{ display: flex; flex-wrap: wrap; gap: 1rem; }} figure {{ margin: 0; }}
- img {{ max-width: min(100%, 30rem); background: #fff; border-radius: 4px; }} .maps img {{ max-width: 100%; }}
+ section {{ display: flex; flex-wrap: wrap; gap: 1rem; }} figure {{ margin: 0; max-width: 33rem; }}
+ img {{ max-width: 100%; background: #fff; border-radius: 4px; }} .maps figure {{ max-width: 100%; }}
  figcaption {{ color: #a9a49c; font-size: .85rem; }} .notice {{ color: #f0b429; }}
 </style>
 <h1>lucency: the demo</h1>
@@ -121,10 +131,12 @@ PAGE = """<!doctype html>
 <h2>A real film, by the reader that ships</h2>
 <p>An adult's chest film (pydicom-data). The reader learned from films of children aged 1 to 5: it says what it
  thinks of films that are unlike those.</p>
-<section class="maps">{real}</section>
+<p><strong>{answer}</strong></p>
+<section>{real}</section>
 <h2>A reader trained just now, on drawn films</h2>
 <p>Judged on {films} drawn films of {patients} patients that it did not learn from. The
- <a href="audit/audit.html">audit</a> of these films.</p>
+ <a href="audit/audit.html">audit</a> of these films;
+ a <a href="report/report.html">report</a> with the worst errors.</p>
 <table><tr><th align="left">figure</th><th align="left">value</th><th align="left">95 % interval, by patient</th></tr>
 {figures}</table>
 <section>{judged}</section>
