@@ -51,7 +51,7 @@ def convert(network: Answering, side: int) -> bytes:
                 verbose=False,
             )
             assert program is not None
-            program.save(stream, external_data=False)
+            program.save(stream, external_data=False)  # type: ignore[arg-type]  # its code takes a stream too
     except Exception as error:  # torch.onnx wraps whatever it meets in exceptions of its own
         raise ExportError(f"onnx: cannot convert this network ({first_line(error)})") from error
     return written(bare(onnx.load_from_string(stream.getvalue())))

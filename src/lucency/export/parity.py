@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +103,7 @@ def require_same(source: Reader, export: Reader) -> None:
 
 def _ask(source: Reader, export: Reader, films: Films, unreadable: list[RadiographError]) -> _Pair:
     good: list[int] = []
-    columns: list[tuple[NDArray[np.floating], ...]] = []
+    columns: list[tuple[NDArray[Any], ...]] = []
     for places, squares in _batches(films, source, unreadable):
         ours, theirs = source.read_batch(squares), export.read_batch(squares)
         good += places
@@ -153,7 +153,7 @@ def _flips(pair: _Pair, card: Card) -> tuple[Flip, ...]:
 def verdicts(probabilities: Floats, card: Card) -> NDArray[np.int64]:
     """What is called at the card's operating point: (n, f) of 0 and 1, or (n, 1) class indices of several classes."""
     if card.task == "multiclass":
-        return probabilities.argmax(axis=1, keepdims=True).astype(np.int64)
+        return np.asarray(probabilities.argmax(axis=1, keepdims=True), dtype=np.int64)
     return (probabilities >= card.operating_point.threshold).astype(np.int64)
 
 

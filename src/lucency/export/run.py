@@ -66,7 +66,7 @@ def chosen(to: str, quantize: str) -> Target:
     """
     if to not in TARGETS:
         raise UsageError(f"expected --to to be one of {', '.join(TARGETS)}; received '{to}'")
-    target: Target = TARGETS[to]  # type: ignore[index]
+    target: Target = TARGETS[to]
     if quantize != "none" and quantize not in target.quantize:
         raise UsageError(f"{to}: expected --quantize none, {', '.join(target.quantize)}; received '{quantize}'")
     return target

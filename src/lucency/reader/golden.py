@@ -68,7 +68,7 @@ def prepared(bundle: Bundle, reader: Reader, golden: Golden) -> Squares:
 def agreement(reader: Reader, golden: Golden, squares: Squares) -> Agreement:
     """How far the reader's answers for the golden films are from the golden ones."""
     answers = reader.read_batch(squares)
-    pairs = {
+    pairs: dict[str, tuple[NDArray[np.floating], list[Any]]] = {
         "logit": (answers.logits, [film.logits for film in golden.films]),
         "probability": (answers.probabilities, [film.probabilities for film in golden.films]),
         "map": (answers.maps, [film.maps for film in golden.films]),
