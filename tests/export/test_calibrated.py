@@ -44,7 +44,8 @@ def test_as_outside_the_network(method: str) -> None:
     # Single precision, as networks give them: half a unit of its last place, down a step of 300 a logit, is 1e-5.
     logits = np.concatenate([np.linspace(-30, 30, 241), [-1.0, -0.9995, -0.999, 4.0]]).astype(np.float32)[:, None]
     expected = probabilities(apply(calibration, logits), "binary")
-    assert np.abs(inside(calibration, logits) - expected).max() < 1e-6
+    # isotonic rises by 300 a logit at its step, and float32 rounds a logit near 1 by 6e-8: 2e-5
+    assert np.abs(inside(calibration, logits) - expected).max() < (2e-5 if method == "isotonic" else 1e-6)
 
 
 def test_isotonic_by_hand() -> None:
