@@ -30,6 +30,8 @@ from lucency.recipe import ModelSettings
 
 DEAREST, LEAST = 1.10, 5.0
 """The bars."""
+NOISE = 0.02
+"""Share of a reading below which a difference is not one."""
 PLAIN, WITH_MAP = "reading alone", "reading with its map"
 CAPTUM, BOTH = "captum LayerGradCam", "reading + captum LayerGradCam"
 
@@ -105,9 +107,10 @@ def told(cheap: dict[str, np.ndarray], dear: dict[str, np.ndarray], side: int) -
     for name, value in ms.items():
         print(f"{name:34}{value:12.2f}{value / ms[PLAIN]:10.2f}")
     added = float(np.median(cheap[WITH_MAP] - cheap[PLAIN]))  # in pairs: both fall on the same moment
-    share, times = added / ms[PLAIN], ms[CAPTUM] / max(added, 1e-3)
+    share, times = added / ms[PLAIN], ms[CAPTUM] / max(added, NOISE * ms[PLAIN])
     print(f"\nThe map adds {added:.2f} ms to a reading, {100 * share:+.1f} % (bar: {100 * (DEAREST - 1):+.0f} %).")
-    print(f"captum's Grad-CAM adds {ms[CAPTUM]:.2f} ms, {times:.0f} times as much (bar: {LEAST:g}).")
+    print(f"captum's Grad-CAM adds {ms[CAPTUM]:.2f} ms, {times:.0f} times as much (bar: {LEAST:g};")
+    print(f"what adds less than {NOISE:.0%} of a reading counts as {NOISE:.0%}: it is noise).")
     print(f"Reading and map together: {ms[BOTH] / ms[WITH_MAP]:.2f} times as long by captum.")
     return 0 if share <= DEAREST - 1 and times >= LEAST else 1
 
