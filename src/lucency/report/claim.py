@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lucency.report import answers as known
+from lucency.report import use
 from lucency.report.checklist import Guideline, Item, author
 
 DATA, STANDARD, PARTITION, MODEL = "Data", "Reference standard", "Partitions", "Model"
@@ -44,7 +45,7 @@ CLAIM = Guideline(
         Item("28", EVALUATION, "Metrics, and comparison to published models", known.measures),
         Item("29", EVALUATION, "Uncertainty of the metrics and tests", known.measures),
         Item("30", EVALUATION, "Robustness or sensitivity analysis", known.robustness),
-        Item("31", EVALUATION, "Explainability and its validation", known.maps),
+        Item("31", EVALUATION, "Explainability and its validation", use.maps),
         Item("32", EVALUATION, "Internal testing", known.performance),
         Item("33", EVALUATION, "External testing", known.differences),
         Item("34", EVALUATION, "Registration of a clinical trial", author),
@@ -53,10 +54,10 @@ CLAIM = Guideline(
         Item("37", RESULTS, "Performance against the reference standard, by partition and subgroup", known.performance),
         Item("38", RESULTS, "Accuracy with 95 % intervals", known.performance),
         Item("39", RESULTS, "Failure analysis", known.confusion),
-        Item("40", "Discussion", "Limitations", known.limits),
+        Item("40", "Discussion", "Limitations", use.limits),
         Item("41", "Discussion", "Implications for practice", author),
         Item("42", "Other", "Full protocol", author),
-        Item("43", "Other", "Availability of software, model and data", known.availability),
+        Item("43", "Other", "Availability of software, model and data", use.availability),
         Item("44", "Other", "Funding and the funders' role", author),
     ),
 )

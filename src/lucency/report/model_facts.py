@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lucency.report import answers as known
+from lucency.report import use
 from lucency.report.checklist import Guideline, Item, author
 
 SUMMARY, MECHANISM, VALIDATION = "Summary", "Mechanism", "Validation and performance"
@@ -14,7 +15,7 @@ MODEL_FACTS = Guideline(
     citation="Sendak MP, Gao M, Brajer N, Balu S. npj Digit Med 2020;3:41, doi 10.1038/s41746-020-0253-3 (CC BY 4.0).",
     file="model-facts.md",
     items=(
-        Item("1", SUMMARY, "Name, version, developer, date", known.availability),
+        Item("1", SUMMARY, "Name, version, developer, date", use.availability),
         Item("2", SUMMARY, "What the model is for", known.task),
         Item("3", MECHANISM, "Outcome", known.outcome),
         Item("4", MECHANISM, "Output", known.output),
@@ -28,11 +29,11 @@ MODEL_FACTS = Guideline(
         Item("12", USES, "Benefits", author),
         Item("13", USES, "Target population and use case", author),
         Item("14", USES, "Appropriate decision support", author),
-        Item("15", USES, "What to do before use at a site", known.before_use),
+        Item("15", USES, "What to do before use at a site", use.before_use),
         Item("16", USES, "Evaluation of safety and efficacy", author),
-        Item("17", WARNINGS, "Risks", known.limits),
-        Item("18", WARNINGS, "Inappropriate settings and decisions", known.bad_input),
-        Item("19", WARNINGS, "Clinical rationale and how to read the output", known.maps),
+        Item("17", WARNINGS, "Risks", use.limits),
+        Item("18", WARNINGS, "Inappropriate settings and decisions", use.bad_input),
+        Item("19", WARNINGS, "Clinical rationale and how to read the output", use.maps),
         Item("20", WARNINGS, "Generalisability", known.differences),
         Item("21", WARNINGS, "When to stop using it", author),
         Item("22", OTHER, "How it was developed", known.training),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lucency.report import answers as known
+from lucency.report import use
 from lucency.report.checklist import Guideline, Item, author
 
 INTRODUCTION, METHODS, OPEN, RESULTS, DISCUSSION = "Introduction", "Methods", "Open science", "Results", "Discussion"
@@ -53,20 +54,20 @@ TRIPOD = Guideline(
         Item("18b", OPEN, "Conflicts of interest", author),
         Item("18c", OPEN, "Protocol", author),
         Item("18d", OPEN, "Registration", author),
-        Item("18e", OPEN, "Availability of data", known.data_sharing),
-        Item("18f", OPEN, "Availability of code", known.code_sharing),
+        Item("18e", OPEN, "Availability of data", use.data_sharing),
+        Item("18f", OPEN, "Availability of code", use.code_sharing),
         Item("19", "Patients and public", "Involvement of patients and the public", author),
         Item("20a", RESULTS, "Flow of participants, with and without the outcome", known.flow),
         Item("20b", RESULTS, "Characteristics of participants", known.characteristics),
         Item("20c", RESULTS, "Evaluation data against development data", author),
         Item("21", RESULTS, "Participants and events in each analysis", known.numbers),
-        Item("22", RESULTS, "The full model, and access to it", known.availability),
+        Item("22", RESULTS, "The full model, and access to it", use.availability),
         Item("23a", RESULTS, "Performance with intervals, in subgroups too", known.performance),
         Item("23b", RESULTS, "Heterogeneity of performance across clusters", known.by_subgroup),
         Item("24", RESULTS, "Results of updating", known.updating),
         Item("25", DISCUSSION, "Interpretation", author),
-        Item("26", DISCUSSION, "Limitations", known.limits),
-        Item("27a", DISCUSSION, "Poor or missing input when the model is used", known.bad_input),
+        Item("26", DISCUSSION, "Limitations", use.limits),
+        Item("27a", DISCUSSION, "Poor or missing input when the model is used", use.bad_input),
         Item("27b", DISCUSSION, "What users must do and know", author),
         Item("27c", DISCUSSION, "Next steps of research", author),
     ),
