@@ -85,7 +85,7 @@ class Step(pl.LightningModule):
         """Adam, its rate moved at each step by the schedule."""
         moving = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         decay = self.settings.weight_decay
-        optimizer = torch.optim.AdamW(moving, self.settings.lr, weight_decay=decay)
+        optimizer = torch.optim.AdamW(moving, self.settings.lr, weight_decay=decay, fused=True)
         curve = factor(self.settings, len(self.train_loader(0)))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, curve)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
