@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import nn
 
 from lucency.bundle import Calibration, Card, Model, Square, Training
+from lucency.data.phantom import draw
 from lucency.models import Classifier, build
 from lucency.models.heads import HEADS
-from lucency.models.layers import Unit
+from lucency.models.layers import Inverted, Unit
 from lucency.models.run import save_run
 from lucency.recipe import ModelSettings
 
@@ -22,13 +25,13 @@ LABELS = {
     "multilabel": ("effusion", "nodule", "pneumonia"),
 }
 NONE = Calibration()
+DAMPED = 0.3
 
 
 def squares(count: int, side: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Films that differ in brightness and texture, uint8 (n, side, side)."""
-    rng = np.random.default_rng(seed)
-    level = rng.uniform(40, 215, (count, 1, 1))
-    return np.clip(rng.normal(level, rng.uniform(5, 60, (count, 1, 1)), (count, side, side)), 0, 255).astype(np.uint8)
+    """Drawn chest films, every second one ill, uint8 (n, side, side). What int8 does to noise is not what it is for."""
+    films = [Image.fromarray(draw((seed, number), bool(number % 2), side=96).film) for number in range(count)]
+    return np.stack([np.asarray(film.resize((side, side), Image.Resampling.BILINEAR)) for film in films])
 
 
 def few_units(head: str, findings: int) -> Classifier:
@@ -38,8 +41,14 @@ def few_units(head: str, findings: int) -> Classifier:
 
 
 def alive(classifier: Classifier, side: int) -> Classifier:
-    """The classifier with norms whose moments fit films, and a head that tells films apart."""
+    """The classifier with norms whose moments fit films, and a head that tells films apart.
+
+    Branches beside a shortcut are damped to DAMPED, as in a trained network: at full gain they are chaos.
+    """
     torch.manual_seed(0)
+    for part in classifier.modules():
+        if isinstance(part, Inverted) and part.skip:
+            nn.init.constant_(part.project.norm.weight, DAMPED)
     films = torch.from_numpy(squares(8, side, seed=1)[:, None].astype(np.float32))
     with torch.no_grad():
         for part in classifier.modules():
@@ -60,14 +69,17 @@ def card_of(
     backbone: str = "mobilenet_v2",
     width: float = 0.35,
     calibration: Calibration = NONE,
+    depth: int = 0,
+    stride: Literal[8, 16, 32] = 32,
 ) -> Card:
     """The card of such a run."""
+    shape = {"backbone": backbone, "width": width, "head": head, "depth": depth, "stride": stride}
     return Card(
         name="small",
         task=task,  # type: ignore[arg-type]
         labels=LABELS[task],
         preprocess=Square(side=side),
-        model=Model(format="torch", file="model.safetensors", backbone=backbone, width=width, head=head),  # type: ignore[arg-type]
+        model=Model(format="torch", file="model.safetensors", **shape),  # type: ignore[arg-type]
         calibration=calibration,
         training=Training(recipe={"name": "small", "model": {"weights": "/somewhere/private/weights.pth"}}),
         licence="Apache-2.0",
@@ -82,10 +94,12 @@ def write_run(
     side: int = 64,
     width: float = 0.35,
     calibration: Calibration = NONE,
+    depth: int = 0,
+    stride: Literal[8, 16, 32] = 32,
 ) -> Path:
     """Write such a run to `out`."""
-    card = card_of(task, head, side, backbone, width, calibration)
-    settings = ModelSettings(backbone=backbone, width=width, head=head)  # type: ignore[arg-type]
+    card = card_of(task, head, side, backbone, width, calibration, depth, stride)
+    settings = ModelSettings(backbone=backbone, width=width, head=head, depth=depth, stride=stride)  # type: ignore[arg-type]
     torch.manual_seed(0)
     save_run(out, alive(build(settings, card.findings), side), card)
     return out

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from lucency.export.network import Answering, folded
+from lucency.export.network import Answering
 from lucency.models import build
+from lucency.models.folded import folded
 from lucency.models.gate import Gate, Gaussian
 from lucency.recipe import ModelSettings
 

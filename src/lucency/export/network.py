@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lucency.bundle import Card
 from lucency.export.calibrated import Calibrated
 from lucency.models import Classifier
+from lucency.models.folded import folded, scale_inside
 from lucency.models.gate import Gate
-from lucency.models.layers import Unit
 
 INPUT = "film"
 
@@ -31,7 +28,8 @@ class Answering(nn.Module):
             BundleError: the card's calibration does not fit its findings.
         """
         super().__init__()
-        self.classifier = folded(classifier)
+        self.classifier = folded(classifier).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        scale_inside(self.classifier)
         self.scaled_inside = bool((self.classifier.scale == 1).all())
         self.calibrated = Calibrated(card.calibration, card.task, card.findings)
         self.gate = gate
@@ -58,35 +56,6 @@ class Answering(nn.Module):
     def outputs(self) -> tuple[str, ...]:
         """The names of the answers, in their order."""
         return ("logit", "probability", "map") if self.gate is None else ("logit", "probability", "map", "doubt")
-
-
-def folded(classifier: Classifier) -> Classifier:
-    """A copy in evaluation mode whose batch norms are folded into the convolutions before them (Jacob et al. 2018).
-
-    Networks from elsewhere keep theirs; converters fold those too.
-    """
-    twin = copy.deepcopy(classifier).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    for unit in twin.modules():
-        if isinstance(unit, Unit):
-            unit.conv = fuse_conv_bn_eval(unit.conv, unit.norm)
-            unit.norm = nn.Identity()  # type: ignore[assignment]
-    assert isinstance(twin, Classifier)
-    scale_inside(twin)
-    return twin
-
-
-def scale_inside(twin: Classifier) -> None:
-    """Move the scale of the input into the first convolution: conv(scale · (gray + shift / scale)).
-
-    A product over the whole film less, a thirtieth of a reading. The zeros around the film stay zeros: what is padded
-    is the sum. Networks from elsewhere are left alone.
-    """
-    first = twin.features[0] if isinstance(twin.features, nn.Sequential) else None
-    if isinstance(first, Unit):
-        with torch.no_grad():
-            first.conv.weight.mul_(twin.scale)
-            twin.shift.div_(twin.scale)
-            twin.scale.fill_(1.0)
 
 
 def blank(side: int) -> Tensor:

@@ -21,6 +21,7 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
     try:
         import torch
 
+        from lucency.models.folded import folded
         from lucency.models.gate import load_gate
         from lucency.models.memory import keep_freed_memory
         from lucency.models.run import load_run
@@ -30,8 +31,7 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
         ) from error
     keep_freed_memory()
     run = load_run(bundle)
-    classifier = run.classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
+    classifier = folded(run.classifier).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     gate = load_gate(bundle)
 
     def answer(squares: Squares) -> Answers:

@@ -24,6 +24,7 @@ from lucency.data.record import Films, Record
 from lucency.data.squares import attempts, require_some
 from lucency.errors import OutputError, RadiographError
 from lucency.models import Classifier
+from lucency.models.folded import folded
 from lucency.preprocess import Preprocess
 from lucency.progress import track
 
@@ -110,26 +111,29 @@ def _fill(
 ) -> list[RadiographError]:
     """Compute what the cache lacks, a batch a commit."""
     unreadable: list[RadiographError] = []
+    answering = folded(classifier).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     outcomes = zip(keys, attempts(films, preprocess), strict=True)
     for batch in _batches(track(outcomes, "computing features, once", total=len(keys)), BATCH):
         good = [(key, square) for key, square in batch if not isinstance(square, RadiographError)]
         unreadable.extend(square for _, square in batch if isinstance(square, RadiographError))
         if good:
-            vectors = pooled(classifier, np.stack([square for _, square in good])).astype("<f4")
+            vectors = pooled(answering, np.stack([square for _, square in good])).astype("<f4")
             with base:
                 base.executemany(PUT, [(key, vector.tobytes()) for (key, _), vector in zip(good, vectors, strict=True)])
     return unreadable
 
 
-def pooled(classifier: Classifier, squares: NDArray[np.uint8]) -> Vectors:
-    """uint8 (n, s, s) -> float32 (n, k): the backbone's activations averaged over the film."""
-    training = classifier.training
-    classifier.eval()
-    device = next(classifier.parameters()).device
+def pooled(answering: Classifier, squares: NDArray[np.uint8]) -> Vectors:
+    """uint8 (n, s, s) -> float32 (n, k): the backbone's activations averaged over the film.
+
+    Args:
+        answering: in evaluation mode.
+        squares: n films.
+    """
+    device = next(answering.parameters()).device
     with torch.inference_mode():
         gray = torch.from_numpy(squares).to(device, torch.float32).unsqueeze(1)
-        vectors = classifier.activations(gray).mean(dim=(2, 3)).cpu().numpy()
-    classifier.train(training)
+        vectors = answering.activations(gray).mean(dim=(2, 3)).cpu().numpy()
     return np.asarray(vectors, dtype=np.float32)
 
 
