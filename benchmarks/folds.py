@@ -55,7 +55,7 @@ def others(runs: Path, labels: tuple[str, ...], films: Films) -> Predictions:
 
 
 def drawn(films: Films, most: int, seed: int = 0) -> Films:
-    """At most `most` films."""
-    if len(films) <= most:
+    """At most `most` films; all of them for 0."""
+    if not most or len(films) <= most:
         return films
     return films.pick(np.sort(np.random.default_rng(seed).permutation(len(films))[:most]))

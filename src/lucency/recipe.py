@@ -50,7 +50,7 @@ class ModelSettings(Settings):
     """Width multiplier: channels of every layer times this."""
     depth: Count = 0
     """Blocks kept of the backbone, from the first; 0 keeps all. Fewer see less of the film around each cell."""
-    stride: Literal[8, 16, 32] = 32
+    stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map: 16 doubles the map's sides, for about 1.6 times the work."""
     head: Literal["linear", "dense128"] = "linear"
     """linear: pool, dense. dense128: pool, dense 128 with ReLU, dense."""
@@ -93,6 +93,9 @@ class TuneSettings(FitSettings):
     """frozen: running means stay those of the pretrained network. train: thawed layers follow the films."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the exponential moving average of the weights that is judged and kept; 0 keeps the last step's."""
+    sparse: Annotated[float, Field(ge=0)] = 0.0
+    """What evidence costs wherever the map puts it, for or against: this times mean |M| joins the loss. Evidence then
+    stays where it is needed (about 0.1); 0 lets it spread."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: bf16 on a GPU, 32 bit on a CPU, where bf16 is slower."""
 
@@ -104,6 +107,9 @@ class AugmentSettings(Settings):
     """Films wait in memory with this short side, to be cropped and turned; 0 means the network's side."""
     aspect: Span = (1.0, 1.0)
     """Width over height is multiplied by a factor drawn log-uniformly from here."""
+    aspect_of_class: tuple[Positive, ...] = ()
+    """True width over height of each class before its films were stretched to a square, in label order: factors are
+    moved so that all classes end alike. Empty moves none."""
     zoom: Span = (1.0, 1.0)
     """Share of the film's side that is kept, drawn uniformly."""
     rotate: Annotated[float, Field(ge=0, le=45)] = 0.0
@@ -114,6 +120,10 @@ class AugmentSettings(Settings):
     """Factor around middle gray."""
     brightness: Annotated[float, Field(ge=0, le=128)] = 0.0
     """Largest shift, gray levels either way."""
+    swap_tone: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Chance that a film takes on, in part, the gray levels of a film of another class: exposure no longer tells."""
+    sharpness: Span = (0.0, 0.0)
+    """Below 0: blurred by a Gaussian of so many pixels of the canvas; above 0: sharpened by this share."""
     resample: Span = (1.0, 1.0)
     """The film is seen through this share of its pixels (drawn), then brought back: sharpness no longer tells."""
     noise: Annotated[float, Field(ge=0, le=64)] = 0.0
@@ -127,6 +137,8 @@ class AugmentSettings(Settings):
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ValueError(f"{name} must be two numbers, 0 < low <= high, got [{low}, {high}]")
+        if not self.sharpness[0] <= self.sharpness[1]:
+            raise ValueError(f"sharpness must be two numbers, low <= high, got {list(self.sharpness)}")
         for name in ("zoom", "resample"):
             if getattr(self, name)[1] > 1:
                 raise ValueError(f"{name} is a share of the film and cannot exceed 1, got {getattr(self, name)[1]}")

@@ -19,6 +19,7 @@ EVERYTHING = AugmentSettings(
     gamma=(0.7, 1.4),
     contrast=(0.7, 1.3),
     brightness=20,
+    sharpness=(-1.5, 2.0),
     resample=(0.4, 1.0),
     noise=10,
     erase=0.5,
@@ -88,10 +89,9 @@ def test_a_wider_aspect_makes_things_wider() -> None:
 
 
 def test_left_stays_left() -> None:
-    gray = np.zeros((40, 40), dtype=np.uint8)
-    gray[:, :20] = 200
+    gray = np.tile(np.linspace(220, 40, 40).astype(np.uint8), (40, 1))  # falls from left to right, wherever it is cut
     rng = np.random.default_rng(0)
-    plain = EVERYTHING.model_copy(update={"erase": 0.0})
+    plain = EVERYTHING.model_copy(update={"erase": 0.0, "rotate": 0.0})  # a turn brings black corners
     for _ in range(50):
         seen = apply(draw(plain, rng), gray, 40, "stretch").astype(float)
         assert seen[:, :10].mean() > seen[:, 30:].mean()
@@ -127,3 +127,18 @@ def test_resampling_takes_sharpness_and_keeps_the_mean() -> None:
     soft = apply(Jitter(resample=0.25), gray, 64, "stretch").astype(float)
     assert np.abs(np.diff(soft)).mean() < 0.3 * np.abs(np.diff(gray.astype(float))).mean()
     assert soft.mean() == pytest.approx(gray.mean(), abs=2)
+
+
+def test_sharpness_blurs_below_zero_and_raises_edges_above() -> None:
+    step = np.repeat(np.uint8([[60] * 30 + [180] * 30]), 60, axis=0)
+    rise = {
+        amount: int(np.abs(np.diff(apply(Jitter(sharpness=amount), step, 60, "stretch")[30].astype(int))).max())
+        for amount in (-1.5, 0.0, 1.0)
+    }
+    assert rise[-1.5] < rise[0.0] == 120 < rise[1.0]
+
+
+def test_levels_are_looked_up() -> None:
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    turned = bytes(range(255, -1, -1))
+    assert np.array_equal(apply(Jitter(levels=turned), gray, 16, "stretch"), 255 - gray)

@@ -43,7 +43,7 @@ def test_three_classes_below_splits(tmp_path: Path) -> None:
 
 def test_one_class_only_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "normal" / "1.png", jpeg())
-    with pytest.raises(
-        SourceError, match="at least two class folders with films, found films in normal/ only; found 1 folder: normal"
-    ):
-        folder.read(tmp_path)
+    with pytest.raises(SourceError, match="at least two classes, found one only: 1 of 'normal' films"):
+        read_films(tmp_path)
+    alone = read_films(tmp_path, classes=1)  # enough to judge by
+    assert (alone.labels, alone.task, len(alone)) == (("normal",), "binary", 1)

@@ -39,18 +39,19 @@ RECOGNISED_BY: dict[str, Callable[[Path], bool]] = {
 """Name to whether a root looks like one of these; the first that says yes reads it."""
 
 
-def read_films(root: Path | str, source: str = "auto") -> Films:
+def read_films(root: Path | str, source: str = "auto", classes: int = 2) -> Films:
     """Read a data set. No film is decoded.
 
     Args:
         root: a folder, a table, an archive, or `phantom:N` for N drawn films.
         source: a row of SOURCES, or "auto" to recognise which.
+        classes: how many classes must have a film; one is enough to judge by, none is learned from less than two.
 
     Returns:
-        Records in the order of their names, at least one in each of two classes.
+        Records in the order of their names.
 
     Raises:
-        SourceError: nothing is there, no source recognises it, or it holds one class only.
+        SourceError: nothing is there, no source recognises it, or it holds fewer classes.
         UsageError: no such source.
     """
     root = Path(root)
@@ -61,7 +62,7 @@ def read_films(root: Path | str, source: str = "auto") -> Films:
     except OSError as error:
         reason = error.strerror or str(error)
         raise SourceError(f"{error.filename or root}: cannot be read ({reason}); check the permissions") from error
-    _require_two_classes(films, root)
+    _require_classes(films, root, classes)
     return films
 
 
@@ -88,9 +89,9 @@ def recognise(root: Path) -> str:
     )
 
 
-def _require_two_classes(films: Films, root: Path) -> None:
+def _require_classes(films: Films, root: Path, classes: int) -> None:
     present = [f"{count} of '{name}'" for name, count in films.counts().items() if count]
     if not films.records:
-        raise SourceError(f"{root}: expected films of at least two classes, found none")
-    if films.task != "multilabel" and len(present) < 2:
+        raise SourceError(f"{root}: expected films with labels, found none")
+    if films.task != "multilabel" and len(present) < classes:
         raise SourceError(f"{root}: expected films of at least two classes, found one only: {present[0]} films")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from lucency.preprocess import Fit
 from lucency.recipe import AugmentSettings
@@ -24,6 +24,10 @@ CORNERS = ((0.0, 0.0), (0.75, 0.0), (0.0, 0.8), (0.75, 0.8), (0.0, 0.3))
 """Where letters stand, as shares of width and height: the four corners and the middle of the left edge."""
 PATCH = (0.25, 0.2)
 """How large an erased patch is at most, as shares of width and height."""
+
+
+EDGE = 1.2
+"""How wide an edge is that gets sharpened, pixels of the film."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ class Jitter:
     """The same from top to bottom."""
     turn: float = 0.0
     """Degrees, counter-clockwise."""
+    levels: bytes = b""
+    """The gray that each of the 256 grays becomes before anything else; empty changes none."""
+    sharpness: float = 0.0
+    """Below 0: standard deviation of a blur, pixels of the film; above 0: share by which edges are raised."""
     gamma: float = 1.0
     contrast: float = 1.0
     brightness: float = 0.0
@@ -60,6 +68,7 @@ def draw(settings: AugmentSettings, rng: np.random.Generator) -> Jitter:
         across=float(rng.uniform()),
         down=float(rng.uniform()),
         turn=float(rng.uniform(-settings.rotate, settings.rotate)),
+        sharpness=float(rng.uniform(*settings.sharpness)),
         gamma=_log_uniform(rng, settings.gamma),
         contrast=_log_uniform(rng, settings.contrast),
         brightness=float(rng.uniform(-settings.brightness, settings.brightness)),
@@ -83,6 +92,10 @@ def apply(jitter: Jitter, gray: Pixels, side: int, fit: Fit) -> Pixels:
         uint8 (side, side).
     """
     image = Image.fromarray(gray)
+    if jitter.levels:
+        image = image.point(list(jitter.levels))
+    if jitter.sharpness:
+        image = image.filter(_edges(jitter.sharpness))
     if jitter.turn:
         image = image.rotate(jitter.turn, Image.Resampling.BILINEAR)
     box = kept_box(jitter, gray.shape[1], gray.shape[0], fit)
@@ -122,6 +135,12 @@ def _resized(image: Image.Image, box: Box, through: int, side: int) -> Image.Ima
     narrow = image.resize((through, image.height), Image.Resampling.BILINEAR, box=(box[0], 0, box[2], image.height))
     seen = narrow.resize((through, through), Image.Resampling.BILINEAR, box=(0, box[1], through, box[3]))
     return seen if through == side else seen.resize((side, side), Image.Resampling.BILINEAR)
+
+
+def _edges(sharpness: float) -> ImageFilter.MultibandFilter:
+    if sharpness < 0:
+        return ImageFilter.GaussianBlur(-sharpness)
+    return ImageFilter.UnsharpMask(EDGE, round(100 * sharpness), threshold=0)
 
 
 def _erased(jitter: Jitter, square: Pixels) -> Pixels:

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from lucency.data.record import Films, Record, Task
-from lucency.data.tree import find_base, first_films, inventory, read_tree
-from lucency.errors import SourceError
+from lucency.data.tree import first_films, read_tree
 from lucency.film import open_film
 
 NEGATIVES = frozenset(
@@ -24,14 +23,9 @@ def read(root: Path) -> Films:
     """Read the films in the class folders below `root`.
 
     Raises:
-        SourceError: no class folders with films, or one only.
+        SourceError: no class folders with films.
     """
     tree = read_tree(root)
-    if len(tree.classes) < 2:
-        raise SourceError(
-            f"{root}: expected at least two class folders with films, found films in {tree.classes[0]}/ only; "
-            f"{inventory(find_base(root)[0])}"
-        )
     labels = in_order(tree.classes)
     records = tuple(
         Record(
@@ -53,8 +47,8 @@ def recognises(root: Path) -> bool:
 
 
 def task_of(labels: tuple[str, ...]) -> Task:
-    """Binary for two classes, multiclass for more."""
-    return "binary" if len(labels) == 2 else "multiclass"
+    """Binary for two classes (or one of them), multiclass for more."""
+    return "binary" if len(labels) <= 2 else "multiclass"
 
 
 def in_order(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lucency.data.augment import apply, draw
+from lucency.data.augment import Jitter, apply, draw
 from lucency.data.imbalance import oversampled
+from lucency.data.swap import swapped
 from lucency.preprocess import Preprocess
 from lucency.recipe import AugmentSettings, DataSettings
+from lucency.train.team import fewest
 
 Pixels = NDArray[np.uint8]
 
@@ -63,8 +65,20 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         if self.examples.augment is None or self.examples.preprocess is None:
             return np.asarray(gray, dtype=np.uint8)
         rng = np.random.default_rng((*self.seed, place))
-        jitter = draw(self.examples.augment, rng)
+        jitter = self._swapped(draw(self.examples.augment, rng), film, rng)
         return apply(jitter, gray, self.examples.preprocess.side, self.examples.preprocess.fit)
+
+    def _swapped(self, jitter: Jitter, film: int, rng: np.random.Generator) -> Jitter:
+        """The jitter, acquisition swapped between classes where the recipe says so and films have one label each."""
+        labels, augment = self.examples.labels, self.examples.augment
+        if augment is None or labels.ndim > 1 or not (augment.aspect_of_class or augment.swap_tone):
+            return jitter
+
+        def other(draws: np.random.Generator) -> Pixels:
+            return self.examples.inputs[int(draws.choice(np.flatnonzero(labels != labels[film])))]
+
+        gray = np.asarray(self.examples.inputs[film], dtype=np.uint8)
+        return swapped(jitter, augment, gray, int(labels[film]), other, rng)
 
 
 def training_batches(
@@ -75,6 +89,7 @@ def training_batches(
         order = oversampled(examples.labels, seed, epoch)
     else:
         order = np.random.default_rng((seed, epoch)).permutation(len(examples))
+    order = order[: fewest(len(order))]  # processes that train together take as many steps
     if len(order) > batch and len(order) % batch == 1:
         order = order[:-1]  # batch normalisation has no variance over a single film
     return _loader(Batches(examples, order, batch, (seed, epoch)))
