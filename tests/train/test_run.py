@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from lucency.data import read_films
 from lucency.data.record import Films
 from lucency.errors import SourceError, TrainingError
+from lucency.models.run import open_run
+from lucency.preprocess import Preprocess
 from lucency.recipe import Recipe, parse_recipe
 from lucency.train import train_run
 from lucency.train.step import Step
@@ -139,7 +142,6 @@ def test_the_best_epoch_is_put_back_even_if_training_did_not_stop_early(whole: P
     rows = [line.split(",") for line in (whole / "history.csv").read_text().splitlines()]
     column = rows[0].index("val_auroc")
     tuned = [float(row[column]) for row in rows[1:] if row[0] == "tune"]
-    import torch
 
     best = torch.load(whole / "checkpoints" / "tune" / "best.ckpt", weights_only=True)
     assert best["epoch"] == int(np.argmax(tuned))
@@ -193,7 +195,6 @@ def test_each_answer_to_the_imbalance_trains(films: Films, tmp_path: Path, imbal
 def test_only_the_last_blocks_move_when_only_they_are_thawed(films: Films, tmp_path: Path) -> None:
     settings = recipe(tune={"epochs": 1, "blocks": 1, "ema": 0.0, "batch_norm": "frozen"}, head={"epochs": 0})
     train_run(settings, films, tmp_path / "run", tmp_path / "cache")
-    import torch
 
     from lucency.models import blocks, build
 
@@ -211,3 +212,15 @@ def test_only_the_last_blocks_move_when_only_they_are_thawed(films: Films, tmp_p
 def test_a_loss_that_is_no_number_is_told(films: Films, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"loss is nan|loss is inf"):
         train_run(recipe(tune={"lr": 1e30, "ema": 0.0}), films, tmp_path / "run", tmp_path / "cache")
+
+
+def test_evidence_that_costs_stays_small(films: Films, tmp_path: Path) -> None:
+    """The same run with and without a price on evidence: the mean of |M| over films and places falls."""
+    gray = torch.from_numpy(np.stack([Preprocess(side=32, fit="crop")(record.load()) for record in films.records]))
+    sizes = []
+    for name, price in (("free", 0.0), ("dear", 10.0)):
+        train_run(recipe(tune={"sparse": price}), films, tmp_path / name, tmp_path / "cache")
+        network = open_run(tmp_path / name).classifier.eval()
+        with torch.no_grad():
+            sizes.append(float(network.forward_map(gray[:, None].float())[1].abs().mean()))
+    assert sizes[1] < 0.8 * sizes[0]

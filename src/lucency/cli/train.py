@@ -9,6 +9,7 @@ import typer
 
 
 def train(
+    context: typer.Context,
     recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", show_default=False)],
     data: Annotated[str, typer.Option(help="Folder of films, or phantom:N for N drawn ones.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder of the run; new, or one to resume.", show_default=False)],
@@ -21,8 +22,12 @@ def train(
         bool, typer.Option("--shuffle-labels", help="Deal the labels out anew: a run that lucency faith compares with.")
     ] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder of the feature cache. [default: OUT/../cache]")] = None,
-) -> None:
+    devices: Annotated[int, typer.Option(min=1, help="Processes that train together on each machine, a GPU each.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines; torchrun or srun starts the command on each.")] = 1,
+) -> int:
     """Fit a reader to labelled films, by a recipe, and judge it on films it has not seen.
+
+    With --devices, processes train together, each on patients of its own; the recipe's batch is what all take at once.
 
     Example: lucency train recipes/lecture.toml --data chest_xray --out runs/lecture --weights mobilenet_v2.pth
     """
@@ -31,14 +36,41 @@ def train(
     from lucency.data import read_films
     from lucency.data.shuffled import shuffled_labels
     from lucency.train import cross_validate, train_run
+    from lucency.train.team import first, joined
 
+    if _needs_launching(devices, nodes, folds):
+        from lucency.train.launch import launch
+
+        return launch(devices, context.find_root().obj)
     chosen = open_recipe(recipe, seed, weights)
     films = read_films(data, source)
     if shuffle_labels:
         films = shuffled_labels(films, chosen.seed)
     where = cache or out.parent / "cache"
     if folds is None:
-        typer.echo(train_run(chosen, films, out, where, resume))
+        with joined(devices, nodes):
+            told = train_run(chosen, films, out, where, resume)
+            if first():
+                typer.echo(told)
     else:
         report, about = cross_validate(chosen, films, folds, out, where, resume)
         typer.echo(table(report, about, out))
+    return 0
+
+
+def _needs_launching(devices: int, nodes: int, folds: int | None) -> bool:
+    """Whether this process is to start those that train.
+
+    Raises:
+        UsageError: nobody started this command on the other machines, or folds are asked for.
+    """
+    from lucency.errors import UsageError
+    from lucency.train.team import placed
+
+    if devices * nodes == 1:
+        return False
+    if folds is not None:
+        raise UsageError("--folds: expected one process a fold, so no --devices or --nodes; train the folds one by one")
+    if nodes > 1 and not placed():
+        raise UsageError(f"--nodes {nodes}: expected torchrun or srun to start this command on each; see docs/scale.md")
+    return not placed()

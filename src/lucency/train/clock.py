@@ -31,7 +31,12 @@ class TimeLeft(Callback):
     ) -> None:
         """Show where in which epoch, and how long still."""
         now = time.monotonic()
-        if not sys.stderr.isatty() or now - self.start < PATIENCE_S or now - self.shown < 0.5:
+        if (
+            not trainer.is_global_zero
+            or not sys.stderr.isatty()
+            or now - self.start < PATIENCE_S
+            or now - self.shown < 0.5
+        ):
             return
         self.shown = now
         per_epoch = int(trainer.num_training_batches)
@@ -42,6 +47,8 @@ class TimeLeft(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """One line that stays."""
+        if not trainer.is_global_zero:
+            return
         now = time.monotonic()
         done = trainer.current_epoch + 1 - self.first_epoch
         left = (self.epochs - trainer.current_epoch - 1) * (now - self.start) / done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 
 from lucency.errors import OutputError, TrainingError
 from lucency.recipe import FitSettings, TuneSettings
 from lucency.train.clock import TimeLeft
 from lucency.train.step import Row, Step
+from lucency.train.team import size
 
 MONITOR = "val_auroc"
 """The best checkpoint is the one with the highest validation AUROC."""
@@ -74,7 +77,7 @@ def _trainer(settings: FitSettings, folder: Path, callbacks: list[Callback]) -> 
     return pl.Trainer(
         max_epochs=settings.epochs,
         accelerator="auto",
-        devices=1,
+        **_together(),
         precision=_precision(settings),
         callbacks=callbacks,
         logger=_loggers(folder),
@@ -85,6 +88,16 @@ def _trainer(settings: FitSettings, folder: Path, callbacks: list[Callback]) -> 
         log_every_n_steps=1_000_000,
         deterministic="warn",
     )
+
+
+def _together() -> dict[str, Any]:
+    """How the processes of a team share the work; the loaders and metrics know their own part (lucency.train.team)."""
+    if size() == 1:
+        return {"devices": 1}
+    each = int(os.environ["LOCAL_WORLD_SIZE"])
+    # Statistics of batch normalisation are averaged when the network is judged, not sent at each step.
+    strategy = DDPStrategy(forward_sync_buffers=False)
+    return {"devices": each, "num_nodes": size() // each, "strategy": strategy, "use_distributed_sampler": False}
 
 
 def _precision(settings: FitSettings) -> Any:

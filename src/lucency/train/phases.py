@@ -18,21 +18,24 @@ from lucency.train.batches import Examples, judging_batches, training_batches
 from lucency.train.features import pooled_features
 from lucency.train.fit import fit
 from lucency.train.step import Objective, Row, Step
+from lucency.train.team import own_batch, own_folder, own_part, own_patients, own_seed
 
 
 def fit_head(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe, out: Path, cache: Path) -> list[Row]:
     """Fit the head on features of the frozen backbone, computed once; the classifier holds the best head afterwards."""
     preprocess = Preprocess(side=recipe.data.side, fit=recipe.data.fit)
-    learned, judged = (pooled_features(classifier, films, preprocess, cache) for films in (learn, judge))
+    own = own_patients(learn), own_part(judge)
+    learned, judged = (pooled_features(classifier, films, preprocess, own_folder(cache)) for films in own)
     report_unreadable([*learned.unreadable, *judged.unreadable])
     train = Examples(learned.vectors, learned.films.label_array())
     val = Examples(judged.vectors, judged.films.label_array())
+    batch, seed = own_batch(recipe.head.batch), own_seed(recipe.seed)
     step = Step(
         classifier.head,
         objective(learn, recipe, recipe.head),
         recipe.head,
-        recipe.seed,
-        lambda epoch: training_batches(train, recipe.data, recipe.head.batch, recipe.seed, epoch),
+        seed,
+        lambda epoch: training_batches(train, recipe.data, batch, seed, epoch),
         judging_batches(val, 1024),
     )
     return fit(step, recipe.head, out / "checkpoints" / "head", "head")
@@ -41,17 +44,18 @@ def fit_head(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe,
 def fine_tune(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe, out: Path) -> list[Row]:
     """Fit the head and the thawed blocks on films; the classifier holds the best weights afterwards."""
     preprocess = Preprocess(side=recipe.data.side, fit=recipe.data.fit)
-    learned = decode_canvases(learn, recipe.augment.canvas or recipe.data.side)
-    judged = decode_squares(judge, preprocess)
+    learned = decode_canvases(own_patients(learn), recipe.augment.canvas or recipe.data.side)
+    judged = decode_squares(own_part(judge), preprocess)
     report_unreadable([*learned.unreadable, *judged.unreadable])
     train = Examples(learned.pixels, learned.films.label_array(), preprocess, recipe.augment)
     val = Examples(judged.pixels, judged.films.label_array(), preprocess)
+    batch, seed = own_batch(recipe.tune.batch), own_seed(recipe.seed)
     step = Step(
         classifier,
         objective(learn, recipe, recipe.tune),
         recipe.tune,
-        recipe.seed,
-        lambda epoch: training_batches(train, recipe.data, recipe.tune.batch, recipe.seed, epoch),
+        seed,
+        lambda epoch: training_batches(train, recipe.data, batch, seed, epoch),
         judging_batches(val, 64),
         keep_still=thaw(classifier, recipe.tune),
     )

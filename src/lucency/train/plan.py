@@ -24,11 +24,13 @@ class Plan:
     """split_hash of the films learned from."""
     judge: str
     """split_hash of the films that choose the checkpoint."""
+    processes: int = 1
+    """That train together."""
 
     @classmethod
-    def of(cls, recipe: Recipe, learn: str, judge: str) -> Plan:
+    def of(cls, recipe: Recipe, learn: str, judge: str, processes: int = 1) -> Plan:
         """The plan of a run."""
-        return cls(json.dumps(recipe.model_dump(mode="json"), sort_keys=True), learn, judge)
+        return cls(json.dumps(recipe.model_dump(mode="json"), sort_keys=True), learn, judge, processes)
 
 
 def begin(out: Path, plan: Plan, resume: bool) -> bool:
@@ -49,7 +51,12 @@ def begin(out: Path, plan: Plan, resume: bool) -> bool:
         raise TrainingError(f"{out}: holds a run already; go on with it by --resume, or choose another --out")
     if there != plan:
         changed = [name for name, value in asdict(plan).items() if asdict(there)[name] != value]
-        told = {"recipe": "its recipe", "learn": "its training films", "judge": "its validation films"}
+        told = {
+            "recipe": "its recipe",
+            "learn": "its training films",
+            "judge": "its validation films",
+            "processes": "the number of processes",
+        }
         what = " and ".join(told[name] for name in changed)
         raise TrainingError(f"{out}: cannot resume, {what} changed since; choose another --out")
     return (out / CARD).exists()
@@ -59,7 +66,7 @@ def _planned(out: Path) -> Plan | None:
     """The plan that is there; a setting that its lucency did not know yet stands at its default."""
     try:
         there = Plan(**json.loads((out / PLAN).read_text(encoding="utf-8")))
-        return Plan.of(Recipe.model_validate(json.loads(there.recipe)), there.learn, there.judge)
+        return Plan.of(Recipe.model_validate(json.loads(there.recipe)), there.learn, there.judge, there.processes)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, OSError) as error:

@@ -20,6 +20,7 @@ from lucency.train.phases import fine_tune, fit_head
 from lucency.train.plan import Plan, begin
 from lucency.train.save import save
 from lucency.train.step import Row
+from lucency.train.team import decided, first, size
 
 
 def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool = False) -> str:
@@ -41,12 +42,15 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
     start = time.monotonic()
     keep_freed_memory()
     learn, judge, how = learn_and_judge(films, recipe.data)
-    plan = Plan.of(recipe, split_hash(learn, range(len(learn))), split_hash(judge, range(len(judge))))
+    plan = Plan.of(recipe, split_hash(learn, range(len(learn))), split_hash(judge, range(len(judge))), size())
     torch.manual_seed(recipe.seed)
     classifier = build(recipe.model, 1 if films.task == "binary" else len(films.labels))
-    if begin(out, plan, resume):  # after the weights were found: what cannot start leaves no folder behind
+    if decided(
+        lambda: begin(out, plan, resume)
+    ):  # after the weights were found: what cannot start leaves no folder behind
         return f"{out}: finished already"
-    print(f"{table(learn)}\n{len(judge)} further films choose the checkpoint: {how}", file=sys.stderr)
+    if first():
+        print(f"{table(learn)}\n{len(judge)} further films choose the checkpoint: {how}", file=sys.stderr)
 
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     phases: dict[str, list[Row]] = {}
@@ -54,7 +58,8 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
         phases["head"] = fit_head(classifier, learn, judge, recipe, out, cache)
     if recipe.tune.epochs:
         phases["tune"] = fine_tune(classifier, learn, judge, recipe, out)
-    write_history(phases, out)
-    save(out, classifier, recipe, learn, judge, how, minutes=(time.monotonic() - start) / 60)
+    if first():
+        write_history(phases, out)
+        save(out, classifier, recipe, learn, judge, how, minutes=(time.monotonic() - start) / 60)
     best = max(row["val_auroc"] for row in list(phases.values())[-1])
     return f"{out}: trained; validation AUROC {best:.4f} on {len(judge)} films that chose the checkpoint"

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lucency.data.record import Task
-from lucency.recipe import FitSettings
+from lucency.models.classifier import Classifier
+from lucency.recipe import FitSettings, TuneSettings
 from lucency.train.losses import film_losses, focus, weighed_mean
 from lucency.train.measure import measure
 from lucency.train.schedules import factor
+from lucency.train.team import gathered, settle, size
 
 Loader = DataLoader[tuple[Tensor, Tensor]]
 Row = dict[str, float]
@@ -90,6 +92,10 @@ class Step(pl.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, curve)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_validation_epoch_start(self) -> None:
+        """All processes judge the same network."""
+        settle(self.network)
+
     def on_train_epoch_start(self) -> None:
         """Training mode, but for what the recipe keeps still."""
         self.network.train()
@@ -108,14 +114,14 @@ class Step(pl.LightningModule):
         self._see("val", batch)
 
     def on_validation_epoch_end(self) -> None:
-        """One row of history: the metrics of both sides, on all of their films at once."""
+        """One row of history: the metrics of both sides, on all of their films, of all processes, at once."""
         row: Row = {"epoch": float(self.current_epoch + 1), "lr": self._rate()}
         for side in ("train", "val"):
             row |= {f"{side}_{name}": value for name, value in self._measure(side).items()}
             self.seen[side].clear()
         self.history.append(row)
         for name, value in row.items():
-            self.log(name, value, prog_bar=False)
+            self.log(name, value, prog_bar=False, rank_zero_only=False, sync_dist=size() > 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """History travels with the checkpoint, so that a resumed run's is whole."""
@@ -127,15 +133,26 @@ class Step(pl.LightningModule):
 
     def _see(self, side: str, batch: tuple[Tensor, Tensor]) -> Tensor:
         inputs, labels = batch
-        logits = self.network(inputs).float()
+        logits, cost = self._priced(inputs) if side == "train" and self._sparse else (self.network(inputs).float(), 0.0)
         self.seen[side].append((logits.detach(), labels))
-        return self.objective(logits, labels)
+        return self.objective(logits, labels) + cost
+
+    @property
+    def _sparse(self) -> float:
+        """The price of a logit of evidence; a head alone has no map, so it pays none."""
+        return self.settings.sparse if isinstance(self.settings, TuneSettings) else 0.0
+
+    def _priced(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, findings), and what their evidence costs: sparse · mean |M| over films and places."""
+        assert isinstance(self.network, Classifier)
+        logits, maps = self.network.forward_map(inputs)
+        return logits.float(), self._sparse * maps.float().abs().mean()
 
     def _measure(self, side: str) -> Row:
-        logits = torch.cat([logits for logits, _ in self.seen[side]])
-        labels = torch.cat([labels for _, labels in self.seen[side]])
+        logits = gathered(torch.cat([logits for logits, _ in self.seen[side]]))
+        labels = gathered(torch.cat([labels for _, labels in self.seen[side]]))
         loss = self.objective(logits, labels).item()
-        return {"loss": loss} | measure(logits.cpu().numpy(), labels.cpu().numpy().astype(np.int64))
+        return {"loss": loss} | measure(logits.numpy(), labels.numpy().astype(np.int64))
 
     def _rate(self) -> float:
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])

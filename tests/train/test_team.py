@@ -1,0 +1,217 @@
+"""Several processes train one network as one process would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lucency.data import read_films
+from lucency.data.partition import learn_and_judge
+from lucency.errors import TrainingError, UsageError
+from lucency.recipe import Recipe, parse_recipe
+from lucency.train import launch, team, train_run
+from lucency.train.plan import Plan, begin
+from train.together import gather, together, train
+
+DATA = "phantom:56"
+"""38 films to learn from, which two processes can share evenly, and 18 to judge on."""
+DRAWN = "phantom:300"
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "data": {"side": 32, "fit": "crop", "validation": 0.3},
+    "model": {"backbone": "mobilenet_v2", "width": 0.35, "dropout": 0.3},
+    "head": {"epochs": 2, "batch": 8, "lr": 0.01},
+    "tune": {"epochs": 2, "batch": 8, "ema": 0.9, "batch_norm": "train", "lr": 0.002},
+    "augment": {"canvas": 40, "aspect": [0.8, 1.25], "noise": 4.0},
+}
+
+
+def recipe(**changes: Any) -> Recipe:
+    return parse_recipe({**TINY, **{key: {**TINY.get(key, {}), **value} for key, value in changes.items()}}, "tiny")
+
+
+def trained(chosen: Recipe, out: Path, processes: int = 2, data: str = DATA) -> list[dict[str, str]]:
+    """The rows of the run's history."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if processes == 1:
+        train_run(chosen, read_films(data), out, out.parent / "cache")
+    else:
+        together(train, chosen.model_dump_json(), data, out)
+    lines = [line.split(",") for line in (out / "history.csv").read_text().splitlines()]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+
+
+def test_alone_everything_is_as_it_was() -> None:
+    films = read_films("phantom:6")
+    assert (team.size(), team.rank(), team.first()) == (1, 0, True)
+    assert team.own_patients(films) is films
+    assert team.own_part(films) is films
+    assert (team.own_batch(7), team.own_seed(3), team.fewest(5)) == (7, 3, 5)
+    assert team.own_folder(Path("cache")) == Path("cache")
+    assert team.gathered(torch.ones(2, 1)).tolist() == [[1.0], [1.0]]
+
+
+def test_films_are_dealt_once_and_patients_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    films = read_films("phantom:90")
+    monkeypatch.setattr(team, "size", lambda: 3)
+    shares, parts = [], []
+    for rank in range(3):
+        monkeypatch.setattr(team, "rank", lambda rank=rank: rank)
+        shares.append(team.own_patients(films))
+        parts.append(team.own_part(films))
+    for dealt in (shares, parts):
+        assert sorted(record.name for share in dealt for record in share.records) == sorted(
+            record.name for record in films.records
+        )
+    patients = [{record.patient for record in share.records} for share in shares]
+    assert not patients[0] & patients[1] | patients[1] & patients[2] | patients[0] & patients[2]
+    counts = [list(share.counts().values()) for share in shares]
+    assert np.ptp(counts, axis=0).max() <= 2, "and classes are dealt evenly"
+
+
+def test_what_cannot_be_parted_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "size", lambda: 3)
+    with pytest.raises(TrainingError, match="a batch that 3 processes can part evenly, the recipe says 32"):
+        team.own_batch(32)
+    with pytest.raises(TrainingError, match="a validation film for each of 3 processes, found 2"):
+        team.own_part(read_films("phantom:2"))
+
+
+def test_two_processes_tell_each_other(tmp_path: Path) -> None:
+    together(gather, tmp_path)
+    one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert one == other
+    assert one == {
+        "rows": [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]],
+        "none": [0],
+        "fewest": 9,
+        "decided": True,
+        "mean": [0.5, 0.5],
+    }
+
+
+def test_both_processes_end_with_the_same_weights(tmp_path: Path) -> None:
+    rows = trained(recipe(), tmp_path / "run")
+    assert len(rows) == 4
+    for phase in ("head", "tune"):
+        one, other = (torch.load(tmp_path / f"{phase}-{rank}.pt", weights_only=True) for rank in (0, 1))
+        assert all(torch.equal(one[name], other[name]) for name in one), phase
+    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    learn, _, _ = learn_and_judge(read_films(DATA), recipe().data)
+    assert card["training"]["films"] == len(learn) == 38, "the card speaks of all films"
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {"0-of-2", "1-of-2"}
+
+
+def test_whole_batches_make_two_processes_one(tmp_path: Path) -> None:
+    """All films in one batch, nothing drawn: the mean of two equal halves' gradients is the gradient of the whole.
+
+    What is left is how float32 adds up: weights may end apart by a hundredth of the way they went, losses by 1e-4.
+    """
+    still = recipe(
+        model={"dropout": 0.0},
+        head={"epochs": 3, "batch": 38},
+        tune={"epochs": 3, "batch": 38, "ema": 0.0, "batch_norm": "frozen"},
+        augment={"canvas": 0, "aspect": [1.0, 1.0], "noise": 0.0},
+    )
+    one, two = trained(still, tmp_path / "1" / "run", 1), trained(still, tmp_path / "2" / "run", 2)
+    for alone, both in zip(one, two, strict=True):
+        for name in ("train_loss", "val_loss"):
+            assert float(both[name]) == pytest.approx(float(alone[name]), abs=1e-4), name
+        for name in ("train_accuracy", "val_accuracy", "train_recall", "val_precision"):
+            assert float(both[name]) == pytest.approx(float(alone[name]), abs=1e-9), name
+    ends = [
+        torch.load(tmp_path / n / "run" / "checkpoints" / "tune" / "last.ckpt", weights_only=True)["state_dict"]
+        for n in ("1", "2")
+    ]
+    way = sum(float((ends[0][f"network.{name}"] - value).square().sum()) for name, value in _start(still).items())
+    apart = sum(float((ends[0][name] - ends[1][name]).square().sum()) for name in ends[0] if "num_batches" not in name)
+    assert apart**0.5 <= 0.01 * way**0.5
+
+
+def _start(chosen: Recipe) -> dict[str, torch.Tensor]:
+    from lucency.models import build
+
+    torch.manual_seed(chosen.seed)
+    return {name: value.detach() for name, value in build(chosen.model, 1).named_parameters()}
+
+
+def test_a_run_of_another_number_of_processes_is_not_resumed(tmp_path: Path) -> None:
+    begin(tmp_path / "run", Plan.of(recipe(), "films", "others", 2), False)
+    assert not begin(tmp_path / "run", Plan.of(recipe(), "films", "others", 2), True)
+    with pytest.raises(TrainingError, match="cannot resume, the number of processes changed"):
+        begin(tmp_path / "run", Plan.of(recipe(), "films", "others"), True)
+
+
+def test_a_launcher_that_started_another_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(team.TORCHRUN, ("0", "4", "0", "127.0.0.1", "1"), strict=True):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="expected 2 processes, found 4"), team.joined(2, 1):
+        pass
+
+
+def test_what_srun_says_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"PROCID": "5", "NTASKS": "8", "LOCALID": "1", "NODEID": "2", "JOB_NAME": "train", "NODELIST": "node7"}
+    said["NTASKS_PER_NODE"] = "2"
+    for name, value in said.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    for name in (*team.TORCHRUN, "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # what is written is forgotten with the test
+    assert team.placed()
+    team._read_slurm()
+    assert [os.environ[name] for name in team.TORCHRUN[:4]] == ["5", "8", "1", "node7"]
+    del os.environ["RANK"], os.environ["SLURM_NTASKS_PER_NODE"]
+    with pytest.raises(UsageError, match=r"SLURM: .*ntasks-per-node=8"):
+        team._read_slurm()
+
+
+def test_launched_processes_end_together_and_tell_why(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = "import os, sys, time\nif os.environ['RANK'] == '1': sys.exit('lucency: no')\ntime.sleep(600)"
+    monkeypatch.setattr(launch, "COMMAND", (sys.executable, "-c", program))
+    assert launch.launch(2, []) == 1
+    assert capfd.readouterr().err == "lucency: no\n"
+
+
+@pytest.mark.slow
+def test_two_processes_learn_as_well_as_one(tmp_path: Path) -> None:
+    """Said beforehand: with all that is drawn at random, the mean validation loss and AUROC of three runs of two
+    processes lie within three standard errors of the means of five runs of one, at the same batch.
+    """
+    chosen = recipe(
+        data={"side": 64}, augment={"canvas": 72}, head={"epochs": 8, "batch": 32}, tune={"epochs": 4, "batch": 32}
+    )
+    rows = {
+        processes: [
+            trained(
+                chosen.model_copy(update={"seed": seed}), tmp_path / f"{processes}-{seed}" / "run", processes, DRAWN
+            )
+            for seed in range(seeds)
+        ]
+        for processes, seeds in ((1, 5), (2, 3))
+    }
+    for name in ("val_loss", "val_auroc"):
+        one, two = (np.array([float(run[-1][name]) for run in rows[processes]]) for processes in (1, 2))
+        error = one.std(ddof=1) * (1 / len(one) + 1 / len(two)) ** 0.5
+        print(f"{name}: one process {one.round(4)}, two {two.round(4)}, standard error {error:.4f}")
+        assert abs(one.mean() - two.mean()) <= 3 * error, name
+
+
+@pytest.mark.slow
+def test_torchrun_starts_it(tmp_path: Path) -> None:
+    toml = tmp_path / "tiny.toml"
+    toml.write_text('name = "tiny"\n[data]\nside = 32\n[model]\nwidth = 0.35\n[head]\nepochs = 1\n[tune]\nepochs = 0\n')
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "lucency"]
+    options = ["train", str(toml), "--data", DATA, "--out", str(tmp_path / "run"), "--devices", "2"]
+    done = subprocess.run([*torchrun, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained; validation AUROC") == 1
