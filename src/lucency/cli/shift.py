@@ -1,0 +1,116 @@
+"""`lucency shift`: whether readers hold when films are acquired otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lucency.data import Films
+    from lucency.shift.bias import Bias
+    from lucency.shift.study import Asked, Settings, Study
+
+
+def shift(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Runs or bundles to judge, side by side.", metavar="RUN|BUNDLE...")
+    ],
+    data: Annotated[str, typer.Option(help="The films they were trained on; with --split any labelled films.")],
+    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all. [default: the films a run has not learned from]")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(min=1, help="Fold that was held out. [default: found out]")] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="How many folds there were. [default: found out]")] = None,
+    aspects: Annotated[
+        Path | None, typer.Option(help="Folder with the same films true to their aspect, where DATA is stretched.")
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Folder with the same films at another resolution: how far answers move.")
+    ] = None,
+    donors: Annotated[str, typer.Option(help="Films whose acquisition is given: other class, any, same.")] = "other",
+    only: Annotated[
+        list[str] | None, typer.Option(help="A condition to judge; may be repeated. [default: every]")
+    ] = None,
+    bias: Annotated[
+        bool, typer.Option("--bias", help="Fit the bias-only baseline too; it measures all films.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the donors.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Films a bundle reads side by side.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder for shift.html and shift.json.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print shift.json instead of the tables.")] = False,
+) -> None:
+    """Judge readers on held-out films re-acquired like films of the other class: sharpness, tone, aspect and the rest.
+
+    The threshold is chosen on the plain films. A fall under `--donors other` that `same` does not show is a shortcut.
+
+    Example: lucency shift runs/kermany/fold-1 runs/lecture/fold-1 --data chest_xray --bias --out shift
+    """
+    from lucency.data import read_films
+    from lucency.errors import UsageError
+    from lucency.shift.donors import WHOSE, known_aspects
+    from lucency.shift.study import Settings, baseline, study
+    from lucency.shift.table import table
+
+    whose = next((name for name in WHOSE if name == donors), None)
+    if whose is None:
+        raise UsageError(f"--donors: expected {', '.join(WHOSE)}, came '{donors}'")
+    films = read_films(data, source)
+    asked = [_asked(run, films, data, source, split, fold, folds, threads) for run in runs]
+    known = known_aspects(aspects) if aspects else {}
+    settings = Settings(whose, seed, tuple(only or ()), known, read_films(pairs) if pairs else None)
+    found = baseline(films, known) if bias else None
+    studies = study(asked, films, settings, found)
+    command = f"lucency shift {' '.join(map(str, runs))} --data {data} --donors {whose} --seed {seed}"
+    told = _json(studies, settings, found, command)
+    if out:
+        _write(out, studies, settings, found, command, told)
+    typer.echo(told if json else table(studies, whose, found))
+
+
+def _asked(
+    run: Path,
+    all_films: Films,
+    data: str,
+    source: str,
+    split: str | None,
+    fold: int | None,
+    folds: int | None,
+    threads: int,
+) -> Asked:
+    from lucency.cli.films import labelled_films
+    from lucency.reader import Reader
+    from lucency.reader.predict import as_labelled
+    from lucency.shift.held import held_out
+    from lucency.shift.study import Asked
+
+    reader = Reader.open(run, threads)
+    if split is None:
+        films, how = held_out(reader.card, all_films, fold, folds)
+    else:
+        films, used = labelled_films(data, source, split)
+        how = f"{len(films)} films, split {used} (it may have learned from them)"
+    return Asked(_title(run), reader, as_labelled(films, reader.card.labels), how)
+
+
+def _title(run: Path) -> str:
+    """The run's folder; of a fold the folder above it too."""
+    return "/".join(run.parts[-2:]) if run.name.startswith("fold-") else run.name
+
+
+def _json(studies: list[Study], settings: Settings, bias: Bias | None, command: str) -> str:
+    from json import dumps
+
+    baseline = None if bias is None else {"auroc": bias.auroc, "films": bias.films, "wrong": len(bias.wrong)}
+    about = {"schema_version": 1, "command": command, "donors": settings.whose, "seed": settings.seed}
+    return dumps({**about, "bias_only": baseline, "runs": [one.to_json() for one in studies]}, indent=1)
+
+
+def _write(out: Path, studies: list[Study], settings: Settings, bias: Bias | None, command: str, told: str) -> None:
+    from lucency.files import write_text
+    from lucency.shift.page import page
+
+    write_text(out / "shift.json", told + "\n")
+    write_text(out / "shift.html", page(studies, settings.whose, bias, command))

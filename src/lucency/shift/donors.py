@@ -1,0 +1,125 @@
+"""Films as squares with their acquisition, and which film each takes its acquisition from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lucency.data import read_films
+from lucency.data.record import Films
+from lucency.data.squares import attempts, report_unreadable, require_some
+from lucency.errors import RadiographError, UsageError
+from lucency.film import Film
+from lucency.preprocess import Preprocess
+from lucency.progress import track
+from lucency.shift.acquisition import SIDE, Acquisition, acquisition
+
+Pixels = NDArray[np.uint8]
+Whose = Literal["other", "any", "same"]
+
+WHOSE: dict[Whose, str] = {
+    "other": "of the other class: what told the classes apart now points the wrong way",
+    "any": "of either class: it no longer tells",
+    "same": "of its own class: the control, how much the re-acquiring itself costs",
+}
+"""Whom a film takes its acquisition from -> what that means."""
+
+SHARES = (0.0, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 1.0)
+ASPECTS: dict[str, tuple[float, ...]] = {
+    "normal": (0.90, 1.03, 1.06, 1.12, 1.21, 1.30, 1.39, 1.44, 1.81),
+    "pneumonia": (0.84, 1.17, 1.24, 1.35, 1.50, 1.66, 1.80, 1.92, 3.18),
+}
+"""Width over height at SHARES of the films: 403 normal and 1,163 pneumonia films of Kermany et al. 2018."""
+
+
+@dataclass(frozen=True)
+class Squares:
+    """The films that could be read."""
+
+    films: Films
+    pixels: Pixels
+    """uint8 (n, SIDE, SIDE), stretched; 50 kB a film."""
+    acquisitions: tuple[Acquisition, ...]
+    stored: NDArray[np.float64]
+    """(n,), width over height as stored; 1 for a film that was stretched to a square long ago."""
+    known: NDArray[np.float64]
+    """(n,), true width over height, NaN where it is not known: what is drawn for want of it would tell the class."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def squares_of(films: Films, aspects: Mapping[str, float] | None = None) -> Squares:
+    """Decode and measure films.
+
+    Args:
+        films: binary.
+        aspects: file stem -> true width over height, of films stored as squares.
+
+    Raises:
+        UsageError: a task with several findings.
+        SourceError: no film can be read.
+    """
+    if films.task != "binary":
+        raise UsageError(f"re-acquiring needs two classes to swap between, came a {films.task} task")
+    good, pixels, found, stored, known, unreadable = [], [], [], [], [], []
+    for index, came in enumerate(track(attempts(films, _square), "decoding films", total=len(films))):
+        if isinstance(came, RadiographError):
+            unreadable.append(came)
+            continue
+        square, ratio = came
+        good.append(index)
+        pixels.append(square)
+        stored.append(ratio)
+        true = ratio if ratio != 1.0 else (aspects or {}).get(Path(films.records[index].name).stem, np.nan)
+        known.append(true)
+        found.append(acquisition(square, _drawn_aspect(films, index) if np.isnan(true) else true))
+    require_some(films, len(good), unreadable)
+    report_unreadable(unreadable)
+    return Squares(films.pick(good), np.stack(pixels), tuple(found), np.array(stored), np.array(known))
+
+
+def known_aspects(folder: Path) -> dict[str, float]:
+    """File stem -> width over height of the films at `folder`, which hold the same films true to their aspect."""
+    films = read_films(folder)
+    stems = [Path(record.name).stem for record in films.records]
+    found = track(attempts(films, lambda film: film.width / film.height), "measuring aspects", total=len(films))
+    return {stem: ratio for stem, ratio in zip(stems, found, strict=True) if not isinstance(ratio, RadiographError)}
+
+
+def draws(name: str, seed: int) -> np.random.Generator:
+    """The draws of one film, by its name and the seed alone."""
+    return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])])
+
+
+def donor_pools(films: Films, whose: Whose) -> dict[int, NDArray[np.int64]]:
+    """Class of a film -> indices of the films it may take its acquisition from.
+
+    Raises:
+        SourceError: a class has no film.
+    """
+    films.require_learnable()
+    labels = films.label_array()
+    alike = {own: np.flatnonzero(labels == own) for own in (0, 1)}
+    pools = {"other": (alike[1], alike[0]), "same": (alike[0], alike[1]), "any": (np.arange(len(labels)),) * 2}
+    return dict(enumerate(pools[whose]))
+
+
+def _square(film: Film) -> tuple[Pixels, float]:
+    return Preprocess(SIDE)(film), film.width / film.height
+
+
+def _drawn_aspect(films: Films, index: int) -> float:
+    """Width over height drawn from films of the same class, where those are known; else 1."""
+    record = films.records[index]
+    assert isinstance(record.label, int)
+    label = films.labels[record.label].lower()
+    if films.source != "kermany" or label not in ASPECTS:
+        return 1.0
+    return float(np.interp(draws(record.name, 0).uniform(), SHARES, ASPECTS[label]))

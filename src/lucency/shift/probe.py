@@ -1,0 +1,116 @@
+"""The shortcut probe: how much of a film's acquisition can be read off the features that a network answers from.
+
+A linear probe (Alain & Bengio 2016, arXiv:1610.01644) from the pooled features to each property. The class itself tells
+much of it, and a good network knows the class; so the class's mean is taken out first, of both: what is left is
+acquisition that the network carries beyond the class.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from lucency.data.record import Films
+from lucency.data.split import Indices, stratified_grouped
+from lucency.evaluate.metrics import auroc
+from lucency.models import Classifier
+from lucency.models.folded import folded
+from lucency.preprocess import Preprocess
+from lucency.shift.donors import Squares
+from lucency.shift.judge import BATCH, seen
+
+Numbers = NDArray[np.float64]
+
+FOLDS = 5
+LEAST = 60
+"""Films below which a probe says nothing."""
+ALPHAS = np.logspace(1, 6, 11)
+"""Strengths of the ridge, one chosen within the training folds."""
+SERIES = re.compile(r"(?P<second>NORMAL2-)?IM-\d+")
+"""The two series of normals in Kermany et al. 2018, each with its own count."""
+
+TRAITS: dict[str, Callable[[Squares], Numbers]] = {
+    "sharpness": lambda squares: np.array([one.sharpness for one in squares.acquisitions]),
+    "noise": lambda squares: np.array([one.noise for one in squares.acquisitions]),
+    "tone": lambda squares: np.array([one.tone[len(one.tone) // 2] for one in squares.acquisitions]),
+    "border": lambda squares: np.array([float(sum(one.border)) for one in squares.acquisitions]),
+    "letters": lambda squares: np.array([float((one.marks > 0).sum()) for one in squares.acquisitions]),
+    "aspect": lambda squares: squares.known,
+    "series": lambda squares: series(squares.films),
+}
+"""Property -> its value on each film, NaN where not known. `series` is 0 or 1 and judged by AUROC, the others by R²."""
+
+
+def probe(classifier: Classifier, preprocess: Preprocess, squares: Squares) -> dict[str, float]:
+    """How well each property is told, by films of other patients: R² (0: not at all, 1: wholly), AUROC for the series.
+
+    A property that too few films have, or that does not vary, is left out. R² below 0 is 0: the probe learned nothing.
+    """
+    features = pooled(classifier, preprocess, squares)
+    found = {}
+    with threadpool_limits(1):
+        for name, values in TRAITS.items():
+            target = values(squares)
+            if (told := _told(features, target, squares.films, name == "series")) is not None:
+                found[name] = told
+    return found
+
+
+def pooled(classifier: Classifier, preprocess: Preprocess, squares: Squares) -> Numbers:
+    """What enters the head, float64 (n, k)."""
+    network = folded(classifier)
+    parts = []
+    for start in range(0, len(squares), BATCH):
+        indices = range(start, min(start + BATCH, len(squares)))
+        films = np.stack([seen(preprocess, squares.pixels[index], squares, index) for index in indices])
+        with torch.inference_mode():
+            gray = torch.from_numpy(films[:, None].astype(np.float32))
+            parts.append(network.activations(gray).mean((2, 3)).numpy())
+    return np.concatenate(parts).astype(np.float64)
+
+
+def series(films: Films) -> Numbers:
+    """float64 (n,): 1 for the second series of normals, 0 for the first, NaN for all other films."""
+    found = [SERIES.match(record.patient or "") for record in films.records]
+    return np.array([np.nan if match is None else float(match["second"] is not None) for match in found])
+
+
+def _told(features: Numbers, target: Numbers, films: Films, by_rank: bool) -> float | None:
+    known = np.flatnonzero(np.isfinite(target))
+    if len(known) < LEAST or np.ptp(target[known]) == 0:
+        return None
+    here = films.pick(known)
+    labels = here.label_array()
+    x, y = _within(features[known], labels), _within(target[known][:, None], labels)[:, 0]
+    guessed = np.zeros(len(y))
+    for train, held in _folds(here, target[known] if by_rank else None):
+        ridge = make_pipeline(StandardScaler(), RidgeCV(ALPHAS))
+        guessed[held] = ridge.fit(x[train], y[train]).predict(x[held])
+    if by_rank:
+        return auroc(target[known] == 1, guessed)
+    return max(0.0, float(1 - np.square(y - guessed).sum() / np.square(y - y.mean()).sum()))
+
+
+def _folds(films: Films, classes: Numbers | None) -> list[tuple[Indices, Indices]]:
+    """By patient; of one class of films only, by its two series."""
+    if classes is None:
+        return stratified_grouped(films, FOLDS)
+    records = [replace(record, label=int(value)) for record, value in zip(films.records, classes, strict=True)]
+    return stratified_grouped(Films(("first", "second"), tuple(records), source=films.source), FOLDS)
+
+
+def _within(values: Numbers, labels: NDArray[np.int64]) -> Numbers:
+    """What is left after the mean of each class."""
+    left = values.copy()
+    for label in np.unique(labels):
+        left[labels == label] -= values[labels == label].mean(axis=0)
+    return left

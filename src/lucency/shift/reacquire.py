@@ -1,0 +1,178 @@
+"""Counterfactual acquisition: the same chest, had it been taken and stored as another film was.
+
+Each part is one function `(square, own, donor, rng) -> square` of uint8 squares; PARTS lists them in the order in which
+they are done. What is drawn for one part does not depend on which others are done.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from lucency.shift.acquisition import Acquisition, border, letters, noise, sharpness, tone
+
+Pixels = NDArray[np.uint8]
+Gray = NDArray[np.float32]
+Part = Callable[[Pixels, Acquisition, Acquisition, Generator], Pixels]
+
+TONE = 0.6
+"""How far each gray level goes towards the donor's: 1 would give opacities the histogram of clear lungs."""
+LOWERED = (112, 192)
+"""Pixels along the side through which a film is seen, drawn from here."""
+QUALITY = (50, 95)
+"""JPEG quality, drawn from here."""
+CENTRAL = (0.3, 0.7)
+"""Where the kept part of a cropped film lies in the room left over, drawn from here."""
+STEPS = 9
+"""Halvings when a strength is searched: a 512th of the span."""
+BLURRIEST, SHARPEST, HALO, GRAINLESS = 6.0, 10.0, 1.5, 0.8
+"""Largest blur (standard deviation, pixels); largest amount of unsharp masking, and its blur; the blur that stands for
+a film without noise."""
+
+
+def aspect(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
+    """Crop the film to the donor's width over height, then stretch it: wider by b / a looks squeezed by a / b."""
+    ratio, lie = own.aspect / donor.aspect, rng.uniform(*CENTRAL)
+    height, width = len(square) * min(1.0, ratio), len(square) * min(1.0, 1 / ratio)
+    left, top = (len(square) - width) * lie, (len(square) - height) * lie
+    return _stretched(square, (left, top, left + width, top + height))
+
+
+def erased(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
+    """Paint burnt-in letters over with what surrounds them, and cut black borders off."""
+    top, bottom, left, right = border(square)
+    side = len(square)
+    return _stretched(_unlettered(square), (left, top, side - right, side - bottom))
+
+
+def letters_swapped(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
+    """Paint the film's burnt-in letters over and write the donor's."""
+    return np.where(donor.marks > 0, donor.marks, _unlettered(square))
+
+
+def border_swapped(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
+    """Cut the film's black borders off and lay it within the donor's."""
+    side = len(square)
+    top, bottom, left, right = border(square)
+    inner = Image.fromarray(square).crop((left, top, side - right, side - bottom))
+    top, bottom, left, right = donor.border
+    framed = np.zeros_like(square)
+    size = (side - right - left, side - bottom - top)
+    framed[top : side - bottom, left : side - right] = np.asarray(inner.resize(size, Image.Resampling.BILINEAR))
+    return framed
+
+
+def resolution(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
+    """See the film through fewer pixels, and bring it back."""
+    through = int(rng.integers(LOWERED[0], LOWERED[1] + 1))
+    small = Image.fromarray(square).resize((through, through), Image.Resampling.BILINEAR)
+    return np.array(small.resize(square.shape[::-1], Image.Resampling.BICUBIC))
+
+
+def tone_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
+    """Move gray levels towards the donor's quantiles, by TONE of the way."""
+    here = tone(square.astype(np.float32))
+    rising = here + 1e-3 * np.arange(1, len(here) + 1)  # equal quantiles have no place of their own
+    moved = rising + TONE * (donor.tone - rising)
+    curve = np.interp(np.arange(256), [0.0, *rising, 256.0], [0.0, *moved, 256.0])
+    return _bytes(curve)[square]
+
+
+def noise_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
+    """Add white noise, or take fine grain away, until the film is as noisy as the donor."""
+    gray = square.astype(np.float32)
+    grain = rng.standard_normal(square.shape, dtype=np.float32)
+    have = noise(gray)
+    if have <= donor.noise:
+        return _bytes(gray + grain * np.sqrt(donor.noise**2 - have**2))
+    smooth = ndimage.gaussian_filter(gray, GRAINLESS)
+    return _bytes(_search(lambda k: gray + k * (smooth - gray), lambda film: -noise(film), -donor.noise, 1.0))
+
+
+def sharpness_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
+    """Blur, or mask unsharply, until the film is as sharp as the donor."""
+    gray = square.astype(np.float32)
+    if sharpness(gray) > donor.sharpness:
+
+        def blurred(sigma: float) -> Gray:
+            return np.asarray(ndimage.gaussian_filter(gray, sigma), dtype=np.float32)
+
+        return _bytes(_search(blurred, lambda film: -sharpness(film), -donor.sharpness, BLURRIEST))
+    detail = gray - ndimage.gaussian_filter(gray, HALO)
+    return _bytes(_search(lambda k: (gray + k * detail).clip(0, 255), sharpness, donor.sharpness, SHARPEST))
+
+
+def jpeg(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
+    """Store the film as JPEG once more."""
+    stored = io.BytesIO()
+    Image.fromarray(square).save(stored, "JPEG", quality=int(rng.integers(QUALITY[0], QUALITY[1] + 1)))
+    with Image.open(stored) as opened:
+        return np.array(opened)
+
+
+PARTS: dict[str, Part] = {
+    "erased": erased,
+    "letters": letters_swapped,
+    "border": border_swapped,
+    "aspect": aspect,
+    "resolution": resolution,
+    "tone": tone_matched,
+    "noise": noise_matched,
+    "jpeg": jpeg,
+    "sharpness": sharpness_matched,
+}
+"""What can be given to a film, in the order in which it is done; sharpness last, since every other part changes it."""
+ALL = tuple(name for name in PARTS if name != "erased")
+"""All together; letters and borders are the donor's then, not gone."""
+
+
+def reacquire(square: Pixels, own: Acquisition, donor: Acquisition, parts: Sequence[str], rng: Generator) -> Pixels:
+    """A film as it would be, had it been acquired like its donor.
+
+    Args:
+        square: uint8 (s, s).
+        own: its acquisition; only its aspect is used, the rest is measured as it is when its turn comes.
+        donor: the other film's.
+        parts: names of PARTS; their order does not matter.
+        rng: of this film; the same state gives the same bytes.
+
+    Returns:
+        uint8 (s, s).
+    """
+    for name, draws in zip(PARTS, rng.spawn(len(PARTS)), strict=True):
+        if name in parts:
+            square = PARTS[name](square, own, donor, draws)
+    return square
+
+
+def _unlettered(square: Pixels) -> Pixels:
+    strokes = ndimage.binary_dilation(letters(square), iterations=2)
+    if not strokes.any():
+        return square
+    around = ndimage.uniform_filter(ndimage.grey_opening(square, size=(13, 13)), size=5)
+    return np.where(strokes, around, square)
+
+
+def _stretched(square: Pixels, box: tuple[float, float, float, float]) -> Pixels:
+    side = len(square)
+    return np.array(Image.fromarray(square).resize((side, side), Image.Resampling.BILINEAR, box=box))
+
+
+def _search(make: Callable[[float], Gray], measure: Callable[[Gray], float], wanted: float, most: float) -> Gray:
+    """`make(k)` with the k from 0 to `most` whose measure, rising in k, comes nearest below `wanted`."""
+    low, high = 0.0, most
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if measure(make(middle)) < wanted else (low, middle)
+    return make(low)
+
+
+def _bytes(gray: NDArray[np.floating]) -> Pixels:
+    found: Pixels = np.rint(gray).clip(0, 255).astype(np.uint8)
+    return found

@@ -1,0 +1,167 @@
+"""Several runs under the shift, each on its own held-out films; what moves together over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from lucency.audit.facts import gather
+from lucency.data.partition import not_test
+from lucency.data.record import Films
+from lucency.reader import Reader
+from lucency.shift.bias import Bias, bias_only
+from lucency.shift.donors import Squares, Whose, squares_of
+from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Answers, Figures, ask, figures
+from lucency.shift.pairs import Moved, pair_up
+
+LEAST_RUNS = 4
+"""Runs below which nothing can be said to move together."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A reader, and the films it is judged on."""
+
+    title: str
+    reader: Reader
+    films: Films
+    how: str
+    """How the films were held out, in words."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of every reader."""
+
+    whose: Whose = "other"
+    seed: int = 0
+    only: tuple[str, ...] = ()
+    """Conditions; none means every."""
+    aspects: Mapping[str, float] = field(default_factory=dict)
+    """File stem -> true width over height."""
+    pairs: Films | None = None
+    """The same films, stored otherwise."""
+
+
+@dataclass(frozen=True)
+class OnWrong:
+    """A reader on the films that the bias-only baseline gets wrong."""
+
+    films: int
+    accuracy: float
+    rest: float
+    """Its accuracy on the films that the baseline gets right."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One reader under the shift."""
+
+    title: str
+    how: str
+    figures: tuple[Figures, ...]
+    on_wrong: OnWrong | None = None
+    probe: Mapping[str, float] = field(default_factory=dict)
+    """Property -> how well the features tell it; empty for an exported bundle."""
+    pairs: Moved | None = None
+
+    def measures(self) -> dict[str, float]:
+        """What runs are compared by, by name."""
+        of = {one.condition: one for one in self.figures}
+        found = {"AUROC plain": of[PLAIN].auroc}
+        if TOGETHER in of:
+            moved = of[TOGETHER]
+            found |= {
+                "AUROC all": moved.auroc,
+                "AUROC normals moved": moved.auroc_normals_moved,
+                "specificity all": moved.specificity,
+                "ECE all": moved.ece,
+            }
+        if self.on_wrong:
+            found["accuracy on bias-wrong"] = self.on_wrong.accuracy
+        found |= {f"probe {name}": told for name, told in self.probe.items()}
+        return found | ({"originals: |logit| moved": self.pairs.mean} if self.pairs else {})
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain dicts."""
+        return asdict(self)
+
+
+def study(asked: Sequence[Asked], films: Films, settings: Settings, bias: Bias | None) -> list[Study]:
+    """Judge readers, those with the same held-out films side by side.
+
+    Args:
+        asked: readers with their films.
+        films: all films, for the pairs.
+        settings: what is asked of each.
+        bias: the baseline; None leaves its films out.
+    """
+    found: dict[str, Study] = {}
+    for names in dict.fromkeys(_names(one.films) for one in asked):
+        group = [one for one in asked if _names(one.films) == names]
+        squares = squares_of(group[0].films, settings.aspects)
+        said = ask([one.reader for one in group], squares, settings.whose, settings.seed, settings.only or CONDITIONS)
+        for one, answers in zip(group, said, strict=True):
+            found[one.title] = _studied(one, answers, squares, films, settings, bias)
+    return [found[one.title] for one in asked]
+
+
+def baseline(films: Films, aspects: Mapping[str, float]) -> Bias:
+    """The bias-only baseline on all films that a run may have met. Raises SourceError as `bias_only` does."""
+    facts = gather(not_test(films))
+    return bias_only(facts, squares_of(facts.films, aspects))
+
+
+def moves_together(measures: Sequence[Mapping[str, float]]) -> tuple[list[str], NDArray[np.float64]]:
+    """Spearman's rank correlation over runs, of every measure that all runs have and that varies.
+
+    Returns:
+        names; float64 (names, names), -1 to 1. No names where there are fewer than LEAST_RUNS runs.
+    """
+    if len(measures) < LEAST_RUNS:
+        return [], np.zeros((0, 0))
+    shared = [name for name in measures[0] if all(name in one for one in measures)]
+    names = [name for name in shared if len({one[name] for one in measures}) > 1]
+    ranks = [rankdata([one[name] for one in measures]) for name in names]
+    return names, np.atleast_2d(np.corrcoef(ranks)) if names else np.zeros((0, 0))
+
+
+def _studied(
+    one: Asked, answers: dict[str, Answers], squares: Squares, films: Films, settings: Settings, bias: Bias | None
+) -> Study:
+    shipped = one.reader.card.operating_point.threshold
+    return Study(
+        one.title,
+        one.how,
+        figures(answers, squares.films.label_array(), shipped),
+        None if bias is None else on_wrong(answers[PLAIN], squares.films, bias.wrong, shipped),
+        _probed(one.reader, squares),
+        None if settings.pairs is None else pair_up(one.reader, films, settings.pairs),
+    )
+
+
+def on_wrong(said: Answers, films: Films, wrong: frozenset[str], threshold: float) -> OnWrong | None:
+    """Accuracy on the films named in `wrong`, and on the others; None where either has no film."""
+    right = (said.probabilities >= threshold) == (films.label_array() == 1)
+    among = np.array([record.name in wrong for record in films.records])
+    if among.all() or not among.any():
+        return None
+    return OnWrong(int(among.sum()), float(right[among].mean()), float(right[~among].mean()))
+
+
+def _probed(reader: Reader, squares: Squares) -> dict[str, float]:
+    if reader.card.model.format != "torch":
+        return {}
+    from lucency.models.run import load_run  # a bundle is judged where PyTorch is not installed
+    from lucency.shift.probe import probe
+
+    return probe(load_run(reader.bundle).classifier, reader.preprocess, squares)
+
+
+def _names(films: Films) -> tuple[str, ...]:
+    return tuple(record.name for record in films.records)

@@ -1,0 +1,55 @@
+"""What was found, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lucency.shift.bias import Bias
+from lucency.shift.donors import WHOSE, Whose
+from lucency.shift.judge import FLOOR
+from lucency.shift.study import Study
+
+
+def table(studies: Sequence[Study], whose: Whose, bias: Bias | None) -> str:
+    """Every reader's figures; of several readers, their measures beside each other at the end."""
+    lines = [f"donors: {whose}, {WHOSE[whose]}"]
+    if bias is not None:
+        told = f"AUROC {bias.auroc:.3f}, {len(bias.wrong):,} of {bias.films:,} films wrong"
+        lines.append(f"bias-only baseline, cross-validated by patient: {told}")
+    for one in studies:
+        lines += ["", *_one(one)]
+    lines += ["", f"spec. and sens.: at the threshold where the plain films have a sensitivity of {FLOOR:g}"]
+    return "\n".join([*lines, *(_beside(studies) if len(studies) > 1 else [])])
+
+
+def _one(study: Study) -> list[str]:
+    lines = [
+        f"{study.title}: {study.how}",
+        f"{'':12}{'AUROC':>8}{'normals':>9}{'spec.':>8}{'sens.':>8}{'acc.':>8}{'ECE':>8}{'logit shift':>20}",
+        f"{'':12}{'':8}{'moved':>9}{'':32}{'normal':>12}{'ill':>8}",
+    ]
+    for one in study.figures:
+        shown = (one.specificity, one.sensitivity, one.accuracy, one.ece)
+        cells = "".join(f"{value:>8.3f}" for value in shown)
+        head = f"{one.condition:12}{one.auroc:>8.4f}{one.auroc_normals_moved:>9.4f}"
+        lines.append(f"{head}{cells}{one.normal_shift:>+12.2f}{one.pneumonia_shift:>+8.2f}")
+    if found := study.on_wrong:
+        right = f"{found.accuracy:.3f} on the {found.films} films that the baseline gets wrong"
+        lines.append(f"accuracy {right}, {found.rest:.3f} on the others")
+    if study.probe:
+        lines.append("features tell " + ", ".join(f"{name} {told:.2f}" for name, told in study.probe.items()))
+    if pair := study.pairs:
+        moved = f"|logit| moves by {pair.mean:.3f}, at most {pair.largest:.3f}"
+        lines.append(f"{pair.films} films stored otherwise: {moved}")
+    return lines
+
+
+def _beside(studies: Sequence[Study]) -> list[str]:
+    measures = [study.measures() for study in studies]
+    names = list(dict.fromkeys(name for one in measures for name in one))
+    wide = max(10, *(len(study.title) + 2 for study in studies))
+    lines = ["", f"{'':26}" + "".join(f"{study.title:>{wide}}" for study in studies)]
+    for name in names:
+        cells = (f"{one[name]:.4f}" if name in one else "–" for one in measures)
+        lines.append(f"{name:26}" + "".join(f"{cell:>{wide}}" for cell in cells))
+    return lines

@@ -1,0 +1,98 @@
+"""A reader of brightness: what it cannot see costs it nothing, what it reads by costs it everything."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lucency.errors import UsageError
+from lucency.reader import Reader
+from lucency.shift.donors import Squares, squares_of
+from lucency.shift.judge import CONDITIONS, Answers, Figures, ask, figures, reacquired, seen
+
+from ..cli.brightness import write_brightness_bundle
+from .films import as_films, chest
+
+N = 40
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return Reader.open(write_brightness_bundle(tmp_path_factory.mktemp("judge") / "bundle"))
+
+
+@pytest.fixture(scope="module")
+def squares() -> Squares:
+    """Ill films are brighter, on the whole."""
+    labels = [k % 2 for k in range(N)]
+    return squares_of(as_films([chest(k, level=20 * label + k % 5) for k, label in enumerate(labels)], labels))
+
+
+def judged(reader: Reader, squares: Squares, whose: str) -> dict[str, Figures]:
+    (said,) = ask([reader], squares, whose, only=("tone", "jpeg"))  # type: ignore[arg-type]
+    found = figures(said, squares.films.label_array(), 0.5)
+    return {one.condition: one for one in found}
+
+
+def test_only_what_the_reader_reads_by_moves_it(reader: Reader, squares: Squares) -> None:
+    found = judged(reader, squares, "other")
+    assert list(found) == ["plain", "tone", "jpeg"]
+    assert found["plain"].auroc > 0.95
+    assert found["tone"].auroc < 0.5
+    assert found["tone"].normal_shift > 0.4
+    assert found["tone"].pneumonia_shift < -0.4
+    assert found["jpeg"].auroc == pytest.approx(found["plain"].auroc, abs=0.02)
+
+
+def test_donors_of_the_same_class_cost_little(reader: Reader, squares: Squares) -> None:
+    assert judged(reader, squares, "same")["tone"].auroc > 0.9
+
+
+def test_readers_side_by_side_say_what_they_say_alone(reader: Reader, squares: Squares) -> None:
+    one, other = ask([reader, reader], squares, only=("tone",))
+    (alone,) = ask([reader], squares, only=("tone",))
+    for name in ("plain", "tone"):
+        assert np.array_equal(one[name].logits, alone[name].logits)
+        assert np.array_equal(other[name].logits, alone[name].logits)
+
+
+def test_the_plain_condition_is_the_film_as_it_is(squares: Squares) -> None:
+    found = reacquired(squares, range(3), CONDITIONS["plain"], "other", 0)
+    assert all(np.array_equal(film, squares.pixels[index]) for film, index in found)
+
+
+def test_a_film_is_re_acquired_alike_whatever_stands_beside_it(squares: Squares) -> None:
+    (alone,) = reacquired(squares, [7], CONDITIONS["all"], "other", 0)
+    among = reacquired(squares, range(5, 9), CONDITIONS["all"], "other", 0)[2]
+    assert np.array_equal(alone[0], among[0])
+    assert alone[1] == among[1] == 7
+
+
+def test_an_unknown_condition_is_refused(reader: Reader, squares: Squares) -> None:
+    with pytest.raises(UsageError, match="unknown condition 'sharp'"):
+        ask([reader], squares, only=("sharp",))
+
+
+def test_figures_by_hand() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    plain, moved = np.array([-4.0, -3, -2, -1, 2, 3]), np.array([-4.0, -3, -2, 2.5, 2, 3])
+    said = {name: Answers(x, 1 / (1 + np.exp(-x))) for name, x in (("plain", plain), ("tone", moved))}
+    first, second = figures(said, labels, 0.5)
+    assert (first.auroc, first.specificity, first.sensitivity, first.accuracy) == (1, 1, 1, 1)
+    assert second.auroc == second.auroc_normals_moved == pytest.approx(7 / 8)
+    assert second.specificity == 0.75  # the threshold stays where the plain films put it, between -1 and 2
+    assert second.accuracy == pytest.approx(5 / 6)
+    assert second.normal_shift == pytest.approx(3.5 / 4)
+    assert second.pneumonia_shift == 0
+
+
+def test_a_reader_that_crops_gets_the_shape_of_the_film_again() -> None:
+    from lucency.preprocess import Preprocess
+
+    wide = np.tile(chest(0), (1, 2))
+    squares = squares_of(as_films([wide, chest(1)], [0, 1]))
+    film = np.zeros((224, 448), dtype=np.uint8)
+    film[:, 112:336] = 200  # what a crop would show
+    squares.pixels[0] = np.asarray(Preprocess(224).__call__(as_films([film], [0]).records[0].load()))
+    assert seen(Preprocess(32, "crop"), squares.pixels[0], squares, 0)[:, 2:-2].min() > 190
+    assert seen(Preprocess(32, "stretch"), squares.pixels[0], squares, 0).min() == 0
