@@ -1,0 +1,70 @@
+"""`lucency tune`: a registered search over recipes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+
+def tune(
+    recipe: Annotated[Path, typer.Argument(help="The recipe to start from, a TOML file.", show_default=False)],
+    data: Annotated[str, typer.Option(help="Folder of films, or phantom:N for N drawn ones.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the search; new, or one to go on with.", show_default=False)],
+    space: Annotated[
+        Path | None, typer.Option(help="TOML with a table [space] of settings. [default: the built-in one]")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="How many in all, those of earlier calls counted.")] = 30,
+    folds: Annotated[int, typer.Option(min=2, help="Folds by patient.")] = 5,
+    judged: Annotated[int, typer.Option(min=1, help="How many of the folds a trial is judged on.")] = 2,
+    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
+    weights: Annotated[str | None, typer.Option(help="Pretrained weights: imagenet, a file, or none.")] = None,
+    aspects: Annotated[
+        Path | None, typer.Option(help="Folder with the same films true to their aspect, where DATA is stretched.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the best trial as JSON.")] = False,
+) -> None:
+    """Search for a better recipe by Optuna: trials are judged on held-out patients, plain and re-acquired.
+
+    Score, space, films and folds are written down before the first trial. A trial that falls behind is stopped after
+    a fold. The same command goes on where it was stopped. Leaves trials.csv, best.toml and every run.
+
+    Example: lucency tune recipes/kermany.toml --data chest_xray --out search --trials 30
+    """
+    import json as js
+
+    from lucency.cli.options import open_recipe
+    from lucency.data import read_films
+    from lucency.data.partition import not_test
+    from lucency.errors import UsageError
+    from lucency.shift.donors import known_aspects
+    from lucency.tune.record import cost, line, write_record
+    from lucency.tune.score import SCORE, parts_of
+    from lucency.tune.search import Registered, best, done, open_search, search
+    from lucency.tune.space import read_space
+
+    if judged > folds:
+        raise UsageError(f"--judged: expected at most the {folds} folds there are, came {judged}")
+    start = open_recipe(recipe, None, weights)
+    searched = read_space(space, start)
+    films = not_test(read_films(data, source))
+    study = open_search(out, Registered.of(start, searched, films, (folds, judged)), seed)
+    typer.echo(f"score: {SCORE}", err=True)
+
+    def tell(trial: FrozenTrial) -> None:
+        write_record(study, out)
+        typer.echo(f"{line(trial)}\n{cost(done(study))}", err=True)
+
+    if len(done(study)) < trials:
+        parts = parts_of(films, folds, judged, known_aspects(aspects) if aspects else {})
+        search(study, start, searched, parts, trials, out, tell)
+    write_record(study, out)
+    found = best(study)
+    told = None if found is None else {"trial": found.number, "score": found.value, **found.user_attrs}
+    lines = [cost(done(study)), "no trial is whole yet" if found is None else f"best: {line(found)}", f"written: {out}"]
+    typer.echo(js.dumps(told, indent=1) if json else "\n".join(lines))

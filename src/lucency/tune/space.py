@@ -1,0 +1,109 @@
+"""What a search may change of a recipe: settings by their dotted names, each with what it is drawn from."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from lucency.errors import RecipeError
+from lucency.recipe import Recipe, parse_recipe
+
+SPACE: dict[str, Any] = {
+    "model.dropout": [0.0, 0.2, 0.5],
+    "data.imbalance": ["none", "class_weights", "oversample"],
+    "data.side": [96, 128, 160],
+    "tune.blocks": ["all", 12, 6],
+    "tune.lr": {"low": 1e-4, "high": 1e-3, "log": True},
+    "tune.batch_norm": ["frozen", "train"],
+    "tune.ema": [0.0, 0.98],
+    "augment.aspect": [[1.0, 1.0], [0.8, 1.25], [0.64, 1.57]],
+    "augment.zoom": [[1.0, 1.0], [0.85, 1.0], [0.7, 1.0]],
+    "augment.resample": [[1.0, 1.0], [0.5, 1.0]],
+    "augment.gamma": [[1.0, 1.0], [0.7, 1.4]],
+    "augment.erase": [0.0, 0.5],
+}
+"""Searched when no file is given: setting -> a list to choose from, or low and high (log: evenly by factor)."""
+RANGE = {"low", "high", "log", "step"}
+"""What a range may say."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Settings and what they are drawn from."""
+
+    table: Mapping[str, Any]
+
+    def draw(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Setting -> value, suggested by the sampler and remembered by it."""
+        return {name: _suggest(trial, name, choice) for name, choice in self.table.items()}
+
+    def to_json(self) -> str:
+        """The same text for the same space."""
+        return json.dumps(self.table, sort_keys=True)
+
+
+def read_space(path: Path | None, recipe: Recipe) -> Space:
+    """The space of a TOML file with a table `space`, or SPACE; every value is tried on the recipe.
+
+    Raises:
+        RecipeError: the file cannot be read, a setting is unknown, or a value is not one that the recipe can have.
+    """
+    table = SPACE if path is None else _table(path)
+    where = "the built-in space" if path is None else str(path)
+    for name, choice in table.items():
+        for value in _values(where, name, choice):
+            changed(recipe, {name: value}, where)
+    return Space(table)
+
+
+def changed(recipe: Recipe, settings: Mapping[str, Any], where: str) -> Recipe:
+    """The recipe with other settings, by dotted names.
+
+    Raises:
+        RecipeError: a setting is unknown or its value out of range.
+    """
+    content = recipe.model_dump(mode="json")
+    for name, value in settings.items():
+        table = content
+        *tables, last = name.split(".")
+        for part in tables:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise RecipeError(f"{where}: '{name}' expected as table.setting, such as model.dropout")
+        table[last] = value
+    return parse_recipe(content, where)
+
+
+def _table(path: Path) -> Mapping[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: expected a search space (TOML), cannot read it ({error})") from error
+    table = content.get("space")
+    if set(content) != {"space"} or not isinstance(table, dict) or not table:
+        raise RecipeError(f'{path}: expected one table [space] with lines such as "model.dropout" = [0.0, 0.5]')
+    return table
+
+
+def _values(where: str, name: str, choice: Any) -> list[Any]:
+    """The values to try: every choice, or both ends of a range."""
+    if isinstance(choice, list) and choice:
+        return choice
+    if isinstance(choice, dict) and {"low", "high"} <= set(choice) <= RANGE and choice["low"] <= choice["high"]:
+        return [choice["low"], choice["high"]]
+    raise RecipeError(f"{where}: '{name}' expected a list to choose from, or low <= high, came {choice!r}")
+
+
+def _suggest(trial: optuna.Trial, name: str, choice: Any) -> Any:
+    if isinstance(choice, list):  # as text: the sampler knows no lists
+        return json.loads(str(trial.suggest_categorical(name, [json.dumps(value) for value in choice])))
+    options = {key: value for key, value in choice.items() if key in ("log", "step")}
+    if isinstance(choice["low"], int) and isinstance(choice["high"], int):
+        return trial.suggest_int(name, choice["low"], choice["high"], **options)
+    return trial.suggest_float(name, choice["low"], choice["high"], **options)

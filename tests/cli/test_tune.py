@@ -1,0 +1,58 @@
+"""`lucency tune` on a few drawn films, from the recipe to the best one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from lucency.cli import run
+from lucency.recipe import read_recipe
+
+RECIPE = """
+name = "tiny"
+[data]
+side = 32
+validation = 0.3
+[model]
+width = 0.35
+[head]
+epochs = 1
+batch = 16
+[tune]
+epochs = 1
+batch = 16
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    (tmp_path / "space.toml").write_text('[space]\n"model.dropout" = { low = 0.0, high = 0.5 }\n')
+    where = ["--data", "phantom:60", "--out", str(tmp_path / "search"), "--space", str(tmp_path / "space.toml")]
+    return ["tune", str(tmp_path / "tiny.toml"), *where, "--folds", "2", "--judged", "1"]
+
+
+def test_a_search_goes_on_and_leaves_a_recipe(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command, "--trials", "1"]) == 0
+    assert "1 trials (1 whole)" in capsys.readouterr().out
+    assert run([*command, "--trials", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    out = tmp_path / "search"
+    rows = list(csv.DictReader(io.StringIO((out / "trials.csv").read_text())))
+    assert [row["outcome"] for row in rows] == ["whole", "whole"]
+    assert told["score"] == pytest.approx(max(float(row["score"]) for row in rows), abs=1e-4)
+    assert read_recipe(out / "best.toml").model_dump(mode="json") == told["recipe"]
+    for row in rows:
+        assert (out / "runs" / row["runs"] / "fold-1" / "card.json").is_file()
+        assert not (out / "runs" / row["runs"] / "fold-1" / "checkpoints").exists()
+
+
+def test_more_folds_judged_than_there_are_is_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--judged", "3"]) == 2
+    assert "--judged: expected at most the 2 folds" in capsys.readouterr().err

@@ -1,0 +1,139 @@
+"""The search itself, with a judge that costs nothing: what is tried, stopped, kept, and gone on with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import FrozenTrial
+
+from lucency.errors import TrainingError, UsageError
+from lucency.recipe import Recipe, parse_recipe
+from lucency.tune import search as module
+from lucency.tune.record import cost, toml, trials_csv, write_record
+from lucency.tune.score import SCORE, Judged, Part
+from lucency.tune.search import Registered, best, done, folder, open_search, search
+from lucency.tune.space import Space
+
+RECIPE = Recipe(name="test")
+SPACE = Space({"model.dropout": {"low": 0.0, "high": 0.9}})
+REGISTERED = Registered("recipe", SPACE.to_json(), SCORE, "films", "2 of 5")
+PARTS: list[Any] = ["first", "second"]
+
+
+def score_of(recipe: Recipe) -> float:
+    return 1 - abs(recipe.model.dropout - 0.3)
+
+
+def by_dropout(recipe: Recipe, part: Part, out: Path, cache: Path) -> Judged:
+    """The nearer dropout is to 0.3, the better; each fold takes half a minute."""
+    return Judged(score_of(recipe), score_of(recipe), 0.5)
+
+
+def quiet(trial: FrozenTrial) -> None:
+    """Nothing is told."""
+
+
+@pytest.fixture(autouse=True)
+def _a_cheap_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "judge", by_dropout)
+
+
+def run(out: Path, trials: int) -> Any:
+    study = open_search(out, REGISTERED, 0)
+    search(study, RECIPE, SPACE, PARTS, trials, out, quiet)
+    return study
+
+
+def test_the_best_is_the_one_that_scores_best_of_the_whole_ones(tmp_path: Path) -> None:
+    study = run(tmp_path, 12)
+    found = best(study)
+    whole = [trial for trial in done(study) if trial.state.name == "COMPLETE"]
+    assert found is not None
+    assert found.value == max(trial.value for trial in whole)
+    assert found.value == pytest.approx(score_of(parse_recipe(found.user_attrs["recipe"], "")))
+
+
+def test_trials_are_counted_over_calls(tmp_path: Path) -> None:
+    run(tmp_path, 3)
+    study = run(tmp_path, 5)
+    assert len(done(study)) == 5
+    assert len({trial.params["model.dropout"] for trial in done(study)}) == 5  # the sampler does not start over
+
+
+def test_what_falls_behind_is_stopped_after_a_fold(tmp_path: Path) -> None:
+    study = run(tmp_path, 25)
+    pruned = [trial for trial in done(study) if trial.state.name == "PRUNED"]
+    assert pruned
+    assert all(len(trial.user_attrs["folds"]) == 1 for trial in pruned)
+    assert min(trial.number for trial in pruned) >= module.STARTUP
+
+
+def test_a_trial_that_cannot_be_trained_is_recorded_and_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def now_and_then(recipe: Recipe, *rest: Any) -> Judged:
+        if recipe.model.dropout > 0.5:
+            raise TrainingError("the loss is nan")
+        return by_dropout(recipe, *rest)
+
+    monkeypatch.setattr(module, "judge", now_and_then)
+    study = run(tmp_path, 8)
+    failed = [trial for trial in done(study) if trial.state.name == "FAIL"]
+    assert failed
+    assert {trial.user_attrs["failed"] for trial in failed} == {"the loss is nan"}
+    assert len(done(study)) == 8
+
+
+def test_a_stopped_trial_is_tried_again_with_the_same_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Recipe] = []
+
+    def stopped_in_the_second_fold(recipe: Recipe, part: Any, *rest: Any) -> Judged:
+        if part == "second":
+            begun.append(recipe)
+            raise KeyboardInterrupt
+        return by_dropout(recipe, part, *rest)
+
+    monkeypatch.setattr(module, "judge", stopped_in_the_second_fold)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, 1)
+    monkeypatch.setattr(module, "judge", by_dropout)
+    study = run(tmp_path, 1)
+    (again,) = done(study)
+    assert again.user_attrs["recipe"] == begun[0].model_dump(mode="json")
+    assert again.user_attrs["runs"] == folder(tmp_path, begun[0]).name  # where its first fold lies trained
+
+
+@pytest.mark.parametrize("what", ["recipe", "space", "score", "films", "folds"])
+def test_a_search_that_was_registered_otherwise_is_not_gone_on_with(what: str, tmp_path: Path) -> None:
+    run(tmp_path, 1)
+    with pytest.raises(UsageError, match=f"another {what}"):
+        open_search(tmp_path, replace(REGISTERED, **{what: "changed"}), 0)
+
+
+def test_the_record_holds_every_trial_and_the_best_recipe(tmp_path: Path) -> None:
+    study = run(tmp_path, 8)
+    write_record(study, tmp_path)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "trials.csv").read_text())))
+    assert [row["trial"] for row in rows] == [str(number) for number in range(8)]
+    assert all(
+        float(row["score"]) == pytest.approx(1 - abs(float(row["model.dropout"]) - 0.3), abs=1e-4) for row in rows
+    )
+    found = best(study)
+    assert found is not None
+    best_recipe = parse_recipe(tomllib.loads((tmp_path / "best.toml").read_text()), "best.toml")
+    assert best_recipe.model_dump(mode="json") == found.user_attrs["recipe"]
+
+
+def test_the_cost_counts_every_fold(tmp_path: Path) -> None:
+    study = run(tmp_path, 2)
+    assert cost(done(study)) == "2 trials (2 whole), 0.03 hours of training and judging"
+    assert trials_csv([]).startswith("trial,outcome,score")
+
+
+def test_a_recipe_survives_toml() -> None:
+    recipe = parse_recipe({"name": 'with "quotes" and ü', "augment": {"aspect": [0.8, 1.25]}}, "here")
+    assert parse_recipe(tomllib.loads(toml(recipe.model_dump(mode="json"))), "back") == recipe

@@ -1,0 +1,70 @@
+"""What may be searched, and what is refused before the first trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from lucency.errors import RecipeError
+from lucency.recipe import Recipe
+from lucency.tune.space import SPACE, Space, changed, read_space
+
+RECIPE = Recipe(name="test")
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "space.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_built_in_space_fits_a_recipe() -> None:
+    assert read_space(None, RECIPE).table == SPACE
+
+
+def test_a_setting_is_changed_and_nothing_else() -> None:
+    found = changed(RECIPE, {"model.dropout": 0.5, "augment.aspect": [0.8, 1.25]}, "here")
+    assert found.model.dropout == 0.5
+    assert found.augment.aspect == (0.8, 1.25)
+    back = changed(found, {"model.dropout": RECIPE.model.dropout, "augment.aspect": [1.0, 1.0]}, "here")
+    assert back == RECIPE
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('"model.dropuot" = [0.1]', "did you mean 'dropout'"),
+        ('"model.dropout" = [0.1, 1.5]', "dropout"),
+        ('"tune.lr" = { low = 1e-3 }', "low <= high"),
+        ('"tune.lr" = { low = 1e-2, high = 1e-3 }', "low <= high"),
+        ('"tune.lr" = { low = 1e-4, high = 1e-3, loog = true }', "low <= high"),
+        ('"model.dropout" = []', "a list to choose from"),
+        ('"seed.more" = [1]', "table.setting"),
+    ],
+)
+def test_what_no_recipe_can_have_is_refused_at_once(line: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=said):
+        read_space(written(tmp_path, f"[space]\n{line}\n"), RECIPE)
+
+
+@pytest.mark.parametrize("text", ["", "[search]\nx = [1]\n", "[space]\n", "[space", "[space]\na = [1]\n[more]\n"])
+def test_another_file_is_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="space"):
+        read_space(written(tmp_path, text), RECIPE)
+
+
+def test_draws_are_of_the_space_and_are_remembered() -> None:
+    space = Space(
+        {"a": [[1.0, 1.0], [0.5, 2.0]], "b": {"low": 1, "high": 3}, "c": {"low": 0.1, "high": 10, "log": True}}
+    )
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(20):
+        trial = study.ask()
+        drawn = space.draw(trial)
+        assert drawn["a"] in space.table["a"]
+        assert drawn["b"] in (1, 2, 3)
+        assert 0.1 <= drawn["c"] <= 10
+        assert set(trial.params) == set(drawn)
+        study.tell(trial, 0.0)
