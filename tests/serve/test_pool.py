@@ -1,0 +1,215 @@
+"""The queue and its processes, with processes that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import ClientDisconnect
+
+from lucency.bundle import open_bundle
+from lucency.errors import BundleError
+from lucency.serve import pool as module
+from lucency.serve.frames import Frame
+from lucency.serve.limits import Limits
+from lucency.serve.metrics import Metrics
+from lucency.serve.pool import Answer, Pool
+from lucency.serve.process import EndedError
+from lucency.serve.refusals import BusyError, FaultError, Refusal, UnreadableError
+
+Ask = Callable[[bytes], Awaitable[Frame]]
+READ: Frame = ({"reading": {"verdict": "normal"}}, b"")
+
+
+class Obedient:
+    """Stands in for `Process`."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def ask(self, film: bytes, request: dict[str, Any]) -> Frame:
+        return await self._ask(film)
+
+    async def kill(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(-9)
+
+
+class Stage:
+    """A pool whose processes are obedient."""
+
+    def __init__(self, bundle: Path, monkeypatch: pytest.MonkeyPatch, ask: Ask, size: int = 1) -> None:
+        self.started: list[Obedient] = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        opened = open_bundle(bundle)
+
+        async def start(*_: object) -> Obedient:
+            self.started.append(Obedient(ask))
+            return self.started[-1]
+
+        monkeypatch.setattr(module, "start", start)
+        monkeypatch.setattr(module, "Process", Obedient)
+        log = lambda event, **facts: self.told.append((event, facts))  # noqa: E731
+        self.pool = Pool(opened, size, Limits(seconds=1.0), Metrics(opened), log)
+
+    async def read(self, film: bytes = b"film", left: bool = False) -> Answer:
+        async def has_left() -> bool:
+            return left
+
+        return await self.pool.read(film, "film", False, has_left)
+
+
+def play(stage: Stage, scene: Callable[[], Awaitable[Any]]) -> Any:
+    async def whole() -> Any:
+        await stage.pool.start()
+        try:
+            async with asyncio.timeout(20):
+                return await scene()
+        finally:
+            await stage.pool.stop()
+
+    return asyncio.run(whole())
+
+
+def refused(stage: Stage, kind: type[Exception], told: str | None = None, left: bool = False) -> None:
+    async def scene() -> None:
+        with pytest.raises(kind, match=told):
+            await stage.read(left=left)
+
+    play(stage, scene)
+
+
+async def reads(_: bytes) -> Frame:
+    return READ
+
+
+def dies(times: int) -> Ask:
+    left = [times]
+
+    async def ask(_: bytes) -> Frame:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise EndedError("it crashed")
+        return READ
+
+    return ask
+
+
+def test_a_film_is_read(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(bundle, monkeypatch, reads)
+    assert play(stage, stage.read).reading == {"verdict": "normal"}
+
+
+def test_films_are_read_side_by_side_and_no_more_at_once_than_processes(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = most = 0
+
+    async def ask(_: bytes) -> Frame:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.01)
+        now -= 1
+        return READ
+
+    stage = Stage(bundle, monkeypatch, ask, size=3)
+    answers = play(stage, lambda: asyncio.gather(*(stage.read() for _ in range(20))))
+    assert len(answers) == 20
+    assert most == 3
+
+
+def test_one_death_is_not_held_against_a_film(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(bundle, monkeypatch, dies(1))
+    assert play(stage, stage.read).reading == {"verdict": "normal"}
+    assert len(stage.started) == 2
+    assert stage.told == [("process ended", {"why": "it crashed"})]
+
+
+def test_two_deaths_are(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(Stage(bundle, monkeypatch, dies(2)), UnreadableError, "film: two processes ended while reading it")
+
+
+def test_after_a_film_that_kills_another_is_read(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(film: bytes) -> Frame:
+        if film == b"poison":
+            raise EndedError("it crashed")
+        return READ
+
+    stage = Stage(bundle, monkeypatch, ask)
+
+    async def scene() -> list[Any]:
+        return await asyncio.gather(stage.read(b"poison"), stage.read(), stage.read(), return_exceptions=True)
+
+    poison, *others = play(stage, scene)
+    assert isinstance(poison, UnreadableError)
+    assert all(isinstance(each, Answer) for each in others)
+
+
+def test_a_film_that_takes_too_long_costs_its_process(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(_: bytes) -> Frame:
+        raise TimeoutError
+
+    stage = Stage(bundle, monkeypatch, ask)
+    refused(stage, UnreadableError, "film: not read within 1 s")
+    assert stage.started[0].ended.done()
+
+
+def test_a_process_that_ends_idle_is_replaced(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(bundle, monkeypatch, reads)
+
+    async def scene() -> Answer:
+        await asyncio.sleep(0)
+        stage.started[0].ended.set_result(-9)
+        while len(stage.started) < 2:
+            await asyncio.sleep(0.01)
+        return await stage.read()
+
+    assert play(stage, scene).reading == {"verdict": "normal"}
+
+
+def test_who_has_left_is_not_read_for(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def ask(film: bytes) -> Frame:
+        asked.append(film)
+        return READ
+
+    refused(Stage(bundle, monkeypatch, ask), ClientDisconnect, left=True)
+    assert asked == []
+
+
+def test_a_fault_is_logged_and_told_without_details(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(_: bytes) -> Frame:
+        return {"failed": "ValueError at gray.py:7"}, b""
+
+    stage = Stage(bundle, monkeypatch, ask)
+    refused(stage, FaultError, "for a reason of ours")
+    assert stage.told == [("fault", {"where": "ValueError at gray.py:7"})]
+
+
+def test_no_process_in_time(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(_: bytes) -> Frame:
+        await asyncio.sleep(60)
+        return READ
+
+    refused(Stage(bundle, monkeypatch, ask), BusyError, "ask again later")
+
+
+def test_a_bundle_that_cannot_be_opened_ends_the_start(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(bundle, monkeypatch, reads)
+
+    async def start(*_: object) -> None:
+        raise BundleError("gone")
+
+    monkeypatch.setattr(module, "start", start)
+    with pytest.raises(BundleError, match="gone"):
+        asyncio.run(stage.pool.start())
+
+
+def test_every_refusal_has_a_status() -> None:
+    assert {kind.status for kind in Refusal.__subclasses__()} == {400, 401, 408, 413, 422, 500, 503}
