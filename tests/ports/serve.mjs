@@ -1,6 +1,6 @@
 // Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
 import { readFileSync } from "node:fs";
-import { colour, gray, gray8, prepare, usual, verdict, window } from "../../ports/javascript/lucency.js";
+import { colour, gray, gray8, prepare, usual, verdict, window } from "../../src/lucency/web/page/lucency.js";
 
 const hex = (bytes) => Buffer.from(bytes).toString("hex");
 const bytes = (digits) => new Uint8Array(Buffer.from(digits, "hex"));

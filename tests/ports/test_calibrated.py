@@ -12,7 +12,7 @@ import pytest
 
 from lucency.evaluate.calibration import Calibration, apply, probabilities
 
-PORT = Path(__file__).parents[2] / "ports/javascript/lucency.js"
+PORT = Path(__file__).parents[2] / "src/lucency/web/page/lucency.js"
 CASES: dict[str, tuple[str, dict[str, tuple[float, ...]], int]] = {
     "none": ("binary", {}, 1),
     "temperature": ("multiclass", {"temperature": (1.7,)}, 3),

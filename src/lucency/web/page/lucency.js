@@ -1,5 +1,6 @@
-// From decoded pixels to the network's square, and from its answers to a reading: docs/preprocessing.md, step by step.
-// One module, no dependency, for browsers, workers and Node. tests/ports/ holds it to the golden vectors, to the byte.
+// From decoded pixels to the network's square, and from its answers to a verdict: docs/preprocessing.md, step by step.
+// One module, no dependency, for browsers, workers and Node: the JavaScript port, and what the page of `lucency web`
+// reads with. tests/ports/ holds it to the golden vectors, to the byte.
 
 /** @typedef {{pixels: Uint8Array, width: number, height: number}} Film  rows from the top, bright = dense */
 /** @typedef {{version: number, side: number, fit: string, filter: string}} Preprocess  as card.json states it */
@@ -89,28 +90,75 @@ export function colour(logit, limit = 10) {
   return [...mixed, Math.round(255 * 0.72 * Math.abs(share))];
 }
 
+/** One finding's map out of all of them. @returns {Float32Array} rows × columns */
+export function finding({ map, rows, columns }, index) {
+  const findings = map.length / (rows * columns);
+  return Float32Array.from({ length: rows * columns }, (_, cell) => map[cell * findings + index]);
+}
+
+/** A map as colours, `size` × `size` RGBA, interpolated linearly between the centres of its cells. */
+export function painted(map, rows, columns, size, limit = 10) {
+  const ramp = Array.from({ length: 256 }, (_, level) => colour(((level - 128) / 127) * limit, limit));
+  const out = new Uint8ClampedArray(size * size * 4);
+  const across = between(columns, size), down = between(rows, size);
+  for (let y = 0, at = 0; y < size; y++) {
+    const top = down.near[y] * columns, bottom = down.far[y] * columns, fall = down.share[y];
+    for (let x = 0; x < size; x++, at += 4) {
+      const left = across.near[x], right = across.far[x], slide = across.share[x];
+      const upper = map[top + left] * (1 - slide) + map[top + right] * slide;
+      const lower = map[bottom + left] * (1 - slide) + map[bottom + right] * slide;
+      const evidence = upper * (1 - fall) + lower * fall;
+      out.set(ramp[128 + Math.round(127 * Math.min(Math.max(evidence / limit, -1), 1))], at);
+    }
+  }
+  return out;
+}
+
+/** For each of `size` points the two cells that it lies between, and how far towards the second. */
+function between(cells, size) {
+  const places = Array.from({ length: size }, (_, i) => Math.min(Math.max(((i + 0.5) * cells) / size - 0.5, 0), cells - 1));
+  const near = places.map((place) => Math.min(Math.floor(place), Math.max(cells - 2, 0)));
+  return { near, far: near.map((cell) => Math.min(cell + 1, cells - 1)), share: places.map((place, i) => place - near[i]) };
+}
+
+/** Whether every pixel is the same. */
+export function blank(film) {
+  return film.pixels.every((value) => value === film.pixels[0]);
+}
+
 /** Whether this can be a whole chest at all; where not, the verdict is `uncertain` whatever the network says. */
 export function usual(film) {
   const shape = film.width / film.height;
-  return shape >= 0.5 && shape <= 2 && film.pixels.some((value) => value !== film.pixels[0]);
+  return shape >= 0.5 && shape <= 2 && !blank(film);
 }
 
-/**
- * What the card makes of calibrated probabilities and of the gate's doubts: the label called; for a multilabel task
- * every label called, joined by |; `uncertain` where the card's abstention or gate says so.
- */
-export function verdict(card, probabilities, doubts = []) {
-  if (card.gate.checks.some((check, i) => doubts[i] > Math.fround(check.limit))) return "uncertain";
+/** The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |. */
+export function called(card, probabilities) {
   const threshold = Math.fround(card.operating_point.threshold);
   if (card.task === "multilabel") return card.labels.filter((_, i) => probabilities[i] >= threshold).join("|");
+  if (card.task === "binary") return card.labels[Number(probabilities[0] >= threshold)];
+  return card.labels[probabilities.indexOf(Math.max(...probabilities))];
+}
+
+/** The labels that the card's abstention does not rule out, for a task with one label a film. */
+export function held(card, probabilities) {
   const binary = card.task === "binary";
   const chances = binary ? [Math.fround(1 - probabilities[0]), probabilities[0]] : Array.from(probabilities);
-  const called = binary ? Number(chances[1] >= threshold) : chances.indexOf(Math.max(...chances));
-  if (card.abstention.method !== "none") {
-    const held = chances.map((chance, i) => chance >= Math.fround(card.abstention.least[i]));
-    if (!held[called] || held.filter(Boolean).length !== 1) return "uncertain";
-  }
-  return card.labels[called];
+  return card.labels.filter((_, i) => chances[i] >= Math.fround(card.abstention.least[i]));
+}
+
+/** Names of the gate's checks that a film fails. */
+export function failed(card, doubts = []) {
+  return card.gate.checks.filter((check, i) => doubts[i] > Math.fround(check.limit)).map((check) => check.name);
+}
+
+/** What the card makes of calibrated probabilities and of the gate's doubts: the label called, or `uncertain`. */
+export function verdict(card, probabilities, doubts = []) {
+  if (failed(card, doubts).length) return "uncertain";
+  const label = called(card, probabilities);
+  if (card.abstention.method === "none") return label;
+  const sure = held(card, probabilities);
+  return sure.length === 1 && sure[0] === label ? label : "uncertain";
 }
 
 const softplus = (z) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
@@ -143,23 +191,31 @@ function polyline(z, { logits, probabilities }) {
 }
 
 /**
- * One film through the bundle's network, by LiteRT.js (@litertjs/core).
+ * The network's answers for one prepared film, by LiteRT.js (@litertjs/core).
  *
- * @param {object} model what `loadAndCompile(url, {accelerator: "wasm"})` gave
+ * @param {object} model what `loadAndCompile(url, {accelerator})` gave
  * @param {Function} Tensor the class of that name in @litertjs/core
  * @param {object} card the bundle's card.json
- * @param {Film} film
- * @returns {Promise<{verdict: string, probabilities: Float32Array, logits: Float32Array, map: Float32Array}>}
- *   map: rows × columns × findings, signed, in logits
+ * @param {Uint8Array} square what `prepare` gave
+ * @returns {Promise<{probabilities: Float32Array, logits: Float32Array, map: Float32Array, doubts: Float32Array,
+ *   rows: number, columns: number}>} probabilities by the card's calibration; map: rows × columns × findings, in logits
  */
-export async function read(model, Tensor, card, film) {
+export async function ask(model, Tensor, card, square) {
   const { side } = card.preprocess;
-  const input = new Tensor(Float32Array.from(prepare(film, card.preprocess)), [1, side, side, 1]);
+  const input = new Tensor(Float32Array.from(square), [1, side, side, 1]);
   const outputs = await model.run({ film: input });
-  const copied = Object.entries(outputs).map(([name, tensor]) => [name, tensor.toTypedArray().slice()]);
+  const copied = {};
+  for (const [name, tensor] of Object.entries(outputs)) copied[name] = (await tensor.data()).slice();
   [input, ...Object.values(outputs)].forEach((tensor) => tensor.delete());
-  const { logit: logits, probability, map, doubt: doubts = [] } = Object.fromEntries(copied);
-  const probabilities = card.calibration.in_graph ? probability : calibrated(card, logits);
-  const said = usual(film) ? verdict(card, probabilities, doubts) : "uncertain";
-  return { verdict: said, probabilities, logits, map };
+  const { logit: logits, map, doubt: doubts = new Float32Array(0) } = copied;
+  // Compared with a limit or a threshold, NaN would pass for "no doubt".
+  if (![logits, map, doubts].every((part) => part.every(Number.isFinite))) throw new Error("expected numbers, got NaN");
+  const [, rows, columns] = model.getOutputDetails().find(({ name }) => name === "map").shape;
+  return { probabilities: calibrated(card, logits), logits, map, doubts, rows, columns };
+}
+
+/** One film through the bundle's network: `ask` with the verdict. @param {Film} film */
+export async function read(model, Tensor, card, film) {
+  const answers = await ask(model, Tensor, card, prepare(film, card.preprocess));
+  return { verdict: usual(film) ? verdict(card, answers.probabilities, answers.doubts) : "uncertain", ...answers };
 }

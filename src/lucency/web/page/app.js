@@ -1,0 +1,242 @@
+// The page: films come in, are read one after another, and are looked at.
+
+import { openCamera } from "./camera.js";
+import { checked, start } from "./engine.js";
+import { openFilm } from "./film.js";
+import { keys } from "./keys.js";
+import { keepOffline } from "./offline.js";
+import { facts, labels, make, percentWords, reasons, scale, tone, verdictWords } from "./panel.js";
+import { judged, noticed } from "./reading.js";
+import { FilmError } from "./refuse.js";
+import { download, drawRamp, sheet } from "./save.js";
+import { say, sayAll } from "./texts.js";
+import { VIEW, Viewer } from "./viewer.js";
+import { drawList, entry, sorted, thumbnail } from "./worklist.js";
+
+const by = (id) => document.getElementById(id);
+const view = { ...VIEW };
+const panes = [...document.querySelectorAll(".pane")];
+const viewers = panes.map((pane) => new Viewer(pane.querySelector("canvas"), view, changed));
+const shown = [null, null];
+/** The entry in each pane. */
+let entries = [], engine = null, focus = 0, waiting = Promise.resolve(), photographs = 0, saved = 0, pending = 0, chosen = false;
+
+/** Read a film's file and judge it. @returns what `judged` gives, with the film and the milliseconds it took */
+async function readFilm(open) {
+  const begin = performance.now();
+  const film = await open();
+  const reading = judged(engine.card, await engine.read(film), noticed(film, engine.card));
+  return { film, reading, took: performance.now() - begin };
+}
+
+function add(found) {
+  entries.push(...found);
+  if (!found.length) return;
+  chosen = false;
+  const batch = { total: found.length, done: 0, begin: performance.now() };
+  refresh();
+  for (const one of found) waiting = waiting.then(() => work(one, batch));
+}
+
+async function work(one, batch) {
+  if (!entries.includes(one)) return;
+  try {
+    const { film, reading, took } = await readFilm(one.open);
+    Object.assign(one, { reading, took, thumb: thumbnail(film) });
+  } catch (error) {
+    one.error = error instanceof FilmError ? error.message : say("refusal", { found: say("found_unknown"), advice: say("advice_damaged") });
+  }
+  one.done = true;
+  sorted(entries, engine.card);
+  if (!shown[0] || (batch.done === 0 && one.reading)) await show(one, 0);
+  batch.done += 1;
+  progress(batch);
+  if (batch.done === batch.total && !chosen) await show(entries[0], 0);
+  refresh();
+}
+
+function progress({ total, done, begin }) {
+  const elapsed = (performance.now() - begin) / 1000;
+  const left = Math.ceil((elapsed / done) * (total - done));
+  if (done === total) by("progress").textContent = total > 1 ? say("worklist_done", { total }) : "";
+  else if (elapsed > 2) by("progress").textContent = say("worklist_progress", { done, total, left });
+}
+
+/** Put an entry into a pane. */
+async function show(one, pane) {
+  const turn = ++pending;
+  const film = one?.reading ? await one.open() : null;
+  if (turn !== pending && pane === 0) return;
+  shown[pane] = one;
+  if (pane === 0) Object.assign(view, { zoom: 1, x: 0, y: 0, center: 0.5, width: 1 });
+  viewers[pane].show(film, one?.reading, engine.card.preprocess.fit);
+  refresh();
+}
+
+function choose(one) {
+  chosen = true;
+  return show(one, focus);
+}
+
+async function remove(one) {
+  entries = entries.filter((other) => other !== one);
+  if (shown[1] === one) await show(null, 1);
+  if (shown[0] === one) await show(entries.find(({ reading }) => reading) ?? null, 0);
+  refresh();
+}
+
+function changed() {
+  by("center").value = Math.round(100 * view.center);
+  by("width").value = Math.round(100 * view.width);
+  by("opacity").value = Math.round(100 * view.opacity);
+  by("show-map").checked = view.map;
+  requestAnimationFrame(() => viewers.forEach((viewer) => viewer.draw()));
+}
+
+function refresh() {
+  const one = shown[0], any = entries.length > 0;
+  by("empty").hidden = any;
+  for (const id of ["panes", "legend", "toolbar"]) by(id).hidden = !any;
+  by("clear").hidden = !any;
+  by("list-empty").hidden = any;
+  document.body.classList.toggle("busy", any);
+  if (engine) drawList(by("list"), entries, shown[focus], engine.card, { choose, remove });
+  panes.forEach((pane, i) => caption(pane, shown[i]));
+  by("none").hidden = Boolean(one?.reading);
+  by("answer").hidden = !one?.reading;
+  if (one?.reading) answer(one);
+  changed();
+}
+
+function caption(pane, one) {
+  const told = one?.reading ? decided(one.reading) : "";
+  pane.querySelector("figcaption").replaceChildren(
+    make("span", "name", one?.name ?? ""), make("span", `said ${tone(engine?.card ?? {}, one?.reading)}`, told),
+  );
+  const words = one ? say("viewer_words", { name: one.name, decided: told }) : say("viewer_empty");
+  pane.querySelector("canvas").setAttribute("aria-label", words);
+}
+
+function decided(reading) {
+  return say("decided", { verdict: verdictWords(reading), percent: percentWords(reading.probability), finding: reading.finding });
+}
+
+function answer({ reading, took }) {
+  by("verdict").textContent = verdictWords(reading);
+  by("verdict").className = tone(engine.card, reading);
+  by("scale").replaceChildren(scale(engine.card, reading));
+  by("labels").replaceChildren(...labels(engine.card, reading));
+  by("reasons").replaceChildren(...reasons(reading));
+  by("took").textContent = say("took", { ms: Math.round(took) });
+  by("legend").setAttribute("aria-label", say("legend_words", { finding: reading.finding }));
+  by("legend-against").textContent = `${say("legend_against")} ${reading.finding}`;
+  by("legend-for").textContent = `${say("legend_for")} ${reading.finding}`;
+}
+
+function compare() {
+  const on = by("compare").getAttribute("aria-pressed") !== "true";
+  by("compare").setAttribute("aria-pressed", String(on));
+  panes[1].hidden = !on;
+  focus = Number(on);
+  const other = entries.find((one) => one !== shown[0] && one.reading);
+  show(on ? other ?? null : null, 1);
+}
+
+function step(by_) {
+  const readable = entries.filter(({ reading }) => reading);
+  const at = readable.indexOf(shown[focus]);
+  const next = readable[Math.min(Math.max(at + by_, 0), readable.length - 1)];
+  if (next) choose(next);
+}
+
+function drag(way) {
+  for (const name of ["pan", "window"]) by(`drag-${name}`).setAttribute("aria-pressed", String(name === way));
+  viewers.forEach((viewer) => Object.assign(viewer, { drag: way }));
+}
+
+const reset = () => changed(Object.assign(view, { ...VIEW, opacity: view.opacity, map: view.map }));
+const paper = () => sheet(engine.card, engine.digest, shown[0].reading, viewers[0].shown, view);
+
+function save() {
+  if (shown[0]?.reading) download(paper(), say("saved_file", { number: ++saved }));
+}
+
+function print() {
+  if (!shown[0]?.reading) return;
+  by("sheet").replaceChildren(paper());
+  globalThis.print();
+}
+
+const files = (list) => add([...list].map((file) => entry(file.name, async () => openFilm(new Uint8Array(await file.arrayBuffer())))));
+
+function samples() {
+  add(engine.golden.map(({ film }, i) => {
+    return entry(say("sample_name", { number: i + 1 }), async () => openFilm(await checked(engine.card, film)));
+  }));
+}
+
+function photograph(film) {
+  photographs += 1;
+  add([entry(say("photo_name", { number: photographs }), async () => film)]);
+}
+
+function about() {
+  by("facts").replaceChildren(...facts(engine));
+  by("about-page").showModal();
+}
+
+function wire() {
+  const clicks = {
+    open: () => by("files").click(), "empty-choose": () => by("files").click(), samples, about, compare, save, print, reset,
+    camera: () => openCamera(engine, photograph), "empty-camera": () => openCamera(engine, photograph),
+    "zoom-in": () => viewers[0].zoomBy(1.25), "zoom-out": () => viewers[0].zoomBy(0.8),
+    "drag-pan": () => drag("pan"), "drag-window": () => drag("window"),
+    clear: async () => { entries = []; await Promise.all([show(null, 0), show(null, 1)]); by("progress").textContent = ""; },
+  };
+  for (const [id, act] of Object.entries(clicks)) by(id).addEventListener("click", act);
+  by("files").addEventListener("change", ({ target }) => { files(target.files); target.value = ""; });
+  for (const [id, name, share] of [["opacity", "opacity", 100], ["center", "center", 100], ["width", "width", 100]]) {
+    by(id).addEventListener("input", ({ target }) => changed((view[name] = target.value / share)));
+  }
+  by("show-map").addEventListener("change", ({ target }) => changed((view.map = target.checked)));
+  for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
+  keys({ viewers, view, changed, step, reset, compare, drag });
+  dropping();
+}
+
+function dropping() {
+  const over = (on) => (event) => {
+    event.preventDefault();
+    document.body.classList.toggle("over", on && Boolean(engine));
+  };
+  addEventListener("dragover", over(true));
+  addEventListener("dragleave", (event) => event.relatedTarget || over(false)(event));
+  addEventListener("drop", (event) => {
+    over(false)(event);
+    if (engine) files(event.dataTransfer.files);
+  });
+}
+
+async function main() {
+  sayAll(document);
+  drawRamp(by("ramp").getContext("2d"), 0, 0, 254, 1);
+  const state = (text) => { by("state").textContent = text; };
+  const acts = ["open", "camera", "about", "empty-choose", "empty-camera"];
+  for (const id of acts) by(id).disabled = true;
+  state(say("starting"));
+  try {
+    engine = await start(state);
+  } catch (error) {
+    document.body.classList.add("failed");
+    return state(say("start_failed", { reason: error.message }));
+  }
+  for (const id of acts) by(id).disabled = false;
+  by("samples").hidden = !engine.golden.length;
+  state(engine.golden.length ? say("ready", { films: engine.golden.length }) : say("ready_unchecked"));
+  wire();
+  document.body.classList.add("ready");
+  await keepOffline((text) => { state(text); document.body.dataset.kept = text; }, by("reload"));
+  return engine.faster();
+}
+
+main();

@@ -1,0 +1,72 @@
+// JPEG: what it says of itself is checked here, its pixels are decoded by the browser, at full size.
+
+import { gray } from "./lucency.js";
+import { checkSize, damaged, refusal } from "./refuse.js";
+
+const MAX_SCANS = 64;
+const STRIP = 1024;
+/** Rows read back at once: a canvas of a whole large film is more than some phones allow. */
+
+/** @param {Uint8Array} bytes @returns {Promise<{pixels: Uint8Array, width, height, bits: 8}>} turned upright */
+export async function readJpeg(bytes) {
+  checkJpeg(bytes);
+  return { ...(await decoded(bytes)), bits: 8 };
+}
+
+/** Refuse, before anything is decoded, what is too large, in CMYK, of other than 8 bits, or of too many scans. */
+export function checkJpeg(bytes, mostComponents = 3) {
+  const frame = frameOf(bytes);
+  if (!frame) throw damaged("JPEG");
+  checkSize(frame.width, frame.height);
+  if (frame.components > mostComponents) throw refusal("found_cmyk", "advice_gray");
+  if (frame.bits !== 8 || ![0, 1, 2].includes(frame.process)) throw refusal("found_jpeg", "advice_jpeg", frame);
+  let scans = 0;
+  for (let at = bytes.indexOf(0xff); at >= 0; at = bytes.indexOf(0xff, at + 1)) scans += bytes[at + 1] === 0xda;
+  if (scans > MAX_SCANS) throw refusal("found_scans", "advice_scans", { scans, most: MAX_SCANS });
+}
+
+/** The frame header, T.81 B.2.2: size, components, bits, and which process codes it. */
+function frameOf(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 2; at + 10 <= bytes.length && bytes[at] === 0xff; ) {
+    const marker = bytes[at + 1];
+    if (marker >= 0xc0 && marker < 0xd0 && ![0xc4, 0xc8, 0xcc].includes(marker)) {
+      const height = view.getUint16(at + 5), width = view.getUint16(at + 7);
+      return { bits: bytes[at + 4], height, width, components: bytes[at + 9], process: marker - 0xc0 };
+    }
+    at += marker === 0xff ? 1 : 2 + view.getUint16(at + 2);
+  }
+  return null;
+}
+
+/** Decoded by the browser, colours as stored, EXIF orientation applied. */
+async function decoded(bytes) {
+  const asStored = { colorSpaceConversion: "none", imageOrientation: "from-image", premultiplyAlpha: "none" };
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }), asStored);
+  } catch {
+    throw damaged("JPEG");
+  }
+  const { width, height } = bitmap;
+  const pixels = new Uint8Array(width * height);
+  const canvas = new OffscreenCanvas(width, Math.min(STRIP, height));
+  const pen = canvas.getContext("2d", { willReadFrequently: true, alpha: false });
+  for (let top = 0; top < height; top += STRIP) {
+    const rows = Math.min(STRIP, height - top);
+    pen.drawImage(bitmap, 0, -top);
+    pixels.set(gray(pen.getImageData(0, 0, width, rows).data), top * width);
+  }
+  bitmap.close();
+  return { pixels, width, height };
+}
+
+/** Whether pixels drawn on a canvas come back as they were: some browsers alter them against tracking. */
+export function canvasIsFaithful() {
+  const pen = new OffscreenCanvas(64, 64).getContext("2d", { willReadFrequently: true, alpha: false });
+  for (let i = 0; i < 64; i++) {
+    pen.fillStyle = `rgb(${4 * i}, ${4 * i}, ${4 * i})`;
+    pen.fillRect(i, 0, 1, 64);
+  }
+  return pen.getImageData(0, 0, 64, 64).data.every((value, i) => value === (i % 4 === 3 ? 255 : 4 * ((i >> 2) % 64)));
+}

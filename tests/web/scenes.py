@@ -1,0 +1,63 @@
+"""Photographs of a film, drawn: on a light box or in a dim room, seen at an angle, with noise and uneven light."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from lucency.data.phantom import draw
+
+Corners = list[tuple[float, float]]
+"""Top left, top right, bottom right, bottom left, in pixels."""
+WIDTH, HEIGHT = 640, 480
+
+
+def photograph(seed: int, around: int, noise: float = 3.0) -> tuple[Image.Image, Corners]:
+    """A film with `around` as the gray of what surrounds it, and where its corners are."""
+    rng = np.random.default_rng(seed)
+    film = Image.fromarray(draw(seed, ill=bool(seed % 2), side=320).film)
+    tall = rng.uniform(290, 380)
+    wide = tall * min(film.width / film.height, 1.3)
+    left, top = rng.uniform(25, WIDTH - 25 - wide), rng.uniform(20, HEIGHT - 20 - tall)
+    square = [(left, top), (left + wide, top), (left + wide, top + tall), (left, top + tall)]
+    corners = [(x + rng.uniform(-16, 16), y + rng.uniform(-16, 16)) for x, y in square]
+    seen = film.transform(
+        (WIDTH, HEIGHT), Image.Transform.PERSPECTIVE, _back(corners, film.size), Image.Resampling.BICUBIC
+    )
+    mask = Image.new("L", film.size, 255).transform(
+        (WIDTH, HEIGHT), Image.Transform.PERSPECTIVE, _back(corners, film.size), Image.Resampling.BILINEAR
+    )
+    slope = np.linspace(-12, 12, WIDTH)[None] + np.zeros((HEIGHT, 1))  # no light box is even
+    scene = Image.fromarray(np.clip(around + slope, 0, 255).astype(np.uint8))
+    scene.paste(seen, (0, 0), mask)
+    blurred = np.asarray(scene.filter(ImageFilter.GaussianBlur(0.8)), dtype=np.float64)
+    return Image.fromarray(np.clip(blurred + rng.normal(0, noise, blurred.shape), 0, 255).astype(np.uint8)), corners
+
+
+def _back(corners: Corners, size: tuple[int, int]) -> list[float]:
+    """Photograph → film, the eight numbers that Pillow takes."""
+    width, height = size
+    film = [(0, 0), (width, 0), (width, height), (0, height)]
+    rows, values = [], []
+    for (x, y), (u, v) in zip(corners, film, strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        values += [u, v]
+    found: NDArray[np.float64] = np.linalg.solve(np.array(rows, float), np.array(values, float))
+    return [float(value) for value in found]
+
+
+def film_video(path: Path, frames: int = 30) -> Path:
+    """A video for Chromium's fake camera: one film on a light box, some noise from frame to frame."""
+    scene = np.asarray(photograph(3, 245, noise=0)[0], dtype=np.float64)
+    rng = np.random.default_rng(0)
+    with path.open("wb") as stream:
+        for _ in range(frames):
+            noisy = np.clip(scene + rng.normal(0, 2, scene.shape), 0, 255).astype(np.uint8)
+            picture = io.BytesIO()
+            Image.fromarray(noisy).convert("RGB").save(picture, "JPEG", quality=90)
+            stream.write(picture.getvalue())
+    return path

@@ -1,0 +1,88 @@
+"""The camera's page: a film is found, squared, read and kept."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from web.browser import chromium, ready, served
+from web.scenes import HEIGHT, WIDTH, film_video, photograph
+
+FIND = """async (pictures) => {
+  const { found } = await import("./camera.js");
+  return pictures.map((text) => {
+    const pixels = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    return found({ pixels, width: 640, height: 480 });
+  });
+}"""
+SQUARE = """async ([text, corners]) => {
+  const { squared } = await import("./square.js");
+  const pixels = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return [...squared({ pixels, width: 8, height: 8 }, corners, 4).pixels];
+}"""
+
+
+@pytest.fixture(scope="module")
+def tab(pages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    video = film_video(tmp_path_factory.mktemp("video") / "film.mjpeg")
+    flags = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    with served(pages["int8"]) as address, chromium(*flags, f"--use-file-for-fake-video-capture={video}") as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        ready(page, address)
+        yield page
+
+
+def find(tab: Any, pictures: list[Image.Image]) -> list[Any]:
+    told: list[Any] = tab.evaluate(FIND, [base64.b64encode(picture.tobytes()).decode() for picture in pictures])
+    return told
+
+
+@pytest.mark.parametrize(
+    ("around", "most"),
+    [(250, 6), (60, 20)],
+    ids=["light box", "dim room: the dark rim of a film may pass for the room"],
+)
+def test_corners_are_found(tab: Any, around: int, most: float) -> None:
+    """`most`: pixels of 640 that a corner may be off."""
+    scenes = [photograph(seed, around) for seed in range(12)]
+    told = find(tab, [picture for picture, _ in scenes])
+    assert None not in told
+    for found, (_, corners) in zip(told, scenes, strict=True):
+        pairs = zip(found, corners, strict=True)
+        assert max(np.hypot(here["x"] * WIDTH - x, here["y"] * HEIGHT - y) for here, (x, y) in pairs) < most
+
+
+def test_nothing_is_found_where_there_is_no_film(tab: Any) -> None:
+    rng = np.random.default_rng(2)
+    even = np.full((HEIGHT, WIDTH), 200.0) + rng.normal(0, 3, (HEIGHT, WIDTH))
+    slope = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) / 6
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    disc = np.where((x - 320) ** 2 + (y - 240) ** 2 < 150**2, 60.0, 220.0)
+    pictures = [Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)) for values in (even, slope, disc)]
+    assert find(tab, pictures) == [None, None, None]
+
+
+def test_squaring_by_hand(tab: Any) -> None:
+    """The middle 4 × 4 pixels of a ramp, as they are: every output pixel has its centre on one of the photograph."""
+    ramp = (np.arange(64, dtype=np.uint8) * 3).reshape(8, 8)
+    corners = [{"x": x, "y": y} for x, y in ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))]
+    told = tab.evaluate(SQUARE, [base64.b64encode(ramp.tobytes()).decode(), corners])
+    assert told == ramp[2:6, 2:6].ravel().tolist()
+
+
+def test_reads_live_and_keeps_a_film(tab: Any) -> None:
+    tab.click("#camera")
+    tab.wait_for_selector("#keep:not([disabled])")
+    tab.wait_for_selector("#camera-answer .verdict")
+    assert tab.text_content("#camera-state") == "Film found"
+    assert "Not for diagnosis" in tab.text_content("#camera-page .warn")
+    tab.click("#keep")
+    tab.wait_for_selector("#list .pick .said:not(.waiting)")
+    assert tab.text_content("#list .name") == "Photograph 1"
+    assert tab.evaluate("document.querySelector('#video').srcObject") is None  # the camera is let go

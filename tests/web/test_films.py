@@ -1,0 +1,199 @@
+"""The page's decoders: the pixels of Pillow and pydicom, and a refusal in words for everything else."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+
+from film.conftest import MakeDicom
+from lucency.files import sha256_bytes
+from lucency.film import open_film
+from web.browser import read, served
+from web.test_parity import stored
+
+RNG = np.random.default_rng(1)
+RAMP12 = (np.arange(48 * 60, dtype=np.uint16) % 4096).reshape(48, 60)
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Any, pages: dict[str, Path]) -> Any:
+    with served(pages["int8"]) as address:
+        page = browser.new_page()
+        page.goto(f"{address}probe.html")
+        yield page
+
+
+def same(tab: Any, films: list[bytes]) -> None:
+    """Every film has the pixels that Python gives it, to the bit, 16 bits where it has 16."""
+    for number, (here, data) in enumerate(zip(read(tab, films), films, strict=True)):
+        assert "error" not in here, (number, here)
+        film = open_film(data)
+        assert (here["height"], here["width"]) == film.shape, number
+        assert here["pixels"] == sha256_bytes(film.gray8().tobytes()), number
+        if film.pixels.dtype == np.uint16:
+            assert here["wide"] == sha256_bytes(film.pixels.astype("<u2").tobytes()), number
+
+
+def test_png(tab: Any) -> None:
+    gray = RNG.integers(0, 256, (37, 53)).astype(np.uint8)
+    colour = RNG.integers(0, 256, (37, 53, 3)).astype(np.uint8)
+    opaque = np.dstack([colour, np.full(gray.shape, 255, np.uint8)])
+    wide = RNG.integers(0, 65536, (37, 53)).astype(np.uint16)
+    smooth = np.add.outer(np.arange(90), np.arange(70)).astype(np.uint8)  # here encoders use every filter
+    turned = [stored(gray, "PNG", exif=_orientation(turn)) for turn in range(1, 9)]
+    same(tab, [stored(film, "PNG") for film in (gray, colour, opaque, wide, smooth)] + turned)
+
+
+def test_jpeg(tab: Any) -> None:
+    smooth = np.add.outer(np.arange(190), np.arange(170)).astype(np.uint8)
+    films = [stored(smooth, "JPEG", quality=quality) for quality in (50, 90, 100)]
+    films += [stored(smooth, "JPEG", exif=_orientation(turn)) for turn in range(1, 9)]
+    same(tab, films)
+
+
+def _orientation(turn: int) -> bytes:
+    exif = Image.Exif()
+    exif[274] = turn
+    return exif.tobytes()
+
+
+def test_dicom_in_every_plain_syntax(tab: Any, make_dicom: MakeDicom) -> None:
+    gray = (RAMP12 >> 4).astype(np.uint8)
+    films = [
+        make_dicom(RAMP12, BitsStored=12),
+        make_dicom(RAMP12, BitsStored=12, syntax=ImplicitVRLittleEndian),
+        make_dicom(RAMP12.astype(">u2"), BitsStored=12, syntax=ExplicitVRBigEndian),
+        make_dicom(gray),
+        make_dicom((RAMP12.astype(np.int16) - 2048), BitsStored=12),
+        make_dicom(RAMP12 | np.uint16(0xA000), BitsStored=12),
+        make_dicom(RAMP12 << np.uint16(4), BitsStored=12, HighBit=15),
+        make_dicom(gray[:, :59][:47]),
+    ]
+    bare = pydicom.dcmread(io.BytesIO(make_dicom(RAMP12, BitsStored=12, syntax=ImplicitVRLittleEndian)))
+    stream = io.BytesIO()
+    pydicom.dcmwrite(stream, bare, implicit_vr=True, little_endian=True, enforce_file_format=False)
+    same(tab, [*films, stream.getvalue()])
+
+
+def test_dicom_gray_by_its_header(tab: Any, make_dicom: MakeDicom, make_lut: Callable[..., Any]) -> None:
+    table = [int(value) for value in np.linspace(0, 4095, 4096) ** 1.1 / 4095**0.1]
+    headers: list[dict[str, Any]] = [
+        {"PhotometricInterpretation": "MONOCHROME1"},
+        {"PresentationLUTShape": "INVERSE"},
+        {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"},
+        {"WindowCenter": [1500, 900], "WindowWidth": [700, 90]},
+        {"WindowCenter": 1500, "WindowWidth": 1},
+        {"WindowCenter": 1500, "WindowWidth": 0},
+        {"WindowCenter": 1500.5, "WindowWidth": 801.25, "VOILUTFunction": "LINEAR_EXACT"},
+        {"RescaleSlope": 1.5, "RescaleIntercept": -200},
+        {"RescaleSlope": -1, "RescaleIntercept": 4095, "WindowCenter": 2000, "WindowWidth": 2500},
+        {"PixelPaddingValue": 7},
+        {"PixelPaddingValue": 4000, "PixelPaddingRangeLimit": 4095},
+        {"VOILUTSequence": [make_lut(table, 0, 12)]},
+        {"VOILUTSequence": [make_lut(table[:900], -20, 12)], "RescaleSlope": 1, "RescaleIntercept": -30},
+        {"ModalityLUTSequence": [make_lut(table, 5, 12)], "WindowCenter": 900, "WindowWidth": 1200},
+    ]
+    same(tab, [make_dicom(RAMP12, BitsStored=12, **header) for header in headers])
+
+
+def test_sigmoid_window(tab: Any, make_dicom: MakeDicom) -> None:
+    """The exponential may differ in its last bit, so 16-bit levels here and there; what is read may not."""
+    header = {"WindowCenter": 1500, "WindowWidth": 800, "VOILUTFunction": "SIGMOID"}
+    data = make_dicom(RAMP12, BitsStored=12, **header)
+    (here,) = read(tab, [data])
+    assert here["pixels"] == sha256_bytes(open_film(data).gray8().tobytes())
+
+
+def test_compressed_dicom(tab: Any, make_dicom: MakeDicom) -> None:
+    def compressed(data: bytes, syntax: str) -> bytes:
+        dataset = pydicom.dcmread(io.BytesIO(data))
+        dataset.compress(syntax)
+        stream = io.BytesIO()
+        dataset.save_as(stream)
+        return stream.getvalue()
+
+    gray = np.add.outer(np.arange(64), np.arange(80)).astype(np.uint8)
+    jpeg = pydicom.dcmread(io.BytesIO(make_dicom(gray)))
+    jpeg.PixelData = pydicom.encaps.encapsulate([stored(gray, "JPEG", quality=95)])
+    jpeg["PixelData"].VR = "OB"
+    jpeg.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    stream = io.BytesIO()
+    jpeg.save_as(stream)
+    runs = [compressed(make_dicom(film, BitsStored=bits), RLELossless) for film, bits in ((gray, 8), (RAMP12, 12))]
+    same(tab, [*runs, stream.getvalue()])
+    (told,) = read(tab, [compressed(make_dicom(RAMP12, BitsStored=12), JPEG2000Lossless)])
+    assert told["kind"] == "FilmError"
+    assert "JPEG 2000 Lossless" in told["error"]
+    assert "decompress it first" in told["error"]
+
+
+def test_real_dicom(tab: Any, pydicom_data: Path) -> None:
+    same(tab, [(pydicom_data / "RG1_UNCR.dcm").read_bytes()])
+
+
+def test_refusals_say_what_was_found(tab: Any, make_dicom: MakeDicom) -> None:
+    gray = np.zeros((40, 40), np.uint8)
+    holes = np.zeros((40, 40, 4), np.uint8)
+    told = {
+        b"": "an empty file",
+        b"GIF89a....": "a GIF image",
+        b"\0" * 99: "a file of zeros",
+        b"<html></html>": "a web page",
+        b"hello": "a text file",
+        stored(gray, "TIFF"): "a TIFF",
+        stored(holes, "PNG"): "transparent",
+        stored(gray > 1, "PNG"): "1 bit a pixel",
+        _palette(): "palette",
+        _cmyk(): "CMYK",
+        stored(gray, "PNG")[:-30]: "a PNG that cannot be decoded",
+        make_dicom(RAMP12, BitsStored=12, NumberOfFrames=2): "2 frames",
+        make_dicom(RAMP12, BitsStored=12, PresentationIntentType="FOR PROCESSING"): "FOR PROCESSING",
+        make_dicom(RAMP12, BitsStored=12, PhotometricInterpretation="RGB"): "colour",
+        make_dicom(RAMP12, BitsStored=12, without=("PixelData",)): "without integer pixels",
+        make_dicom(RAMP12, BitsStored=12, without=("Rows",)): "without Rows",
+        make_dicom(RAMP12, BitsStored=12, Rows=60000): "60 x 60000",
+        make_dicom(RAMP12, BitsStored=12, Rows=4800): "pixels are not those",
+        make_dicom(RAMP12, BitsStored=12, RescaleSlope=0): "RescaleSlope 0",
+        make_dicom(RAMP12, BitsStored=12, WindowCenter=9, WindowWidth=9, VOILUTFunction="CURVE"): "CURVE",
+    }
+    for here, words in zip(read(tab, list(told)), told.values(), strict=True):
+        assert here.get("kind") == "FilmError", (words, here)
+        assert words in here["error"]
+        assert "expected PNG or JPEG" in here["error"]
+
+
+def _palette() -> bytes:
+    stream = io.BytesIO()
+    Image.new("P", (40, 40)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _cmyk() -> bytes:
+    stream = io.BytesIO()
+    Image.new("CMYK", (40, 40)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def test_broken_films_are_refused_and_nothing_hangs(tab: Any, make_dicom: MakeDicom) -> None:
+    """Some changed films are sound; each of the others is refused as a film, never an error of the program."""
+    rnd = random.Random(5)
+    gray = np.add.outer(np.arange(64), np.arange(80)).astype(np.uint8)
+    sound = [stored(gray, "PNG"), stored(gray, "JPEG"), make_dicom(gray), make_dicom(RAMP12, BitsStored=12)]
+    broken = []
+    for number in range(400):
+        data = bytearray(sound[number % 4])
+        for _ in range(rnd.randint(1, 6)):
+            data[rnd.randrange(len(data) if rnd.random() < 0.3 else min(400, len(data)))] = rnd.randrange(256)
+        broken.append(bytes(data[: rnd.randrange(len(data))] if rnd.random() < 0.4 else data))
+    told = read(tab, broken)
+    assert {here["kind"] for here in told if "error" in here} == {"FilmError"}
+    assert 100 < sum("error" in here for here in told) < 400
