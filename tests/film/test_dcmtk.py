@@ -92,3 +92,12 @@ def test_a_real_film_with_its_lut(pydicom_data, tmp_path):
 @pytest.mark.parametrize("name", ["1.2.276.0.7230010.3.1.4.8323329.6904.1517875201.850819.dcm", "Fake_MONOHR1.dcm"])
 def test_secondary_captures(shared, tmp_path, name):
     agrees(shared / "data/dicom" / name, tmp_path, "--jpeg")
+
+
+def test_a_real_film_in_jpeg_2000_is_the_one_that_dcm2pnm_shows(pydicom_data, tmp_path):
+    # DCMTK does not read JPEG 2000; the same film, uncompressed, is its answer.
+    agrees(pydicom_data / "RG1_UNCR.dcm", tmp_path, "+Wi", "1")
+    packed, plain = (open_film(pydicom_data / name) for name in ("RG1_J2KR.dcm", "RG1_UNCR.dcm"))
+    assert packed.facts["photometric"] == "MONOCHROME1"
+    assert packed.facts["bits"] == "15"
+    assert np.array_equal(packed.pixels, plain.pixels)

@@ -15,7 +15,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 from lucency.errors import RadiographError
 from lucency.film import Film, open_film, open_films
 from lucency.film.kinds import kind_of
-from lucency.film.refuse import MAX_BYTES
+from lucency.film.refuse import MAX_BYTES, at_most
 
 GRAY = np.random.default_rng(8).integers(0, 256, (40, 48)).astype(np.uint8)
 
@@ -32,6 +32,15 @@ def compressed(plain: bytes, syntax: str) -> bytes:
     stream = io.BytesIO()
     dataset.save_as(stream)
     return stream.getvalue()
+
+
+def test_a_server_may_want_fewer_pixels():
+    film = encoded("PNG")
+    with at_most(48 * 40):
+        assert open_film(film).shape == (40, 48)
+    with at_most(48 * 40 - 1), pytest.raises(RadiographError, match=r"48 x 40 pixels.*at most 0.001919 megapixels"):
+        open_film(film)
+    assert open_film(film).shape == (40, 48)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])

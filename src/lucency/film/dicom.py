@@ -65,7 +65,7 @@ def read_dicom(data: bytes) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], dic
         with quiet, dicom_quiet:
             dataset = dcmread(io.BytesIO(data), force=True)
             _check_header(dataset)
-            codes, bits, signed = _codes(dataset)
+            codes, bits, signed = stored_codes(dataset)
             table, voi = gray_table(dataset, bits, signed)
             return table[codes], _facts(dataset) | {"bits": str(bits), "voi": voi}
     except RadiographError:
@@ -94,8 +94,12 @@ def _check_header(dataset: Dataset) -> None:
     check_size(int(dataset.Rows), int(dataset.Columns))
 
 
-def _codes(dataset: Dataset) -> tuple[NDArray[np.uint16], int, bool]:
-    """The bits that count of every pixel, uint16 (h, w); how many bits those are; whether they are signed."""
+def stored_codes(dataset: Dataset) -> tuple[NDArray[np.uint16], int, bool]:
+    """The bits that count of every pixel, uint16 (h, w); how many bits those are; whether they are signed.
+
+    Raises:
+        RadiographError: a layout or compression that is not read.
+    """
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     high = int(dataset.get("HighBit", bits - 1))
     if allocated not in (8, 16) or not 1 < bits <= allocated or not bits - 1 <= high < allocated:
@@ -134,13 +138,15 @@ def _transfer_syntax(dataset: Dataset) -> UID:
 
 def _facts(dataset: Dataset) -> dict[str, str]:
     facts = {name: _text(dataset.get(keyword)) for name, keyword in FACTS.items()}
-    facts["view"] = facts["view"] or _coded_view(dataset)
+    # Digital radiographs state both in codes instead.
+    facts["view"] = facts["view"] or _meaning(dataset, "ViewCodeSequence")
+    facts["body_part"] = facts["body_part"] or _meaning(dataset, "AnatomicRegionSequence")
     return {name: value for name, value in facts.items() if value}
 
 
-def _coded_view(dataset: Dataset) -> str:
-    """The meaning of ViewCodeSequence, which digital radiographs have instead of ViewPosition."""
-    codes = dataset.get("ViewCodeSequence")
+def _meaning(dataset: Dataset, keyword: str) -> str:
+    """The words of the first code in a sequence of codes."""
+    codes = dataset.get(keyword)
     return _text(codes[0].get("CodeMeaning")) if codes else ""
 
 

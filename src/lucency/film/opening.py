@@ -46,7 +46,7 @@ def open_film(source: Path | str | bytes, name: str = "") -> Film:
     """
     label = printable(name or ("film" if isinstance(source, bytes) else os.fspath(source)))
     try:
-        data = source if isinstance(source, bytes) else _content(Path(source))
+        data = source if isinstance(source, bytes) else read_file(Path(source))
         kind = kind_of(data)
         if kind not in READERS:
             raise refusal(kind)
@@ -65,8 +65,12 @@ def open_films(paths: Iterable[Path | str]) -> Iterator[tuple[Path, Film | Radio
             yield Path(path), error
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a regular file of bounded size."""
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file of bounded size.
+
+    Raises:
+        RadiographError: nothing there, no regular file, too large, or not to be read; without the path in front.
+    """
     try:
         # Asked before opening, because opening a pipe would wait for ever.
         status = path.stat()

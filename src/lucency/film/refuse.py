@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 from lucency.errors import RadiographError
 
 ACCEPTED = "PNG, JPEG or TIFF (8 or 16 bits, gray or RGB) or DICOM (one gray frame)"
@@ -12,6 +16,18 @@ MAX_SIDE = 20_000
 """Pixels along one side, so that a film padded to a square stays within memory too."""
 MAX_BYTES = 256 * 2**20
 """Of the file: 100 megapixels of 16 bits, uncompressed, with room for a header."""
+
+_PIXELS = ContextVar("pixels", default=MAX_PIXELS)
+
+
+@contextmanager
+def at_most(pixels: int) -> Iterator[None]:
+    """Refuse films of more than `pixels` inside the block, in this thread only: a server may want fewer."""
+    before = _PIXELS.set(min(pixels, MAX_PIXELS))
+    try:
+        yield
+    finally:
+        _PIXELS.reset(before)
 
 
 def refusal(found: str, advice: str = "export the film again as one of these") -> RadiographError:
@@ -31,12 +47,13 @@ def check_size(height: int, width: int) -> None:
     """Refuse a film too large to decode.
 
     Raises:
-        RadiographError: more than MAX_PIXELS, longer than MAX_SIDE, or no pixel at all.
+        RadiographError: more than MAX_PIXELS or `at_most`, longer than MAX_SIDE, or no pixel at all.
     """
     if height < 1 or width < 1:
         raise refusal(f"an image of {width} x {height} pixels")
-    if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
-        limit = f"at most {MAX_PIXELS // 10**6} megapixels and {MAX_SIDE} pixels a side"
+    most = _PIXELS.get()
+    if height * width > most or max(height, width) > MAX_SIDE:
+        limit = f"at most {most / 10**6:g} megapixels and {MAX_SIDE} pixels a side"
         raise refusal(f"an image of {width} x {height} pixels", f"{limit} are read; make it smaller")
 
 

@@ -1,0 +1,85 @@
+"""lucency dicom: films in, structured reports and overlays out, as files."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lucency.dicom.answer import Answer
+
+NOTICE = "Research use only. Not for diagnosis."
+SOME_UNREAD = 3
+
+
+def dicom(
+    films: Annotated[list[Path], typer.Argument(help="DICOM files.", metavar="FILM.dcm…")],
+    out: Annotated[Path, typer.Option(help="Folder for the answers; they are named by their own UIDs.")],
+    bundle: Annotated[Path | None, typer.Option(help="Bundle or run; without it the one that ships.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
+) -> int:
+    """Answer DICOM films with a TID 1500 structured report and a secondary capture of the map.
+
+    The UIDs of an answer follow from the film's and the bundle's: what was answered already is left as it is. A film
+    that is not answered (lateral, no chest, for processing, broken) is named with the reason; the exit code is then 3.
+
+    Example: lucency dicom film.dcm --out answers
+    """
+    from lucency.dicom.answer import answer
+    from lucency.errors import RadiographError
+    from lucency.progress import track
+    from lucency.reader import Reader
+
+    reader = Reader.open(bundle)
+    unread = 0
+    for path in track(films, "answering films"):
+        try:
+            _show(path, _written(answer(_content(path), reader, datetime.now(), str(path)), out), json)
+        except RadiographError as error:
+            unread += 1
+            _print_json({"film": str(path), "error": str(error)}) if json else typer.echo(f"{error}", err=True)
+    if not json:
+        typer.echo(f"\n{NOTICE}")
+    return SOME_UNREAD if unread else 0
+
+
+def _content(path: Path) -> bytes:
+    from lucency.errors import RadiographError
+    from lucency.film.opening import read_file
+
+    try:
+        return read_file(path)
+    except RadiographError as error:
+        raise RadiographError(f"{path}: {error}") from None
+
+
+def _written(answered: Answer, out: Path) -> tuple[Answer, dict[str, Path]]:
+    """Each part in a file of its own, the parts of an earlier run untouched: a UID names one content for ever."""
+    from lucency.files import write_bytes
+
+    places = {part.what: out / f"{part.what}-{part.uid}.dcm" for part in answered.parts}
+    for part in answered.parts:
+        if not places[part.what].exists():
+            write_bytes(places[part.what], part.content)
+    return answered, places
+
+
+def _show(path: Path, done: tuple[Answer, dict[str, Path]], json: bool) -> None:
+    answered, places = done
+    reading = answered.reading
+    if json:
+        files = {what: str(place) for what, place in places.items()}
+        _print_json({**reading.to_json(), "film": str(path), **files})
+        return
+    typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}")
+    for what, place in places.items():
+        typer.echo(f"  {what}: {place}")
+
+
+def _print_json(content: dict[str, object]) -> None:
+    from json import dumps
+
+    typer.echo(dumps(content, ensure_ascii=False))

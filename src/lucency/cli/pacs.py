@@ -1,0 +1,220 @@
+"""lucency pacs: a DICOM node that answers chest films, and what goes with it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dicomweb_client.api import DICOMwebClient
+
+    from lucency.dicom.deliver import Credentials
+    from lucency.dicom.queue import Queue
+
+NOTICE = "Research use only. Not for diagnosis."
+SOME_DEAD = 1
+
+pacs = typer.Typer(
+    help="A DICOM node: films in, reports and overlays out.\n\n"
+    "Example: lucency pacs serve --to dicom://ARCHIVE@pacs.example:104 --allow CR_ROOM_1",
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+QueueDir = Annotated[Path, typer.Option("--queue", help="Folder of the queue; only this node's user may look in.")]
+BundleDir = Annotated[Path | None, typer.Option(help="Bundle or run; without it the one that ships.")]
+To = Annotated[str, typer.Option(help="dicom://AET@host:port, dicoms://AET@host:port or https://host/dicom-web.")]
+Title = Annotated[str, typer.Option(help="AE title of this node.")]
+Certificate = Annotated[Path | None, typer.Option(help="PEM certificate of this node: it then speaks TLS only.")]
+Key = Annotated[Path | None, typer.Option(help="PEM key of that certificate.")]
+Authority = Annotated[Path | None, typer.Option(help="PEM certificates to trust; callers then show one, too.")]
+Token = Annotated[Path | None, typer.Option(help="File with a bearer token for DICOMweb.")]
+
+
+@pacs.command()
+def serve(
+    to: To,
+    allow: Annotated[list[str], typer.Option(help="AE title that may send films; repeat for more.")],
+    queue: QueueDir = Path("lucency-queue"),
+    bundle: BundleDir = None,
+    title: Title = "LUCENCY",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 11112,
+    associations: Annotated[int, typer.Option(min=1, help="Callers at once.")] = 8,
+    largest: Annotated[int, typer.Option(min=1, max=256, help="MiB of an object at most.")] = 256,
+    most_waiting: Annotated[int, typer.Option(min=1, help="Undelivered films at most.")] = 10_000,
+    drop: Annotated[bool, typer.Option(help="Acknowledge what is not answered, too.")] = False,
+    certificate: Certificate = None,
+    key: Key = None,
+    authority: Authority = None,
+    token: Token = None,
+) -> None:
+    """Receive CR, DX and SC films by C-STORE, answer each with a report and an overlay, deliver them.
+
+    A film is acknowledged once it is on the disk, and answered exactly once whatever happens to this program. Stop it
+    with Ctrl-C or SIGTERM; what waits goes on at the next start.
+
+    Example: lucency pacs serve --to dicom://ARCHIVE@pacs.example:104 --allow CR_ROOM_1 --host 0.0.0.0
+    """
+    from threading import Event
+
+    from lucency.dicom.deliver import Credentials, destination
+    from lucency.dicom.node import Door, open_door
+    from lucency.dicom.queue import Queue, lock
+    from lucency.dicom.work import start
+    from lucency.errors import UsageError
+    from lucency.reader import Reader
+
+    credentials = _checked(Credentials(certificate, key, authority, token))
+    send = destination(to, title, credentials)
+    reader = Reader.open(bundle)
+    waiting = Queue(queue)
+    held = lock(queue)
+    stop = Event()
+    door = Door(title, host, port, tuple(allow), associations, largest * 2**20, most_waiting, drop)
+    try:
+        close = open_door(door, waiting, reader.bundle.digest, credentials)
+    except OSError as error:
+        raise UsageError(f"expected a free port, {host}:{port} cannot be used; choose another --port") from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    threads = start(waiting, reader, send, stop)
+    typer.echo(f"{title} listens on {host}:{port}, answers to {_without_secret(to)}. {NOTICE}", err=True)
+    stop.wait()
+    close()
+    for thread in threads:
+        thread.join()
+    held.close()
+
+
+@pacs.command()
+def pull(
+    source: Annotated[str, typer.Argument(help="DICOMweb server, https://host/dicom-web.", metavar="URL")],
+    to: To,
+    where: Annotated[list[str], typer.Option(help="What to look for, as StudyDate=20240101-20240131; repeat.")],
+    queue: QueueDir = Path("lucency-queue"),
+    bundle: BundleDir = None,
+    title: Title = "LUCENCY",
+    certificate: Certificate = None,
+    key: Key = None,
+    authority: Authority = None,
+    token: Token = None,
+) -> int:
+    """Fetch chest films from a DICOMweb server, answer them, deliver the answers, and stop.
+
+    Films that were answered before are not answered again. Exit code 1 where a film was given up.
+
+    Example: lucency pacs pull https://pacs.example/dicom-web --where StudyDate=20240105 --to https://pacs.example/dicom-web
+    """
+    from lucency.dicom.deliver import Credentials, destination, web_client
+    from lucency.dicom.queue import Queue, lock
+    from lucency.dicom.work import work_off
+    from lucency.reader import Reader
+
+    credentials = _checked(Credentials(certificate, key, authority, token))
+    send = destination(to, title, credentials)
+    client = web_client(source, credentials)
+    reader = Reader.open(bundle)
+    waiting = Queue(queue)
+    held = lock(queue)
+    _fetch_all(client, dict(_pair(word) for word in where), waiting, reader.bundle.digest)
+    work_off(waiting, reader, send)
+    held.close()
+    return _show(waiting, json=False)
+
+
+def _fetch_all(client: DICOMwebClient, query: dict[str, str], waiting: Queue, digest: str) -> None:
+    from lucency.dicom.node import take
+    from lucency.dicom.pull import fetch, find
+    from lucency.dicom.queue import key_of
+    from lucency.dicom.work import say
+    from lucency.errors import RadiographError
+    from lucency.progress import track
+
+    for study, series, instance in track(find(client, query), "fetching films"):
+        try:
+            take(fetch(client, study, series, instance), waiting, digest, most_waiting=2**31)
+        except RadiographError as error:
+            say("refused", key_of(instance), str(error))
+
+
+@pacs.command(name="list")
+def show(
+    queue: QueueDir = Path("lucency-queue"),
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+) -> int:
+    """How many films wait, are answered, delivered or given up; and of these, why. Exit code 1 where there are any.
+
+    Example: lucency pacs list --queue lucency-queue
+    """
+    return _show(_existing(queue), json)
+
+
+@pacs.command()
+def retry(queue: QueueDir = Path("lucency-queue")) -> None:
+    """Send films that were given up round again.
+
+    Example: lucency pacs retry --queue lucency-queue
+    """
+    typer.echo(f"{_existing(queue).retry()} films go round again")
+
+
+@pacs.command()
+def forget(queue: QueueDir = Path("lucency-queue")) -> None:
+    """Remove films that were given up, and all that is kept of them.
+
+    Example: lucency pacs forget --queue lucency-queue
+    """
+    typer.echo(f"{_existing(queue).forget_dead()} films forgotten")
+
+
+def _show(waiting: Queue, json: bool) -> int:
+    from datetime import datetime
+    from json import dumps
+
+    counts, dead = waiting.counts(), waiting.dead()
+    if json:
+        given_up = [{"film": one.key, "received": one.received, "reason": one.reason} for one in dead]
+        typer.echo(dumps({**counts, "given_up": given_up}))
+    else:
+        typer.echo("  ".join(f"{state} {count}" for state, count in counts.items()))
+        for one in dead:
+            when = datetime.fromtimestamp(one.received).isoformat(timespec="seconds")
+            typer.echo(f"  {one.key[:12]}  received {when}  {one.reason}")
+    return SOME_DEAD if dead else 0
+
+
+def _existing(folder: Path) -> Queue:
+    from lucency.dicom.queue import Queue
+    from lucency.errors import UsageError
+
+    if not (folder / "queue.sqlite").is_file():
+        raise UsageError(f"{folder}: expected the folder of a queue, found none; name it with --queue")
+    return Queue(folder)
+
+
+def _checked(credentials: Credentials) -> Credentials:
+    from lucency.errors import UsageError
+
+    for path in (credentials.certificate, credentials.key, credentials.authority, credentials.token):
+        if path is not None and not path.is_file():
+            raise UsageError(f"{path}: expected a file, found none; check the path")
+    return credentials
+
+
+def _pair(word: str) -> tuple[str, str]:
+    from lucency.errors import UsageError
+
+    keyword, equals, value = word.partition("=")
+    if not equals or not keyword.isalnum():
+        raise UsageError(f"expected --where KEYWORD=VALUE, got '{word}'; for example StudyDate=20240105")
+    return keyword, value
+
+
+def _without_secret(address: str) -> str:
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2] if scheme.startswith('http') else rest}"

@@ -1,0 +1,1 @@
+"""A DICOM node and the objects that it answers with."""

@@ -1,0 +1,173 @@
+"""The DICOM node: C-ECHO and C-STORE from those who may, within bounds."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    AllTransferSyntaxes,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from lucency.dicom.deliver import Credentials
+from lucency.dicom.queue import Queue, key_of
+from lucency.dicom.sources import CLASSES, open_chest
+from lucency.dicom.uids import IMPLEMENTATION
+from lucency.dicom.work import Log, say
+from lucency.errors import RadiographError
+from lucency.film.quiet import dicom_quiet, quiet
+from lucency.film.refuse import MAX_BYTES
+
+SUCCESS, FULL, NOT_OURS, BROKEN = 0x0000, 0xA700, 0xA900, 0xC000
+"""C-STORE statuses, PS3.4 table B.2-1: out of resources, data set does not match, cannot understand."""
+LARGEST_PDU = 2**20
+"""Bytes that one unit of the protocol may claim. We ask for 16 KiB; an association request may be longer."""
+PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
+
+
+@dataclass(frozen=True)
+class Door:
+    """Who may send what to the node."""
+
+    title: str = "LUCENCY"
+    """Its AE title; a caller must know it."""
+    host: str = "127.0.0.1"
+    port: int = 11112
+    callers: tuple[str, ...] = ()
+    """AE titles that may call; nobody else may."""
+    associations: int = 8
+    """Callers at once."""
+    largest: int = MAX_BYTES
+    """Bytes of an object."""
+    most_waiting: int = 10_000
+    """Films that are not delivered yet; at more, senders are asked to try again later."""
+    drop: bool = False
+    """Acknowledge what is not answered, instead of refusing it."""
+    patience_s: float = 60.0
+    """How long a caller may be silent."""
+
+
+def open_door(door: Door, queue: Queue, digest: str, credentials: Credentials, log: Log = say) -> Callable[[], None]:
+    """Listen; what it gives back closes the door.
+
+    Args:
+        door: who may send what.
+        queue: where films go before they are acknowledged.
+        digest: of the bundle that will answer.
+        credentials: with a certificate, TLS; with an authority too, callers must show one that it signed.
+        log: where each film's fate is told.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    node = AE(ae_title=door.title)
+    node.implementation_class_uid = IMPLEMENTATION
+    node.maximum_associations = door.associations
+    node.require_called_aet = True
+    node.require_calling_aet = list(door.callers)
+    node.acse_timeout = node.dimse_timeout = node.network_timeout = door.patience_s
+    node.add_supported_context(Verification)
+    for kind in CLASSES:
+        node.add_supported_context(kind, readable_syntaxes())
+    handlers: list[Any] = [
+        (evt.EVT_CONN_OPEN, _bound, [door.largest]),
+        (evt.EVT_DIMSE_RECV, _count_anew),
+        (evt.EVT_C_STORE, _store, [door, queue, digest, log]),
+    ]
+    tls = server_tls(credentials) if credentials.certificate else None
+    server = node.start_server((door.host, door.port), block=False, ssl_context=tls, evt_handlers=handlers)
+    if server is None:
+        raise OSError("the node could not be started")
+    return node.shutdown
+
+
+def readable_syntaxes() -> list[str]:
+    """The transfer syntaxes that the film reader decodes; none of a whole deflated data set."""
+    packed = [uid for uid in AllTransferSyntaxes if uid.is_compressed and not uid.is_deflated]
+    return [*PLAIN, *(uid for uid in packed if _decodes(uid))]
+
+
+def _decodes(uid: Any) -> bool:
+    try:
+        return bool(get_decoder(uid).is_available)
+    except NotImplementedError:
+        return False
+
+
+def server_tls(credentials: Credentials) -> ssl.SSLContext:
+    """TLS 1.2 or later; with an authority, callers must show a certificate too."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=credentials.authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if credentials.certificate:
+        context.load_cert_chain(credentials.certificate, credentials.key)
+    if credentials.authority:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _bound(event: Any, largest: int) -> None:
+    """Let no caller make us hold more than `largest` bytes: what is claimed is checked before it is received."""
+    connection = event.assoc.dul.socket
+    receive = connection.recv
+    connection.since_message = 0
+
+    def bounded(wanted: int) -> bytearray:
+        connection.since_message += wanted
+        if wanted > LARGEST_PDU or connection.since_message > largest + LARGEST_PDU:
+            raise OSError("the caller sends more than is taken")  # pynetdicom closes the connection for it
+        received: bytearray = receive(wanted)
+        return received
+
+    connection.recv = bounded
+
+
+def _count_anew(event: Any) -> None:
+    event.assoc.dul.socket.since_message = 0
+
+
+def _store(event: Any, door: Door, queue: Queue, digest: str, log: Log) -> int | Dataset:
+    uid = str(event.request.AffectedSOPInstanceUID)
+    try:
+        with quiet, dicom_quiet:
+            take(event.encoded_dataset(), queue, digest, door.most_waiting, uid)
+    except RadiographError as error:
+        log("dropped" if door.drop else "refused", key_of(uid), str(error))
+        return SUCCESS if door.drop else _refusal(error)
+    except Exception as error:  # of the disk, say; the sender keeps the film and tries again
+        log("busy", key_of(uid), type(error).__name__)
+        return FULL
+    log("received", key_of(uid), "")
+    return SUCCESS
+
+
+def take(data: bytes, queue: Queue, digest: str, most_waiting: int, uid: str | None = None) -> bool:
+    """Put a film on the queue if it is one that will be answered; False for a repeat.
+
+    Raises:
+        RadiographError: it is not; or it is not the instance `uid` that it was announced as.
+        OverflowError: too many wait already.
+    """
+    _, header = open_chest(data)
+    if uid is not None and header.SOPInstanceUID != uid:
+        raise RadiographError("film: found another instance than was announced; expected one UID in both; send again")
+    if queue.unfinished() >= most_waiting:
+        raise OverflowError
+    return queue.put(str(header.SOPInstanceUID), data, digest)
+
+
+def _refusal(error: RadiographError) -> Dataset:
+    words = str(error)
+    status = Dataset()
+    status.Status = BROKEN if "cannot be decoded" in words else NOT_OURS
+    # An LO of 64 characters: the part that says what was found.
+    status.ErrorComment = words.partition("found ")[2].partition(";")[0].encode("ascii", "replace").decode()[:64]
+    return status

@@ -1,0 +1,75 @@
+"""Fetches chest films from a DICOMweb server: QIDO-RS finds them, WADO-RS brings them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydicom import dcmwrite
+
+from lucency.errors import RadiographError, SourceError
+
+if TYPE_CHECKING:
+    from dicomweb_client.api import DICOMwebClient
+
+PAGE = 100
+"""Instances asked for at a time."""
+MODALITIES = ("CR", "DX")
+
+
+def find(client: DICOMwebClient, query: dict[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Study, series and instance UID of each CR and DX image that matches.
+
+    Args:
+        client: of the server.
+        query: DICOM keywords and values, such as StudyDate 20240101-20240131.
+
+    Raises:
+        SourceError: the server does not answer.
+    """
+    for modality in MODALITIES:
+        seen: set[tuple[str, ...]] = set()
+        while new := [one for one in _page(client, {**query, "Modality": modality}, len(seen)) if one not in seen]:
+            yield from new
+            seen.update(new)  # a server that knows no offset gives the first page for ever
+            if len(new) < PAGE:
+                break
+
+
+def fetch(client: DICOMwebClient, study: str, series: str, instance: str) -> bytes:
+    """One film as a DICOM file.
+
+    Raises:
+        RadiographError: the server does not give it.
+    """
+    import requests
+
+    try:
+        dataset = client.retrieve_instance(study, series, instance, media_types=(("application/dicom", "*"),))
+    except (requests.RequestException, OSError, ValueError) as error:
+        why = type(error).__name__
+        raise RadiographError(f"film: found that the server does not give it ({why}); expected a DICOM file") from error
+    stream = io.BytesIO()
+    dcmwrite(stream, dataset, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _page(client: DICOMwebClient, query: dict[str, str], offset: int) -> list[tuple[str, str, str]]:
+    found = _searched(client, query, offset)
+    return [(_value(item, "0020000D"), _value(item, "0020000E"), _value(item, "00080018")) for item in found]
+
+
+def _searched(client: DICOMwebClient, query: dict[str, str], offset: int) -> list[dict[str, Any]]:
+    import requests
+
+    try:
+        return list(client.search_for_instances(search_filters=query, limit=PAGE, offset=offset))
+    except (requests.RequestException, OSError, ValueError) as error:
+        raise SourceError(
+            f"expected a DICOMweb server that answers a query, got {type(error).__name__}; check address and token"
+        ) from error
+
+
+def _value(item: dict[str, Any], tag: str) -> str:
+    return str(item.get(tag, {}).get("Value", [""])[0])

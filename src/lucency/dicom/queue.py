@@ -1,0 +1,231 @@
+"""Films that wait for their answers and answers that wait to be delivered, in one SQLite file.
+
+Each step is one transaction, on the disk before anything else learns of it:
+
+    waiting ──► answered ──► delivered          the film leaves the file with the second, its answer with the third
+        └───────────┴──────► dead               with the reason; `lucency pacs retry` sends it round again
+
+A delivered film leaves its key, a hash, so that it is not answered again when its sender repeats it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lucency.dicom.answer import Part
+from lucency.errors import OutputError, UsageError
+
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS films (
+        key TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        received REAL NOT NULL,
+        due REAL NOT NULL DEFAULT 0,
+        tries INTEGER NOT NULL DEFAULT 0,
+        refused INTEGER NOT NULL DEFAULT 0,
+        reason TEXT NOT NULL DEFAULT '',
+        film BLOB
+    );
+    CREATE INDEX IF NOT EXISTS by_state ON films (state, due);
+    CREATE TABLE IF NOT EXISTS parts (
+        key TEXT NOT NULL, what TEXT NOT NULL, uid TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (key, what)
+    );
+"""
+STATES = ("waiting", "answered", "delivered", "dead")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A film or answer whose turn it is."""
+
+    key: str
+    tries: int
+    """How often this film's reading was begun before; of an answer, how often the destination could not be asked."""
+    film: bytes = b""
+    """Of a waiting film, the DICOM file."""
+    parts: tuple[Part, ...] = ()
+    """Of an answered one, what to deliver."""
+    refused: int = 0
+    """How often the destination refused that."""
+
+
+@dataclass(frozen=True)
+class Dead:
+    """A film that was given up."""
+
+    key: str
+    received: float
+    """Seconds since 1970."""
+    reason: str
+
+
+def key_of(uid: str) -> str:
+    """What a film is called in the queue and in logs: a hash of its SOP Instance UID, 32 hexadecimal digits."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:32]
+
+
+class Queue:
+    """The queue in a folder. May be shared between threads, and between processes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or begin the queue; only its owner may look into the folder.
+
+        Raises:
+            OutputError: it cannot be written there.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._database = sqlite3.connect(folder / "queue.sqlite", timeout=60, check_same_thread=False)
+            # FULL: a commit is on the disk when it returns. secure_delete: what leaves the file is overwritten.
+            for pragma in ("auto_vacuum=FULL", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+                self._database.execute(f"PRAGMA {pragma}")
+            self._database.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise OutputError(f"{folder}: no queue can be kept here ({error}); choose another --queue") from error
+        self.folder = folder
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._database:
+            yield self._database
+
+    def _rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
+        with self._lock:
+            return self._database.execute(query, values).fetchall()
+
+    def put(self, uid: str, film: bytes, digest: str) -> bool:
+        """Keep a film, durably. False for a repeat: it waits already, or the bundle `digest` has answered it."""
+        with self._change() as database:
+            cursor = database.execute(
+                "INSERT INTO films (key, state, digest, received, film) VALUES (?, 'waiting', ?, ?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET state = 'waiting', digest = excluded.digest, tries = 0, refused = 0,"
+                " received = excluded.received, film = excluded.film, reason = '', due = 0"
+                " WHERE state IN ('delivered', 'dead') AND digest <> excluded.digest",
+                (key_of(uid), digest, time.time(), film),
+            )
+            return cursor.rowcount == 1
+
+    def begin(self) -> Item | None:
+        """The oldest waiting film, one more try counted for it: one that kills the program must not do so for ever."""
+        with self._change() as database:
+            row = database.execute(
+                "SELECT key, tries, film FROM films WHERE state = 'waiting' ORDER BY received LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return None
+            database.execute("UPDATE films SET tries = tries + 1 WHERE key = ?", (row[0],))
+            return Item(*row)
+
+    def answered(self, key: str, digest: str, parts: tuple[Part, ...]) -> None:
+        """Keep a film's answer instead of the film."""
+        with self._change() as database:
+            database.executemany(
+                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?)",
+                [(key, part.what, part.uid, part.content) for part in parts],
+            )
+            database.execute(
+                "UPDATE films SET state = 'answered', digest = ?, film = NULL, tries = 0, due = 0 WHERE key = ?",
+                (digest, key),
+            )
+
+    def due(self, now: float) -> Item | None:
+        """An answer whose time to be delivered has come."""
+        rows = self._rows(
+            "SELECT key, refused, (SELECT max(tries) FROM films WHERE state = 'answered') FROM films"
+            " WHERE state = 'answered' AND due <= ? ORDER BY due, received LIMIT 1",
+            now,
+        )
+        if not rows:
+            return None
+        key, refused, tries = str(rows[0][0]), int(str(rows[0][1])), int(str(rows[0][2]))
+        parts = self._rows("SELECT what, uid, content FROM parts WHERE key = ? ORDER BY what DESC", key)
+        return Item(key, tries, parts=tuple(Part(*row) for row in parts), refused=refused)  # type: ignore[arg-type]
+
+    def refused(self, key: str, due: float, reason: str) -> None:
+        """The destination does not want this answer; ask once more at `due`, seconds since 1970."""
+        with self._change() as database:
+            database.execute(
+                "UPDATE films SET refused = refused + 1, due = ?, reason = ? WHERE key = ?", (due, reason, key)
+            )
+
+    def hold(self, tries: int, due: float, reason: str) -> None:
+        """The destination cannot be asked, for the `tries`th time: every answer waits until `due`."""
+        with self._change() as database:
+            database.execute(
+                "UPDATE films SET tries = ?, due = max(due, ?), reason = ? WHERE state = 'answered'",
+                (tries, due, reason),
+            )
+
+    def release(self) -> None:
+        """The destination answers again: what waited for that is due now."""
+        with self._change() as database:
+            database.execute("UPDATE films SET tries = 0, due = 0 WHERE state = 'answered' AND refused = 0")
+
+    def delivered(self, key: str) -> None:
+        """Forget all of a film but its key."""
+        with self._change() as database:
+            database.execute("DELETE FROM parts WHERE key = ?", (key,))
+            database.execute("UPDATE films SET state = 'delivered', film = NULL, reason = '' WHERE key = ?", (key,))
+
+    def bury(self, key: str, reason: str) -> None:
+        """Give up, keeping what there is for `retry`."""
+        with self._change() as database:
+            database.execute("UPDATE films SET state = 'dead', reason = ? WHERE key = ?", (reason, key))
+
+    def dead(self) -> list[Dead]:
+        """What was given up, the oldest first."""
+        rows = self._rows("SELECT key, received, reason FROM films WHERE state = 'dead' ORDER BY received")
+        return [Dead(*row) for row in rows]  # type: ignore[arg-type]
+
+    def retry(self) -> int:
+        """Send every dead film round again, from the step it died in; how many there were."""
+        with self._change() as database:
+            return database.execute(
+                "UPDATE films SET state = CASE WHEN film IS NULL THEN 'answered' ELSE 'waiting' END,"
+                " tries = 0, refused = 0, due = 0, reason = '' WHERE state = 'dead'"
+            ).rowcount
+
+    def forget_dead(self) -> int:
+        """Remove dead films with all that is kept of them; how many there were."""
+        with self._change() as database:
+            database.execute("DELETE FROM parts WHERE key IN (SELECT key FROM films WHERE state = 'dead')")
+            return database.execute("DELETE FROM films WHERE state = 'dead'").rowcount
+
+    def counts(self) -> dict[str, int]:
+        """How many films are in each of STATES."""
+        found = {str(state): int(str(n)) for state, n in self._rows("SELECT state, count(*) FROM films GROUP BY state")}
+        return {state: found.get(state, 0) for state in STATES}
+
+    def unfinished(self) -> int:
+        """Films that are neither delivered nor dead."""
+        rows = self._rows("SELECT count(*) FROM films WHERE state IN ('waiting', 'answered')")
+        return int(str(rows[0][0]))
+
+    def tidy(self) -> None:
+        """Empty the log beside the file, in which deleted films would otherwise linger."""
+        with self._lock:
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def lock(folder: Path) -> sqlite3.Connection:
+    """Be the one program that works this queue off, until the connection is closed or the program ends, however.
+
+    Raises:
+        UsageError: another one does already.
+    """
+    held = sqlite3.connect(folder / "lock.sqlite", timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        held.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        held.close()
+        raise UsageError(f"{folder}: expected a queue at rest, another lucency pacs works on it; stop that") from None
+    return held

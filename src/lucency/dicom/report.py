@@ -1,0 +1,133 @@
+"""The reading as a structured report: TID 1500 of PS3.16, a Comprehensive SR in a series of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    ComprehensiveSR,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from lucency import __version__
+from lucency.bundle import Bundle, Card
+from lucency.dicom import concepts
+from lucency.dicom.stamp import NOTICE, SERIES, stamp
+from lucency.dicom.uids import answer_uid, named
+from lucency.evaluate.conformal import UNCERTAIN
+from lucency.reader import Reading
+
+
+def report(reading: Reading, header: Dataset, bundle: Bundle, at: datetime) -> Dataset:
+    """What the bundle says of a film.
+
+    Args:
+        reading: the bundle's.
+        header: of the film, from `lucency.dicom.sources.copied`.
+        bundle: who reads.
+        at: when.
+    """
+    uid = str(header.SOPInstanceUID)
+    content = MeasurementReport(
+        observation_context=_observer(bundle),
+        procedure_reported=concepts.CHEST_RADIOGRAPHY,
+        imaging_measurements=[
+            _group(reading, index, label, header, bundle) for index, label in enumerate(_labels(bundle.card))
+        ],
+    )
+    made = ComprehensiveSR(
+        evidence=[header],
+        content=content[0],
+        series_instance_uid=answer_uid(uid, bundle.digest, "report series"),
+        series_number=SERIES["report"],
+        sop_instance_uid=answer_uid(uid, bundle.digest, "report"),
+        instance_number=1,
+        manufacturer="lucency",
+        is_complete=True,
+        is_final=False,
+    )
+    for item in made.get("ContributingEquipmentSequence", []):
+        item.ContributionDateTime = at.strftime("%Y%m%d%H%M%S")  # highdicom states itself, at a time of its own
+    made.SeriesDescription = f"lucency: report ({NOTICE})"
+    return stamp(made, header, at)
+
+
+def _observer(bundle: Bundle) -> ObservationContext:
+    device = DeviceObserverIdentifyingAttributes(
+        uid=named("device", bundle.digest),
+        name="lucency",
+        manufacturer_name="lucency",
+        model_name=bundle.card.name[:64],
+        serial_number=bundle.digest,
+    )
+    return ObservationContext(ObserverContext(codes.DCM.Device, device))
+
+
+def _labels(card: Card) -> tuple[str, ...]:
+    """One finding a probability: the positive label of a binary card, else every label."""
+    return card.labels[1:] if card.task == "binary" else card.labels
+
+
+def _group(
+    reading: Reading, index: int, label: str, header: Dataset, bundle: Bundle
+) -> MeasurementsAndQualitativeEvaluations:
+    """One finding (TID 1501): probability, threshold, verdict, who computed it and from which image."""
+    uid = str(header.SOPInstanceUID)
+    card = bundle.card
+    measured = [_number(concepts.PROBABILITY, float(reading.probabilities[index]))]
+    if card.task != "multiclass":  # the largest probability is called, there is no threshold
+        measured.append(_number(concepts.THRESHOLD, card.operating_point.threshold))
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(answer_uid(uid, bundle.digest, f"finding {index}"), label),
+        finding_type=concepts.finding(label),
+        algorithm_id=algorithm(bundle),
+        finding_sites=[FindingSite(concepts.LUNG)],
+        measurements=measured,
+        qualitative_evaluations=[QualitativeEvaluation(concepts.VERDICT, verdict(reading, label))],
+        source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, uid)],
+    )
+    for words in (*reading.warnings, f"{NOTICE}."):
+        group[0].ContentSequence.append(TextContentItem(concepts.COMMENT, words, RelationshipTypeValues.CONTAINS))
+    return group
+
+
+def _number(name: Code, value: float) -> Measurement:
+    # A decimal string holds 16 characters; six decimals are more than a probability deserves.
+    return Measurement(name, round(value, 6), concepts.NO_UNITS)
+
+
+def algorithm(bundle: Bundle) -> AlgorithmIdentification:
+    """TID 4019: name, version, and as parameters what the numbers depend on."""
+    card = bundle.card
+    point, calibration = card.operating_point, card.calibration
+    return AlgorithmIdentification(
+        name=f"lucency: {card.name}"[:64],
+        version=f"lucency {__version__}, bundle {bundle.digest[:12]}",
+        parameters=[
+            f"bundle sha256 {bundle.digest}",
+            f"calibrated by {calibration.method}, fitted on {calibration.fitted_on or 'nothing'}",
+            f"threshold chosen by {point.chosen_by or 'default'}, on {point.chosen_on or 'nothing'}",
+        ],
+    )
+
+
+def verdict(reading: Reading, label: str) -> Code:
+    """Present, absent, or indeterminate where the reader does not stand by what it calls."""
+    if reading.verdict == UNCERTAIN:
+        return concepts.INDETERMINATE
+    return concepts.PRESENT if label in reading.verdict.split("|") else concepts.ABSENT

@@ -1,0 +1,124 @@
+"""Works the queue off: waiting films become answers, answers are delivered."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from lucency.dicom.answer import answer
+from lucency.dicom.deliver import Destination, Refused, Unreachable
+from lucency.dicom.queue import Queue
+from lucency.errors import LucencyError
+from lucency.reader import Reader
+
+CRASHES = 5
+"""A film whose reading was begun so often without an end is what ends the program."""
+REFUSALS = 5
+"""An answer that the destination refused so often is given up; one that it could not be asked about never is."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
+IDLE_S = 0.2
+Log = Callable[[str, str, str], None]
+"""(what happened, the film's key, the reason)."""
+
+
+def say(what: str, key: str, reason: str = "") -> None:
+    """One line of log on stderr. A film is named by its key, never by its patient."""
+    when = datetime.now().isoformat(timespec="seconds")
+    print(f"{when} {what:<9} {key[:12]:<12} {reason}".rstrip(), file=sys.stderr, flush=True)
+
+
+def read_one(queue: Queue, reader: Reader, log: Log = say) -> bool:
+    """Answer the oldest waiting film; whether there was one."""
+    item = queue.begin()
+    if item is None:
+        return False
+    if item.tries >= CRASHES:
+        _bury(queue, item.key, "reading it ended the program time and again", log)
+        return True
+    try:
+        parts = answer(item.film, reader, datetime.now()).parts
+    except LucencyError as error:
+        _bury(queue, item.key, str(error), log)
+    except Exception as error:  # a film must not stop the others; what it says might name the patient
+        _bury(queue, item.key, f"reading it failed ({type(error).__name__})", log)
+    else:
+        queue.answered(item.key, reader.bundle.digest, parts)
+        log("answered", item.key, "")
+    return True
+
+
+def deliver_one(queue: Queue, send: Destination, log: Log = say) -> bool:
+    """Deliver an answer whose time has come; whether one went out."""
+    item = queue.due(time.time())
+    if item is None:
+        return False
+    try:
+        send(item.parts)
+    except Refused as error:
+        if item.refused + 1 >= REFUSALS:
+            _bury(queue, item.key, str(error), log)
+        else:
+            queue.refused(item.key, time.time() + pause(item.refused), str(error))
+            log("refused", item.key, str(error))
+    except Unreachable as error:
+        queue.hold(item.tries + 1, time.time() + pause(item.tries), str(error))
+        log("waits", item.key, str(error))
+        return False
+    else:
+        queue.delivered(item.key)
+        log("delivered", item.key, "")
+        if item.tries:
+            queue.release()
+    return True
+
+
+def pause(tries: int) -> float:
+    """Seconds before the next try: doubled each time, up to LONGEST_PAUSE_S.
+
+    >>> [pause(tries) for tries in (0, 1, 2, 20)]
+    [1.0, 2.0, 4.0, 300.0]
+    """
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(tries, 30))
+
+
+def _bury(queue: Queue, key: str, reason: str, log: Log) -> None:
+    queue.bury(key, reason)
+    log("dead", key, reason)
+
+
+def start(
+    queue: Queue, reader: Reader, send: Destination, stop: threading.Event, log: Log = say
+) -> list[threading.Thread]:
+    """Two threads that work the queue off until `stop` is set."""
+    steps = (lambda: read_one(queue, reader, log), lambda: deliver_one(queue, send, log))
+    threads = [threading.Thread(target=_repeat, args=(step, queue, stop, log), daemon=True) for step in steps]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def work_off(queue: Queue, reader: Reader, send: Destination, log: Log = say) -> None:
+    """Until every film is delivered or given up, however long the destination takes."""
+    while queue.unfinished():
+        if not read_one(queue, reader, log) and not deliver_one(queue, send, log):
+            time.sleep(IDLE_S)
+    queue.tidy()
+
+
+def _repeat(step: Callable[[], bool], queue: Queue, stop: threading.Event, log: Log) -> None:
+    tidy = True
+    while not stop.is_set():
+        try:
+            if step():
+                tidy = False
+                continue
+            if not tidy:
+                queue.tidy()
+                tidy = True
+        except Exception as error:  # a full disk, say: the film stays where it is, and we try again
+            log("trouble", "", type(error).__name__)
+            stop.wait(5)
+        stop.wait(IDLE_S)

@@ -1,0 +1,77 @@
+"""`lucency pacs`: what is said to its operator; the node itself is tried in tests/dicom."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lucency.cli import run
+from lucency.dicom.queue import Queue
+
+from .brightness import write_brightness_bundle
+
+pytest.importorskip("highdicom", reason="needs lucency[dicom]")
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Path:
+    one = Queue(tmp_path / "q")
+    one.put("1.2.3", b"film", "digest")
+    one.bury(one.begin().key, "the destination answered the report with 0xC123")  # type: ignore[union-attr]
+    one.put("1.2.4", b"film", "digest")
+    return tmp_path / "q"
+
+
+def test_list(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["pacs", "list", "--queue", str(queue)]) == 1
+    told = capsys.readouterr().out
+    assert told.splitlines()[0] == "waiting 1  answered 0  delivered 0  dead 1"
+    assert "0xC123" in told
+    assert run(["pacs", "list", "--queue", str(queue), "--json"]) == 1
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["waiting"], len(facts["given_up"])) == (1, 1)
+    assert "1.2.3" not in json.dumps(facts)
+
+
+def test_retry_and_forget(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["pacs", "retry", "--queue", str(queue)]) == 0
+    assert capsys.readouterr().out == "1 films go round again\n"
+    assert run(["pacs", "list", "--queue", str(queue)]) == 0
+    assert run(["pacs", "forget", "--queue", str(queue)]) == 0
+    assert "0 films forgotten" in capsys.readouterr().out
+
+
+WRONG = {
+    "destination": (["--to", "ftp://a"], "expected a destination like dicom://AET@host:port"),
+    "no port": (["--to", "dicom://A@b"], "expected a destination"),
+    "long title": (["--to", f"dicom://{'A' * 17}@b:104"], "expected a destination"),
+    "certificate": (["--to", "dicom://A@b:104", "--certificate", "missing.pem"], "missing.pem: expected a file"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_one_line_for_what_makes_no_sense(tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
+    words, reason = WRONG[case]
+    assert run(["pacs", "serve", *words, "--allow", "X", "--queue", str(tmp_path / "q")]) == 2
+    told = capsys.readouterr().err
+    assert reason in told
+    assert told.count("\n") == 1
+
+
+def test_a_queue_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["pacs", "list", "--queue", str(tmp_path / "none")]) == 2
+    assert "expected the folder of a queue" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import socket
+
+    bundle = write_brightness_bundle(tmp_path / "bundle")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        words = ["pacs", "serve", "--to", "dicom://A@b:104", "--allow", "X", "--queue", str(tmp_path / "q")]
+        assert run([*words, "--bundle", str(bundle), "--port", str(taken.getsockname()[1])]) == 2
+    assert "expected a free port" in capsys.readouterr().err

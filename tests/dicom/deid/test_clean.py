@@ -1,0 +1,235 @@
+"""Names planted in every corner of a film, and what is left of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import JPEG2000Lossless, SecondaryCaptureImageStorage
+
+from dicom.films import dataset, file, film
+from lucency.cli import run
+from lucency.dicom.deid import Cleaned, Pseudonyms, deidentify
+from lucency.dicom.deid.rules import PROFILE
+from lucency.errors import RadiographError
+from lucency.film import open_film
+
+KEY = Pseudonyms(b"sixteen bytes at least")
+SECRET = "Zebra"
+"""Planted everywhere; no word of the standard."""
+TEXT = ("AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
+
+
+def cleaned(data: bytes, **words: Any) -> tuple[Dataset, Cleaned]:
+    made = deidentify(data, KEY, **words)
+    return pydicom.dcmread(io.BytesIO(made.content)), made
+
+
+def noise(side: int = 64) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(1).integers(1000, 1400, (side, side)).astype(np.uint16)
+
+
+def riddled() -> bytes:
+    """A film with the secret in every text attribute of the dictionary, nested ones, private ones and elsewhere."""
+    one = dataset(pixels=noise(), PatientID=f"{SECRET}7", PatientName=f"{SECRET}^Zacharias")
+    kept = {elem.tag for elem in one} - {pydicom.tag.Tag("PatientID"), pydicom.tag.Tag("PatientName")}
+    kept.add(pydicom.tag.Tag("BurnedInAnnotation"))  # anything but NO is refused
+    with pydicom.config.disable_value_validation():
+        for tag, (vr, _, _, _, keyword) in pydicom.datadict.DicomDictionary.items():
+            if vr in TEXT and keyword and tag not in kept and tag >> 16 > 2:
+                one.add_new(tag, vr, SECRET)
+        for keyword, vr in (("ViewPosition", "CS"), ("BodyPartExamined", "CS"), ("Manufacturer", "LO")):
+            one.add_new(keyword, vr, SECRET)
+        inner = Dataset()
+        inner.PatientName, inner.CodeMeaning, inner.CodeValue = SECRET, SECRET, SECRET
+        for keyword in ("ViewCodeSequence", "AnatomicRegionSequence", "RequestAttributesSequence", "VOILUTSequence"):
+            setattr(one, keyword, Sequence([inner]))
+        table = Dataset()
+        table.LUTExplanation, table.LUTDescriptor = SECRET, [4096, 0, 12]
+        table.add_new("LUTData", "OW", np.arange(4096, dtype="<u2").tobytes() + SECRET.encode() * 2)
+        one.VOILUTSequence = Sequence([table])
+        one.private_block(0x0099, SECRET, create=True).add_new(1, "LO", SECRET)
+        one.add_new(0x60003000, "OW", SECRET.encode() * 2)
+        one.add_new(0x60000022, "LO", SECRET)
+        one.add_new(0xFFFCFFFC, "OB", SECRET.encode() * 2)
+        one.file_meta.SourceApplicationEntityTitle = SECRET
+        one.preamble = (SECRET.encode() * 26)[:128]
+        return file(one)
+
+
+def test_nothing_planted_is_left() -> None:
+    data = riddled()
+    assert data.count(SECRET.encode()) > 300  # so that its absence below means something
+    made, result = cleaned(data)
+    assert SECRET.encode() not in result.content
+    assert b"Zacharias" not in result.content
+    assert SECRET.encode() not in result.content[::-1]
+    assert not [elem for elem in made.iterall() if elem.tag.is_private]
+    assert result.content[:128] == b"\0" * 128
+    assert made.PatientIdentityRemoved == "YES"
+    assert [item.CodeValue for item in made.DeidentificationMethodCodeSequence] == [code for code, _ in PROFILE]
+
+
+@pytest.mark.parametrize("keyword", ["PatientComments", "ImageComments", "DeviceSerialNumber", "InstitutionName"])
+def test_what_others_were_seen_to_leave(keyword: str) -> None:
+    one = dataset(pixels=noise())
+    setattr(one, keyword, SECRET)
+    one.private_block(0x0011, "VENDOR", create=True).add_new(1, "PN", SECRET)
+    made, result = cleaned(file(one))
+    assert SECRET.encode() not in result.content
+    assert keyword not in made
+
+
+def test_the_film_is_the_same_film() -> None:
+    for header in ({}, {"PhotometricInterpretation": "MONOCHROME1"}, {"WindowCenter": 1200, "WindowWidth": 500}):
+        data = film(pixels=noise(), **header)
+        _, result = cleaned(data)
+        before, after = open_film(data), open_film(result.content)
+        assert np.array_equal(before.pixels, after.pixels)
+        assert (after.facts["view"], after.facts["body_part"], after.facts["sex"]) == ("PA", "CHEST", "F")
+
+
+def test_signed_pixels_stay_what_they_are() -> None:
+    pixels = (noise().astype(np.int16) - 1200).view(np.uint16)
+    data = film(pixels=pixels, PixelRepresentation=1, WindowCenter=0, WindowWidth=500)
+    assert np.array_equal(open_film(data).pixels, open_film(cleaned(data)[1].content).pixels)
+
+
+def test_what_hides_in_unused_bits_or_in_a_compressed_stream_goes() -> None:
+    hidden = noise() | np.uint16(0x5000)  # a picture could lie in the bits above the twelve that are stored
+    made, _ = cleaned(film(pixels=hidden))
+    assert int(made.pixel_array.max()) < 4096
+    packed = dataset(pixels=noise())
+    packed.compress(JPEG2000Lossless)
+    data = file(packed)
+    marker = data.index(b"\xff\x52")  # a comment segment before the coding style
+    comment = b"\xff\x64" + (4 + 10).to_bytes(2, "big") + b"\0\1" + SECRET.encode() * 2
+    frame = data[data.index(b"\xff\x4f\xff\x51") :]
+    stream = data[data.index(b"\xff\x4f\xff\x51") : marker] + comment + data[marker:]
+    end = stream.index(b"\xff\xd9") + 2
+    packed.PixelData = pydicom.encaps.encapsulate([stream[:end]])
+    assert len(frame) < len(stream)
+    data = file(packed)
+    assert SECRET.encode() in data
+    _, result = cleaned(data)
+    assert SECRET.encode() not in result.content
+    assert np.array_equal(open_film(data).pixels, open_film(result.content).pixels)
+
+
+def test_one_patient_stays_one_patient_and_days_stay_apart() -> None:
+    first, _ = cleaned(film(1, pixels=noise(), StudyDate="20240301"))
+    second, _ = cleaned(film(2, pixels=noise(), StudyDate="20240311", StudyInstanceUID="1.2.4"))
+    other, _ = cleaned(film(3, pixels=noise(), StudyDate="20240301", PatientID="P8", StudyInstanceUID="1.2.5"))
+    assert first.PatientID == second.PatientID != other.PatientID
+    days = [pydicom.valuerep.DA(one.StudyDate) for one in (first, second)]
+    assert (days[1] - days[0]).days == 10
+    assert first.StudyDate < "20240301"
+    assert first.SeriesInstanceUID == second.SeriesInstanceUID  # the films state the same one
+    assert first.StudyInstanceUID != second.StudyInstanceUID
+    assert first.SOPInstanceUID == first.file_meta.MediaStorageSOPInstanceUID
+    assert (first.StudyTime, first.PatientBirthDate, first.AccessionNumber) == ("", "", "")
+
+
+def test_another_key_makes_other_names() -> None:
+    ours = deidentify(film(pixels=noise()), KEY)
+    theirs = deidentify(film(pixels=noise()), Pseudonyms(b"another sixteen bytes"))
+    assert ours.patient != theirs.patient
+    assert ours.uid != theirs.uid
+    assert ours == deidentify(film(pixels=noise()), KEY)
+
+
+@pytest.mark.parametrize(("age", "kept"), [("074Y", "074Y"), ("093Y", "090Y"), ("003D", "003D"), ("Zebra", "")])
+def test_ages(age: str, kept: str) -> None:
+    with pydicom.config.disable_value_validation():
+        data = film(pixels=noise(), PatientAge=age)
+    assert cleaned(data)[0].PatientAge == kept
+
+
+@pytest.mark.parametrize(
+    ("stated", "kept"), [("SIEMENS Healthineers", "Siemens"), ("GE MEDICAL", "GE"), ("Dr. Zebra's own", "")]
+)
+def test_manufacturers(stated: str, kept: str) -> None:
+    assert cleaned(film(pixels=noise(), Manufacturer=stated))[0].Manufacturer == kept
+
+
+def test_a_number_that_is_too_large_to_be_one_goes() -> None:
+    made, _ = cleaned(film(pixels=noise(), SeriesNumber="48151623", KVP="4815162342"))
+    assert made.SeriesNumber == 1
+    assert "KVP" not in made
+
+
+def written_on(words: str, size: int, fill: int) -> np.ndarray[Any, Any]:
+    picture = Image.fromarray((noise(400) // 16).astype(np.uint8))
+    ImageDraw.Draw(picture).text((20, 50), words, fill=fill, font=ImageFont.load_default(size))
+    return np.asarray(picture).astype(np.uint16) * 16
+
+
+@pytest.mark.parametrize("size", [12, 20, 40])
+@pytest.mark.parametrize("fill", [0, 255])
+def test_text_in_the_pixels_is_seen(size: int, fill: int) -> None:
+    with pytest.raises(RadiographError, match="what looks like text at rows"):
+        deidentify(film(pixels=written_on("MUELLER ANNA", size, fill)), KEY)
+
+
+def test_a_side_marker_is_no_text_and_a_person_may_know_better() -> None:
+    assert cleaned(film(pixels=written_on("R", 40, 255)))
+    assert cleaned(film(pixels=written_on("MUELLER", 20, 255)), seen=True)
+
+
+REFUSED = {
+    "says so": ({"BurnedInAnnotation": "YES"}, "BurnedInAnnotation YES"),
+    "capture": ({"SOPClassUID": SecondaryCaptureImageStorage}, "secondary capture that does not say"),
+    "a CT": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "another kind of file"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str) -> None:
+    header, reason = REFUSED[case]
+    with pytest.raises(RadiographError, match=reason):
+        deidentify(film(pixels=noise(), **header), KEY)
+
+
+def test_a_capture_that_says_no_is_taken() -> None:
+    header = {"SOPClassUID": SecondaryCaptureImageStorage, "BurnedInAnnotation": "NO", "ConversionType": "DI"}
+    assert cleaned(film(pixels=noise(), **header))[0].BurnedInAnnotation == "NO"
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy (apt-get install dicom3tools)")
+def test_dciodvfy_finds_no_error(tmp_path: Path) -> None:
+    one = dataset(pixels=noise(), InstitutionName=SECRET, WindowCenter=1200, WindowWidth=500, KVP=80)
+    (tmp_path / "film.dcm").write_bytes(cleaned(file(one))[1].content)
+    told = subprocess.run(["dciodvfy", tmp_path / "film.dcm"], capture_output=True, text=True, check=False).stderr
+    assert "CRImage" in told
+    assert [line for line in told.splitlines() if line.startswith("Error")] == []
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.dcm").write_bytes(film(1, pixels=noise()))
+    (tmp_path / "in" / "b.dcm").write_bytes(film(2, pixels=noise(), BurnedInAnnotation="YES"))
+    paths = [str(tmp_path / "in" / name) for name in ("a.dcm", "b.dcm")]
+    key, out = tmp_path / "deid.key", tmp_path / "out"
+    words = ["deid", *paths, "--out", str(out), "--key", str(key), "--json"]
+    assert run(words) == 2
+    assert "make one with --new-key" in capsys.readouterr().err
+    assert run([*words, "--new-key"]) == 3
+    good, bad = map(json.loads, capsys.readouterr().out.splitlines())
+    assert key.stat().st_mode & 0o077 == 0
+    assert [path for path in out.rglob("*") if path.is_file()] == [Path(good["out"])]
+    assert "P7" not in good["out"]
+    assert "BurnedInAnnotation YES" in bad["error"]
+    before = Path(good["out"]).read_bytes()
+    assert run(words) == 3
+    assert Path(good["out"]).read_bytes() == before
+    assert run([*words, "--new-key"]) == 2
