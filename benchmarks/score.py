@@ -1,0 +1,161 @@
+"""Films per second of `lucency score` from manifest to Parquet: a plain loop, 1 and 2 workers, Ray; and its memory.
+
+    python benchmarks/score.py [--bundle DIR] [--data FOLDER] [--films 3000] [--rounds 3] [--ray] [--memory 20000]
+
+A round runs each way in turn on the same films (a manifest that names drawn JPEG films again and again), so that a
+machine whose speed drifts slows all; ratios are taken within a round. Times are of the whole call, the start of the
+processes included. CPU time is that of all processes together: on a machine with other work it says what the wall
+clock cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from lucency.bench import phantom_files, some_files
+from lucency.bench.report import machine
+from lucency.bundle import DEFAULT, Bundle, open_bundle
+from lucency.data import read_films
+from lucency.film import open_film
+from lucency.reader import Reader
+from lucency.score import ENGINES, open_manifest, score
+from lucency.score.run import SHARD
+
+Way = Callable[[Path, Path], int]
+"""(manifest, folder for the output) → films read."""
+
+
+@dataclass(frozen=True)
+class Run:
+    films: int
+    wall_s: float
+    cpu_s: float
+
+    @property
+    def rate(self) -> float:
+        return self.films / self.wall_s
+
+
+def loop(bundle: Bundle) -> Way:
+    """What a person writes in four lines, with no file at the end."""
+    reader = Reader(bundle)
+
+    def run(manifest: Path, _: Path) -> int:
+        return len([reader.read(open_film(path)).probability for path in manifest.read_text().split()])
+
+    return run
+
+
+def scored(bundle: Bundle, engine: str, workers: int, shard: int = SHARD) -> Way:
+    def run(manifest: Path, out: Path) -> int:
+        return score(open_manifest(str(manifest)), bundle, str(out), ENGINES[engine], workers, shard).films
+
+    return run
+
+
+def timed(way: Way, manifest: Path) -> Run:
+    with tempfile.TemporaryDirectory() as out:
+        start, cpu = time.perf_counter(), _cpu()
+        films = way(manifest, Path(out) / "scores")
+        return Run(films, time.perf_counter() - start, _cpu() - cpu)
+
+
+def _cpu() -> float:
+    """Of this process and of those below it that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def listed(folder: Path, files: list[Path], count: int) -> Path:
+    manifest = folder / f"list-{count}.txt"
+    manifest.write_text("".join(f"{files[number % len(files)]}\n" for number in range(count)))
+    return manifest
+
+
+def compare(ways: dict[str, Way], manifest: Path, rounds: int) -> None:
+    told = [{name: timed(way, manifest) for name, way in ways.items()} for _ in range(rounds)]
+    print(f"\n{'':24}{'films/s':>9}{'CPU ms a film':>15}   over the loop, by round")
+    for name in ways:
+        runs = [row[name] for row in told]
+        ratios = [row[name].rate / row["plain loop"].rate for row in told]
+        cpu = median(1000 * run.cpu_s / run.films for run in runs)
+        shown = "-" if name.startswith("ray") else f"{cpu:.1f}"  # Ray's actors are not below this process
+        print(f"{name:24}{median(run.rate for run in runs):9.1f}{shown:>15}   {_spread(ratios)}")
+    print(f"2 workers over 1: {_spread([row['2 workers'].rate / row['1 worker'].rate for row in told])} (bar 1.8)")
+
+
+def _spread(ratios: list[float]) -> str:
+    return f"{median(ratios):.2f} × ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def memory(bundle: Bundle, manifest: Path) -> None:
+    """Resident memory of the process and its workers while they score, once they have warmed up and at the end."""
+    seen: list[float] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.5):
+            seen.append(_resident())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    run = timed(scored(bundle, "local", 2, shard=1000), manifest)  # so that every fifth sees some written
+    over.set()
+    thread.join()
+    fifths = [seen[len(seen) * k // 5 : len(seen) * (k + 1) // 5] for k in range(5)]
+    print(f"\nmemory of 3 processes over {run.films} films, median of each fifth of the time, in 10^6 bytes:")
+    print("  " + "  ".join(f"{median(part):.0f}" for part in fifths) + f"   highest {max(seen):.0f}")
+
+
+def _resident() -> float:
+    """Of this process and of those it started (Linux); pages they share are counted once each."""
+    own = os.getpid()
+    below = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+    total = 0
+    for process in (str(own), *below):
+        try:
+            total += int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:  # it has just ended
+            continue
+    return total / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=DEFAULT)
+    parser.add_argument("--data", help="films to read; drawn JPEG of 1024 × 1024 without")
+    parser.add_argument("--files", type=int, default=32, help="different films")
+    parser.add_argument("--films", type=int, default=3000, help="films of a manifest")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ray", action="store_true", help="Ray Data with 2 actors, too")
+    parser.add_argument("--memory", type=int, metavar="FILMS", help="watch the memory over so many films")
+    options = parser.parse_args()
+    bundle = open_bundle(options.bundle)
+    ways = {"plain loop": loop(bundle)} | {f"{n} worker{'s' * (n > 1)}": scored(bundle, "local", n) for n in (1, 2)}
+    if options.ray:
+        ways["ray, 2 actors"] = scored(bundle, "ray", 2)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.data:
+            files = some_files(read_films(options.data), options.files)
+        else:
+            files = phantom_files(folder, options.files)
+        print(f"{machine()['processor']}, {machine()['cores']} cores, load {os.getloadavg()[0]:.1f} before the start")
+        if options.rounds:
+            compare(ways, listed(folder, files, options.films), options.rounds)
+        if options.memory:
+            memory(bundle, listed(folder, files, options.memory))
+        print(f"load {os.getloadavg()[0]:.1f} at the end")
+
+
+if __name__ == "__main__":
+    main()

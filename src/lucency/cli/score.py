@@ -1,0 +1,103 @@
+"""`lucency score`: millions of films, to Parquet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lucency.score import Summary
+
+SOME_FAILED = 3
+"""As `lucency read` leaves where a film could not be read."""
+KEY_BYTES = 32
+LEAST_KEY_BYTES = 16
+
+
+def score(
+    manifest: Annotated[
+        str, typer.Option(help="Text, .csv, .tsv or .parquet of paths; or a folder or glob.", show_default=False)
+    ],
+    out: Annotated[str, typer.Option(help="Folder of the Parquet files, or its URL.", show_default=False)],
+    bundle: Annotated[Path | None, typer.Option(help="Bundle or run; without it the one that ships.")] = None,
+    column: Annotated[str | None, typer.Option(help="The table's column of paths. [default: path or film]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: a core each]")] = None,
+    engine: Annotated[str, typer.Option(help="local: processes here; ray: Ray Data; plain: this process.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Ray's cluster, such as ray-head:6379; implies ray.")] = None,
+    part: Annotated[str, typer.Option(help="K/N: this machine's share where N machines share a manifest.")] = "1/1",
+    shard: Annotated[int, typer.Option(min=1, help="Films in a Parquet file.")] = 10_000,
+    no_paths: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Write keyed hashes for paths; file of the key, made if absent.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Score anew what failed for a passing cause.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, for machines.")] = False,
+) -> int:
+    """Score every film of a manifest, a row each in Parquet files; the row of one that cannot be read says why.
+
+    Stopped, even by a crash, the same command goes on where it was. Relative paths start from the manifest's folder;
+    films, manifest and output may lie in a store (s3://, gs://, https://…). Leaves with 3 where some films failed.
+
+    Example: lucency score --manifest films.csv --out scores --workers 8
+    """
+    from lucency.bundle import DEFAULT, open_bundle
+    from lucency.errors import UsageError
+    from lucency.score import ENGINES, open_manifest
+    from lucency.score import score as run
+
+    chosen = "ray" if address else engine
+    if chosen not in ENGINES:
+        raise UsageError(f"--engine: expected one of {', '.join(ENGINES)}, came {engine!r}")
+    if address:
+        os.environ["RAY_ADDRESS"] = address
+    summary = run(
+        open_manifest(manifest, column),
+        open_bundle(bundle or DEFAULT),
+        out,
+        ENGINES[chosen],
+        workers or os.cpu_count() or 1,
+        shard,
+        _part(part),
+        _key(no_paths) if no_paths else None,
+        retry,
+    )
+    _show(summary, json)
+    return SOME_FAILED if summary.failed else 0
+
+
+def _show(summary: Summary, json: bool) -> None:
+    from json import dumps
+
+    typer.echo(dumps(summary.to_json(), ensure_ascii=False) if json else summary.text())
+
+
+def _part(text: str) -> tuple[int, int]:
+    from lucency.errors import UsageError
+
+    first, _, last = text.partition("/")
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise UsageError(f"--part: expected K/N with K from 1 to N, such as 3/10, came {text!r}")
+    return int(first), int(last)
+
+
+def _key(path: Path) -> bytes:
+    """The key in a file, or a new one put there for its owner alone.
+
+    Raises:
+        UsageError: too short to keep a secret.
+    """
+    from secrets import token_bytes
+
+    from lucency.errors import UsageError
+    from lucency.files import beside
+
+    if not path.exists():
+        with beside(path) as draft:
+            draft.write_bytes(token_bytes(KEY_BYTES))
+        path.chmod(0o600)
+    key = path.read_bytes()
+    if len(key) < LEAST_KEY_BYTES:
+        raise UsageError(f"{path}: expected a key of at least {LEAST_KEY_BYTES} bytes, came {len(key)}")
+    return key

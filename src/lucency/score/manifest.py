@@ -1,0 +1,198 @@
+"""Which films: a text file, .csv, .tsv or .parquet of paths, a folder, or a glob; here or in a store that fsspec knows.
+
+Names come one by one, in an order that stays: a hundred million of them are never in memory at once.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO, cast
+
+from lucency.data.tree import FILM_SUFFIXES
+from lucency.errors import SourceError, UsageError
+
+COLUMNS = ("path", "film", "file", "filename")
+"""The column of a table that holds the paths: the first of these that is there."""
+DELIMITERS = (",", ";", "\t")
+READ_AT_ONCE = 10_000
+"""Rows of a Parquet manifest in memory."""
+
+Names = Callable[[], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The films to score."""
+
+    source: str
+    """What the person named."""
+    base: str
+    """Folder or URL from which relative names start."""
+    names: Names
+    """Every film's name as the manifest gives it, in order; the same at each call while nothing has changed."""
+
+    def place(self, name: str) -> str:
+        """Where the film of that name is: a path or URL."""
+        if is_url(name) or not is_url(self.base):
+            return name if is_url(name) else str(Path(self.base) / name)
+        return f"{self.base}/{name}"
+
+
+def is_url(text: str) -> bool:
+    """Whether `text` leads to a store: s3://bucket/film.png, gs://…, https://…"""
+    return "://" in text
+
+
+def require_store(url: str) -> None:
+    """Refuse a URL for which no library is installed.
+
+    Raises:
+        UsageError: fsspec does not know the store, or needs a package for it.
+    """
+    import fsspec
+
+    try:
+        fsspec.get_filesystem_class(url.partition("://")[0])
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{url.partition('://')[0]}://: cannot be read here ({error})") from error
+
+
+def open_manifest(source: str, column: str | None = None) -> Manifest:
+    """The films that `source` names.
+
+    Args:
+        source: a path or URL of a list, a table, or a folder; or a glob such as `films/*/*.png`.
+        column: the table's column of paths; by default the first of `COLUMNS` that it has.
+
+    Raises:
+        SourceError: nothing is there. Reading the names raises it where the list is no list.
+        UsageError: a URL of a store that cannot be read here.
+    """
+    if is_url(source):
+        require_store(source)
+        return _remote(source, column)
+    path = Path(source)
+    if path.is_dir():
+        return Manifest(source, str(path), partial(_walk, path))
+    if path.is_file():
+        return Manifest(source, str(path.parent), _listed(source, column))
+    if glob.has_magic(source):
+        return Manifest(source, "", partial(_globbed, source))
+    raise SourceError(f"{source}: expected a list of films, a folder or a glob, found nothing there; check the path")
+
+
+def _remote(url: str, column: str | None) -> Manifest:
+    import fsspec
+
+    try:
+        store, inside = fsspec.core.url_to_fs(url)
+        if not glob.has_magic(url) and store.isfile(inside):
+            return Manifest(url, url.rpartition("/")[0], _listed(url, column))
+        found = sorted(store.glob(inside) if glob.has_magic(url) else store.find(inside))
+    except Exception as error:  # each store has exceptions of its own
+        raise SourceError(f"{url}: cannot be listed ({_first_line(error)})") from error
+    if not found:
+        raise SourceError(f"{url}: expected a list of films, a folder or a glob, found nothing there; check the URL")
+    films = [store.unstrip_protocol(name) for name in found if glob.has_magic(url) or _is_named_like_a_film(name)]
+    return Manifest(url, "", lambda: iter(films))
+
+
+def _listed(source: str, column: str | None) -> Names:
+    suffix = Path(source).suffix.lower()
+    if suffix == ".parquet":
+        return partial(_parquet, source, column)
+    return partial(_table, source, column) if suffix in (".csv", ".tsv") else partial(_lines, source)
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Films below `root`, named from there, folder by folder in the order of their names."""
+    for folder, below, files in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        inside = Path(folder).relative_to(root)
+        yield from (str(inside / name) for name in sorted(files) if _is_named_like_a_film(name))
+
+
+def _is_named_like_a_film(name: str) -> bool:
+    return Path(name).suffix.lower() in FILM_SUFFIXES and not Path(name).name.startswith(".")
+
+
+def _globbed(pattern: str) -> Iterator[str]:
+    return iter(sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207  the pattern may be absolute
+
+
+def _opened(source: str) -> BinaryIO:
+    if not is_url(source):
+        return Path(source).open("rb")
+    import fsspec
+
+    return cast(BinaryIO, fsspec.open(source, "rb").open())
+
+
+def _text(source: str) -> TextIO:
+    return io.TextIOWrapper(_opened(source), encoding="utf-8-sig", newline="")
+
+
+def _lines(source: str) -> Iterator[str]:
+    try:
+        with _text(source) as stream:
+            yield from (line.rstrip("\r\n") for line in stream if line.strip())
+    except (UnicodeDecodeError, OSError) as error:
+        raise _no_list(source, error) from error
+
+
+def _table(source: str, column: str | None) -> Iterator[str]:
+    try:
+        with _text(source) as stream:
+            head = stream.readline()
+            delimiter = max(DELIMITERS, key=head.count)
+            names = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
+            place = names.index(_column(source, names, column))
+            for cells in csv.reader(stream, delimiter=delimiter):
+                if len(cells) > place and cells[place].strip():
+                    yield cells[place].strip()
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise _no_list(source, error) from error
+
+
+def _parquet(source: str, column: str | None) -> Iterator[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with _opened(source) as stream:
+            file = pq.ParquetFile(stream)
+            chosen = _column(source, file.schema_arrow.names, column)
+            for batch in file.iter_batches(READ_AT_ONCE, columns=[chosen]):
+                yield from (name for name in _strings(source, batch.column(0)) if name)
+    except (pa.ArrowException, OSError) as error:
+        raise _no_list(source, error) from error
+
+
+def _strings(source: str, column: Any) -> list[str | None]:
+    values: list[Any] = column.to_pylist()
+    if any(not isinstance(value, str | None) for value in values):
+        raise SourceError(f"{source}: expected paths in its column, found {column.type}; choose another with --column")
+    return values
+
+
+def _column(source: str, names: list[str], wanted: str | None) -> str:
+    for name in (wanted,) if wanted else COLUMNS:
+        if name in names:
+            return name
+    expected = f"the column {wanted}" if wanted else f"a column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}"
+    raise SourceError(f"{source}: expected {expected}, found {', '.join(names) or 'none'}; name it with --column")
+
+
+def _no_list(source: str, error: Exception) -> SourceError:
+    return SourceError(f"{source}: expected a list of paths in UTF-8, found what cannot be read ({_first_line(error)})")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -1,0 +1,92 @@
+"""The engine `ray`: the same function on Ray Data's actors, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from lucency.bundle import Bundle
+from lucency.reader.quiet import quiet
+from lucency.score.engines import Chunks, in_memory
+from lucency.score.worker import Worker
+
+ADDRESS = "RAY_ADDRESS"
+"""Ray's own variable: the cluster to join; without it Ray starts on this machine."""
+WAVE = 4_000
+"""Lists of paths that Ray is given at once: the manifest of a hundred million films never lies in its store whole."""
+SPARE_CPUS = 2
+"""Declared beyond the actors': Ray's own tasks wait for ever for a processor where the actors hold them all."""
+BLOCK = 4
+"""Lists of paths in a block of Ray's, at least."""
+
+
+class Scorer:
+    """One of Ray's actors: a process that scores, with the same care for films that end it."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._worker = Worker(bundle)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Tables of SCHEMA for a column `paths` of lists."""
+        return pa.concat_tables([self._worker.score(paths) for paths in batch["paths"].to_pylist()])
+
+
+def on_ray(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, None, None]:
+    """`workers` actors of Ray Data, one processor each."""
+    wave = list(islice(chunks, WAVE))
+    if not wave:
+        return
+    carried = in_memory(bundle)
+    with _joined(workers):
+        while wave:
+            yield from _wave(wave, carried, workers)
+            wave = list(islice(chunks, WAVE))
+
+
+def _wave(wave: list[list[str]], bundle: Bundle, workers: int) -> Iterator[pa.Table]:
+    import ray.data
+
+    blocks = max(1, min(len(wave) // BLOCK, 64 * workers))
+    paths = ray.data.from_items([{"paths": chunk} for chunk in wave], override_num_blocks=blocks)
+    tables = paths.map_batches(
+        Scorer,
+        fn_constructor_args=(bundle,),
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=1,
+    )
+    yield from tables.iter_batches(batch_size=None, batch_format="pyarrow")
+
+
+@contextmanager
+def _joined(workers: int) -> Iterator[None]:
+    """Join the cluster of RAY_ADDRESS, or start Ray here; leave it at the end.
+
+    Ray's reports of use are turned off, and its log of every step: what goes wrong comes as an exception.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    import ray
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    here: dict[str, Any] = {} if os.environ.get(ADDRESS) else {"num_cpus": workers + SPARE_CPUS}
+    started = not ray.is_initialized()
+    if started:
+        with quiet():
+            ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **here)
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    try:
+        yield
+    finally:
+        if started:
+            ray.shutdown()

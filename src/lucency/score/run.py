@@ -1,0 +1,164 @@
+"""Score a manifest: plan what is left, let an engine run it, write shard after shard."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from json import dumps
+
+import pyarrow as pa
+
+from lucency.bundle import Bundle
+from lucency.errors import SourceError
+from lucency.progress import track
+from lucency.score.engines import Engine, local, plain
+from lucency.score.manifest import Manifest
+from lucency.score.on_ray import on_ray
+from lucency.score.shards import Label, Shards
+from lucency.score.summary import Summary, summed
+from lucency.score.table import SCHEMA, as_text
+
+ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray, "plain": plain}
+"""Who runs the scoring."""
+
+CHUNK = 64
+"""Films that a worker is handed at once."""
+SHARD = 10_000
+"""Films in a file."""
+WHOLE = (1, 1)
+Step = int | Label
+"""So many films came; or a shard was written."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The films of one shard."""
+
+    number: int
+    names: tuple[str, ...]
+    """As they are written."""
+    places: tuple[str, ...]
+    """Where they are."""
+
+
+def score(
+    manifest: Manifest,
+    bundle: Bundle,
+    out: str,
+    engine: Engine = local,
+    workers: int = 1,
+    shard: int = SHARD,
+    part: tuple[int, int] = WHOLE,
+    key: bytes | None = None,
+    retry: bool = False,
+) -> Summary:
+    """Score what is not scored yet; called again, it goes on where it was stopped, and then does nothing.
+
+    Args:
+        manifest: the films.
+        bundle: who reads them.
+        out: folder or URL of the Parquet files.
+        engine: a row of ENGINES.
+        workers: processes, or Ray's actors.
+        shard: films in a file.
+        part: (k, n): only each n-th shard, from the k-th on, so that n machines can share a manifest.
+        key: names are written as HMAC-SHA256 with it, not as they are.
+        retry: score anew shards with films that failed for a cause that may have passed.
+
+    Raises:
+        SourceError: the manifest names no film, or is no list.
+        OutputError: `out` holds scores of another bundle or of other films, or cannot be written.
+        BundleError: the bundle cannot be opened.
+    """
+    start = time.monotonic()
+    shards = Shards(out, bundle, shard)
+    written = _written_as(key)
+    done, left, films = _plan(manifest, shards, written, part, retry)
+    pieces = _pieces(manifest, shard, written, set(left))
+    with closing(_scored(pieces, shards, engine, workers, bundle)) as steps:
+        for step in track(steps, "scoring films", films, worth=lambda step: 0 if isinstance(step, Label) else step):
+            if isinstance(step, Label):
+                done[step.number] = step
+    seconds = time.monotonic() - start
+    summary = summed(out, done.values(), bundle.card.name, bundle.digest, films, seconds)
+    shards.note(_summary_name(part), dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return summary
+
+
+def _plan(
+    manifest: Manifest, shards: Shards, written: Callable[[str], str], part: tuple[int, int], retry: bool
+) -> tuple[dict[int, Label], list[int], int]:
+    """The labels of the shards that are done, the numbers of those left, and how many films these have."""
+    done, left, films, count = {}, [], 0, 0
+    for piece in track(_pieces(manifest, shards.size, written), "looking at shards"):
+        count += 1
+        if piece.number % part[1] != part[0] - 1:
+            continue
+        if shards.holds(piece.number, piece.names, retry):
+            done[piece.number] = shards.written[piece.number]
+        else:
+            left.append(piece.number)
+            films += len(piece.names)
+    if not count:
+        raise SourceError(f"{manifest.source}: expected films to score, it names none")
+    shards.require_at_most(count)
+    return done, left, films
+
+
+def _pieces(
+    manifest: Manifest, size: int, written: Callable[[str], str], only: set[int] | None = None
+) -> Iterator[Piece]:
+    names = iter(manifest.names())
+    number = 0
+    while batch := list(islice(names, size)):
+        if only is None or number in only:
+            yield Piece(number, tuple(map(written, batch)), tuple(map(manifest.place, batch)))
+        number += 1
+
+
+def _scored(
+    pieces: Iterator[Piece], shards: Shards, engine: Engine, workers: int, bundle: Bundle
+) -> Generator[Step, None, None]:
+    """Run the engine, write each shard as soon as all of its films are there."""
+    waiting: deque[Piece] = deque()
+
+    def chunks() -> Iterator[list[str]]:
+        for piece in pieces:
+            waiting.append(piece)
+            places = list(piece.places)
+            yield from (places[start : start + CHUNK] for start in range(0, len(places), CHUNK))
+
+    rest = SCHEMA.empty_table()
+    with closing(engine(chunks(), bundle, workers)) as tables:
+        for table in tables:
+            yield len(table)
+            rest = pa.concat_tables([rest, table])
+            while waiting and len(rest) >= len(waiting[0].places):
+                piece = waiting.popleft()
+                yield _write(shards, piece, rest.slice(0, len(piece.places)))
+                rest = rest.slice(len(piece.places))
+    if waiting or len(rest):
+        raise RuntimeError("the engine lost or invented films")
+
+
+def _write(shards: Shards, piece: Piece, table: pa.Table) -> Label:
+    if table["film"].to_pylist() != list(map(as_text, piece.places)):
+        raise RuntimeError("the engine mixed up the order of the films")  # a score must never meet another film
+    return shards.write(piece.number, piece.names, table.combine_chunks())
+
+
+def _written_as(key: bytes | None) -> Callable[[str], str]:
+    """How a name is written: as it is, or as its HMAC-SHA256, which tells nothing to who lacks the key."""
+    if key is None:
+        return as_text
+    return lambda name: hmac.new(key, as_text(name).encode(), hashlib.sha256).hexdigest()
+
+
+def _summary_name(part: tuple[int, int]) -> str:
+    return "_summary.json" if part == WHOLE else f"_summary-{part[0]}-of-{part[1]}.json"

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lucency.errors import SourceError, UsageError
+from lucency.score.manifest import open_manifest
+
+NAMES = ["a b.png", "sub/c;d.png", "/elsewhere/e.png", "s3://bucket/f.dcm"]
+
+
+def write(path: Path, content: str) -> str:
+    path.write_text(content, encoding="utf-8")
+    return str(path)
+
+
+def test_a_list_in_its_order_without_blank_lines(tmp_path: Path) -> None:
+    source = write(tmp_path / "list.txt", "\ufeff" + "\r\n".join([*NAMES, "", " "]) + "\n")
+    assert list(open_manifest(source).names()) == NAMES
+
+
+def test_names_can_be_asked_for_again(tmp_path: Path) -> None:
+    manifest = open_manifest(write(tmp_path / "list.txt", "a.png\n"))
+    assert list(manifest.names()) == list(manifest.names()) == ["a.png"]
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".csv", ";"), (".tsv", "\t")])
+def test_a_table(tmp_path: Path, suffix: str, delimiter: str) -> None:
+    lines = [delimiter.join(["age", "path"]), *(delimiter.join(["9", f'"{name}"']) for name in NAMES)]
+    assert list(open_manifest(write(tmp_path / f"t{suffix}", "\n".join(lines))).names()) == NAMES
+
+
+def test_the_column_that_is_named(tmp_path: Path) -> None:
+    source = write(tmp_path / "t.csv", "path,other\na,b\n")
+    assert list(open_manifest(source, "other").names()) == ["b"]
+
+
+def test_a_parquet_table(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"age": [1] * 4, "film": NAMES}), tmp_path / "t.parquet")
+    assert list(open_manifest(str(tmp_path / "t.parquet")).names()) == NAMES
+
+
+def test_a_folder_in_the_order_of_names_without_what_is_no_film(tmp_path: Path) -> None:
+    for name in ("b/2.png", "b/10.PNG", "a/z.dcm", "note.txt", ".hidden/x.png", "a/._z.dcm", "top.jpeg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    manifest = open_manifest(str(tmp_path))
+    assert list(manifest.names()) == ["top.jpeg", "a/z.dcm", "b/10.PNG", "b/2.png"]
+    assert all(Path(manifest.place(name)).is_file() for name in manifest.names())
+
+
+def test_a_glob(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", "c.txt"):
+        (tmp_path / name).touch()
+    manifest = open_manifest(f"{tmp_path}/*.png")
+    assert [manifest.place(name) for name in manifest.names()] == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+
+
+def test_places_start_from_the_manifest_unless_they_say_where(tmp_path: Path) -> None:
+    manifest = open_manifest(write(tmp_path / "list.txt", "x\n"))
+    assert manifest.place("a/b.png") == str(tmp_path / "a" / "b.png")
+    assert manifest.place("/c/d.png") == "/c/d.png"
+    assert manifest.place("s3://bucket/d.png") == "s3://bucket/d.png"
+
+
+def test_a_list_a_folder_and_a_glob_in_a_store() -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe({"/m/list.csv": b"path\nfilms/a.png\n", "/m/films/a.png": b"", "/m/films/b.txt": b""})
+    manifest = open_manifest("memory://m/list.csv")
+    assert [manifest.place(name) for name in manifest.names()] == ["memory://m/films/a.png"]
+    assert list(open_manifest("memory://m/films").names()) == ["memory:///m/films/a.png"]
+    assert list(open_manifest("memory://m/films/*.png").names()) == ["memory:///m/films/a.png"]
+
+
+@pytest.mark.parametrize("source", ["nothing/here.txt", "memory://nothing/here"])
+def test_nothing_there(source: str) -> None:
+    with pytest.raises(SourceError, match="found nothing there"):
+        open_manifest(source)
+
+
+def test_a_store_that_no_library_reads() -> None:
+    with pytest.raises(UsageError, match="nowhere://: cannot be read here"):
+        open_manifest("nowhere://bucket/list.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.csv", b"age,label\n1,2\n", "expected a column path, film, file or filename, found age, label"),
+        ("t.csv", b"", "found none"),
+        ("t.txt", b"\xff\xfe\xff\n", "expected a list of paths in UTF-8"),
+        ("t.csv", b"path\n\xff\xfe\n", "expected a list of paths in UTF-8"),
+        ("t.parquet", b"path\na.png\n", "expected a list of paths"),
+    ],
+)
+def test_a_list_that_is_none(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=words) as caught:
+        list(open_manifest(str(tmp_path / name)).names())
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_column_of_numbers(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"path": [1, 2]}), tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match="expected paths in its column, found int64"):
+        list(open_manifest(str(tmp_path / "t.parquet")).names())

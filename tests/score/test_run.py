@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pytest
+
+from lucency.bundle import Bundle
+from lucency.errors import OutputError, SourceError
+from lucency.score import open_manifest, score, score_batch
+from lucency.score.engines import Chunks, plain
+from lucency.score.run import CHUNK
+from reader.brightness_litert import write_brightness_litert
+
+from .films import BAD, everything, write_films
+
+COUNT = 150
+"""Not a multiple of a shard or of what a worker is handed at once."""
+SHARD = 40
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_films(tmp_path_factory.mktemp("run") / "films", COUNT)
+
+
+@pytest.fixture(scope="module")
+def whole(films: Path, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "whole"
+    score(open_manifest(str(films)), bundle, str(out), plain, shard=SHARD)
+    return out
+
+
+def go(films: Path | str, bundle: Bundle, out: Path | str, **more: object):  # type: ignore[no-untyped-def]
+    return score(open_manifest(str(films)), bundle, str(out), **{"engine": plain, "shard": SHARD, **more})  # type: ignore[arg-type]
+
+
+def test_one_row_a_film_in_shards(films: Path, whole: Path) -> None:
+    table = everything(whole)
+    assert table["row"].to_pylist() == list(range(COUNT))
+    assert table["film"].to_pylist() == films.read_text().split()
+    assert len(list(whole.glob("part-*.parquet"))) == -(-COUNT // SHARD)
+
+
+def test_the_summary_counts_every_film_once(whole: Path) -> None:
+    told = json.loads((whole / "_summary.json").read_text())
+    assert told["films"] == COUNT == sum(told["verdicts"].values()) + told["failed"]
+    assert told["failures"] == dict.fromkeys(("not_a_film", "unreadable", "missing"), 1)
+    assert told["notice"] == "Research use only. Not for diagnosis."
+
+
+def test_again_is_nothing(films: Path, bundle: Bundle, whole: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.glob("part-*")}
+    summary = go(films, bundle, whole, engine=_none)
+    assert (summary.films, summary.scored_now) == (COUNT, 0)
+    assert {path: path.stat().st_mtime_ns for path in whole.glob("part-*")} == before
+
+
+def test_processes_say_the_same(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
+    from lucency.score.engines import local
+
+    go(films, bundle, tmp_path / "out", engine=local, workers=2)
+    assert everything(tmp_path / "out").equals(everything(whole))
+
+
+def test_stopped_anywhere_it_goes_on(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
+    calls = []
+
+    def stops(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, None, None]:
+        for number, table in enumerate(plain(chunks, bundle, workers)):
+            calls.append(len(table))
+            if number == 2:
+                raise KeyboardInterrupt
+            yield table
+
+    with pytest.raises(KeyboardInterrupt):
+        go(films, bundle, tmp_path / "out", engine=stops)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["part-000000.parquet", "part-000001.parquet"]
+    summary = go(films, bundle, tmp_path / "out")
+    assert (summary.films, summary.scored_now) == (COUNT, COUNT - 2 * SHARD)
+    assert everything(tmp_path / "out").equals(everything(whole))
+
+
+@pytest.mark.parametrize("size", [1, 7, CHUNK, 1000])
+def test_tables_of_any_size_make_the_same_shards(
+    films: Path, bundle: Bundle, whole: Path, tmp_path: Path, size: int
+) -> None:
+    def cut(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, None, None]:
+        table = pa.concat_tables(plain(chunks, bundle, workers))
+        yield from (table.slice(start, size) for start in range(0, len(table), size))
+
+    go(films, bundle, tmp_path / "out", engine=cut)
+    assert everything(tmp_path / "out").equals(everything(whole))
+
+
+def test_an_engine_that_mixes_films_up_or_loses_some_writes_nothing_wrong(
+    films: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    def turned(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, None, None]:
+        yield pa.concat_tables(reversed(list(plain(chunks, bundle, workers))))
+
+    def short(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, None, None]:
+        yield pa.concat_tables(plain(chunks, bundle, workers)).slice(0, COUNT - 1)
+
+    with pytest.raises(RuntimeError, match="mixed up the order"):
+        go(films, bundle, tmp_path / "out", engine=turned)
+    assert not list(tmp_path.glob("out/part-*"))
+    with pytest.raises(RuntimeError, match="lost or invented films"):
+        go(films, bundle, tmp_path / "out", engine=short)
+    assert everything(tmp_path / "out").num_rows == COUNT // SHARD * SHARD
+
+
+def test_another_bundle_is_refused_before_a_film_is_read(films: Path, whole: Path, tmp_path: Path) -> None:
+    from lucency.bundle import open_bundle
+
+    other = open_bundle(write_brightness_litert(tmp_path / "bundle"))
+    with pytest.raises(OutputError, match="holds scores of the bundle brightness"):
+        go(films, replace(other, digest="f" * 64), whole, engine=_none)
+
+
+def test_a_manifest_that_grew_costs_its_last_shard_alone(bundle: Bundle, tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 100)
+    names = films.read_text()
+    films.write_text("".join(names.splitlines(keepends=True)[:90]))
+    go(films, bundle, tmp_path / "out")
+    films.write_text(names)
+    summary = go(films, bundle, tmp_path / "out")
+    assert (summary.films, summary.scored_now) == (100, 20)
+    assert everything(tmp_path / "out")["row"].to_pylist() == list(range(100))
+
+
+def test_a_film_that_came_back_is_read_when_asked_for(bundle: Bundle, tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 30)
+    go(films, bundle, tmp_path / "out", shard=10)
+    (films.parent / "00011.png").write_bytes((films.parent / "00012.png").read_bytes())
+    assert go(films, bundle, tmp_path / "out", shard=10).scored_now == 0
+    again = go(films, bundle, tmp_path / "out", shard=10, retry=True)
+    assert again.scored_now == 10, "the shard with the missing film; damaged ones stay as they are"
+    assert again.failures == {"not_a_film": 1, "unreadable": 1}
+
+
+def test_machines_share_a_manifest(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
+    counts = [go(films, bundle, tmp_path / "out", part=(part, 3)).films for part in (1, 2, 3)]
+    assert counts == [2 * SHARD - 10, SHARD, SHARD]
+    assert everything(tmp_path / "out").equals(everything(whole))
+    assert len(list((tmp_path / "out").glob("_summary-*-of-3.json"))) == 3
+
+
+def test_without_paths_nothing_of_them_is_left(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
+    key = b"k" * 32
+    go(films, bundle, tmp_path / "out", key=key)
+    table = everything(tmp_path / "out")
+    names = films.read_text().split()
+    assert table["film"].to_pylist() == [hmac.new(key, name.encode(), hashlib.sha256).hexdigest() for name in names]
+    assert table.drop_columns("film").equals(everything(whole).drop_columns("film"))
+    written = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir())
+    assert not any(name.encode() in written for name in names)
+    assert go(films, bundle, tmp_path / "out", key=key).scored_now == 0
+    with pytest.raises(OutputError, match="holds other films"):
+        go(films, bundle, tmp_path / "out")
+
+
+def test_films_and_scores_in_a_store(bundle: Bundle, films: Path, whole: Path) -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe({f"/scored/{path.name}": path.read_bytes() for path in films.parent.iterdir()})
+    summary = go("memory://scored/list.txt", bundle, "memory://scored/out")
+    assert summary.films == COUNT
+    with store.open("/scored/out/part-000000.parquet") as stream:
+        first = pa.parquet.read_table(stream)
+    expected = everything(whole).slice(0, SHARD)
+    good = [number for number in range(SHARD) if number not in BAD]
+    assert first.take(good).equals(expected.take(good))
+    assert first["error_kind"].to_pylist() == expected["error_kind"].to_pylist()
+    assert go("memory://scored/list.txt", bundle, "memory://scored/out").scored_now == 0
+    assert store.exists("/scored/out/_summary.json")
+
+
+def test_no_film_at_all(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\n\n")
+    with pytest.raises(SourceError, match="expected films to score, it names none"):
+        go(tmp_path / "list.txt", bundle, tmp_path / "out")
+
+
+def test_every_film_bad(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.png\nb.png\n")
+    summary = go(tmp_path / "list.txt", bundle, tmp_path / "out")
+    assert (summary.films, summary.failed, summary.verdicts) == (2, 2, {})
+
+
+def test_the_function_alone_is_what_the_shards_hold(films: Path, bundle: Bundle, whole: Path) -> None:
+    from lucency.reader import Reader
+
+    manifest = open_manifest(str(films))
+    table = score_batch([manifest.place(name) for name in manifest.names()], Reader(bundle))
+    assert everything(whole).drop_columns(["row", "film"]).equals(table.drop_columns("film"))
+
+
+def _none(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, None, None]:
+    assert not list(chunks), "nothing was to be scored"
+    yield from ()

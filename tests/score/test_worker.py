@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lucency.bundle import Bundle
+from lucency.errors import BundleError
+from lucency.reader import Reader
+from lucency.score.engines import in_memory
+from lucency.score.table import score_batch
+from lucency.score.worker import Worker
+from score.poison import serve
+
+from .films import write_films
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_films(tmp_path_factory.mktemp("worker") / "films", 12).parent
+
+
+@pytest.fixture
+def worker(bundle: Bundle) -> Iterator[Worker]:
+    made = Worker(in_memory(bundle), patience_s=20, serve=serve)
+    yield made
+    made.close()
+
+
+def paths(folder: Path, *names: str) -> list[str]:
+    for name in names:
+        shutil.copy(folder / "00000.png", folder / f"{name}.png")
+    return [str(folder / f"{name}.png") for name in names]
+
+
+def test_a_process_says_what_this_one_says(bundle: Bundle, worker: Worker, films: Path) -> None:
+    asked = sorted(str(path) for path in films.glob("0*.png"))
+    assert worker.score(asked).equals(score_batch(asked, Reader(bundle)))
+
+
+def test_a_film_that_ends_the_process_costs_no_other(worker: Worker, films: Path) -> None:
+    asked = paths(films, "one", "poison", "two")
+    table = worker.score(asked)
+    assert table["film"].to_pylist() == asked
+    assert table["error_kind"].to_pylist() == [None, "crashed", None]
+    assert worker.score(asked[:1])["error_kind"].to_pylist() == [None], "and the next films are read"
+
+
+def test_a_film_that_takes_for_ever(bundle: Bundle, films: Path) -> None:
+    worker = Worker(in_memory(bundle), patience_s=5, serve=serve)
+    assert worker.score(paths(films, "slow"))["error_kind"].to_pylist() == ["timed_out"]
+    worker.close()
+
+
+def test_a_bundle_that_cannot_be_opened(bundle: Bundle) -> None:
+    broken = replace(bundle, load={bundle.card.model.file: b"altered"}.__getitem__)
+    with pytest.raises(BundleError, match="has changed since the bundle was written"):
+        Worker(broken).score(["a.png"])
+
+
+def test_the_process_ends_with_its_line(worker: Worker, films: Path) -> None:
+    worker.score(paths(films, "one"))
+    process = worker._process
+    assert process is not None
+    assert worker._line is not None
+    worker._line.close()  # as when the other side is killed
+    process.join(20)
+    assert process.exitcode == 0
+    worker._process = worker._line = None
+
+
+def test_close_ends_the_process_and_no_other_starts(worker: Worker, films: Path) -> None:
+    worker.score(paths(films, "one"))
+    assert worker._process is not None
+    number = worker._process.pid
+    worker.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(number or 0, 0)
+    with pytest.raises(BundleError, match="was stopped"):
+        worker.score(["a.png"])
