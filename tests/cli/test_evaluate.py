@@ -49,6 +49,23 @@ def test_a_split_that_is_not_there(place: Path, capsys: pytest.CaptureFixture[st
     assert "found test (10 films), train (6 films)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("kind", "there", "missing"),
+    [("NORMAL", "specificity", "sensitivity"), ("PNEUMONIA", "sensitivity", "specificity")],
+)
+def test_films_of_one_class_give_what_they_can(
+    place: Path, tmp_path: Path, kind: str, there: str, missing: str
+) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / kind).symlink_to(place / "chest_xray" / "test" / kind)
+    report = report_of(place, str(tmp_path / "films"), tmp_path / "out")
+    found = {one["name"]: one for one in report["metrics"]}
+    assert found[there]["value"] == (0.75 if kind == "NORMAL" else 1.0)
+    assert found[there]["low"] < found[there]["value"]
+    assert found[missing]["value"] is None
+    assert found["auroc"]["value"] is None
+
+
 def test_a_threshold_given(place: Path, tmp_path: Path) -> None:
     report = report_of(place, "chest_xray", tmp_path, "--threshold", "0.95")
     assert report["threshold"] == 0.95

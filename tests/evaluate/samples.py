@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lucency.evaluate.metrics import Finding
 from lucency.evaluate.predictions import Predictions, Task
 
 
@@ -52,6 +54,26 @@ def several(task: Task, films: int, labels: int, seed: int = 0, apart: float = 2
         task=task,
         columns={"age": tuple(str(20 + i) for i in range(films))},
     )
+
+
+FILMS = {
+    "one": lambda rng, patients: np.ones(patients, dtype=np.int64),
+    "one to several": lambda rng, patients: 1 + rng.poisson(0.8, size=patients),
+    "one to five": lambda rng, patients: rng.integers(1, 6, size=patients),
+}
+"""How many films each patient has."""
+
+
+def study(
+    rng: np.random.Generator, patients: int, apart: float, films: str = "one to several"
+) -> tuple[Finding, NDArray[np.int64]]:
+    """A study, and each film's patient: films of one patient have like scores (correlation 0.7), half are ill."""
+    ill = rng.random(patients) < 0.5
+    groups = np.repeat(np.arange(patients), FILMS[films](rng, patients))
+    own = rng.normal(size=patients) * np.sqrt(0.7)
+    score = apart * ill[groups] + own[groups] + rng.normal(size=len(groups)) * np.sqrt(0.3)
+    probability = 1 / (1 + np.exp(apart * (apart / 2 - score)))  # of normal scores, by Bayes
+    return Finding("P", ill[groups], probability >= 0.5, score, probability), groups
 
 
 def drawn(films: int = 200, apart: float = 3.0, seed: int = 0, share: float = 0.5) -> Predictions:

@@ -52,7 +52,7 @@ def answers(
     from lucency.reader import Reader
     from lucency.reader.predict import predict
 
-    films, used = labelled_films(data, source, split)
+    films, used = labelled_films(data, source, split, classes=1)
     reader = Reader.open(path, threads)
     predicted = predict(reader, films)
     unreadable = tuple(map(str, predicted.unreadable))

@@ -65,7 +65,7 @@ def _one(bundle: Path, data: str, source: str, split: str | None, threshold: flo
 
     asked = answers(bundle, data, source, split, threshold, threads)
     reader = Reader.open(bundle)
-    films = as_labelled(labelled_films(data, source, split)[0], reader.card.labels)
+    films = as_labelled(labelled_films(data, source, split, classes=1)[0], reader.card.labels)
     return asked, films, reader.card, reader.bundle.digest, lambda name: reader
 
 

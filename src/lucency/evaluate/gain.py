@@ -10,7 +10,7 @@ from lucency.evaluate.intervals import bands
 from lucency.evaluate.judge import findings
 from lucency.evaluate.predictions import Floats, Ints, Predictions
 from lucency.evaluate.reliability import ece_interval, weighted_ece
-from lucency.evaluate.selective import mean, parts, right, without_variation
+from lucency.evaluate.selective import interval, mean, parts, right
 
 SMALLEST = 1e-12
 """A probability counts as at least this in the log loss."""
@@ -68,8 +68,8 @@ def gains(
     k = len(names) + 1
     groups = before[0].groups()
     for place, part in [*enumerate(ones[: len(names)]), *enumerate(ones[len(names) :], k)]:
-        if found.fixed[place] and part[1].any():
-            each[place] = Figure(each[place].value, *without_variation(part, groups))
+        if part[1].any() and np.isin(part[0], (0.0, 1.0)).all():
+            each[place] = Figure(each[place].value, *interval(part, groups))
     rows = [Gain(name, each[i], each[k + i], each[2 * k + i]) for i, name in enumerate(names)]
     eces = [
         _ece_figure(side[0], each[place].value, resamples, seed) for side, place in ((before, k - 1), (after, -k - 1))

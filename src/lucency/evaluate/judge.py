@@ -9,18 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.errors import SourceError
-from lucency.evaluate.exact import bounds_without_variation
+from lucency.evaluate.bounds import interval_of
 from lucency.evaluate.intervals import Bands, Statistic, bands
 from lucency.evaluate.metrics import METRICS, UNDEFINED, Finding, confusion, measure, ratio
 from lucency.evaluate.predictions import Floats, Ints, Predictions, Task
 from lucency.evaluate.reliability import ece_interval
-from lucency.evaluate.selective import mean, parts, without_variation
+from lucency.evaluate.selective import interval, mean, parts
 
 ALL = "all"
 """The finding of a figure about every label at once."""
 MACRO = "macro"
 """The finding of a plain mean over the labels (one against the rest)."""
 FIXED = "every resample gives the same value"
+EXACT = "nothing varies: exact binomial bounds over patients"
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,10 @@ def _measures(
         return tuple(measures)
     start = len(names)
     means = [_plain(result, start + i, name, MACRO) for i, name in enumerate(METRICS)]
-    exact = [_plain(result, start + len(METRICS) + i, name, ALL) for i, name in enumerate(overall)]
-    return (*exact, *means, *measures)
+    whole = [
+        _whole(result, start + len(METRICS) + i, name, right, groups) for i, (name, right) in enumerate(overall.items())
+    ]
+    return (*whole, *means, *measures)
 
 
 def _answered(
@@ -149,21 +152,15 @@ def _answered(
     if predictions.answered is None:
         return ()
     found = parts(predictions, predictions.verdicts(threshold))
-    means = bands(
-        lambda weights: np.stack([mean(weights, part) for part in found.values()], axis=1), groups, resamples, seed
-    )
     about = predictions.label_names[1] if predictions.task == "binary" else ALL
-    measures = []
-    for i, (name, part) in enumerate(found.items()):
-        value = _number(means.value[i])
-        if value is None:
-            measures.append(Measure(name, about, None, reason="no such film is answered"))
-        elif means.fixed[i]:
-            exact = without_variation(part, groups)
-            measures.append(Measure(name, about, value, *exact, reason=f"{FIXED}: exact binomial bounds over patients"))
-        else:
-            measures.append(_plain(means, i, name, about))
-    return tuple(measures)
+    one = np.ones((1, len(predictions)))
+    values = {name: _number(mean(one, part)[0]) for name, part in found.items()}
+    return tuple(
+        Measure(name, about, None, reason="no such film is answered")
+        if value is None
+        else _share(name, about, value, interval(found[name], groups))
+        for name, value in values.items()
+    )
 
 
 def _statistic(asked: tuple[Finding, ...], overall: dict[str, Floats]) -> Statistic:
@@ -195,12 +192,19 @@ def _measure(result: Bands, i: int, name: str, finding: Finding, groups: Ints) -
     value = _number(result.value[i])
     if value is None:
         return Measure(name, finding.name, None, reason=UNDEFINED[name].format(name=finding.name))
-    if not result.fixed[i]:
-        return _plain(result, i, name, finding.name)
-    exact = bounds_without_variation(name, value, finding, groups)
-    if exact is None:
-        return Measure(name, finding.name, value, reason=FIXED)
-    return Measure(name, finding.name, value, *exact, reason=f"{FIXED}: exact binomial bounds over patients")
+    bounds = interval_of(name, finding, groups)
+    return _plain(result, i, name, finding.name) if bounds is None else _share(name, finding.name, value, bounds)
+
+
+def _whole(result: Bands, i: int, name: str, per_film: Floats, groups: Ints) -> Measure:
+    """A figure about all labels at once: a share of films, or a mean over them."""
+    if np.isin(per_film, (0.0, 1.0)).all():
+        return _share(name, ALL, float(result.value[i]), interval((per_film, np.ones_like(per_film)), groups))
+    return _plain(result, i, name, ALL)
+
+
+def _share(name: str, finding: str, value: float, bounds: tuple[float, float]) -> Measure:
+    return Measure(name, finding, value, *bounds, reason=EXACT if value in (0.0, 1.0) else "")
 
 
 def _with_ece_interval(one: Measure, asked: tuple[Finding, ...], groups: Ints, resamples: int, seed: int) -> Measure:

@@ -109,6 +109,21 @@ def compare_areas(truth: Bools, a: Floats, b: Floats, groups: Ints) -> Areas | N
     return Areas(area_a, area_b, float(own[0]), float(own[1]), float(np.sqrt(max(spread, 0.0))), float(correlation))
 
 
+def pulls(truth: Bools, score: Floats, groups: Ints) -> Floats:
+    """How far each patient pulls the area under the ROC curve, by the films with the finding and by those without.
+
+    Args:
+        truth, score, groups: (n,), with films of both kinds.
+
+    Returns:
+        float64 (patients,); the sum is 0.
+    """
+    patient = np.unique(groups, return_inverse=True)[1]
+    scores = np.asarray(score, dtype=np.float64)[None]
+    sides = [_by_patient(_excess(truth, scores, side), patient[truth == side], patient)[0] for side in (True, False)]
+    return np.asarray(sides[0] + sides[1])
+
+
 def compare_right(right_a: Bools, right_b: Bools, groups: Ints) -> Balance:
     """Compare how often two readers are right on the same films, by patient.
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lucency.evaluate.intervals import bands
+from lucency.evaluate.bounds import share_interval
 from lucency.evaluate.judge import Report, findings
 from lucency.evaluate.metrics import Finding, count, ratio, roc_curve
 from lucency.evaluate.predictions import Predictions
@@ -174,11 +174,9 @@ def risk_picture(report: Report, predictions: Predictions) -> Figure:
 def _shares(finding: Finding, groups: NDArray[np.int64], bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Interval of the share with the finding, by bin that holds a film."""
     place = equal_count(finding.probability, bins)
-    held = np.unique(place)
-    inside = (place[:, None] == held).astype(np.float64)
-    both = inside * finding.truth[:, None]
-    shares = bands(lambda weights: ratio(weights @ both, weights @ inside), groups, resamples=500)
-    return shares.low, shares.high
+    rows = [share_interval(finding.truth, place == bin, groups) for bin in np.unique(place)]
+    low, high = np.array(rows).T
+    return low, high
 
 
 def precision_recall(finding: Finding) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lucency.evaluate.bounds import share_interval
 from lucency.evaluate.calibration import logit
-from lucency.evaluate.exact import clopper_pearson
 from lucency.evaluate.intervals import LEVEL, resampled
 from lucency.evaluate.metrics import ratio
 from lucency.evaluate.predictions import Floats, Ints, Predictions
@@ -45,11 +45,10 @@ def mean(weights: Floats, part: Part) -> Floats:
     return ratio(weights @ (values * over), weights @ over)
 
 
-def without_variation(part: Part, groups: Ints) -> tuple[float, float]:
-    """Exact bounds of a share that is 0 or 1 throughout: one trial a patient."""
+def interval(part: Part, groups: Ints) -> tuple[float, float]:
+    """Interval of a share, such as `parts` gives; over at least one film."""
     values, over = part
-    patients = len(np.unique(groups[over > 0]))
-    return clopper_pearson(patients if values[over > 0].all() else 0, patients)
+    return share_interval(values > 0, over > 0, groups)
 
 
 def sureness(predictions: Predictions, threshold: float) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.errors import UsageError
-from lucency.evaluate.exact import bounds_without_variation
+from lucency.evaluate.bounds import interval_of
 from lucency.evaluate.intervals import LEVEL, Bands, bands_of, draw
 from lucency.evaluate.judge import findings
 from lucency.evaluate.metrics import COUNTED, Finding, count, ranking
@@ -186,16 +186,16 @@ def _figure(finding: Finding, mask: Bools, groups: Ints, values: Bands, gaps: Ba
 
 
 def _bounds(finding: Finding, mask: Bools, groups: Ints, values: Bands, i: int) -> Bounds:
-    """A figure with its interval; exact where nothing varies."""
-    value, low, high = (_number(part[i]) for part in (values.value, values.low, values.high))
-    if value is None or not values.fixed[i]:
-        return value, low, high
-    if SHOWN[i % len(SHOWN)] == "auroc":
+    """A figure with its interval."""
+    value, name = _number(values.value[i]), SHOWN[i % len(SHOWN)]
+    if value is None:
+        return None, None, None
+    if name == "auroc":
         mask = _against(finding, mask)
     answers = finding.score[mask], finding.probability[mask]
     part = Finding(finding.name, finding.truth[mask], finding.called[mask], *answers)
-    exact = bounds_without_variation(SHOWN[i % len(SHOWN)], value, part, groups[mask])
-    return (value, *exact) if exact else (value, None, None)
+    bounds = interval_of(name, part, groups[mask])
+    return (value, *bounds) if bounds else (value, None, None)
 
 
 def _apart(inside: Bounds, outside: Bounds) -> tuple[float | None, float | None]:
