@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: help demo test test-slow check clean
+.PHONY: help demo test test-slow check peers clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -24,11 +24,14 @@ $(VENV)/ready: pyproject.toml
 demo: $(VENV)/ready
 	$(BIN)/python scripts/demo.py --out $(DEMO)
 
-test: $(VENV)/ready
+test: $(VENV)/ready peers
 	$(BIN)/python -m pytest
 
-test-slow: $(VENV)/ready
+test-slow: $(VENV)/ready peers
 	$(BIN)/python -m pytest -m slow
+
+peers:
+	@scripts/peers.sh
 
 check: $(VENV)/ready
 	$(BIN)/ruff check

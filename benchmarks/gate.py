@@ -17,9 +17,11 @@ from PIL import Image, ImageFilter
 
 from lucency.data.phantom import draw
 from lucency.data.squares import decode_squares
+from lucency.evaluate.bounds import share_interval
 from lucency.evaluate.crossfit import Asked
 from lucency.film import Film, open_film
 from lucency.preprocess import Preprocess
+from lucency.progress import track
 from lucency.reader import Reader
 from lucency.reader.answers import doubted
 from lucency.reader.doubts import doubts
@@ -63,10 +65,13 @@ def blanks() -> Iterator[Film]:
     yield Film(np.tile(np.linspace(0, 255, 300).astype(np.uint8), (300, 1)))
 
 
-def line(reader: Reader, name: str, squares: Squares) -> None:
+def line(reader: Reader, name: str, squares: Squares, groups: NDArray[np.int64] | None = None) -> None:
+    """The share refused by each check, and by any with its 95 % interval; each film another patient unless told."""
     fails = doubted(reader.card, reader.read_batch(np.ascontiguousarray(squares)))
     shares = "".join(f"{share:12.1%}" for share in fails.mean(axis=0))
-    print(f"{name:26}{len(squares):6}{shares}{fails.any(axis=1).mean():10.1%}", flush=True)
+    everyone = np.arange(len(squares)) if groups is None else groups
+    low, high = share_interval(fails.any(axis=1), np.ones(len(squares), dtype=bool), everyone)
+    print(f"{name:26}{len(squares):6}{shares}{fails.any(axis=1).mean():10.1%} ({low:.1%} to {high:.1%})", flush=True)
 
 
 def main() -> None:
@@ -76,18 +81,19 @@ def main() -> None:
     parser.add_argument("--fold", type=int, default=1)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--dicom", type=Path)
-    parser.add_argument("--held", type=int, default=2000, help="films held out")
-    parser.add_argument("--most", type=int, default=200, help="films spoiled")
+    parser.add_argument("--held", type=int, default=2000, help="films held out; 0 for all")
+    parser.add_argument("--most", type=int, default=200, help="films spoiled; 0 for all")
     options = parser.parse_args()
     fold = held(options.runs, options.data, options.fold, options.folds, Asked())
     reader = fold.reader
     prepare: Preprocess = reader.preprocess
     checks = "".join(f"{check.name:>12}" for check in reader.card.gate.checks)
     print(f"fold {options.fold}: gate {reader.card.gate.fitted_on}\n{'':26}{'films':>6}{checks}{'any':>10}")
-    line(reader, "held out, as they are", np.stack(decode_squares(drawn(fold.films, options.held), prepare).pixels))
-    some = np.stack(decode_squares(drawn(fold.films, options.most), prepare).pixels)
-    for name, change in SPOILED.items():
-        line(reader, name, change(some))
+    plain, some = drawn(fold.films, options.held), drawn(fold.films, options.most)
+    line(reader, "held out, as they are", np.stack(decode_squares(plain, prepare).pixels), plain.groups())
+    squares, groups = np.stack(decode_squares(some, prepare).pixels), some.groups()
+    for name, change in track(SPOILED.items(), "spoiling films", total=len(SPOILED)):
+        line(reader, name, change(squares), groups)
     line(reader, "photographs", np.stack([prepare(film) for film in photographs()]))
     line(reader, "blank, noise, ramp", np.stack([prepare(film) for film in blanks()]))
     line(reader, "phantoms", np.stack([prepare(Film(draw(k, k % 2 == 0, side=320).film)) for k in range(40)]))

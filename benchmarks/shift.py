@@ -24,6 +24,7 @@ from lucency.evaluate import Predictions, judge
 from lucency.evaluate.crossfit import Asked, crossfit
 from lucency.evaluate.predictions import concatenated, read_predictions
 from lucency.evaluate.selective import band, right, risk_coverage, sureness
+from lucency.progress import track
 from lucency.reader import Reader
 from lucency.reader.answers import doubted, standing
 
@@ -102,7 +103,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--used", type=int, default=5, help="folds that are shifted")
-    parser.add_argument("--most", type=int, default=200, help="films of a fold that are shifted")
+    parser.add_argument("--most", type=int, default=200, help="films of a fold that are shifted; 0 for all")
     parser.add_argument("--method", default="platt")
     parser.add_argument("--threshold", default="cost=1:1")
     parser.add_argument("--coverage", type=float, default=0.98)
@@ -114,7 +115,7 @@ def main() -> None:
         fold = held(options.runs, options.data, number, options.folds, asked)
         some = drawn(fold.films, options.most)
         squares = np.stack(decode_squares(some, fold.reader.preprocess).pixels)
-        for name, change in SHIFTS.items():
+        for name, change in track(SHIFTS.items(), f"fold {number}: {len(some)} films, shifted", total=len(SHIFTS)):
             found[name].append(answered(fold.reader, some, np.ascontiguousarray(change(squares))))
     print(f"{'':24}{'gate':>7}" + "".join(f"{name:>26}" for name in MEASURES))
     for name, parts in found.items():

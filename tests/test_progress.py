@@ -28,3 +28,10 @@ def test_the_line_by_hand() -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3661, "1:01:01")])
 def test_clock_by_hand(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
+
+
+def test_items_may_stand_for_several_films(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_ = iter(range(0, 1000, 20))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock_)))
+    assert list(progress.track(["ab", "c"], "reading", 3, worth=len)) == ["ab", "c"]
+    assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["2/3", "3/3", "3/3"]

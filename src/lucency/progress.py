@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -13,10 +13,13 @@ PATIENCE_S = 2.0
 """Nothing is drawn before this many seconds: quick work stays quiet."""
 
 
-def track(items: Iterable[Item], doing: str, total: int | None = None) -> Iterator[Item]:
+def track(
+    items: Iterable[Item], doing: str, total: int | None = None, worth: Callable[[Item], int] = lambda _: 1
+) -> Iterator[Item]:
     """Yield `items` unchanged; draw progress, rate and time left once they take longer than two seconds.
 
-    A terminal gets a bar that moves; a log gets a line each ten seconds. Neither names a film.
+    `total` is the sum of what items are `worth`: 1 each, or as many films as an item stands for. A terminal gets a bar
+    that moves; a log gets a line each ten seconds. Neither names a film.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
@@ -25,8 +28,9 @@ def track(items: Iterable[Item], doing: str, total: int | None = None) -> Iterat
     pause = 0.2 if live else 10.0
     done = 0
     try:
-        for done, item in enumerate(items, 1):
+        for item in items:
             yield item
+            done += worth(item)
             now = time.monotonic()
             if now - start > PATIENCE_S and now - shown >= pause:
                 shown = now

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from lucency.cli import run
+from lucency.data import read_films
+from lucency.data.partition import Fold
 from lucency.data.phantom import write_phantoms
 
 from .brightness import write_brightness_bundle
@@ -68,3 +70,17 @@ def test_a_film_that_cannot_be_read(place: Path, tmp_path: Path, capsys: pytest.
     where = ["--data", str(tmp_path / "films"), "--out", str(tmp_path / "out"), "--resamples", "100"]
     assert run(["faith", str(place / "bundle"), *where]) == 3
     assert "phantom-0001-0.png" in capsys.readouterr().err
+
+
+def test_a_fold_is_judged_by_the_films_it_held_out(place: Path, tmp_path: Path) -> None:
+    held = Fold(1, 2).parts(read_films(str(place / "films")))[1]
+    ill = sum(record.label == 1 for record in held.records)
+    assert faith(place, tmp_path, "--quick", "--fold", "1", "--folds", "2", reader="bundle") == 0
+    report = json.loads((tmp_path / "faith.json").read_text())
+    assert (report["films"], report["split"]) == (ill, "fold 1 of 2")
+    assert not (tmp_path / "curves.png").exists()  # --quick draws none
+
+
+def test_no_fold_of_a_split(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert faith(place, tmp_path, "--fold", "1", "--split", "test", reader="bundle") == 2
+    assert "expected --fold or --split, came both" in capsys.readouterr().err

@@ -19,7 +19,7 @@ def settled(name: str, stride: int) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "efficientnet_lite0"])
-@pytest.mark.parametrize("stride", [8, 16])
+@pytest.mark.parametrize("stride", [4, 8, 16])
 def test_every_second_cell_is_the_coarse_map(name: str, stride: int) -> None:
     """TensorFlow's padding looks right and down first, so there its cells are the odd ones (1, 3, … of each 2)."""
     film = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))

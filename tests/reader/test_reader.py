@@ -14,7 +14,7 @@ from lucency.errors import BundleError, RadiographError
 from lucency.film import open_film
 from lucency.reader import Answers, Reader, Reading
 from lucency.reader import reader as module
-from lucency.reader.answers import reading
+from lucency.reader.answers import Engine, reading
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,27 @@ def test_no_bundle_named_and_none_that_ships(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(module, "DEFAULT", tmp_path / "none")
     with pytest.raises(BundleError, match="ships no bundle; name one with --bundle"):
         Reader.open()
+
+
+@pytest.mark.parametrize("part", ["logits", "maps", "doubts"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_answer_that_is_no_number_is_refused(
+    bundle: Path, tmp_path: Path, part: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A doubt that is NaN is above no limit: a broken network would pass its own gate."""
+    write_film(tmp_path / "film.png", 100)
+    broken = {"logits": np.zeros((1, 1), np.float32), "maps": np.zeros((1, 1, 2, 2), np.float32)}
+    broken |= {"doubts": np.zeros((1, 1), np.float32)}
+    broken[part] = np.full_like(broken[part], value)
+    answers = Answers(probabilities=broken["logits"], **broken)
+    monkeypatch.setitem(module.ENGINES, "onnx", lambda *_: Engine(lambda _: answers, lambda _: answers))
+    reader = Reader.open(bundle)
+    with pytest.raises(BundleError, match="NaN or infinity; its weights are broken"):
+        reader.read(open_film(tmp_path / "film.png"))
+    with pytest.raises(BundleError, match="NaN or infinity"):
+        reader.read_batch(np.zeros((1, 8, 8), np.uint8))
+    with pytest.raises(BundleError, match="NaN or infinity"):
+        list(reader.read_many([tmp_path / "film.png"]))
 
 
 def _card(task: str, labels: tuple[str, ...]) -> Card:

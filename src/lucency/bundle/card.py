@@ -47,7 +47,7 @@ class Model(Part):
     width: Annotated[float, Field(gt=0)] = 1.0
     depth: Count = 0
     """Blocks kept of the backbone; 0 is all of them."""
-    stride: Literal[8, 16, 32] = 32
+    stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map, unless `depth` ends the network before."""
     head: Literal["linear", "dense128"] = "linear"
     parameters: Count = 0

@@ -18,7 +18,9 @@ from lucency.errors import LucencyError
 COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("lucency.cli.audit:audit", "Look over a data set: leaks, duplicates, odd films, shortcuts"),
     "read": ("lucency.cli.read:read", "Read films: probability, verdict, map"),
+    "score": ("lucency.cli.score:score", "Read millions of films: a manifest in, Parquet out; stops and goes on"),
     "train": ("lucency.cli.train:train", "Fit a reader to a folder of films, by a recipe"),
+    "tune": ("lucency.cli.tune:tune", "Search for a better recipe: registered, resumable, every trial recorded"),
     "evaluate": ("lucency.cli.evaluate:evaluate", "Judge a run or bundle on labelled films, with intervals by patient"),
     "compare": ("lucency.cli.compare:compare", "Compare two readers on the same films: DeLong, McNemar, power"),
     "report": ("lucency.cli.report:report", "A page to read, a model card and the guidelines' checklists"),
@@ -30,6 +32,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gate": ("lucency.cli.gate:gate", "Teach a run which films it was not made for"),
     "recalibrate": ("lucency.cli.recalibrate:recalibrate", "Fit calibration, threshold and abstention to a site"),
     "drift": ("lucency.cli.drift:drift", "Whether films of now still look and read as those of the reference"),
+    "shift": ("lucency.cli.shift:shift", "Whether a reader holds when films are acquired as others were"),
+    "serve": ("lucency.cli.serve:serve", "Serve a reader over HTTP: one address, films in, readings out"),
+    "web": ("lucency.cli.web:web", "Write the page that reads films in a browser, on the device itself"),
+    "dicom": ("lucency.cli.dicom:dicom", "Answer DICOM films with a structured report and an overlay, as files"),
+    "pacs": ("lucency.cli.pacs:pacs", "A DICOM node: films in, reports and overlays out"),
+    "deid": ("lucency.cli.deid:deid", "Write DICOM films anew without who they are of"),
     "models": ("lucency.cli.models:models", "List the networks: layers, parameters, multiply-adds, published accuracy"),
     "bench": ("lucency.cli.bench:bench", "Measure a bundle: latency by stage, films per second, memory, cold start"),
     "phantom": ("lucency.cli.phantom:phantom", "Write drawn chest films with known lesions, to try everything on"),
@@ -37,7 +45,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name -> (where the function is, what it does in a line)."""
 
 STOPPED = "stopped; nothing half-written is left, and --resume goes on where a command offers it"
-EXTRAS = dict.fromkeys(("torch", "lightning", "captum", "safetensors", "sklearn", "threadpoolctl"), "train")
+EXTRAS = dict.fromkeys(("torch", "lightning", "captum", "safetensors", "sklearn", "threadpoolctl"), "train") | {
+    "pyarrow": "score",
+    "fsspec": "score",
+    "ray": "ray",
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
+}
+EXTRAS["optuna"] = "tune"
+EXTRAS |= dict.fromkeys(("pynetdicom", "highdicom", "dicomweb_client"), "dicom")
 """What `pip install lucency` alone leaves out -> the extra that brings it."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lucency.cli.asking import Asked
     from lucency.data import Films
     from lucency.explain.faith.cases import Cases
+    from lucency.explain.faith.report import Judged
     from lucency.explain.faith.run import Networks, Way
     from lucency.reader import Reader
 
@@ -32,6 +33,8 @@ def faith(
     split: Annotated[
         str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
     ] = None,
+    fold: Annotated[int | None, typer.Option(help="Which fold was held out, for a run of a cross-validation.")] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Of how many.")] = 5,
     films: Annotated[int, typer.Option(min=0, help="Films with the finding, drawn at random; 0 for all.")] = 100,
     finding: Annotated[str | None, typer.Option(help="Which label, where there are several.")] = None,
     shuffled: Annotated[
@@ -49,25 +52,49 @@ def faith(
 
     Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
     """
-    from lucency.cli.asking import asked, label_index
-    from lucency.cli.films import labelled_films
-    from lucency.evaluate.report import dump
+    from lucency.cli.asking import label_index
     from lucency.explain.faith.cases import gather
-    from lucency.explain.faith.report import curves_picture, table, to_json
-    from lucency.explain.faith.run import judge_all
     from lucency.explain.lungs import lung_mask
-    from lucency.files import write_bytes, write_text
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
 
     reader = Reader.open(readers[0])
     index = label_index(reader, finding) or 0
-    ways = _ways(reader, method or ["cam"], index)
-    networks = _networks(reader, readers[1:], shuffled)
-    occlusion = asked(reader, "occlusion")
-    found, used = labelled_films(data, source, split)
+    found, used = _films(data, source, split, fold, folds)
     cases = gather(as_labelled(found, reader.card.labels), reader.preprocess, lung_mask, index, films, seed)
-    judged = judge_all(
+    ways = _ways(reader, method or ["cam"], index)
+    judged = _judged(reader, ways, index, cases, _networks(reader, readers[1:], shuffled), resamples, quick)
+    _tell(judged, _about(reader, readers, index, data, found, used, cases), out, json)
+    return _unread(cases)
+
+
+def _films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Films, str]:
+    """The films to judge on and what they are called: a fold as it was held out, or a split.
+
+    Raises:
+        UsageError: both were asked for, or there is no such fold.
+        SourceError: the data cannot be read, or has no such split.
+    """
+    from lucency.cli.films import labelled_films
+    from lucency.data import read_films
+    from lucency.data.partition import Fold
+    from lucency.errors import UsageError
+
+    if fold is None:
+        return labelled_films(data, source, split)
+    if split is not None:
+        raise UsageError(f"expected --fold or --split, came both; a fold is never part of a split: leave out {split}")
+    return Fold(fold, folds).parts(read_films(data, source))[1], f"fold {fold} of {folds}"
+
+
+def _judged(
+    reader: Reader, ways: list[Way], index: int, cases: Cases, networks: Networks, resamples: int, quick: bool
+) -> list[Judged]:
+    from lucency.cli.asking import asked
+    from lucency.explain.faith.run import judge_all
+
+    occlusion = asked(reader, "occlusion")
+    return judge_all(
         ways,
         lambda squares: reader.read_batch(squares).probabilities[:, index],
         lambda gray: occlusion.explain(gray, index),
@@ -76,13 +103,19 @@ def faith(
         resamples,
         quick,
     )
-    about = _about(reader, readers, index, data, found, used, cases)
-    content = to_json(judged, about)
-    if not quick:
+
+
+def _tell(judged: list[Judged], about: dict[str, Any], out: Path, json: bool) -> None:
+    """Write faith.json, the curves where some were drawn, and print what was found."""
+    from lucency.evaluate.report import dump
+    from lucency.explain.faith.report import curves_picture, table, to_json
+    from lucency.files import write_bytes, write_text
+
+    content = dump(to_json(judged, about))
+    if any(len(row.deletion) for row in judged):
         write_bytes(out / "curves.png", curves_picture(judged))
-    write_text(out / "faith.json", dump(content) + "\n")
-    typer.echo(dump(content) if json else f"{table(judged, about)}\nWritten to {out}")
-    return _unread(cases)
+    write_text(out / "faith.json", content + "\n")
+    typer.echo(content if json else f"{table(judged, about)}\nWritten to {out}")
 
 
 def _ways(reader: Reader, wanted: list[str], index: int) -> list[Way]:

@@ -20,8 +20,10 @@ FILMS = {"normal": (11, False), "pneumonia": (11, True), "normal-2": (12, False)
 ROWS = 320
 """Of a drawn film; enough to be reduced, little enough to ship."""
 FLOAT = Tolerance(logit=1e-3, probability=1e-3, map=1e-2, doubt=1e-2)
-INT8 = Tolerance(logit=0.25, probability=0.05, map=1.0, doubt=0.25)
-"""Integer kernels round the last bit differently from processor to processor, and it is carried through the layers."""
+INT8 = Tolerance(logit=0.5, probability=0.1, map=2.0, doubt=0.25)
+"""Other kernels round the last bit otherwise, and it is carried through the layers. Of two int8 files' golden films,
+LiteRT's own kernels and its reference kernels were at most 0.46, 0.094, 1.43 and 0.14 from XNNPACK, which itself gave
+the same bits on one, two and four threads (benchmarks/kernels.py)."""
 
 
 def drawn(card: Card) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]:

@@ -17,7 +17,7 @@ def refine(features: nn.Module, stride: int) -> None:
 
     Args:
         features: a backbone of ours; changed.
-        stride: 8, 16 or 32.
+        stride: 4, 8, 16 or 32.
 
     Raises:
         UsageError: the backbone's layers are not ours, so that their strides are unknown.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.bundle import Card
+from lucency.errors import BundleError
 from lucency.evaluate.calibration import apply, probabilities
 from lucency.evaluate.conformal import UNCERTAIN, alone, label_sets
 from lucency.reader.doubts import GATE_WORDS, Doubt
@@ -103,6 +104,19 @@ def calibrated(card: Card, logits: Floats) -> Floats:
     calibrated again without a new export.
     """
     return probabilities(apply(card.calibration, logits), card.task).astype(np.float32)
+
+
+def numbers(answers: Answers) -> Answers:
+    """The same answers.
+
+    Raises:
+        BundleError: one of them is not a number. Compared with a limit or a threshold it would pass for "no doubt".
+    """
+    if not all(np.isfinite(part).all() for part in (answers.logits, answers.maps, answers.doubts)):
+        raise BundleError(
+            "expected numbers of the network, got NaN or infinity; its weights are broken: get the bundle again"
+        )
+    return answers
 
 
 def standing(card: Card, answers: Answers) -> NDArray[np.bool_]:

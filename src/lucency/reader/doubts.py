@@ -8,7 +8,8 @@ from lucency.bundle import Card
 from lucency.film import Film
 
 CHESTS = {"CHEST", "THORAX", "LUNG", "RIBCAGE"}
-FRONTAL = {"AP", "PA"}
+FRONTAL = {"AP", "PA", "ANTERO-POSTERIOR", "POSTERO-ANTERIOR"}
+"""As ViewPosition writes it, and as ViewCodeSequence does (PS3.16, CID 4010)."""
 NARROW, WIDE = 0.5, 2.0
 """Width over height beyond which a film is hardly a whole chest."""
 

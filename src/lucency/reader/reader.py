@@ -13,7 +13,7 @@ from lucency.bundle.card import Format
 from lucency.errors import BundleError, RadiographError
 from lucency.film import Film, open_film
 from lucency.preprocess import Preprocess
-from lucency.reader.answers import Answers, Engine, Reading, Squares, reading
+from lucency.reader.answers import Answers, Engine, Reading, Squares, numbers, reading
 from lucency.reader.doubts import doubts
 from lucency.reader.litert import open_litert
 from lucency.reader.onnx import open_onnx
@@ -62,12 +62,20 @@ class Reader:
         return self.bundle.card
 
     def read(self, film: Film) -> Reading:
-        """Read one film."""
+        """Read one film.
+
+        Raises:
+            BundleError: the network's answer is not a number.
+        """
         return self._reading(film, self._engine.batch)
 
     def read_batch(self, squares: Squares) -> Answers:
-        """Answers for films that are prepared already, uint8 (n, side, side), n at least 1."""
-        return self._engine.batch(squares)
+        """Answers for films that are prepared already, uint8 (n, side, side), n at least 1.
+
+        Raises:
+            BundleError: an answer is not a number.
+        """
+        return numbers(self._engine.batch(squares))
 
     def read_many(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Reading | RadiographError]]:
         """Read files in order, `threads` side by side; a bad film yields its error and costs no other."""
@@ -89,5 +97,5 @@ class Reader:
                 queue.extend(pool.submit(attempt, path) for path in islice(waiting, 1))
 
     def _reading(self, film: Film, engine: Callable[[Squares], Answers]) -> Reading:
-        answers = engine(self.preprocess(film)[None])
+        answers = numbers(engine(self.preprocess(film)[None]))
         return reading(self.card, film.name, answers, 0, doubts(film, self.card))

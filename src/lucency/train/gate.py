@@ -29,6 +29,8 @@ from lucency.recipe import DataSettings
 from lucency.train.gate_numbers import Floats, crossfitted, doubts_of, numbers
 
 BATCH = 32
+ALARMS = {"layout": 0.2, "upside_down": 0.1, "mirrored": 0.45, "features": 0.25}
+"""How the alarms allowed are shared out: most to what is told with most difficulty."""
 MOST = 2000
 """Films learned from that are looked at; more move the Gaussians little."""
 
@@ -76,7 +78,7 @@ def learn_gate(
     gate = gate_from(numbers(small, inside.features))
     doubts = {name: (column, groups) for name, column in zip(CHECKS, crossfitted(small, groups).T, strict=False)}
     doubts["features"] = doubts_of(gate, outside.small, outside.features)[:, -1], outside.films.groups()
-    checks = tuple(_check(name, *doubts[name], alarms / len(CHECKS)) for name in CHECKS)
+    checks = tuple(check(name, *doubts[name], alarms * ALARMS[name]) for name in CHECKS)
     fitted_on = (
         f"layout of {len(small)} films, crossfitted; "
         f"features of {len(inside.films)} learned from, limited on {len(outside.films)} set aside"
@@ -141,7 +143,7 @@ def _batches(
         yield batch
 
 
-def _check(name: str, doubt: Floats, groups: NDArray[np.int64], alarms: float) -> Check:
+def check(name: str, doubt: Floats, groups: NDArray[np.int64], alarms: float) -> Check:
     """The limit above which at most a share `alarms` of like films lie, patients counting alike."""
     farthest = -fit_least(-doubt[:, None], np.zeros(len(doubt), dtype=np.int64), groups, 1 - alarms)[0]
     limit = farthest or float(doubt.max())

@@ -16,7 +16,7 @@ DIRECTIONS = {"layout": 16, "features": 64}
 """Principal directions of each Gaussian; a fourth of the films at most."""
 TURNS = {"upside_down": 1, "mirrored": 2}
 """Which axis of a thumbnail (n, rows, columns) is turned round for each line."""
-STIFF = 0.1
+STIFF = 1.0
 """Inverse strength of the pull towards zero weights, as scikit-learn's C."""
 Floats = NDArray[np.float64]
 
@@ -37,14 +37,21 @@ def doubts_of(gate: Gate, small: Floats, features: Floats) -> Floats:
     return np.asarray(torch.cat(columns, 1).double().numpy())
 
 
-def crossfitted(small: Floats, groups: NDArray[np.int64]) -> Floats:
-    """What the checks on thumbnails say of each film when fitted on other patients: (n, 3)."""
+def crossfitted(small: Floats, groups: NDArray[np.int64], asked: Floats | None = None) -> Floats:
+    """What the checks on thumbnails say of each film when fitted on other patients: (n, 3).
+
+    Args:
+        small: (n, 64), thumbnails to fit.
+        groups: (n,), the patient of each.
+        asked: (n, 64), thumbnails to judge in their place, such as the same ones turned; by default themselves.
+    """
+    asked = small if asked is None else asked
     found = np.empty((len(small), len(CHECKS) - 1))
     nothing = np.eye(LEAST, 2)  # the features are not asked
     for fold in range(FOLDS):
         held = groups % FOLDS == fold
         gate = gate_from(numbers(small[~held], nothing))
-        found[held] = doubts_of(gate, small[held], np.zeros((int(held.sum()), 2)))[:, :-1]
+        found[held] = doubts_of(gate, asked[held], np.zeros((int(held.sum()), 2)))[:, :-1]
     return found
 
 

@@ -21,6 +21,15 @@ def test_pointing() -> None:
     assert pointing(two, np.array([[1, 0], [0, 0]], bool)) == 0.5
 
 
+def test_pointing_near() -> None:
+    """The strongest evidence lies 3 pixels right of the mask and 4 below it: 5 pixels away, and 5 is not nearer."""
+    evidence, mask = np.zeros((9, 9), np.float32), np.zeros((9, 9), bool)
+    evidence[6, 5], mask[:3, :3] = 1, True
+    assert pointing(evidence, mask, reach=5) == 0
+    assert pointing(evidence, mask, reach=5.01) == 1
+    assert pointing(evidence, np.zeros((9, 9), bool), reach=5) == 0
+
+
 def test_energy() -> None:
     """Evidence for: 4 + 1 + 1 + 2 + 2 = 10, of which 4 + 1 inside; what speaks against does not count."""
     assert energy(EVIDENCE, CORNER) == pytest.approx(0.5)

@@ -18,7 +18,8 @@ SCHEMA_VERSION = 1
 FAILED = "fails the randomisation test"
 
 SAYS: dict[str, str] = {
-    "pointing": "pointing game",
+    "pointing": "pointing game, no tolerance",
+    "pointing_near": "pointing game, 3 % of the side",
     "energy_in_lesion": "energy in the lesion",
     "lesion_share": "  chance: lesion's share of film",
     "energy_over_chance": "  times chance",

@@ -129,10 +129,11 @@ def _places(case: Case, evidence: Map) -> dict[str, float]:
     inside = {"energy_in_lungs": place.energy(spread, case.lungs), "lungs_share": float(case.lungs.mean())}
     lesion = case.lesion
     if lesion is None:
-        missing = dict.fromkeys(("pointing", "energy_in_lesion", "lesion_share", "precision"), np.nan)
+        missing = dict.fromkeys(("pointing", "pointing_near", "energy_in_lesion", "lesion_share", "precision"), np.nan)
         return {**missing, **inside}
     return {
         "pointing": place.pointing(spread, lesion),
+        "pointing_near": place.pointing(spread, lesion, place.NEAR * len(spread)),
         "energy_in_lesion": place.energy(spread, lesion),
         "lesion_share": float(lesion.mean()),
         "precision": place.precision(spread, lesion),
