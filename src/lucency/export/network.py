@@ -50,7 +50,8 @@ class Answering(nn.Module):
         if self.scaled_inside:
             found: Tensor = self.classifier.features(gray + self.classifier.shift)
             return found
-        return self.classifier.activations(gray)
+        entering: Tensor = self.classifier.activations(gray)
+        return entering
 
     @property
     def outputs(self) -> tuple[str, ...]:
