@@ -48,9 +48,7 @@ def main() -> int:
 
 def steps(recipe: Path, data: str, weights: str, runs: Path) -> list[tuple[Path, list[str]]]:
     """What each step leaves, and its command."""
-    folds, learned, gated, fitted = (
-        runs / name for name in ("ship-folds", "ship-learned", "ship-gated", "ship-fitted")
-    )
+    folds, learned, gated, fitted = (runs / f"ship-{name}" for name in ("folds", "learned", "gated", "fitted"))
     whole, small = runs / "ship-default", runs / "ship-int8"
     train = ["train", str(recipe), "--data", data, "--weights", weights, "--out"]
     answers = str(folds / "predictions.csv")
