@@ -1,5 +1,7 @@
 """How often 95 % intervals hold the truth: `python benchmarks/coverage.py [--studies 4000] [--bootstrap 300]`.
 
+One setting of the table: `--area 0.99 --patients 430 --films "one to several"`; by default all of them.
+
 Simulated studies whose true figures are known (tests/evaluate/samples.py: half of the patients ill, one to five films
 each, scores of a patient's films correlated by 0.7, threshold in the middle). The share of studies, in per cent, whose
 interval holds the truth. With --bootstrap N, also BCa's interval by patient of the same figures, in N of the studies.
@@ -56,9 +58,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=4000)
     parser.add_argument("--bootstrap", type=int, default=0)
+    parser.add_argument("--area", type=float, nargs="+", default=AREAS)
+    parser.add_argument("--patients", type=int, nargs="+", default=PATIENTS)
+    parser.add_argument("--films", nargs="+", choices=list(FILMS), default=list(FILMS))
     options = parser.parse_args()
     print(f"| AUROC | patients | films a patient | {' | '.join(NAMES)} |\n|{'---|' * (3 + len(NAMES))}")
-    settings = list(product(AREAS, PATIENTS, FILMS))
+    settings = list(product(options.area, options.patients, options.films))
     for area, patients, films in track(settings, "simulating studies", total=len(settings)):
         closed, drawn = held(area, patients, films, options.studies, options.bootstrap)
         cells = [f"{closed[n]:.1f}" + (f" (BCa {drawn[n]:.1f})" if options.bootstrap else "") for n in NAMES]

@@ -24,7 +24,7 @@ def test_a_page_of_faults_is_whole_and_needs_nothing_else(faulty_audit: Audit) -
 def test_a_clean_page_says_so(clean_audit: Audit) -> None:
     told = page(clean_audit, "chest_xray")
     assert "Nothing found" in told
-    assert "not for diagnosis" in told
+    assert "not a medical device" in told
 
 
 def test_names_of_films_are_text() -> None:
