@@ -1,7 +1,7 @@
 """`lucency serve` under load on loopback, beside the same films read by one process, in turns.
 
     python benchmarks/serve.py [--workers 1] [--clients 1,8,64] [--rounds 3] [--films 40] [--requests 400]
-    python benchmarks/serve.py --memory 20000 --side 64
+    python benchmarks/serve.py --memory 20000 --workers 2
 
 The first prints films a second, the ratio to one process with as many threads as the server has processes, and
 percentiles of the time from request to answer. Clients keep their connection and ask again as soon as they are
@@ -187,13 +187,15 @@ def _told(met: list[Load], alone: list[tuple[float, float]]) -> str:
 
 def measure_memory(paths: list[Path], options: argparse.Namespace) -> None:
     films = small(paths, options.side)
-    step = max(1, options.memory // 10)
+    marks = sorted({*(options.memory // 20 * part for part in (1, 5, 10, 20)), options.memory})
     with server(options.workers, options.bundle) as (process, port):
-        load(port, films, 8, 200, process.pid)
-        print(f"after {200:6} films: {resident_mb(process.pid)} MB (server, then its processes)", flush=True)
-        for done in track(range(step, options.memory + 1, step), "tenths", 10):
-            met = load(port, films, 8, step, process.pid)
-            print(f"after {200 + done:6} films: {resident_mb(process.pid)} MB, refused {met.refused}", flush=True)
+        done, begun = 0, time.perf_counter()
+        for mark in track(marks, "marks", len(marks)):
+            met = load(port, films, 8, mark - done, process.pid)
+            done = mark
+            held = resident_mb(process.pid)
+            print(f"after {done:6} films: {held} MiB resident (server, then its processes), refused {met.refused}")
+        print(f"{options.memory / (time.perf_counter() - begun):.1f} films/s of {options.side} pixels a side")
 
 
 def main() -> None:
@@ -205,7 +207,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=40)
     parser.add_argument("--requests", type=int, default=400)
     parser.add_argument("--memory", type=int, help="how many films to watch memory over, instead of the speed")
-    parser.add_argument("--side", type=int, default=64, help="pixels of those films, both ways")
+    parser.add_argument("--side", type=int, default=256, help="pixels of those films, both ways")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = phantom_files(Path(folder), options.films)

@@ -23,6 +23,7 @@ def serve(
     tokens: Annotated[
         Path | None, typer.Option(help="File of bearer tokens, one a line. [default: LUCENCY_TOKENS, by commas]")
     ] = None,
+    page: Annotated[bool, typer.Option(help="At /, the page that reads on the device itself.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Log one JSON object a line, for machines.")] = False,
 ) -> None:
     """Serve a reader over HTTP: POST a film to /v1/read. See /docs on the server, and docs/serving.md.
@@ -39,6 +40,7 @@ def serve(
     from lucency.serve.log import as_json, plain
     from lucency.serve.run import listen
     from lucency.serve.run import serve as run
+    from lucency.serve.site import page_for
     from lucency.serve.tokens import open_tokens
 
     log = as_json if json else plain
@@ -54,4 +56,5 @@ def serve(
         address = f"http://{f'[{host}]' if ':' in host else host}:{where.getsockname()[1]}"
         log("serving", at=address, bundle=opened.card.name, digest=opened.digest[:12], processes=processes)
 
-    run(create_app(opened, processes, limits, known, log), where, limits, begun)
+    files = page_for(opened) if page else {}
+    run(create_app(opened, processes, limits, known, log, files), where, limits, begun)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -15,7 +15,8 @@ from lucency.serve.desk import Desk
 from lucency.serve.films import film_routes
 from lucency.serve.limits import Limits
 from lucency.serve.log import Log, plain
-from lucency.serve.looks import look_routes
+from lucency.serve.looks import front_route, look_routes
+from lucency.serve.site import site_routes
 from lucency.serve.tokens import Tokens
 from lucency.serve.wrong import answer_errors
 
@@ -26,6 +27,7 @@ def create_app(
     limits: Limits | None = None,
     tokens: Tokens | None = None,
     log: Log = plain,
+    page: Mapping[str, bytes] | None = None,
 ) -> FastAPI:
     """The server; its reading processes start and end with the application's lifespan.
 
@@ -35,6 +37,7 @@ def create_app(
         limits: what a client may ask for.
         tokens: who may ask; everyone without them.
         log: where a line goes for each request and each event.
+        page: the files of the page at `/` that reads on the device itself (`lucency.serve.site`); none without them.
     """
     limits = limits or Limits()
     desk = Desk(bundle, processes, limits, tokens or Tokens([]), log)
@@ -59,4 +62,5 @@ def create_app(
     answer_errors(app)
     app.include_router(film_routes(desk))
     app.include_router(look_routes(desk, app))
+    app.include_router(site_routes(page) if page else front_route())
     return app

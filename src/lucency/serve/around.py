@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -13,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lucency.serve.limits import Limits
 from lucency.serve.log import Log, place_of
 from lucency.serve.metrics import Metrics
-from lucency.serve.refusals import FaultError
+from lucency.serve.refusals import BusyError, FaultError
+from lucency.serve.site import PAGE
 
 LEFT = 499
 """In log and counters: the client left before its answer (as nginx counts it)."""
@@ -25,6 +27,13 @@ HEADERS = (
 SORRY = "this server has made an error; it is logged, please report it"
 DRAIN_S = 5.0
 """Seconds for which a refused body is still let come: most clients listen only when they have sent it."""
+CROWDED = "crowded"
+"""In the application's state: whether more connections are open than the server takes. Not there outside a server."""
+
+
+def never() -> bool:
+    """Not crowded."""
+    return False
 
 
 class Around:
@@ -41,7 +50,11 @@ class Around:
             return
         begun = time.monotonic()
         talk = Talk(scope, receive, send, 2 * self._limits.most_bytes)
+        crowded: Callable[[], bool] = getattr(scope["app"].state, CROWDED, never)
         try:
+            if crowded() and scope["path"] != "/healthz":
+                await _send_away(scope, talk)
+                return
             await self._app(scope, talk.receive, talk.send)
         except ClientDisconnect:
             talk.status = talk.status or LEFT
@@ -54,10 +67,17 @@ class Around:
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         # The route as we wrote it, never the path as the client did: people put names into paths and queries.
-        route = getattr(scope.get("route"), "path", "other")
+        route = scope.get("route")
+        route = PAGE if PAGE in getattr(route, "tags", ()) else getattr(route, "path", "other")
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
         self._log("request", route=route, status=status, ms=round(1000 * seconds, 1))
+
+
+async def _send_away(scope: Scope, talk: Talk) -> None:
+    full = BusyError("more connections are open than are taken; close idle ones, and ask again later")
+    answer = JSONResponse({"error": str(full)}, full.status, {**full.headers, "Connection": "close"})
+    await answer(scope, talk.receive, talk.send)
 
 
 class Talk:
@@ -83,7 +103,9 @@ class Talk:
         if message["type"] == "http.response.start":
             await self._drain()
             self.status = message["status"]
-            message = {**message, "headers": [*HEADERS, *message.get("headers", ())]}
+            given = list(message.get("headers", ()))
+            named = {name.lower() for name, _ in given}
+            message = {**message, "headers": [*(pair for pair in HEADERS if pair[0] not in named), *given]}
         await self._send(message)
 
     async def _drain(self) -> None:

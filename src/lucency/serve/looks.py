@@ -8,13 +8,13 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from lucency.serve.desk import Desk
 from lucency.serve.films import guard
-from lucency.serve.page import POLICY, front, manual
+from lucency.serve.page import POLICY, SHEET, STYLE, front, manual
 from lucency.serve.refusals import BusyError
 from lucency.serve.shapes import Alive, Ready, errors
 
 
 def look_routes(desk: Desk, app: FastAPI) -> APIRouter:
-    """`/healthz`, `/readyz`, `/metrics`, `/` and `/docs`."""
+    """`/healthz`, `/readyz`, `/metrics` and `/docs`."""
     router = APIRouter(tags=["server"])
 
     @router.get("/healthz", summary="Whether the server runs")
@@ -44,7 +44,18 @@ def look_routes(desk: Desk, app: FastAPI) -> APIRouter:
     async def docs() -> HTMLResponse:
         return HTMLResponse(manual(app.openapi(), bool(desk.tokens)), headers=POLICY)
 
-    @router.get("/", include_in_schema=False)
+    @router.get(SHEET, include_in_schema=False)
+    async def sheet() -> Response:
+        return Response(STYLE, media_type="text/css")
+
+    return router
+
+
+def front_route() -> APIRouter:
+    """`/` where there is no page that reads."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
     async def root() -> HTMLResponse:
         return HTMLResponse(front(), headers=POLICY)
 

@@ -56,6 +56,8 @@ class Pool:
         self._metrics, self._log = metrics, log
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
+        self._failing = False
+        """Whether the last process that was started could not read."""
         self.ready = 0
         """Processes that can read now."""
 
@@ -85,10 +87,12 @@ class Pool:
 
         Raises:
             UnreadableError: the film is broken, too large, takes too long, or ends the processes that read it.
-            BusyError: no process was free in time.
+            BusyError: no process was free in time, or none can be started.
             FaultError: an error of ours.
             ClientDisconnect: who asked has gone.
         """
+        if self._failing and not self.ready:  # nobody would take it out of the queue again
+            raise BusyError("no process can read films now, and none starts; ask again later, or who runs this server")
         job = Job(film, name, map, left)
         self._jobs.put_nowait(job)
         try:
@@ -175,8 +179,11 @@ class Pool:
         pause = 0.1
         while True:
             try:
-                return await start(self._bundle, self._limits)
+                process = await start(self._bundle, self._limits)
+                self._failing = False
+                return process
             except (BundleError, OSError) as error:
+                self._failing = True
                 self._log("process does not start", why=str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)

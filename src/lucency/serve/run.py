@@ -12,10 +12,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from lucency.errors import UsageError
+from lucency.serve.around import CROWDED
 from lucency.serve.limits import Limits
+from lucency.serve.prompt import IDLE_S, Prompt
 
 CONNECTIONS = 512
-"""Open at once, most of them idle; beyond it uvicorn answers 503 itself, before descriptors run out."""
+"""Open at once, most of them idle; beyond it requests are answered 503, before descriptors run out."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -44,11 +46,13 @@ def serve(app: FastAPI, where: socket.socket, limits: Limits, begun: Callable[[]
         log_config=None,
         access_log=False,  # it names paths and queries as clients wrote them
         server_header=False,
-        limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=30,
+        http=Prompt,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=int(limits.seconds + 2 * limits.patience_s),
     )
-    _Announced(config, begun).run(sockets=[where])
+    server = _Announced(config, begun)
+    setattr(app.state, CROWDED, lambda: len(server.server_state.connections) > CONNECTIONS)
+    server.run(sockets=[where])
 
 
 class _Announced(uvicorn.Server):
