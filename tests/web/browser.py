@@ -23,6 +23,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 PROBE = """<!doctype html><meta charset="utf-8"><title>probe</title><body></body>"""

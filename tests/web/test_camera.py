@@ -80,7 +80,7 @@ def test_reads_live_and_keeps_a_film(tab: Any) -> None:
     tab.click("#camera")
     tab.wait_for_selector("#keep:not([disabled])")
     tab.wait_for_selector("#camera-answer .verdict")
-    assert tab.text_content("#camera-state") == "Film found"
+    assert tab.text_content("#camera-state").startswith("Film found, ")
     assert "Not for diagnosis" in tab.text_content("#camera-page .warn")
     tab.click("#keep")
     tab.wait_for_selector("#list .pick .said:not(.waiting)")

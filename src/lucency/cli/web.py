@@ -11,6 +11,7 @@ import typer
 def web(
     out: Annotated[Path, typer.Option(help="Folder for the page: new, or an earlier page.", show_default=False)],
     bundle: Annotated[Path | None, typer.Option(help="LiteRT bundle; without it the int8 one that ships.")] = None,
+    texts: Annotated[Path | None, typer.Option(help="A translated copy of the page's texts.js.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Write a page that reads films in the browser: static files, installable, without a network after the first visit.
@@ -24,7 +25,7 @@ def web(
     from lucency.bundle import DEFAULT, open_bundle
     from lucency.web import write_page
 
-    page = write_page(open_bundle(bundle or DEFAULT.with_name("int8")), out)
+    page = write_page(open_bundle(bundle or DEFAULT.with_name("int8")), out, texts)
     if json:
         typer.echo(dumps({"out": str(page.out), "version": page.version, "files": page.files, "bytes": page.bytes}))
         return

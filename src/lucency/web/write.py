@@ -16,6 +16,7 @@ from lucency.bundle.golden import GOLDEN, parse_golden
 from lucency.bundle.read import CARD
 from lucency.errors import BundleError, OutputError
 from lucency.files import sha256_bytes, unwritable
+from lucency.web.words import translation
 
 HERE = Path(__file__).resolve().parent
 WORKER = "service-worker.js"
@@ -45,27 +46,30 @@ class Page:
     """On disk; a server that compresses sends about a third."""
 
 
-def write_page(bundle: Bundle, out: Path) -> Page:
+def write_page(bundle: Bundle, out: Path, texts: Path | None = None) -> Page:
     """Write the page that reads with `bundle` into the folder `out`, whole or not at all.
 
     A folder that holds such a page already is replaced; the service worker then brings browsers the new one.
+    `texts` is a translated copy of the page's texts.js.
 
     Raises:
+        UsageError: `texts` is no such copy.
         BundleError: the bundle holds no .tflite, or one of its files has changed.
         OutputError: `out` holds something else, or cannot be written.
     """
     if out.exists() and not _replaceable(out):
         raise OutputError(f"{out}: expected a new folder or an earlier page, found something else; choose another")
-    files = page_files(bundle)
+    files = page_files(bundle, texts)
     _write(out, files)
     version = _version(files)
     return Page(out, version, len(files), sum(map(len, files.values())))
 
 
-def page_files(bundle: Bundle) -> dict[str, bytes]:
-    """The page's files by their path below its address.
+def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
+    """The page's files by their path below its address, its words those of `texts` where that is given.
 
     Raises:
+        UsageError: `texts` is no translated copy of texts.js.
         BundleError: the bundle holds no .tflite, or one of its files has changed.
     """
     card = bundle.card
@@ -75,6 +79,7 @@ def page_files(bundle: Bundle) -> dict[str, bytes]:
             "lucency export RUN --to litert"
         )
     files = {path.name: path.read_bytes() for path in sorted((HERE / "page").iterdir())}
+    files |= {"texts.js": translation(texts)} if texts else {}
     files |= {f"litert/{path.stem}": gzip.decompress(path.read_bytes()) for path in sorted(HERE.glob("runtime/*.gz"))}
     files["litert/LICENSE"] = (HERE / "runtime/LICENSE").read_bytes()
     files |= {f"bundle/{name}": content for name, content in _bundle_files(bundle).items()}

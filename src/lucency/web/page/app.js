@@ -1,19 +1,20 @@
 // The page: films come in, are read one after another, and are looked at.
 
 import { openCamera } from "./camera.js";
+import { dropping } from "./drop.js";
 import { checked, start } from "./engine.js";
 import { openFilm } from "./film.js";
 import { keys } from "./keys.js";
 import { keepOffline } from "./offline.js";
-import { facts, labels, make, percentWords, reasons, scale, tone, verdictWords } from "./panel.js";
+import { facts } from "./panel.js";
 import { judged, noticed } from "./reading.js";
 import { FilmError } from "./refuse.js";
 import { download, drawRamp, sheet } from "./save.js";
-import { say, sayAll } from "./texts.js";
+import { say, sayAll } from "./say.js";
+import { answer, by, caption } from "./told.js";
 import { VIEW, Viewer } from "./viewer.js";
 import { drawList, entry, sorted, thumbnail } from "./worklist.js";
 
-const by = (id) => document.getElementById(id);
 const view = { ...VIEW };
 const panes = [...document.querySelectorAll(".pane")];
 const viewers = panes.map((pane) => new Viewer(pane.querySelector("canvas"), view, changed));
@@ -101,36 +102,11 @@ function refresh() {
   by("list-empty").hidden = any;
   document.body.classList.toggle("busy", any);
   if (engine) drawList(by("list"), entries, shown[focus], engine.card, { choose, remove });
-  panes.forEach((pane, i) => caption(pane, shown[i]));
+  panes.forEach((pane, i) => caption(pane, shown[i], engine?.card ?? {}));
   by("none").hidden = Boolean(one?.reading);
   by("answer").hidden = !one?.reading;
-  if (one?.reading) answer(one);
+  if (one?.reading) answer(engine.card, one);
   changed();
-}
-
-function caption(pane, one) {
-  const told = one?.reading ? decided(one.reading) : "";
-  pane.querySelector("figcaption").replaceChildren(
-    make("span", "name", one?.name ?? ""), make("span", `said ${tone(engine?.card ?? {}, one?.reading)}`, told),
-  );
-  const words = one ? say("viewer_words", { name: one.name, decided: told }) : say("viewer_empty");
-  pane.querySelector("canvas").setAttribute("aria-label", words);
-}
-
-function decided(reading) {
-  return say("decided", { verdict: verdictWords(reading), percent: percentWords(reading.probability), finding: reading.finding });
-}
-
-function answer({ reading, took }) {
-  by("verdict").textContent = verdictWords(reading);
-  by("verdict").className = tone(engine.card, reading);
-  by("scale").replaceChildren(scale(engine.card, reading));
-  by("labels").replaceChildren(...labels(engine.card, reading));
-  by("reasons").replaceChildren(...reasons(reading));
-  by("took").textContent = say("took", { ms: Math.round(took) });
-  by("legend").setAttribute("aria-label", say("legend_words", { finding: reading.finding }));
-  by("legend-against").textContent = `${say("legend_against")} ${reading.finding}`;
-  by("legend-for").textContent = `${say("legend_for")} ${reading.finding}`;
 }
 
 function compare() {
@@ -201,24 +177,12 @@ function wire() {
   by("show-map").addEventListener("change", ({ target }) => changed((view.map = target.checked)));
   for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
   keys({ viewers, view, changed, step, reset, compare, drag });
-  dropping();
-}
-
-function dropping() {
-  const over = (on) => (event) => {
-    event.preventDefault();
-    document.body.classList.toggle("over", on && Boolean(engine));
-  };
-  addEventListener("dragover", over(true));
-  addEventListener("dragleave", (event) => event.relatedTarget || over(false)(event));
-  addEventListener("drop", (event) => {
-    over(false)(event);
-    if (engine) files(event.dataTransfer.files);
-  });
+  dropping(() => engine !== null, files);
 }
 
 async function main() {
   sayAll(document);
+  if (matchMedia("(pointer: coarse)").matches) by("empty-title").textContent = say("empty_title_touch");
   drawRamp(by("ramp").getContext("2d"), 0, 0, 254, 1);
   const state = (text) => { by("state").textContent = text; };
   const acts = ["open", "camera", "about", "empty-choose", "empty-camera"];

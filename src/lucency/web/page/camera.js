@@ -4,21 +4,20 @@ import { colour, gray, window as seenBy } from "./lucency.js";
 import { make, scale, tone, verdictWords } from "./panel.js";
 import { judged, noticed } from "./reading.js";
 import { findFilm } from "./find.js";
+import { say } from "./say.js";
 import { inverse, placed, projection, squared } from "./square.js";
-import { say } from "./texts.js";
+import { by } from "./told.js";
 
 const PHOTO = 640, SMALL = 160, FILM = 384, OVERLAY = 240, KEPT = 1024;
 /** Pixels along the longer side: of a picture, of what is searched, of the film that is read, of the map, of one kept. */
 const CALM = 0.6;
 /** How much of the last corners stays in the next: hands tremble. */
 
-const by = (id) => document.getElementById(id);
-
 /** Open the camera's page. @param {(film: object) => void} keep takes a film into the worklist */
 export async function openCamera(engine, keep) {
   const page = by("camera-page");
   page.showModal();
-  by("camera-state").textContent = say("camera_asking");
+  tell(say("camera_asking"));
   const stream = await asked().catch((error) => refused(error));
   if (!stream) return;
   if (!page.open) return stream.getTracks().forEach((track) => track.stop());
@@ -44,7 +43,7 @@ async function asked() {
 }
 
 function refused(error) {
-  by("camera-state").textContent = say("camera_none", { reason: error.message || error.name });
+  tell(say("camera_none", { reason: error.message || error.name }));
   return null;
 }
 
@@ -53,7 +52,12 @@ async function watch(engine, video, live) {
     const begin = performance.now();
     await next(video);
     if (!live.open || !video.videoWidth) continue;
-    await glance(engine, video, live);
+    try {
+      await glance(engine, video, live);
+    } catch (error) {
+      tell(say("camera_failed", { reason: error.message }));
+      return;
+    }
     live.rate = 0.9 * live.rate + 0.1 * (1000 / (performance.now() - begin));
     by("rate").textContent = live.corners ? say("camera_rate", { rate: Math.round(live.rate) }) : "";
   }
@@ -69,13 +73,18 @@ async function glance(engine, video, live) {
   const photo = photograph(video, PHOTO);
   live.corners = steadied(live.corners, found(photo));
   by("keep").disabled = !live.corners;
-  by("camera-state").textContent = say(live.corners ? "camera_found" : "camera_looking");
   const film = live.corners && { ...squared(photo, live.corners, FILM), facts: {} };
   const reading = film && judged(engine.card, await engine.read(film), noticed(film, engine.card));
   draw(engine.card, video, live.corners, reading, film);
+  tell(reading ? say("camera_found_says", { verdict: verdictWords(reading) }) : say("camera_looking"));
   if (!reading) return by("camera-answer").replaceChildren();
   const said = make("p", `verdict ${tone(engine.card, reading)}`, verdictWords(reading));
   by("camera-answer").replaceChildren(said, scale(engine.card, reading), make("p", "doubt", reading.warnings[0] ?? ""));
+}
+
+/** What goes on, in a line that screen readers follow: written only when it changes, or they would never stop. */
+function tell(words) {
+  if (by("camera-state").textContent !== words) by("camera-state").textContent = words;
 }
 
 let pen = null;

@@ -5,7 +5,7 @@ import { canvasIsFaithful } from "./jpeg.js";
 import { loadAndCompile, loadLiteRt, Tensor } from "./litert/core.js";
 import { ask, prepare } from "./lucency.js";
 import { readPng } from "./png.js";
-import { say } from "./texts.js";
+import { say } from "./say.js";
 
 const BUNDLE = "bundle/";
 const ROUNDS = 7;

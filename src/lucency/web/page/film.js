@@ -7,7 +7,7 @@ import { kindOf } from "./kinds.js";
 import { gray8 } from "./lucency.js";
 import { readPng } from "./png.js";
 import { FilmError, MAX_BYTES, refusal } from "./refuse.js";
-import { say } from "./texts.js";
+import { say } from "./say.js";
 
 const READERS = { PNG: async (bytes) => upright(await readPng(bytes)), JPEG: readJpeg, DICOM: readDicom };
 

@@ -1,6 +1,6 @@
 // Keeps this page for use without a network, and tells when a new version waits.
 
-import { say } from "./texts.js";
+import { say } from "./say.js";
 
 /** @param {(text: string) => void} tell @param {HTMLButtonElement} button loads a new version */
 export async function keepOffline(tell, button) {

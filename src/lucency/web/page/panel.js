@@ -1,7 +1,7 @@
 // What a reading says, in words and on the scale.
 
 import { zones } from "./reading.js";
-import { say } from "./texts.js";
+import { named, say } from "./say.js";
 
 const percent = (share) => Math.round(100 * share);
 
@@ -17,7 +17,7 @@ export function percentWords(share) {
 export function verdictWords(reading) {
   if (!reading) return say("verdict_unread");
   if (reading.verdict === "uncertain") return say("verdict_uncertain");
-  return reading.verdict.split("|").join(", ") || say("verdict_none");
+  return reading.verdict.split("|").filter(Boolean).map(named).join(", ") || say("verdict_none");
 }
 
 /** Which of the colours a verdict has: finding, uncertain, or clear. */
@@ -51,7 +51,7 @@ export function scale(card, reading) {
     const band = make("span", `zone ${toneOf(card, verdict)}`);
     band.style.left = `${100 * from}%`;
     band.style.width = `${100 * (to - from)}%`;
-    const word = verdict === "uncertain" ? say("scale_refer") : verdict;
+    const word = shortWords(verdict);
     if (word.length < ROOM * (to - from)) band.textContent = word;
     return band;
   });
@@ -60,19 +60,29 @@ export function scale(card, reading) {
   const mark = make("span", "threshold");
   mark.style.left = `${100 * threshold}%`;
   const told = stretches.map(({ from, to, verdict }) => {
-    return say("scale_zone", { from: percent(from), to: percent(to), verdict: toneWords(verdict) });
+    const word = verdict === "uncertain" ? say("verdict_uncertain") : named(verdict);
+    return say("scale_zone", { from: percent(from), to: percent(to), verdict: word });
   });
   const track = make("div", "track", "", ...bands, ...(card.task === "multiclass" ? [] : [mark]), needle);
   track.setAttribute("role", "img");
-  const words = { finding: reading.finding, percent: percentWords(value), threshold: percent(threshold) };
+  const words = { finding: named(reading.finding), percent: percentWords(value), threshold: percent(threshold) };
   track.setAttribute("aria-label", say("scale_words", { ...words, zones: told.join(" ") }));
-  return make("div", "scale", "", head(reading), track, ticks(), caption(card));
+  return make("div", "scale", "", head(reading), track, ticks(), make("p", "faint caption", scaleWords(card)));
 }
 
-const toneWords = (said) => (said === "uncertain" ? say("verdict_uncertain") : said);
+const shortWords = (said) => (said === "uncertain" ? say("scale_refer") : named(said));
+
+/** What each stretch of the scale says, and where the threshold is, as a line of text. */
+export function scaleWords(card) {
+  if (card.task === "multiclass") return "";
+  const told = zones(card).map(({ from, to, verdict }) => {
+    return say("scale_stretch", { from: percent(from), to: percent(to), verdict: shortWords(verdict) });
+  });
+  return [...told, say("scale_threshold", { percent: percent(card.operating_point.threshold) })].join(" · ");
+}
 
 function head({ finding, probability }) {
-  const name = make("span", "", say("probability_of", { finding }));
+  const name = make("span", "", say("probability_of", { finding: named(finding) }));
   return make("p", "head", "", name, make("b", "", say("probability_value", { percent: percentWords(probability) })));
 }
 
@@ -82,18 +92,14 @@ function ticks() {
   return row;
 }
 
-function caption(card) {
-  if (card.task === "multiclass") return "";
-  return make("p", "faint caption", say("scale_threshold", { percent: percent(card.operating_point.threshold) }));
-}
 
 /** Every label with its probability, where there are more than one. */
 export function labels(card, reading) {
   if (card.task === "binary") return [];
   const rows = card.labels.map((label, i) => {
     const meter = Object.assign(document.createElement("meter"), { value: reading.probabilities[i] });
-    meter.setAttribute("aria-label", label);
-    return make("li", "", "", make("span", "", label), meter, make("b", "", percentWords(reading.probabilities[i])));
+    meter.setAttribute("aria-label", named(label));
+    return make("li", "", "", make("span", "", named(label)), meter, make("b", "", percentWords(reading.probabilities[i])));
   });
   return [make("h3", "", say("all_labels")), make("ul", "labels", "", ...rows)];
 }
@@ -114,7 +120,7 @@ export function facts({ card, name, milliseconds, digest }) {
     ["about_threshold", say("about_threshold_value", { percent: percent(point.threshold), rule: point.chosen_by })],
     ["about_abstention", abstention.method === "none" ? say("about_none") : say("about_abstention_value", { method: abstention.method, percent: percent(abstention.coverage) })],
     ["about_gate", gate.checks.map(({ name }) => name.replace("_", " ")).join(", ") || say("about_none")],
-    ["about_figures", ...card.metrics.map(figure)],
+    ["about_figures", ...figures(card.metrics)],
     ["about_limits", ...card.limits],
     ["about_licence", card.licence],
     ["about_digest", `${card.name} ${digest.slice(0, 16)}`],
@@ -124,8 +130,17 @@ export function facts({ card, name, milliseconds, digest }) {
   });
 }
 
-function figure({ name, value, low, high, data }) {
+/** The card's figures, under the data that each group of them was measured on. */
+function figures(metrics) {
+  const measured = [...new Set(metrics.map(({ data }) => data ?? ""))];
+  return measured.flatMap((data) => {
+    const told = metrics.filter((metric) => (metric.data ?? "") === data).map(figure);
+    return data ? [say("about_measured", { data }), ...told] : told;
+  });
+}
+
+function figure({ name, value, low, high }) {
   const digits = (number) => number.toFixed(4);
   const interval = low == null ? "" : ` ${say("about_interval", { low: digits(low), high: digits(high) })}`;
-  return `${name.replaceAll("_", " ")} ${digits(value)}${interval} ${data ?? ""}`.trim();
+  return `${name.replaceAll("_", " ")} ${digits(value)}${interval}`;
 }

@@ -1,7 +1,7 @@
 // From the network's answers to what a person is told, as lucency.reader.answers and lucency.reader.doubts have it.
 
 import { blank, called, failed, finding, held, verdict } from "./lucency.js";
-import { say } from "./texts.js";
+import { named, say } from "./say.js";
 
 const CHESTS = ["CHEST", "THORAX", "LUNG", "RIBCAGE"];
 const FRONTAL = ["AP", "PA"];
@@ -52,9 +52,9 @@ export function judged(card, answers, doubts) {
 
 /** Why the prediction set does not hold the called label alone. */
 function undecided(card, probabilities) {
-  const names = held(card, probabilities);
+  const names = held(card, probabilities).map(named);
   if (names.length) return say("doubt_several", { labels: names.join(say("or")) });
-  return say("doubt_neither", { labels: card.labels.join(say("and")) });
+  return say("doubt_neither", { labels: card.labels.map(named).join(say("and")) });
 }
 
 /**

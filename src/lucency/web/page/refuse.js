@@ -1,6 +1,6 @@
 // What is too much, and how a refusal is worded; the limits are those of lucency.film.refuse.
 
-import { say } from "./texts.js";
+import { say } from "./say.js";
 
 export const MAX_PIXELS = 100_000_000;
 export const MAX_SIDE = 20_000;

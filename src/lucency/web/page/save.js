@@ -2,9 +2,9 @@
 // which may name a patient: pictures travel.
 
 import { colour } from "./lucency.js";
-import { percentWords, tone, verdictWords } from "./panel.js";
+import { percentWords, scaleWords, tone, verdictWords } from "./panel.js";
 import { zones } from "./reading.js";
-import { say } from "./texts.js";
+import { named, say } from "./say.js";
 import { paint } from "./viewer.js";
 
 const WIDE = 1240, EDGE = 48, TALL = 900;
@@ -21,14 +21,14 @@ export function sheet(card, digest, reading, shown, view) {
   const size = Math.min((WIDE - 2 * EDGE) / film.width, TALL / film.height);
   const below = EDGE + film.height * size;
   canvas.width = WIDE;
-  canvas.height = Math.ceil(below + 330 + 36 * lines.length);
+  canvas.height = Math.ceil(below + 360 + 36 * lines.length);
   pen.fillStyle = PAPER;
   pen.fillRect(0, 0, canvas.width, canvas.height);
   paint(pen, shown, { x: (WIDE - film.width * size) / 2, y: EDGE, scale: size }, view.map ? view.opacity : 0);
-  legend(pen, below + 22, reading.finding);
+  legend(pen, below + 22, named(reading.finding));
   words(pen, below + 110, card, reading);
   bar(pen, below + 190, card, reading);
-  lines.forEach((line, i) => write(pen, line, EDGE, below + 258 + 36 * i, 26, INK));
+  lines.forEach((line, i) => write(pen, line, EDGE, below + 292 + 36 * i, 26, INK));
   write(pen, say("notice"), EDGE, canvas.height - 28, 24, "#a01e00");
   const bundle = say("saved_bundle", { name: card.name, digest: digest.slice(0, 16) });
   write(pen, bundle, WIDE - EDGE, canvas.height - 28, 20, FAINT, "right");
@@ -44,7 +44,7 @@ function write(pen, text, x, y, size, ink, align = "left", weight = 400) {
 
 function words(pen, y, card, reading) {
   write(pen, verdictWords(reading), EDGE, y + 28, 46, COLOURS[tone(card, reading)], "left", 600);
-  const told = { finding: reading.finding, percent: percentWords(reading.probability) };
+  const told = { finding: named(reading.finding), percent: percentWords(reading.probability) };
   write(pen, say("saved_probability", told), WIDE - EDGE, y + 28, 34, INK, "right", 600);
 }
 
@@ -62,6 +62,7 @@ function bar(pen, y, card, reading) {
   pen.arc(EDGE + reading.probability * wide, y - 14, 12, 0, 7);
   pen.fill();
   for (const tick of [0, 50, 100]) write(pen, `${tick} %`, EDGE + (tick / 100) * wide, y + 22, 18, FAINT, ["left", "center", "right"][tick / 50]);
+  write(pen, scaleWords(card), EDGE, y + 52, 20, FAINT);
 }
 
 function legend(pen, y, finding) {

@@ -34,7 +34,8 @@ addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
 
 async function answer(request) {
   if (new URL(request.url).origin !== location.origin) return Response.error();
-  const kept = await (await caches.open(KEPT)).match(request, { ignoreSearch: true });
+  const asked = new URL(request.url).pathname === new URL("index.html", registration.scope).pathname ? registration.scope : request;
+  const kept = await (await caches.open(KEPT)).match(asked, { ignoreSearch: true });
   return withPolicy(kept ?? (await fetch(request)));
 }
 

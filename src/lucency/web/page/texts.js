@@ -1,11 +1,12 @@
 // Every word that a person reads on the page, in one language. To translate: copy this file, keep the names and what
-// stands in {braces}. The reasons to doubt are those of the Python reader, word for word.
+// stands in {braces}, one "text" in double quotes each, and give the copy to `lucency web --texts`. The reasons to doubt
+// are those of the Python reader, word for word.
 
 export const TEXTS = {
-  notice: "Research use only. Not for diagnosis.",
+  language: "en",
   title: "lucency: chest films, read on this device",
+  notice: "Research use only. Not for diagnosis.",
   tagline: "Reads on this device. No film leaves it.",
-  page_language: "en",
 
   open: "Open films",
   camera: "Camera",
@@ -22,7 +23,6 @@ export const TEXTS = {
   starting_network: "Loading the network",
   starting_check: "Checking the golden answers",
   start_failed: "This page cannot read films here: {reason}",
-  start_no_script: "This page needs JavaScript: films are read on this device, not on a server.",
   why_hash: "{file} is not the file that its card was written for; load the page again",
   why_fetch: "{file} could not be loaded ({status})",
   why_square: "preparing {film} gives other bytes than the bundle's",
@@ -33,6 +33,7 @@ export const TEXTS = {
   ready_unchecked: "Ready. The bundle holds no golden answers to check this device by.",
 
   empty_title: "Drop chest films here",
+  empty_title_touch: "Read a chest film",
   empty_hint: "PNG, JPEG or DICOM. They are read in this browser and go nowhere.",
   empty_choose: "Choose films",
   empty_camera: "Hold the camera over one",
@@ -59,7 +60,8 @@ export const TEXTS = {
   probability_value: "{percent} %",
   scale_words: "Probability of {finding}: {percent} percent. Called from {threshold} percent. {zones}",
   scale_zone: "{from} to {to} percent: {verdict}.",
-  scale_threshold: "called from {percent} %",
+  scale_threshold: "threshold {percent} %",
+  scale_stretch: "{from}–{to} % {verdict}",
   scale_refer: "refer",
   all_labels: "All labels",
   reasons: "Reasons to doubt it",
@@ -77,11 +79,11 @@ export const TEXTS = {
   tool_width: "Window width",
   tool_zoom_in: "Zoom in",
   tool_zoom_out: "Zoom out",
-  tool_reset: "Reset the view",
+  tool_reset: "Reset",
   tool_compare: "Compare",
   tool_compare_pick: "Choose the other film in the worklist.",
   tool_save: "Save picture",
-  tool_print: "Print",
+  tool_print: "Print or PDF",
   tool_keys: "Keys: + − zoom, arrows move, M map, W window or move, 0 reset, J K next and previous film, C compare.",
   window_note: "The window changes the picture only, never the reading.",
   legend_against: "against",
@@ -98,6 +100,8 @@ export const TEXTS = {
   camera_insecure: "a browser gives the camera to pages opened over https only",
   camera_looking: "Looking for the four edges of a film…",
   camera_found: "Film found",
+  camera_found_says: "Film found, {verdict}",
+  camera_failed: "The reading stopped: {reason}",
   camera_keep: "Keep this film",
   camera_rate: "{rate} readings a second",
   camera_note: "A photograph of a film is not the film: light, glare and angle change what is read.",
@@ -122,8 +126,12 @@ export const TEXTS = {
   about_digest: "Bundle",
   about_licence: "Licence of the weights",
   about_figures: "Figures",
+  about_measured: "on {data}:",
   about_interval: "({low} to {high})",
   about_limits: "Limits",
+
+  label_normal: "normal",
+  label_pneumonia: "pneumonia",
 
   doubt_small: "the film has {width}×{height} pixels, fewer than the {side} the network sees",
   doubt_shape: "the film is {width}×{height}, too narrow or too wide for a whole chest",
@@ -202,19 +210,3 @@ export const TEXTS = {
   kind_gzip: "a gzip file",
   kind_nifti: "a NIfTI volume",
 };
-
-/** The text of that name with its {places} filled. Throws where there is none, so that no gap is shown. */
-export function say(name, values = {}) {
-  const text = TEXTS[name];
-  if (text === undefined) throw new Error(`texts.js has no ${name}`);
-  return text.replace(/\{(\w+)\}/g, (_, place) => String(values[place] ?? `{${place}}`));
-}
-
-/** Fill what index.html marks: data-say for an element's text, data-say-label for its accessible name. */
-export function sayAll(root) {
-  for (const element of root.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
-  for (const element of root.querySelectorAll("[data-say-label]")) {
-    element.setAttribute("aria-label", say(element.dataset.sayLabel));
-    if (element.tagName === "BUTTON") element.title = say(element.dataset.sayLabel);
-  }
-}

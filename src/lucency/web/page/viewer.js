@@ -6,7 +6,7 @@ const MAP_SIDE = 320;
 const MOST_ZOOM = 16;
 
 /** How a film is looked at; two panes share one. */
-export const VIEW = { zoom: 1, x: 0, y: 0, center: 0.5, width: 1, opacity: 1, map: true };
+export const VIEW = { zoom: 1, x: 0, y: 0, center: 0.5, width: 1, opacity: 0.7, map: true };
 
 /** A film's pixels as RGBA through a window; center and width are shares of the full range. */
 export function windowed(film, center, width) {

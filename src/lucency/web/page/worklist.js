@@ -2,7 +2,7 @@
 
 import { make, percentWords, tone, verdictWords } from "./panel.js";
 import { urgency } from "./reading.js";
-import { say } from "./texts.js";
+import { say } from "./say.js";
 import { sheetOf, windowed } from "./viewer.js";
 
 const THUMB = 56;
@@ -37,15 +37,19 @@ export function drawList(list, entries, current, card, { choose, remove }) {
   if (focused) list.querySelector(`[data-key="${focused}"]`)?.focus();
 }
 
+function picture({ thumb }) {
+  const canvas = thumb ?? make("canvas");
+  canvas.setAttribute("aria-hidden", "true");
+  return canvas;
+}
+
 function row(one, i, current, card, choose, remove) {
   const kind = one.done ? tone(card, one.reading) : "waiting";
   const told = one.done ? verdictWords(one.reading) : say("worklist_reading");
   const share = one.reading ? say("probability_value", { percent: percentWords(one.reading.probability) }) : "";
-  const picture = one.thumb ?? make("canvas");
-  picture.setAttribute("aria-hidden", "true");
-  const lines = [make("span", "name", one.name), make("span", `said ${kind}`, [told, share].filter(Boolean).join("  "))];
+    const lines = [make("span", "name", one.name), make("span", `said ${kind}`, [told, share].filter(Boolean).join("  "))];
   if (one.error) lines.push(make("span", "error", one.error));
-  const pick = make("button", "pick", "", picture, make("span", "lines", "", ...lines));
+  const pick = make("button", "pick", "", ...(one.error ? [] : [picture(one)]), make("span", "lines", "", ...lines));
   pick.type = "button";
   pick.dataset.key = `pick-${i}`;
   pick.addEventListener("click", () => choose(one));

@@ -1,0 +1,165 @@
+"""What a person does with a film on the page: drop, look, compare, keep; by mouse, on a phone, by ear."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lucency.bundle import DEFAULT, open_bundle
+from lucency.film import open_film
+from lucency.reader import Reader
+from web.browser import PHONE
+from web.test_page import load
+
+INT8 = DEFAULT.with_name("int8")
+DROP = """(given) => {
+  const carried = new DataTransfer();
+  for (const [name, text] of given) {
+    carried.items.add(new File([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], name));
+  }
+  const event = (kind) => document.body.dispatchEvent(
+    new DragEvent(kind, { dataTransfer: carried, bubbles: true, cancelable: true }));
+  event("dragover");
+  const asked = getComputedStyle(document.querySelector("#drop")).display;
+  event("drop");
+  return [asked, getComputedStyle(document.querySelector("#drop")).display];
+}"""
+COLOUR = """(canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let most = 0;
+  for (let i = 0; i < data.length; i += 4) most = Math.max(most, Math.abs(data[i] - data[i + 2]));
+  return most;
+}"""
+"""By how much red and blue differ where they differ most: nothing in a gray picture."""
+
+
+def settled(tab: Any) -> Any:
+    """The first pane as it looks when everything is drawn."""
+    tab.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return tab.locator(".pane canvas").first
+
+
+def test_dropped_films_are_read(tab: Any, films: list[Path]) -> None:
+    given = [(path.name, base64.b64encode(path.read_bytes()).decode()) for path in films[:2]]
+    assert tab.evaluate(DROP, given) == ["grid", "none"]
+    tab.wait_for_function("() => document.querySelectorAll('#list .said:not(.waiting)').length === 2")
+    assert sorted(tab.locator("#list .name").all_text_contents()) == [name for name, _ in given]
+
+
+def test_the_scale_is_that_of_the_card(tab: Any, films: list[Path]) -> None:
+    """Needle, threshold and the ends of the stretches, as shares of the track's width."""
+    load(tab, films[:1])
+    card = open_bundle(INT8).card
+    least = card.abstention.least
+    reading = Reader.open(INT8).read(open_film(films[0]))
+    box = tab.locator(".track").bounding_box()
+
+    def place(name: str, edge: float = 0.0) -> list[float]:
+        boxes = [one.bounding_box() for one in tab.locator(name).all()]
+        return [(one["x"] + edge * one["width"] - box["x"]) / box["width"] for one in boxes]
+
+    (threshold,) = place(".track .threshold", 0.5)
+    assert threshold == pytest.approx(card.operating_point.threshold, abs=0.01)
+    tab.wait_for_timeout(300)  # the needle slides
+    (needle,) = place(".track .needle", 0.5)
+    assert needle == pytest.approx(reading.probability, abs=0.02)
+    cuts = sorted([1 - least[0], least[1]])
+    assert place(".track .zone") == pytest.approx([0, *cuts], abs=0.01)
+    assert f"{round(100 * card.operating_point.threshold)} percent" in tab.get_attribute(".track", "aria-label")
+
+
+def test_doubts_are_told_in_plain_words(tab: Any, tmp_path: Path) -> None:
+    Image.fromarray(np.full((300, 310), 90, np.uint8)).save(tmp_path / "blank.png")
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (300, 310)).astype(np.uint8)).save(tmp_path / "noise.png")
+    load(tab, [tmp_path / "blank.png"])
+    assert tab.text_content("#verdict") == "uncertain: refer"
+    assert "the film shows nothing" in tab.text_content("#reasons")
+    tab.click("#clear")
+    load(tab, [tmp_path / "noise.png"])
+    assert tab.text_content("#verdict") == "uncertain: refer"
+    told = tab.locator("#reasons .doubt").all_text_contents()
+    assert told == list(Reader.open(INT8).read(open_film(tmp_path / "noise.png")).warnings)
+    assert told
+
+
+def test_map_zoom_and_pan_by_mouse(tab: Any, films: list[Path]) -> None:
+    load(tab, films[3:4])
+    assert settled(tab).evaluate(COLOUR) > 5
+    tab.locator("#opacity").fill("0")
+    assert settled(tab).evaluate(COLOUR) == 0
+    before = settled(tab).screenshot()
+    box = settled(tab).bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.mouse.wheel(0, -400)
+    zoomed = settled(tab).screenshot()
+    assert zoomed != before
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] / 2 + 60, box["y"] + box["height"] / 2 + 30, steps=3)
+    tab.mouse.up()
+    assert settled(tab).screenshot() != zoomed
+    tab.click("#reset")
+    assert settled(tab).screenshot() == before
+
+
+def test_two_films_side_by_side_move_together(tab: Any, films: list[Path]) -> None:
+    load(tab, films[:3])
+    names = tab.locator("#list .name").all_text_contents()
+    tab.click("#compare")
+    tab.wait_for_function("() => document.querySelectorAll('figcaption .name')[1].textContent.startsWith('film')")
+    tab.click(f"#list .pick:has-text('{names[2]}')")
+    tab.wait_for_function(
+        "(name) => document.querySelectorAll('figcaption .name')[1].textContent === name", arg=names[2]
+    )
+    assert tab.locator("figcaption .name").all_text_contents() == [names[0], names[2]]
+    other = tab.locator(".pane canvas").nth(1)
+    settled(tab)
+    before = other.screenshot()
+    tab.click("#zoom-in")
+    settled(tab)
+    assert other.screenshot() != before
+    tab.click("#compare")
+    assert tab.locator(".pane:visible").count() == 1
+
+
+def test_the_reading_as_pdf_is_one_page_of_its_own(tab: Any, films: list[Path]) -> None:
+    load(tab, films[:1])
+    tab.evaluate("() => { window.print = () => {}; }")
+    tab.click("#print")
+    pdf = tab.pdf()
+    assert pdf.startswith(b"%PDF")
+    assert pdf.count(b"/Type /Page\n") == 1
+    assert pdf.count(b"/Subtype /Image") >= 1
+    tab.emulate_media(media="print")
+    seen = tab.evaluate("() => [...document.body.children].filter((one) => one.checkVisibility()).map(({ id }) => id)")
+    assert seen == ["sheet"]
+
+
+def test_on_a_phone_everything_is_within_reach(tab: Any, films: list[Path]) -> None:
+    tab.set_viewport_size(PHONE)
+    load(tab, films[:2])
+    assert tab.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"]
+    for button in tab.locator("button:visible").all():
+        box = button.bounding_box()
+        assert box["x"] >= 0, button
+        assert box["x"] + box["width"] <= PHONE["width"], button.text_content()
+        assert min(box["width"], box["height"]) >= 24, button.text_content()  # WCAG 2.2, 2.5.8
+    footer, verdict = (tab.locator(one).bounding_box() for one in ("footer", "#verdict"))
+    assert footer["y"] + footer["height"] <= PHONE["height"]  # the notice is always seen
+    assert verdict["y"] + verdict["height"] <= footer["y"]  # the verdict, without scrolling
+
+
+def test_what_a_screen_reader_hears(tab: Any, films: list[Path]) -> None:
+    load(tab, films[:1])
+    heard = tab.locator("body").aria_snapshot()
+    verdict, share = tab.text_content("#verdict"), tab.text_content(".head b").removesuffix("%").strip()
+    assert f'img "film-0.png: {verdict}, {share} percent pneumonia"' in heard
+    assert f'img "Probability of pneumonia: {share} percent. Called from' in heard
+    assert "Research use only. Not for diagnosis." in heard
+    assert tab.get_attribute("#verdict", "aria-live") == "polite"
+    assert tab.get_attribute("html", "lang") == "en"
+    assert tab.title().startswith("lucency")
