@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from lucency.bundle import Bundle
+from lucency.errors import UsageError
 from lucency.reader.quiet import quiet
 from lucency.score.engines import Chunks, in_memory
 from lucency.score.worker import Worker
@@ -70,6 +71,9 @@ def _joined(workers: int) -> Iterator[None]:
     """Join the cluster of RAY_ADDRESS, or start Ray here; leave it at the end.
 
     Ray's reports of use are turned off, and its log of every step: what goes wrong comes as an exception.
+
+    Raises:
+        UsageError: no Ray answers there, or none can be started.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -80,8 +84,13 @@ def _joined(workers: int) -> Iterator[None]:
     here: dict[str, Any] = {} if os.environ.get(ADDRESS) else {"num_cpus": workers + SPARE_CPUS}
     started = not ray.is_initialized()
     if started:
-        with quiet():
-            ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **here)
+        try:
+            with quiet():
+                ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **here)
+        except Exception as error:  # Ray raises plain ones
+            where = "Ray to start here" if here else f"a Ray cluster at {os.environ[ADDRESS]}"
+            told = (str(error).splitlines() or [""])[0]
+            raise UsageError(f"expected {where}, it did not answer ({told}); try again, or --engine local") from error
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False

@@ -18,7 +18,9 @@ from lucency.score.fetch import Failure
 from lucency.score.table import failed, score_batch
 
 PATIENCE_S = 300.0
-"""For one film, from its store to its row, and for a process to start."""
+"""For one film, from its store to its row."""
+STARTS_WITHIN_S = 300.0
+"""For a process to start and open the bundle."""
 READY = b"ready"
 CRASHED = Failure("crashed", "reading it ended the process that read it")
 TIMED_OUT = Failure("timed_out", "reading it took too long")
@@ -86,7 +88,7 @@ class Worker:
 
     def _first_word(self, line: Connection) -> bytes:
         try:
-            return line.recv_bytes() if line.poll(self._patience_s) else b"a process that scores did not start in time"
+            return line.recv_bytes() if line.poll(STARTS_WITHIN_S) else b"a process that scores did not start in time"
         except (EOFError, OSError):
             return b"a process that scores ended while it opened the bundle; try lucency bundle verify"
 
