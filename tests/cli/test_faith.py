@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from lucency.cli import run
 from lucency.data import read_films
@@ -84,3 +85,29 @@ def test_a_fold_is_judged_by_the_films_it_held_out(place: Path, tmp_path: Path) 
 def test_no_fold_of_a_split(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert faith(place, tmp_path, "--fold", "1", "--split", "test", reader="bundle") == 2
     assert "expected --fold or --split, came both" in capsys.readouterr().err
+
+
+def test_a_constant_network_points_nowhere_and_never_is_nan(place: Path, tmp_path: Path) -> None:
+    """Its map is zero everywhere: a miss on every film, no energy anywhere, and every figure a number."""
+    classifier = network()
+    torch.nn.init.zeros_(classifier.head.last.weight)
+    write_run(tmp_path / "constant", classifier)
+    assert faith(place, tmp_path, "--films", "3", reader=str(tmp_path / "constant")) == 0
+    (row, _) = json.loads((tmp_path / "faith.json").read_text())["methods"]
+    values = {figure["name"]: figure["value"] for figure in row["figures"]}
+    assert values["pointing"] == values["pointing_near"] == values["energy_in_lesion"] == values["energy_in_lungs"] == 0
+    assert None not in values.values()
+
+
+def test_broken_weights_are_one_line_and_no_figure(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier = network()
+    with torch.no_grad():
+        classifier.features[0].conv.weight.fill_(float("nan"))  # type: ignore[index, union-attr]
+    write_run(tmp_path / "broken", classifier)
+    for more in ((), ("--quick",)):
+        assert faith(place, tmp_path, "--films", "2", *more, reader=str(tmp_path / "broken")) == 9
+        said = capsys.readouterr().err.strip().splitlines()
+        assert "broken" in said[-1]
+    assert not (tmp_path / "faith.json").exists()

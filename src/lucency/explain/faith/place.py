@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 NEAR = 15 / 500
-"""Reach of the published pointing game, as a share of the film's side."""
+"""Reach of the published pointing game as a share of the film's side: 15 pixels of photographs 500 wide (VOC 2007)."""
 
 SHARES = np.linspace(0.05, 0.95, 19)
 """Thresholds tried for the overlap, as shares of a map's own maximum."""
@@ -31,9 +31,10 @@ def drawn(evidence: Map, side: int) -> Map:
 def pointing(evidence: Map, mask: Mask, reach: float = 0.0) -> float:
     """1 if the strongest evidence lies in the mask, or nearer than `reach` pixels to it, else 0.
 
-    Zhang et al. 2018, section 4.2: without reach it is stricter than their game, whose reach is 15 pixels of
-    photographs some 500 wide; NEAR is that share of a side. Several places of equal strength count by the share of
-    them that hit.
+    Zhang et al. 2018, section 4.2, as their published code plays it: the map is brought to the photograph's own size,
+    not to the 224 pixels that the network sees, and hits if a circle of 15 pixels around its maximum meets the mask.
+    NEAR is that share of a side; without reach the game is stricter than theirs. Several places of equal strength
+    count by the share of them that hit.
     """
     if evidence.max() <= 0:
         return 0.0
