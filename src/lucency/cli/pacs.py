@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli.pacs_queue import QueueDir, forget, retry, show, tell
+
 if TYPE_CHECKING:
     from dicomweb_client.api import DICOMwebClient
 
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from lucency.dicom.queue import Queue
 
 NOTICE = "Research use only. Not for diagnosis."
-SOME_DEAD = 1
 
 pacs = typer.Typer(
     help="A DICOM node: films in, reports and overlays out.\n\n"
@@ -25,7 +26,6 @@ pacs = typer.Typer(
     no_args_is_help=True,
 )
 
-QueueDir = Annotated[Path, typer.Option("--queue", help="Folder of the queue; only this node's user may look in.")]
 BundleDir = Annotated[Path | None, typer.Option(help="Bundle or run; without it the one that ships.")]
 To = Annotated[str, typer.Option(help="dicom://AET@host:port, dicoms://AET@host:port or https://host/dicom-web.")]
 Title = Annotated[str, typer.Option(help="AE title of this node.")]
@@ -64,7 +64,8 @@ def serve(
 
     from lucency.dicom.deliver import Credentials, destination
     from lucency.dicom.node import Door, open_door
-    from lucency.dicom.queue import Queue, lock
+    from lucency.dicom.queue import Queue
+    from lucency.dicom.queue_file import lock
     from lucency.dicom.work import start
     from lucency.errors import UsageError
     from lucency.reader import Reader
@@ -111,7 +112,8 @@ def pull(
     Example: lucency pacs pull https://pacs.example/dicom-web --where StudyDate=20240105 --to https://pacs.example/dicom-web
     """
     from lucency.dicom.deliver import Credentials, destination, web_client
-    from lucency.dicom.queue import Queue, lock
+    from lucency.dicom.queue import Queue
+    from lucency.dicom.queue_file import lock
     from lucency.dicom.work import work_off
     from lucency.reader import Reader
 
@@ -124,7 +126,7 @@ def pull(
     _fetch_all(client, dict(_pair(word) for word in where), waiting, reader.bundle.digest)
     work_off(waiting, reader, send)
     held.close()
-    return _show(waiting, json=False)
+    return tell(waiting, json=False)
 
 
 def _fetch_all(client: DICOMwebClient, query: dict[str, str], waiting: Queue, digest: str) -> None:
@@ -142,59 +144,9 @@ def _fetch_all(client: DICOMwebClient, query: dict[str, str], waiting: Queue, di
             say("refused", key_of(instance), str(error))
 
 
-@pacs.command(name="list")
-def show(
-    queue: QueueDir = Path("lucency-queue"),
-    json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
-) -> int:
-    """How many films wait, are answered, delivered or given up; and of these, why. Exit code 1 where there are any.
-
-    Example: lucency pacs list --queue lucency-queue
-    """
-    return _show(_existing(queue), json)
-
-
-@pacs.command()
-def retry(queue: QueueDir = Path("lucency-queue")) -> None:
-    """Send films that were given up round again.
-
-    Example: lucency pacs retry --queue lucency-queue
-    """
-    typer.echo(f"{_existing(queue).retry()} films go round again")
-
-
-@pacs.command()
-def forget(queue: QueueDir = Path("lucency-queue")) -> None:
-    """Remove films that were given up, and all that is kept of them.
-
-    Example: lucency pacs forget --queue lucency-queue
-    """
-    typer.echo(f"{_existing(queue).forget_dead()} films forgotten")
-
-
-def _show(waiting: Queue, json: bool) -> int:
-    from datetime import datetime
-    from json import dumps
-
-    counts, dead = waiting.counts(), waiting.dead()
-    if json:
-        given_up = [{"film": one.key, "received": one.received, "reason": one.reason} for one in dead]
-        typer.echo(dumps({**counts, "given_up": given_up}))
-    else:
-        typer.echo("  ".join(f"{state} {count}" for state, count in counts.items()))
-        for one in dead:
-            when = datetime.fromtimestamp(one.received).isoformat(timespec="seconds")
-            typer.echo(f"  {one.key[:12]}  received {when}  {one.reason}")
-    return SOME_DEAD if dead else 0
-
-
-def _existing(folder: Path) -> Queue:
-    from lucency.dicom.queue import Queue
-    from lucency.errors import UsageError
-
-    if not (folder / "queue.sqlite").is_file():
-        raise UsageError(f"{folder}: expected the folder of a queue, found none; name it with --queue")
-    return Queue(folder)
+pacs.command(name="list")(show)
+pacs.command()(retry)
+pacs.command()(forget)
 
 
 def _checked(credentials: Credentials) -> Credentials:

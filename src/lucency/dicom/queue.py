@@ -20,25 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lucency.dicom.answer import Part
-from lucency.errors import OutputError, UsageError
+from lucency.dicom.queue_file import opened
 
-_SCHEMA = """
-    CREATE TABLE IF NOT EXISTS films (
-        key TEXT PRIMARY KEY,
-        state TEXT NOT NULL,
-        digest TEXT NOT NULL,
-        received REAL NOT NULL,
-        due REAL NOT NULL DEFAULT 0,
-        tries INTEGER NOT NULL DEFAULT 0,
-        refused INTEGER NOT NULL DEFAULT 0,
-        reason TEXT NOT NULL DEFAULT '',
-        film BLOB
-    );
-    CREATE INDEX IF NOT EXISTS by_state ON films (state, due);
-    CREATE TABLE IF NOT EXISTS parts (
-        key TEXT NOT NULL, what TEXT NOT NULL, uid TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (key, what)
-    );
-"""
 STATES = ("waiting", "answered", "delivered", "dead")
 
 
@@ -81,15 +64,7 @@ class Queue:
         Raises:
             OutputError: it cannot be written there.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._database = sqlite3.connect(folder / "queue.sqlite", timeout=60, check_same_thread=False)
-            # FULL: a commit is on the disk when it returns. secure_delete: what leaves the file is overwritten.
-            for pragma in ("auto_vacuum=FULL", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-                self._database.execute(f"PRAGMA {pragma}")
-            self._database.executescript(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise OutputError(f"{folder}: no queue can be kept here ({error}); choose another --queue") from error
+        self._database = opened(folder)
         self.folder = folder
         self._lock = threading.Lock()
 
@@ -214,18 +189,3 @@ class Queue:
         """Empty the log beside the file, in which deleted films would otherwise linger."""
         with self._lock:
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def lock(folder: Path) -> sqlite3.Connection:
-    """Be the one program that works this queue off, until the connection is closed or the program ends, however.
-
-    Raises:
-        UsageError: another one does already.
-    """
-    held = sqlite3.connect(folder / "lock.sqlite", timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        held.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
-        held.close()
-        raise UsageError(f"{folder}: expected a queue at rest, another lucency pacs works on it; stop that") from None
-    return held
