@@ -97,6 +97,46 @@ fun colour(logit: Float, limit: Float = 10f): Int {
     return (cover shl 24) or (mixed[0] shl 16) or (mixed[1] shl 8) or mixed[2]
 }
 
+/** What card.json states under "calibration"; each list has one number, or one a finding, but for the polyline. */
+class Calibration(val method: String, val lists: Map<String, DoubleArray>)
+
+/** Logits to the probabilities that the card's calibration makes of them: docs/bundle.md, section 3. */
+fun calibrated(task: String, how: Calibration, logits: FloatArray): FloatArray {
+    if (how.method == "isotonic") {
+        val x = how.lists.getValue("logits")
+        val y = how.lists.getValue("probabilities")
+        return FloatArray(logits.size) { polyline(logits[it].toDouble(), x, y).toFloat() }
+    }
+    val scores = DoubleArray(logits.size) { score(how, it, logits[it].toDouble()) }
+    if (task != "multiclass") return FloatArray(scores.size) { Math.exp(-softplus(-scores[it])).toFloat() }
+    var largest = scores[0]
+    for (value in scores) largest = maxOf(largest, value)
+    var total = 0.0
+    for (value in scores) total += Math.exp(value - largest)
+    return FloatArray(scores.size) { (Math.exp(scores[it] - largest) / total).toFloat() }
+}
+
+/** The calibrated logit of one finding. */
+private fun score(how: Calibration, finding: Int, z: Double): Double {
+    fun number(name: String): Double = how.lists.getValue(name).let { if (it.size > 1) it[finding] else it[0] }
+    return when (how.method) {
+        "none" -> z
+        "temperature" -> z / number("temperature")
+        "platt" -> number("slope") * z + number("offset")
+        "beta" -> number("b") * softplus(z) - number("a") * softplus(-z) + number("c")
+        else -> throw IllegalArgumentException("expected a calibration that this port knows, came ${how.method}")
+    }
+}
+
+/** ln(1 + exp z) without overflow. */
+private fun softplus(z: Double): Double = maxOf(z, 0.0) + Math.log1p(Math.exp(-Math.abs(z)))
+
+private fun polyline(z: Double, x: DoubleArray, y: DoubleArray): Double {
+    val above = x.indices.firstOrNull { x[it] > z } ?: return y[y.size - 1]
+    if (above == 0) return y[0]
+    return y[above - 1] + (z - x[above - 1]) / (x[above] - x[above - 1]) * (y[above] - y[above - 1])
+}
+
 /** Whether this can be a whole chest at all; where not, the verdict is `uncertain` whatever the network says. */
 fun usual(film: Film): Boolean {
     val shape = film.width.toDouble() / film.height

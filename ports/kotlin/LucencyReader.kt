@@ -15,12 +15,13 @@ class Reading(val verdict: String, val probabilities: FloatArray, val logits: Fl
 class Reader(assets: AssetManager, folder: String, threads: Int = 1) : AutoCloseable {
     private val card = JSONObject(assets.open("$folder/card.json").bufferedReader().use { it.readText() })
     private val rules = rules(card)
+    private val calibration = calibration(card.getJSONObject("calibration"))
     private val model = CompiledModel.create(
         assets,
         "$folder/${card.getJSONObject("model").getString("file")}",
         CompiledModel.Options(Accelerator.CPU).apply { cpuOptions = CompiledModel.CpuOptions(threads) },
     )
-    private val names = listOf("logit", "probability", "map", "doubt").take(if (rules.limits.isEmpty()) 3 else 4)
+    private val names = listOf("logit", "probability", "map", "doubt").filter { it != "doubt" || rules.limits.isNotEmpty() }
     private val input = model.createInputBuffer("film")
     private val outputs = names.associateWith { model.createOutputBuffer(it) }
 
@@ -31,9 +32,6 @@ class Reader(assets: AssetManager, folder: String, threads: Int = 1) : AutoClose
 
     init {
         require(card.getInt("schema_version") == 1) { "this port reads cards of schema 1, came another" }
-        require(card.getJSONObject("calibration").getBoolean("in_graph")) {
-            "this bundle was calibrated again: export it anew for this port"
-        }
     }
 
     fun read(film: Film): Reading {
@@ -41,7 +39,9 @@ class Reader(assets: AssetManager, folder: String, threads: Int = 1) : AutoClose
         input.writeFloat(FloatArray(square.size) { (square[it].toInt() and 255).toFloat() })
         model.run(mapOf("film" to input), outputs)
         val answers = outputs.mapValues { it.value.readFloat() }
-        val probabilities = answers.getValue("probability")
+        // Compared with a limit or a threshold, NaN would pass for "no doubt".
+        check(answers.values.all { part -> part.all { it.isFinite() } }) { "expected numbers of the network, came NaN" }
+        val probabilities = calibrated(rules.task, calibration, answers.getValue("logit"))
         val called = verdict(rules, probabilities, answers["doubt"] ?: FloatArray(0))
         val said = if (usual(film)) called else "uncertain"
         return Reading(said, probabilities, answers.getValue("logit"), answers.getValue("map"))
@@ -52,6 +52,14 @@ class Reader(assets: AssetManager, folder: String, threads: Int = 1) : AutoClose
         outputs.values.forEach { it.close() }
         model.close()
     }
+}
+
+private fun calibration(stated: JSONObject): Calibration {
+    val parameters = stated.getJSONObject("parameters")
+    val lists = parameters.keys().asSequence().associateWith { name ->
+        parameters.getJSONArray(name).let { list -> DoubleArray(list.length()) { list.getDouble(it) } }
+    }
+    return Calibration(stated.getString("method"), lists)
 }
 
 private fun rules(card: JSONObject): Rules {

@@ -1,5 +1,7 @@
 // From decoded pixels to the network's square, and from its answers to a reading: docs/preprocessing.md, step by step.
-// Plain Swift, no dependency. tests/ports/ holds it to the golden vectors, byte for byte, where swiftc is installed.
+// Plain Swift with Foundation. tests/ports/ holds it to the golden vectors, byte for byte, where swiftc is installed.
+
+import Foundation
 
 /// A film: rows from the top, bright = dense, a byte a pixel.
 public struct Film {
@@ -33,6 +35,7 @@ public struct Window {
 public enum LucencyError: Error {
     case unknownPreprocessing(version: Int, filter: String)
     case unknownFit(String)
+    case unknownCalibration(String)
 }
 
 /// RGBA bytes, not premultiplied, to gray.
@@ -117,6 +120,50 @@ public func colour(_ logit: Float, limit: Float = 10) -> [UInt8] {
     let end: [Double] = share < 0 ? [8, 40, 110] : [255, 222, 70]
     let mixed = end.map { UInt8((134 + ($0 - 134) * abs(share)).rounded()) }
     return mixed + [UInt8((255 * 0.72 * abs(share)).rounded())]
+}
+
+/// What card.json states under "calibration"; each list has one number, or one a finding, but for the polyline.
+public struct Calibration: Codable {
+    public let method: String
+    public let parameters: [String: [Double]]
+}
+
+/// Logits to the probabilities that the card's calibration makes of them: docs/bundle.md, section 3.
+public func calibrated(_ task: String, _ how: Calibration, _ logits: [Float]) throws -> [Float] {
+    if how.method == "isotonic" {
+        return logits.map { Float(polyline(Double($0), how.parameters["logits"]!, how.parameters["probabilities"]!)) }
+    }
+    let scores = try logits.enumerated().map { try score(how, $0.offset, Double($0.element)) }
+    if task != "multiclass" { return scores.map { Float(exp(-softplus(-$0))) } }
+    let largest = scores.max()!
+    let shares = scores.map { exp($0 - largest) }
+    return shares.map { Float($0 / shares.reduce(0.0, +)) }
+}
+
+/// The calibrated logit of one finding.
+private func score(_ how: Calibration, _ finding: Int, _ z: Double) throws -> Double {
+    func number(_ name: String) -> Double {
+        let list = how.parameters[name]!
+        return list.count > 1 ? list[finding] : list[0]
+    }
+    switch how.method {
+    case "none": return z
+    case "temperature": return z / number("temperature")
+    case "platt": return number("slope") * z + number("offset")
+    case "beta": return number("b") * softplus(z) - number("a") * softplus(-z) + number("c")
+    default: throw LucencyError.unknownCalibration(how.method)
+    }
+}
+
+/// ln(1 + exp z) without overflow.
+private func softplus(_ z: Double) -> Double {
+    return max(z, 0.0) + log1p(exp(-abs(z)))
+}
+
+private func polyline(_ z: Double, _ x: [Double], _ y: [Double]) -> Double {
+    guard let above = x.firstIndex(where: { $0 > z }) else { return y[y.count - 1] }
+    if above == 0 { return y[0] }
+    return y[above - 1] + (z - x[above - 1]) / (x[above] - x[above - 1]) * (y[above] - y[above - 1])
 }
 
 /// Whether this can be a whole chest at all; where not, the verdict is `uncertain` whatever the network says.

@@ -7,7 +7,6 @@ import TensorFlowLite
 /// The part of card.json that reading needs.
 public struct Card: Codable {
     public struct Model: Codable { public let file: String }
-    public struct Calibration: Codable { public let in_graph: Bool }
     public struct OperatingPoint: Codable { public let threshold: Float }
     public struct Abstention: Codable { public let method: String, least: [Float] }
     public struct Check: Codable { public let limit: Float }
@@ -33,8 +32,8 @@ public struct Card: Codable {
 public enum BundleError: Error {
     /// This port reads cards of schema 1.
     case newerSchema(Int)
-    /// Calibrated again outside of the network: export it anew for this port.
-    case calibrationNotInGraph
+    /// Compared with a limit or a threshold, NaN would pass for "no doubt".
+    case notANumber
 }
 
 /// What a reader says of one film. The map holds rows × columns × findings, signed, in logits.
@@ -54,7 +53,6 @@ public final class Reader {
         let text = try Data(contentsOf: folder.appendingPathComponent("card.json"))
         card = try JSONDecoder().decode(Card.self, from: text)
         guard card.schema_version == 1 else { throw BundleError.newerSchema(card.schema_version) }
-        guard card.calibration.in_graph else { throw BundleError.calibrationNotInGraph }
         var options = Interpreter.Options()
         options.threadCount = threads
         options.isXNNPackEnabled = true
@@ -66,10 +64,12 @@ public final class Reader {
     public func read(_ film: Film) throws -> Reading {
         let square = try prepare(film, card.preprocess).map(Float32.init)
         try runner.invoke(with: ["film": square.withUnsafeBytes { Data($0) }])
-        let probabilities = try output("probability")
+        let logits = try output("logit"), map = try output("map")
         let doubts = card.gate.checks.isEmpty ? [] : try output("doubt")
+        guard (logits + map + doubts).allSatisfy({ $0.isFinite }) else { throw BundleError.notANumber }
+        let probabilities = try calibrated(card.task, card.calibration, logits)
         let said = usual(film) ? verdict(card.rules, probabilities, doubts) : "uncertain"
-        return Reading(verdict: said, probabilities: probabilities, logits: try output("logit"), map: try output("map"))
+        return Reading(verdict: said, probabilities: probabilities, logits: logits, map: map)
     }
 
     private func output(_ name: String) throws -> [Float] {

@@ -1,7 +1,9 @@
 // Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
+import lucency.Calibration
 import lucency.Film
 import lucency.Preprocess
 import lucency.Rules
+import lucency.calibrated
 import lucency.colour
 import lucency.gray
 import lucency.gray8
@@ -48,6 +50,15 @@ fun called(words: List<String>): String {
     return verdict(rules, floats(words[5]), floats(words[6])).ifEmpty { "none" }
 }
 
+/** "name=1,2;name=3" to the lists of a calibration. */
+fun lists(words: String): Map<String, DoubleArray> =
+    words.split(";").filter { it != "-" }.map { it.split("=") }.associate { (name, values) ->
+        name to values.split(",").map { it.toDouble() }.toDoubleArray()
+    }
+
+fun chances(words: List<String>): String =
+    calibrated(words[0], Calibration(words[1], lists(words[2])), floats(words[3])).joinToString(" ")
+
 fun version(words: List<String>): String =
     try {
         Preprocess(words[0].toInt(), 1, "pad", words[1])
@@ -62,6 +73,7 @@ fun answer(verb: String, words: List<String>): String = when (verb) {
     "colour" -> colours(words[0])
     "window" -> seen(words)
     "verdict" -> called(words)
+    "calibrated" -> chances(words)
     "usual" -> usual(Film(bytes(words[2]), words[0].toInt(), words[1].toInt())).toString()
     else -> version(words)
 }

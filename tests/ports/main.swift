@@ -36,6 +36,17 @@ func called(_ words: [String]) -> String {
     return label.isEmpty ? "none" : label
 }
 
+/// "name=1,2;name=3" to the lists of a calibration.
+func chances(_ words: [String]) throws -> String {
+    var lists: [String: [Double]] = [:]
+    for part in words[2].split(separator: ";") where part != "-" {
+        let pair = part.split(separator: "=")
+        lists[String(pair[0])] = pair[1].split(separator: ",").map { Double($0)! }
+    }
+    let how = Calibration(method: words[1], parameters: lists)
+    return try calibrated(words[0], how, floats(words[3])).map { String($0) }.joined(separator: " ")
+}
+
 func chest(_ words: [String]) -> String {
     let pixels = numbers(words[2], 2).map(UInt8.init)
     return String(usual(Film(pixels: pixels, width: Int(words[0])!, height: Int(words[1])!)))
@@ -53,6 +64,7 @@ func answer(_ verb: String, _ words: [String]) throws -> String {
     case "colour": return colour(Float(words[0])!).map { String($0) }.joined(separator: " ")
     case "window": return try seen(words)
     case "verdict": return called(words)
+    case "calibrated": return try chances(words)
     case "usual": return chest(words)
     default: return version(words)
     }

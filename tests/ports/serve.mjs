@@ -1,6 +1,6 @@
 // Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
 import { readFileSync } from "node:fs";
-import { colour, gray, gray8, prepare, usual, verdict, window } from "../../src/lucency/web/page/lucency.js";
+import { calibrated, colour, gray, gray8, prepare, usual, verdict, window } from "../../src/lucency/web/page/lucency.js";
 
 const hex = (bytes) => Buffer.from(bytes).toString("hex");
 const bytes = (digits) => new Uint8Array(Buffer.from(digits, "hex"));
@@ -29,6 +29,11 @@ const ANSWERS = {
       gate: { checks: doubles(limits).map((limit) => ({ limit })) },
     };
     return verdict(card, Float32Array.from(doubles(probabilities)), Float32Array.from(doubles(doubts))) || "none";
+  },
+  calibrated([task, method, lists, logits]) {
+    const pairs = lists === "-" ? [] : lists.split(";").map((pair) => pair.split("="));
+    const parameters = Object.fromEntries(pairs.map(([name, values]) => [name, doubles(values)]));
+    return calibrated({ task, calibration: { method, parameters } }, Float32Array.from(doubles(logits))).join(" ");
   },
   usual: ([width, height, digits]) =>
     String(usual({ pixels: bytes(digits), width: Number(width), height: Number(height) })),

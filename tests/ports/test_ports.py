@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,60 +22,8 @@ from lucency.reader import Answers
 from lucency.reader.answers import reading
 
 HERE = Path(__file__).parent
-PORTS = HERE.parents[1] / "ports"
 GOLDEN = json.loads((HERE.parent / "golden/preprocessing.json").read_text(encoding="utf-8"))
 Ask = Callable[[list[str]], list[str]]
-
-
-def javascript(_: Path) -> list[str]:
-    return [_program("node"), str(HERE / "serve.mjs")]
-
-
-def kotlin(folder: Path) -> list[str]:
-    """Compiled by kotlinc, or by the compiler inside the kotlin-jupyter-kernel wheel, which needs only Java."""
-    sources = [*PORTS.glob("kotlin/*.kt"), HERE / "Serve.kt", *(HERE / "android").iterdir()]
-    java = _program("java")
-    wheel = importlib.util.find_spec("run_kotlin_kernel")
-    if wheel and wheel.submodule_search_locations:
-        jars = Path(next(iter(wheel.submodule_search_locations))) / "jars"
-        library = str(next(jars.glob("kotlin-stdlib-*.jar")))
-        compiler = [java, "-cp", f"{jars}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
-        _build([*compiler, "-no-stdlib", "-no-reflect", "-cp", library, "-d", str(folder), *map(str, sources)])
-        return [java, "-cp", f"{folder}:{library}", "ServeKt"]
-    jar = str(folder / "serve.jar")
-    _build([_program("kotlinc"), "-include-runtime", "-d", jar, *map(str, sources)])
-    return [java, "-cp", jar, "ServeKt"]
-
-
-def swift(folder: Path) -> list[str]:
-    binary = str(folder / "serve")
-    _build([_program("swiftc"), "-O", "-o", binary, str(PORTS / "swift/Lucency.swift"), str(HERE / "main.swift")])
-    return [binary]
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"needs {name}, which is not installed")
-    return found
-
-
-def _build(command: list[str]) -> None:
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
-
-
-@pytest.fixture(scope="module", params=[javascript, kotlin, swift], ids=lambda port: port.__name__)
-def ask(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """Sends lines to a port and gives its answers, one process for them all."""
-    command = request.param(tmp_path_factory.mktemp(request.param.__name__))
-
-    def answers(lines: list[str]) -> list[str]:
-        told = subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, text=True, check=False)
-        assert told.returncode == 0, told.stderr
-        return told.stdout.splitlines()
-
-    return answers
 
 
 def test_golden_vectors(ask: Ask) -> None:

@@ -8,6 +8,10 @@ public class JSONObject {
         throw new UnsupportedOperationException();
     }
 
+    public java.util.Iterator<String> keys() {
+        throw new UnsupportedOperationException();
+    }
+
     public JSONArray getJSONArray(String name) {
         throw new UnsupportedOperationException();
     }
@@ -21,10 +25,6 @@ public class JSONObject {
     }
 
     public int getInt(String name) {
-        throw new UnsupportedOperationException();
-    }
-
-    public boolean getBoolean(String name) {
         throw new UnsupportedOperationException();
     }
 }
