@@ -2,6 +2,7 @@
 
     python benchmarks/web.py                        the int8 bundle that ships
     python benchmarks/web.py --bundle BUNDLE --rounds 30
+    python benchmarks/web.py --films FOLDER         only the answers for every film below it, against Python's
 
 Chromium without a GPU, one thread, and `lucency.reader` with one thread read the same JPEG of 1024 × 1024 in turns.
 Needs Chromium and playwright; the camera is a video of one drawn film on a light box.
@@ -28,11 +29,12 @@ sys.path[0] = str(ROOT / "tests")  # in place of this folder, where `web` would 
 
 from lucency.bundle import DEFAULT, open_bundle  # noqa: E402
 from lucency.data.phantom import draw  # noqa: E402
+from lucency.files import sha256_bytes  # noqa: E402
 from lucency.film import open_film  # noqa: E402
 from lucency.paint import overlay  # noqa: E402
 from lucency.reader import Reader  # noqa: E402
 from lucency.web import page_files, write_page  # noqa: E402
-from web.browser import PROBE, chromium, ready, served  # noqa: E402
+from web.browser import PROBE, chromium, read, ready, served  # noqa: E402
 from web.scenes import film_video  # noqa: E402
 
 ONCE = """async (given) => {
@@ -62,26 +64,31 @@ RATE = """async (seconds) => {
   watch.disconnect();
   return count / seconds;
 }"""
+KINDS = {".png", ".jpg", ".jpeg", ".dcm"}
 STAGES = ("decode", "resize", "infer", "judge and paint", "file to overlay")
 VIDEO_RATE = 30
 """Pictures a second that Chromium's fake camera gives: no page can read more."""
 
 
 def main() -> None:
-    """Print three tables."""
+    """Print three tables, or one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, default=DEFAULT.with_name("int8"))
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--films", type=Path)
+    parser.add_argument("--every", type=int, default=1, help="only each so-many-th film")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page"
         write_page(open_bundle(options.bundle), page)
         (page / "probe.html").write_text(PROBE, encoding="utf-8")
-        film = film_bytes()
         with served(page) as address:
-            film_times(address, film, Reader.open(options.bundle), options.rounds)
-            camera_rate(address, film_video(Path(folder) / "film.mjpeg"))
-        first_load(options.bundle)
+            if options.films:
+                parity(address, films_below(options.films)[:: options.every], Reader.open(options.bundle))
+            else:
+                film_times(address, film_bytes(), Reader.open(options.bundle), options.rounds)
+                camera_rate(address, film_video(Path(folder) / "film.mjpeg"))
+                first_load(options.bundle)
 
 
 def film_bytes() -> bytes:
@@ -122,6 +129,30 @@ def by_python(reader: Reader, data: bytes) -> list[float]:
     times.append(time.perf_counter())
     stages = [1000 * (b - a) for a, b in itertools.pairwise(times)]
     return [*stages, sum(stages)]
+
+
+def films_below(folder: Path) -> list[Path]:
+    """Every PNG, JPEG and DICOM, in order of their paths."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in KINDS)
+
+
+def parity(address: str, paths: list[Path], reader: Reader) -> None:
+    """How far the page is from Python, from a file's bytes to the verdict."""
+    same, flipped, away = 0, 0, [0.0]
+    with chromium() as browser:
+        tab = browser.new_page()
+        tab.goto(f"{address}probe.html")
+        for path in paths:
+            data = path.read_bytes()
+            film = open_film(data)
+            (here,), there = read(tab, [data]), reader.read(film)
+            same += here["square"] == sha256_bytes(reader.preprocess(film).tobytes())
+            flipped += here["verdict"] != there.verdict
+            away += [abs(a - b) for a, b in zip(here["logits"], there.logits.tolist(), strict=True)]
+    print(
+        f"{len(paths)} films: prepared squares identical {same}, verdicts flipped {flipped}, "
+        f"logits apart by at most {max(away):.2g}"
+    )
 
 
 def camera_rate(address: str, video: Path) -> None:
