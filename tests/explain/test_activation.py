@@ -13,9 +13,10 @@ from torch import nn
 
 from lucency.explain.activation import cam, grad_cam, grad_cam_pp, layer_cam
 from lucency.explain.layers import finer, layers
-from lucency.models import BACKBONES
+from lucency.models import BACKBONES, build
 from lucency.models.classifier import Classifier
 from lucency.models.heads import HEADS, Dense128, Linear
+from lucency.recipe import ModelSettings
 
 from .conftest import random_network
 
@@ -54,6 +55,14 @@ def test_the_networks_map_is_grad_cam_on_random_networks(
 def test_the_networks_map_is_grad_cam_on_every_backbone(backbone: str, head: str, gray: np.ndarray) -> None:
     width = 0.25 if backbone.startswith("mobilenet") else 1.0
     _agrees(random_network(head, 2, backbone=backbone, width=width), gray, 1)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_networks_map_is_grad_cam_where_it_was_softened(head: str, gray: np.ndarray) -> None:
+    settings_ = ModelSettings(width=0.25, depth=8, stride=8, soften=3, head=head)  # type: ignore[arg-type]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        _agrees(build(settings_, 2).eval(), gray, 1)
 
 
 @pytest.mark.parametrize("name", ["timm:resnet10t", "timm:mobilenetv3_small_050"])

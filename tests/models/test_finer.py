@@ -7,6 +7,7 @@ import torch
 
 from lucency.errors import UsageError
 from lucency.models import BACKBONES, build
+from lucency.models.finer import soften
 from lucency.recipe import ModelSettings
 
 
@@ -67,3 +68,33 @@ def test_a_backbone_cut_short_is_its_beginning() -> None:
 def test_a_depth_that_cannot_be() -> None:
     with pytest.raises(UsageError, match="has 14 blocks, cannot keep 15"):
         build(ModelSettings(backbone="mobilenet_v1", depth=15))
+
+
+def test_softened_activations_are_means_with_nothing_beyond_the_film() -> None:
+    """The same weights; each cell the mean of 3 × 3 cells, of which a corner has four on the film."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        sharp = build(ModelSettings(width=0.35, stride=8)).eval()
+        torch.manual_seed(0)
+        soft = build(ModelSettings(width=0.35, stride=8, soften=3)).eval()
+    film = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
+    with torch.no_grad():
+        before, after = sharp.activations(film), soft.activations(film)
+    assert after.shape == before.shape
+    torch.testing.assert_close(after[:, :, 3, 4], before[:, :, 2:5, 3:6].mean((2, 3)))
+    torch.testing.assert_close(after[:, :, 0, 0], before[:, :, :2, :2].sum((2, 3)) / 9)
+
+
+def test_a_softened_map_peaks_between_two_that_spoke() -> None:
+    """Evidence on both sides of a place, as on the rim of a lesion: its middle, which was silent, speaks loudest."""
+    features = torch.nn.Sequential(torch.nn.Identity())
+    soften(features, 3)
+    rim = torch.zeros(1, 1, 5, 5)
+    rim[..., 2, 1] = rim[..., 2, 3] = 9.0
+    assert features(rim)[0, 0, 2].tolist() == pytest.approx([1, 1, 2, 1, 1])
+
+
+def test_others_networks_are_not_softened() -> None:
+    pytest.importorskip("timm", reason="needs timm, which is optional")
+    with pytest.raises(UsageError, match="soften: only lucency's own backbones"):
+        build(ModelSettings(backbone="timm:resnet10t", soften=3))

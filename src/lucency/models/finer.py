@@ -1,4 +1,4 @@
-"""Finer maps: the last strides taken out and dilated instead, or the last blocks left out altogether."""
+"""Truer maps: the last strides taken out and dilated instead, the last blocks left out, what is left averaged."""
 
 from __future__ import annotations
 
@@ -52,3 +52,26 @@ def cut(features: nn.Module, depth: int) -> nn.Module:
     if depth > len(parts):
         raise UsageError(f"depth: the backbone has {len(parts)} blocks, cannot keep {depth}; 0 keeps all")
     return nn.Sequential(*parts[:depth])
+
+
+def soften(features: nn.Module, cells: int) -> None:
+    """Average the last activations over `cells` × `cells` around each cell, zeros beyond the film.
+
+        A'(i, j) = sum over |u|, |v| <= cells // 2 of A(i + u, j + v) / cells²
+
+    A cell speaks as soon as it sees any part of a lesion, so evidence rings the lesion as wide as a cell sees, and its
+    maximum often lies on the ring. The mean around a place is largest in the ring's middle. The map stays what it was:
+    a part of the network, linear in its last activations, adding up to the logit.
+
+    Args:
+        features: a backbone of ours, cut and refined; changed unless `cells` is 1.
+        cells: odd; some 30 % of the map's side served best on drawn films.
+
+    Raises:
+        UsageError: the backbone is not one of ours.
+    """
+    if cells == 1:
+        return
+    if not isinstance(features, nn.Sequential):
+        raise UsageError("soften: only lucency's own backbones can be softened; leave it out, or choose another")
+    features[-1] = nn.Sequential(features[-1], nn.AvgPool2d(cells, stride=1, padding=cells // 2))

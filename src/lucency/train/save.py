@@ -49,6 +49,7 @@ def save(
             width=recipe.model.width,
             depth=recipe.model.depth,
             stride=recipe.model.stride,
+            soften=recipe.model.soften,
             head=recipe.model.head,
         ),
         training=Training(
