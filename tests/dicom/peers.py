@@ -128,6 +128,7 @@ def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
         "DicomModalities": {"lucency": ["LUCENCY", "127.0.0.1", node_port]},
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
         "OverwriteInstances": False,
+        "DicomScuTimeout": 120,  # other work may leave little of a machine for a test
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "log").open("wb") as log:
