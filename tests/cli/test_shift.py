@@ -49,6 +49,16 @@ def test_the_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "5 films stored otherwise" in told
 
 
+def test_bundles_whose_folders_are_called_alike_are_told_apart(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_brightness_bundle(tmp_path / "other" / "bundle")
+    assert shift(place, str(tmp_path / "other" / "bundle"), "--only", "border", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["title"] for one in told["runs"]] == [f"{place.name}/bundle", "other/bundle"]
+    assert "--only border" in told["command"]  # the whole command, so that it can be repeated
+
+
 def test_a_bundle_whose_films_are_not_known_says_what_to_do(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["shift", str(place / "bundle"), "--data", str(place / "films")]) != 0
     assert "lucency: " in capsys.readouterr().err

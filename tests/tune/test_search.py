@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial
 
-from lucency.errors import TrainingError, UsageError
+from lucency.errors import LucencyError, RecipeError, TrainingError, UsageError, WeightsError
 from lucency.recipe import Recipe, parse_recipe
 from lucency.tune import search as module
 from lucency.tune.record import cost, toml, trials_csv, write_record
@@ -22,7 +22,7 @@ from lucency.tune.space import Space
 
 RECIPE = Recipe(name="test")
 SPACE = Space({"model.dropout": {"low": 0.0, "high": 0.9}})
-REGISTERED = Registered("recipe", SPACE.to_json(), SCORE, "films", "2 of 5")
+REGISTERED = Registered("recipe", SPACE.to_json(), SCORE, "films", "2 of 5", "aspects")
 PARTS: list[Any] = ["first", "second"]
 
 
@@ -74,18 +74,35 @@ def test_what_falls_behind_is_stopped_after_a_fold(tmp_path: Path) -> None:
     assert min(trial.number for trial in pruned) >= module.STARTUP
 
 
-def test_a_trial_that_cannot_be_trained_is_recorded_and_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [TrainingError("no"), UsageError("no"), WeightsError("no")])
+def test_a_trial_that_cannot_be_trained_is_recorded_and_passed(
+    error: LucencyError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def now_and_then(recipe: Recipe, *rest: Any) -> Judged:
         if recipe.model.dropout > 0.5:
-            raise TrainingError("the loss is nan")
+            raise error
         return by_dropout(recipe, *rest)
 
     monkeypatch.setattr(module, "judge", now_and_then)
     study = run(tmp_path, 8)
     failed = [trial for trial in done(study) if trial.state.name == "FAIL"]
     assert failed
-    assert {trial.user_attrs["failed"] for trial in failed} == {"the loss is nan"}
+    assert {trial.user_attrs["failed"] for trial in failed} == {"no"}
     assert len(done(study)) == 8
+
+
+def test_settings_that_do_not_go_together_are_recorded_and_passed(tmp_path: Path) -> None:
+    space = Space({"augment.zoom": [[0.9, 1.0]], "augment.resample": [[0.5, 1.0]]})
+    study = open_search(tmp_path, REGISTERED, 0)
+
+    def apart(recipe: Recipe, settings: Any, where: str) -> Recipe:
+        raise RecipeError("they do not go together")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "changed", apart)
+        search(study, RECIPE, space, PARTS, 2, tmp_path, quiet)
+    assert [trial.user_attrs["failed"] for trial in done(study)] == ["they do not go together"] * 2
+    assert best(study) is None
 
 
 def test_a_stopped_trial_is_tried_again_with_the_same_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +124,7 @@ def test_a_stopped_trial_is_tried_again_with_the_same_recipe(tmp_path: Path, mon
     assert again.user_attrs["runs"] == folder(tmp_path, begun[0]).name  # where its first fold lies trained
 
 
-@pytest.mark.parametrize("what", ["recipe", "space", "score", "films", "folds"])
+@pytest.mark.parametrize("what", ["recipe", "space", "score", "films", "folds", "aspects"])
 def test_a_search_that_was_registered_otherwise_is_not_gone_on_with(what: str, tmp_path: Path) -> None:
     run(tmp_path, 1)
     with pytest.raises(UsageError, match=f"another {what}"):

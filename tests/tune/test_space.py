@@ -40,6 +40,8 @@ def test_a_setting_is_changed_and_nothing_else() -> None:
         ('"tune.lr" = { low = 1e-3 }', "low <= high"),
         ('"tune.lr" = { low = 1e-2, high = 1e-3 }', "low <= high"),
         ('"tune.lr" = { low = 1e-4, high = 1e-3, loog = true }', "low <= high"),
+        ('"tune.lr" = { low = 0, high = 1e-3, log = true }', "with log above 0"),
+        ('"tune.lr" = { low = "a", high = "b" }', "numbers low <= high"),
         ('"model.dropout" = []', "a list to choose from"),
         ('"seed.more" = [1]', "table.setting"),
     ],

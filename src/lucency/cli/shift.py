@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def shift(
+    context: typer.Context,
     runs: Annotated[
         list[Path], typer.Argument(help="Runs or bundles to judge, side by side.", metavar="RUN|BUNDLE...")
     ],
@@ -48,6 +49,8 @@ def shift(
 
     Example: lucency shift runs/kermany/fold-1 runs/lecture/fold-1 --data chest_xray --bias --out shift
     """
+    from shlex import join
+
     from lucency.data import read_films
     from lucency.errors import UsageError
     from lucency.shift.donors import WHOSE, known_aspects
@@ -58,12 +61,15 @@ def shift(
     if whose is None:
         raise UsageError(f"--donors: expected {', '.join(WHOSE)}, came '{donors}'")
     films = read_films(data, source)
-    asked = [_asked(run, films, data, source, split, fold, folds, threads) for run in runs]
+    asked = [
+        _asked(run, title, films, data, source, split, fold, folds, threads)
+        for run, title in zip(runs, _titles(runs), strict=True)
+    ]
     known = known_aspects(aspects) if aspects else {}
     settings = Settings(whose, seed, tuple(only or ()), known, read_films(pairs) if pairs else None)
     found = baseline(films, known) if bias else None
     studies = study(asked, films, settings, found)
-    command = f"lucency shift {' '.join(map(str, runs))} --data {data} --donors {whose} --seed {seed}"
+    command = join(["lucency", *(context.find_root().obj or ["shift", *map(str, runs)])])
     told = _json(studies, settings, found, command)
     if out:
         _write(out, studies, settings, found, command, told)
@@ -72,6 +78,7 @@ def shift(
 
 def _asked(
     run: Path,
+    title: str,
     all_films: Films,
     data: str,
     source: str,
@@ -92,20 +99,32 @@ def _asked(
     else:
         films, used = labelled_films(data, source, split)
         how = f"{len(films)} films, split {used} (it may have learned from them)"
-    return Asked(_title(run), reader, as_labelled(films, reader.card.labels), how)
+    return Asked(title, reader, as_labelled(films, reader.card.labels), how)
 
 
-def _title(run: Path) -> str:
-    """The run's folder; of a fold the folder above it too."""
-    return "/".join(run.parts[-2:]) if run.name.startswith("fold-") else run.name
+def _titles(runs: list[Path]) -> list[str]:
+    """As much of each path's end as tells the runs apart; of a fold at least the folder above it too."""
+    return [_title(run, [other for other in runs if other != run]) for run in runs]
+
+
+def _title(run: Path, others: list[Path]) -> str:
+    parts = run.parts
+    least = 2 if run.name.startswith("fold-") else 1
+    apart = (n for n in range(least, len(parts)) if all(other.parts[-n:] != parts[-n:] for other in others))
+    return "/".join(parts[-next(apart, len(parts)) :])
 
 
 def _json(studies: list[Study], settings: Settings, bias: Bias | None, command: str) -> str:
+    from dataclasses import asdict
     from json import dumps
 
+    from lucency.shift.seeds import over_runs
+
     baseline = None if bias is None else {"auroc": bias.auroc, "films": bias.films, "wrong": len(bias.wrong)}
+    recipes = [asdict(one) for one in over_runs(studies)]
     about = {"schema_version": 1, "command": command, "donors": settings.whose, "seed": settings.seed}
-    return dumps({**about, "bias_only": baseline, "runs": [one.to_json() for one in studies]}, indent=1)
+    told = {**about, "bias_only": baseline, "recipes": recipes, "runs": [one.to_json() for one in studies]}
+    return dumps(told, indent=1)
 
 
 def _write(out: Path, studies: list[Study], settings: Settings, bias: Bias | None, command: str, told: str) -> None:

@@ -53,7 +53,8 @@ def tune(
     start = open_recipe(recipe, None, weights)
     searched = read_space(space, start)
     films = not_test(read_films(data, source))
-    study = open_search(out, Registered.of(start, searched, films, (folds, judged)), seed)
+    known = known_aspects(aspects) if aspects else {}
+    study = open_search(out, Registered.of(start, searched, films, (folds, judged), known), seed)
     typer.echo(f"score: {SCORE}", err=True)
 
     def tell(trial: FrozenTrial) -> None:
@@ -61,7 +62,7 @@ def tune(
         typer.echo(f"{line(trial)}\n{cost(done(study))}", err=True)
 
     if len(done(study)) < trials:
-        parts = parts_of(films, folds, judged, known_aspects(aspects) if aspects else {})
+        parts = parts_of(films, folds, judged, known)
         search(study, start, searched, parts, trials, out, tell)
     write_record(study, out)
     found = best(study)

@@ -11,7 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lucency.shift.bias import Bias
 from lucency.shift.donors import WHOSE, Whose
 from lucency.shift.judge import FLOOR
+from lucency.shift.seeds import over_runs
 from lucency.shift.study import LEAST_RUNS, Study, moves_together
+from lucency.shift.table import seeds_of
 
 LOWER_IS_BETTER = ("ECE", "probe", "originals")
 """How the measures begin whose fall is wanted."""
@@ -33,6 +35,7 @@ def page(studies: Sequence[Study], whose: Whose, bias: Bias | None, command: str
         floor=FLOOR,
         least=LEAST_RUNS,
         rows=_rows(measures),
+        recipes=[{"name": one.recipe, "seeds": seeds_of(one), "spans": one.measures} for one in over_runs(studies)],
         together=_together(measures),
     )
 

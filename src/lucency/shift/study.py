@@ -33,6 +33,16 @@ class Asked:
     how: str
     """How the films were held out, in words."""
 
+    @property
+    def recipe(self) -> str:
+        """By which it was trained, by name."""
+        return str(self.reader.card.training.recipe.get("name", ""))
+
+    @property
+    def seed(self) -> int:
+        """Of its training."""
+        return int(self.reader.card.training.recipe.get("seed", 0))
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -69,6 +79,10 @@ class Study:
     probe: Mapping[str, float] = field(default_factory=dict)
     """Property -> how well the features tell it; empty for an exported bundle."""
     pairs: Moved | None = None
+    recipe: str = ""
+    """By which the reader was trained, by name."""
+    seed: int = 0
+    """Of its training."""
 
     def measures(self) -> dict[str, float]:
         """What runs are compared by, by name."""
@@ -80,6 +94,7 @@ class Study:
                 "AUROC all": moved.auroc,
                 "AUROC normals moved": moved.auroc_normals_moved,
                 "specificity all": moved.specificity,
+                "sensitivity all": moved.sensitivity,
                 "ECE all": moved.ece,
             }
         if self.on_wrong:
@@ -101,14 +116,16 @@ def study(asked: Sequence[Asked], films: Films, settings: Settings, bias: Bias |
         settings: what is asked of each.
         bias: the baseline; None leaves its films out.
     """
-    found: dict[str, Study] = {}
-    for names in dict.fromkeys(_names(one.films) for one in asked):
-        group = [one for one in asked if _names(one.films) == names]
-        squares = squares_of(group[0].films, settings.aspects)
-        said = ask([one.reader for one in group], squares, settings.whose, settings.seed, settings.only or CONDITIONS)
-        for one, answers in zip(group, said, strict=True):
-            found[one.title] = _studied(one, answers, squares, films, settings, bias)
-    return [found[one.title] for one in asked]
+    names = [tuple(record.name for record in one.films.records) for one in asked]
+    found: dict[int, Study] = {}
+    for held in dict.fromkeys(names):
+        group = [number for number, theirs in enumerate(names) if theirs == held]
+        squares = squares_of(asked[group[0]].films, settings.aspects)
+        readers = [asked[number].reader for number in group]
+        said = ask(readers, squares, settings.whose, settings.seed, settings.only or CONDITIONS)
+        for number, answers in zip(group, said, strict=True):
+            found[number] = _studied(asked[number], answers, squares, films, settings, bias)
+    return [found[number] for number in range(len(asked))]
 
 
 def baseline(films: Films, aspects: Mapping[str, float]) -> Bias:
@@ -142,6 +159,8 @@ def _studied(
         None if bias is None else on_wrong(answers[PLAIN], squares.films, bias.wrong, shipped),
         _probed(one.reader, squares),
         None if settings.pairs is None else pair_up(one.reader, films, settings.pairs),
+        one.recipe,
+        one.seed,
     )
 
 
@@ -161,7 +180,3 @@ def _probed(reader: Reader, squares: Squares) -> dict[str, float]:
     from lucency.shift.probe import probe
 
     return probe(load_run(reader.bundle).classifier, reader.preprocess, squares)
-
-
-def _names(films: Films) -> tuple[str, ...]:
-    return tuple(record.name for record in films.records)

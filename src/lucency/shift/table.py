@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lucency.shift.bias import Bias
 from lucency.shift.donors import WHOSE, Whose
 from lucency.shift.judge import FLOOR
+from lucency.shift.seeds import OverRuns, over_runs
 from lucency.shift.study import Study
 
 
@@ -19,7 +20,8 @@ def table(studies: Sequence[Study], whose: Whose, bias: Bias | None) -> str:
     for one in studies:
         lines += ["", *_one(one)]
     lines += ["", f"spec. and sens.: at the threshold where the plain films have a sensitivity of {FLOOR:g}"]
-    return "\n".join([*lines, *(_beside(studies) if len(studies) > 1 else [])])
+    lines += _beside(studies) if len(studies) > 1 else []
+    return "\n".join([*lines, *(line for recipe in over_runs(studies) for line in _over(recipe))])
 
 
 def _one(study: Study) -> list[str]:
@@ -53,3 +55,13 @@ def _beside(studies: Sequence[Study]) -> list[str]:
         cells = (f"{one[name]:.4f}" if name in one else "–" for one in measures)
         lines.append(f"{name:26}" + "".join(f"{cell:>{wide}}" for cell in cells))
     return lines
+
+
+def _over(recipe: OverRuns) -> list[str]:
+    head = f"{recipe.recipe}: mean (lowest to highest) of {len(recipe.seeds)} runs, {seeds_of(recipe)}"
+    return ["", head, *(f"{name:26}{span}" for name, span in recipe.measures.items())]
+
+
+def seeds_of(recipe: OverRuns) -> str:
+    """Its seeds in words."""
+    return ("seed " if len(set(recipe.seeds)) == 1 else "seeds ") + ", ".join(map(str, dict.fromkeys(recipe.seeds)))

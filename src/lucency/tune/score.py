@@ -68,6 +68,7 @@ def judge(recipe: Recipe, part: Part, out: Path, cache: Path) -> Judged:
     Raises:
         TrainingError: the loss is no longer a number.
         UsageError: the network cannot be built as the recipe says.
+        WeightsError: the pretrained weights are not of that network.
     """
     start = time.monotonic()
     run = out / f"fold-{part.fold.number}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lucency.data.record import Films
 from lucency.data.split import split_hash
-from lucency.errors import OutputError, TrainingError, UsageError
+from lucency.errors import OutputError, RecipeError, TrainingError, UsageError, WeightsError
 from lucency.recipe import Recipe
 from lucency.tune.score import SCORE, Judged, Part, judge
 from lucency.tune.space import Space, changed
@@ -34,20 +34,24 @@ class Registered:
     score: str
     films: str
     folds: str
+    aspects: str
 
     @classmethod
-    def of(cls, recipe: Recipe, space: Space, films: Films, folds: tuple[int, int]) -> Registered:
+    def of(
+        cls, recipe: Recipe, space: Space, films: Films, folds: tuple[int, int], aspects: Mapping[str, float]
+    ) -> Registered:
         """What a search is made of; `folds` are how many there are and how many are judged."""
         content = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
         every = split_hash(films, range(len(films)))
-        return cls(content, space.to_json(), SCORE, every, f"{folds[1]} of {folds[0]}")
+        known = hashlib.sha256(json.dumps(dict(aspects), sort_keys=True).encode()).hexdigest()
+        return cls(content, space.to_json(), SCORE, every, f"{folds[1]} of {folds[0]}", known)
 
 
 def open_search(out: Path, registered: Registered, seed: int) -> optuna.Study:
     """The search in `out`, new or gone on with; trials that were stopped are queued again.
 
     Raises:
-        UsageError: `out` holds a search with another recipe, space, score, films or folds.
+        UsageError: `out` holds a search with another recipe, space, score, films, folds or aspects.
         OutputError: it cannot be written.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -91,8 +95,13 @@ def search(
     """
     while len(done(study)) < trials:
         trial = study.ask()
-        drawn = changed(recipe, space.draw(trial), "the drawn recipe")
-        _try(study, trial, drawn, parts, out)
+        settings = space.draw(trial)
+        try:
+            drawn = changed(recipe, settings, "the drawn recipe")
+        except RecipeError as error:  # each value is allowed, not all of them together
+            _fail(study, trial, error)
+        else:
+            _try(study, trial, drawn, parts, out)
         tell(study.trials[trial.number])
 
 
@@ -121,9 +130,8 @@ def _try(study: optuna.Study, trial: optuna.Trial, recipe: Recipe, parts: Sequen
     for part in parts:
         try:
             judged.append(judge(recipe, part, place, out / "cache"))
-        except (TrainingError, UsageError) as error:
-            trial.set_user_attr("failed", str(error))
-            study.tell(trial, state=TrialState.FAIL)
+        except (TrainingError, UsageError, WeightsError) as error:
+            _fail(study, trial, error)
             return
         trial.set_user_attr("folds", [asdict(one) for one in judged])
         mean = sum(one.score for one in judged) / len(judged)
@@ -132,6 +140,11 @@ def _try(study: optuna.Study, trial: optuna.Trial, recipe: Recipe, parts: Sequen
             study.tell(trial, state=TrialState.PRUNED)
             return
     study.tell(trial, mean)
+
+
+def _fail(study: optuna.Study, trial: optuna.Trial, error: Exception) -> None:
+    trial.set_user_attr("failed", str(error))
+    study.tell(trial, state=TrialState.FAIL)
 
 
 def _queue_stopped(study: optuna.Study) -> None:

@@ -22,10 +22,14 @@ SPACE: dict[str, Any] = {
     "tune.lr": {"low": 1e-4, "high": 1e-3, "log": True},
     "tune.batch_norm": ["frozen", "train"],
     "tune.ema": [0.0, 0.98],
+    "tune.label_smoothing": [0.0, 0.05],
     "augment.aspect": [[1.0, 1.0], [0.8, 1.25], [0.64, 1.57]],
     "augment.zoom": [[1.0, 1.0], [0.85, 1.0], [0.7, 1.0]],
     "augment.resample": [[1.0, 1.0], [0.5, 1.0]],
     "augment.gamma": [[1.0, 1.0], [0.7, 1.4]],
+    "augment.swap_tone": [0.0, 0.5, 1.0],
+    "augment.sharpness": [[0.0, 0.0], [-1.5, 2.0]],
+    "augment.noise": [0.0, 8.0],
     "augment.erase": [0.0, 0.5],
 }
 """Searched when no file is given: setting -> a list to choose from, or low and high (log: evenly by factor)."""
@@ -95,9 +99,19 @@ def _values(where: str, name: str, choice: Any) -> list[Any]:
     """The values to try: every choice, or both ends of a range."""
     if isinstance(choice, list) and choice:
         return choice
-    if isinstance(choice, dict) and {"low", "high"} <= set(choice) <= RANGE and choice["low"] <= choice["high"]:
+    if isinstance(choice, dict) and _is_range(choice):
         return [choice["low"], choice["high"]]
-    raise RecipeError(f"{where}: '{name}' expected a list to choose from, or low <= high, came {choice!r}")
+    raise RecipeError(
+        f"{where}: '{name}' expected a list to choose from, or numbers low <= high (with log above 0), came {choice!r}"
+    )
+
+
+def _is_range(choice: Mapping[str, Any]) -> bool:
+    if not {"low", "high"} <= set(choice) <= RANGE:
+        return False
+    low, high = choice["low"], choice["high"]
+    numbers = all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in (low, high))
+    return numbers and low <= high and not (choice.get("log") and (low <= 0 or "step" in choice))
 
 
 def _suggest(trial: optuna.Trial, name: str, choice: Any) -> Any:
