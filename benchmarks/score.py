@@ -1,11 +1,13 @@
 """Films per second of `lucency score` from manifest to Parquet: a plain loop, 1 and 2 workers, Ray; and its memory.
 
     python benchmarks/score.py [--bundle DIR] [--data FOLDER] [--films 3000] [--rounds 3] [--ray] [--memory 20000]
+    python benchmarks/score.py --rounds 0 --writer 1000000
 
 A round runs each way in turn on the same films (a manifest that names drawn JPEG films again and again), so that a
 machine whose speed drifts slows all; ratios are taken within a round. Times are of the whole call, the start of the
 processes included. CPU time is that of all processes together: on a machine with other work it says what the wall
-clock cannot.
+clock cannot. The second line scores films that nobody reads, to see what all but reading costs: manifest, order,
+files, and going on with what is done.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+import numpy as np
+import pyarrow as pa
 
 from lucency.bench import phantom_files, some_files
 from lucency.bench.report import machine
@@ -27,7 +32,8 @@ from lucency.bundle import DEFAULT, Bundle, open_bundle
 from lucency.data import read_films
 from lucency.film import open_film
 from lucency.reader import Reader
-from lucency.score import ENGINES, open_manifest, score
+from lucency.score import ENGINES, SCHEMA, open_manifest, score
+from lucency.score.engines import Chunks
 from lucency.score.run import SHARD
 
 Way = Callable[[Path, Path], int]
@@ -116,6 +122,33 @@ def memory(bundle: Bundle, manifest: Path) -> None:
     print("  " + "  ".join(f"{median(part):.0f}" for part in fifths) + f"   highest {max(seen):.0f}")
 
 
+def writer(bundle: Bundle, folder: Path, count: int) -> None:
+    """All but the reading: rows made up at once go the whole way to the disk."""
+    rng = np.random.default_rng(0)
+    manifest = folder / "names.txt"
+    with manifest.open("w") as stream:
+        stream.writelines(f"films/{rng.bytes(12).hex()}.dcm\n" for _ in range(count))
+
+    def made_up(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, None, None]:
+        for paths in chunks:
+            rows = [
+                {"film": path, "verdict": "normal", "probability": score, "logit": score, "logits": [score]}
+                for path, score in zip(paths, rng.random(len(paths)).tolist(), strict=True)
+            ]
+            yield pa.Table.from_pylist(rows, SCHEMA)
+
+    for doing in ("written", "found done"):
+        start, cpu = time.perf_counter(), _cpu()
+        score(open_manifest(str(manifest)), bundle, str(folder / "out"), made_up)
+        seconds = time.perf_counter() - start
+        print(
+            f"{count} films {doing}: {count / seconds:.0f} a second, {1e6 * (_cpu() - cpu) / count:.1f} us CPU a film"
+        )
+    size = sum(path.stat().st_size for path in (folder / "out").glob("part-*"))
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(f"{size / count:.1f} bytes a film on the disk; highest memory {highest:.0f} x 10^6 bytes")
+
+
 def _resident() -> float:
     """Of this process and of those it started (Linux); pages they share are counted once each."""
     own = os.getpid()
@@ -137,6 +170,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=3000, help="films of a manifest")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ray", action="store_true", help="Ray Data with 2 actors, too")
+    parser.add_argument("--writer", type=int, metavar="FILMS", help="score so many films that nobody reads")
     parser.add_argument("--memory", type=int, metavar="FILMS", help="watch the memory over so many films")
     options = parser.parse_args()
     bundle = open_bundle(options.bundle)
@@ -145,13 +179,17 @@ def main() -> None:
         ways["ray, 2 actors"] = scored(bundle, "ray", 2)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if options.data:
+        if not (options.rounds or options.memory):
+            files = []
+        elif options.data:
             files = some_files(read_films(options.data), options.files)
         else:
             files = phantom_files(folder, options.files)
         print(f"{machine()['processor']}, {machine()['cores']} cores, load {os.getloadavg()[0]:.1f} before the start")
         if options.rounds:
             compare(ways, listed(folder, files, options.films), options.rounds)
+        if options.writer:
+            writer(bundle, folder, options.writer)
         if options.memory:
             memory(bundle, listed(folder, files, options.memory))
         print(f"load {os.getloadavg()[0]:.1f} at the end")
