@@ -15,11 +15,11 @@ import torch
 
 from lucency.data import read_films
 from lucency.data.partition import learn_and_judge
-from lucency.errors import TrainingError, UsageError
+from lucency.errors import OutputError, TrainingError, UsageError
 from lucency.recipe import Recipe, parse_recipe
-from lucency.train import launch, team, train_run
+from lucency.train import join, team, train_run
 from lucency.train.plan import Plan, begin
-from train.together import gather, together, train
+from train.together import gather, leave, resumed, stopped, together, train
 
 DATA = "phantom:56"
 """38 films to learn from, which two processes can share evenly, and 18 to judge on."""
@@ -96,6 +96,23 @@ def test_two_processes_tell_each_other(tmp_path: Path) -> None:
         "decided": True,
         "mean": [0.5, 0.5],
     }
+    told = [json.loads((tmp_path / f"together-{rank}.json").read_text()) for rank in (0, 1)]
+    assert told == [["from 0", "from 1", "from 1"], []], "the first reports for all"
+    # Means taken with weights 1 and 3 count for 1/4 and 3/4 of that of all; DDP divides by 2.
+    assert [json.loads((tmp_path / f"share-{rank}.json").read_text()) for rank in (0, 1)] == [0.5, 1.5]
+
+
+def test_who_is_left_alone_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    together(leave, ends=(1, 0))
+    assert "TrainingError: another of 2 processes ended before its time" in capfd.readouterr().err
+
+
+def test_a_folder_that_not_all_machines_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "SEES_IT_S", 0.0)
+    (tmp_path / "there").touch()
+    team.require_shared(tmp_path / "there")
+    with pytest.raises(OutputError, match="on a disk that all machines share"):
+        team.require_shared(tmp_path / "elsewhere")
 
 
 def test_both_processes_end_with_the_same_weights(tmp_path: Path) -> None:
@@ -150,10 +167,23 @@ def test_a_run_of_another_number_of_processes_is_not_resumed(tmp_path: Path) -> 
         begin(tmp_path / "run", Plan.of(recipe(), "films", "others"), True)
 
 
+def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
+    whole = trained(recipe(), tmp_path / "whole" / "run")
+    out = tmp_path / "stopped" / "run"
+    out.parent.mkdir()
+    together(stopped, recipe().model_dump_json(), DATA, out, 1, ends=(130, 130))
+    assert not (out / "card.json").exists()
+    together(resumed, recipe().model_dump_json(), DATA, out)
+    assert (out / "history.csv").read_text() == (tmp_path / "whole" / "run" / "history.csv").read_text()
+    assert len(whole) == 4
+    ends = [(folder / "model.safetensors").read_bytes() for folder in (out, tmp_path / "whole" / "run")]
+    assert ends[0] == ends[1]
+
+
 def test_a_launcher_that_started_another_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in zip(team.TORCHRUN, ("0", "4", "0", "127.0.0.1", "1"), strict=True):
+    for name, value in zip(join.TORCHRUN, ("0", "4", "0", "127.0.0.1", "1"), strict=True):
         monkeypatch.setenv(name, value)
-    with pytest.raises(UsageError, match="expected 2 processes, found 4"), team.joined(2, 1):
+    with pytest.raises(UsageError, match="expected 2 processes, found 4"), join.joined(2, 1):
         pass
 
 
@@ -162,24 +192,18 @@ def test_what_srun_says_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     said["NTASKS_PER_NODE"] = "2"
     for name, value in said.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    for name in (*team.TORCHRUN, "LOCAL_WORLD_SIZE"):
+    for name in (*join.TORCHRUN, "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "environ", dict(os.environ))  # what is written is forgotten with the test
-    assert team.placed()
-    team._read_slurm()
-    assert [os.environ[name] for name in team.TORCHRUN[:4]] == ["5", "8", "1", "node7"]
-    del os.environ["RANK"], os.environ["SLURM_NTASKS_PER_NODE"]
+    assert join.placed()
+    join._read_slurm()
+    assert [os.environ[name] for name in (*join.TORCHRUN[:4], "GROUP_RANK")] == ["5", "8", "1", "node7", "2"]
+    for name in (*join.TORCHRUN, "SLURM_NTASKS_PER_NODE"):
+        del os.environ[name]
     with pytest.raises(UsageError, match=r"SLURM: .*ntasks-per-node=8"):
-        team._read_slurm()
-
-
-def test_launched_processes_end_together_and_tell_why(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    program = "import os, sys, time\nif os.environ['RANK'] == '1': sys.exit('lucency: no')\ntime.sleep(600)"
-    monkeypatch.setattr(launch, "COMMAND", (sys.executable, "-c", program))
-    assert launch.launch(2, []) == 1
-    assert capfd.readouterr().err == "lucency: no\n"
+        join._read_slurm()
+    os.environ["SLURM_NTASKS"] = "1"
+    assert not join.placed(), "a batch script of one task starts its processes by itself"
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ COUNT = 2
 WAITS_S = 600
 
 
-def together(work: Callable[..., None], *arguments: Any) -> None:
-    """Run `work(*arguments)` in two processes that have joined; fails if one of them does."""
+def together(work: Callable[..., None], *arguments: Any, ends: tuple[int, int] = (0, 0)) -> None:
+    """Run `work(*arguments)` in two processes that have joined; fails unless they end with these exit codes."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -26,14 +26,14 @@ def together(work: Callable[..., None], *arguments: Any) -> None:
     for process in processes:
         process.join(WAITS_S)
         process.kill()
-    assert [process.exitcode for process in processes] == [0] * COUNT
+    assert tuple(process.exitcode for process in processes) == ends
 
 
 def member(rank: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     place = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": COUNT, "LOCAL_WORLD_SIZE": COUNT}
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": 1}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
     os.environ.update({name: str(value) for name, value in {**place, **meeting}.items()})
-    from lucency.train.team import joined
+    from lucency.train.join import joined
 
     with joined(COUNT, 1):
         work(*arguments)
@@ -58,8 +58,46 @@ def train(recipe: str, data: str, out: Path) -> None:
     train_run(parse_recipe(json.loads(recipe), "test"), read_films(data), out, out.parent / "cache")
 
 
+def stopped(recipe: str, data: str, out: Path, epoch: int) -> None:
+    """Train, and be stopped by Ctrl-C in that epoch of fine-tuning."""
+    from lucency.models import Classifier
+    from lucency.train.step import Step
+
+    begin = Step.on_train_epoch_start
+
+    def interrupted(step: Step) -> None:
+        begin(step)
+        if isinstance(step.network, Classifier) and step.current_epoch == epoch:
+            raise KeyboardInterrupt
+
+    Step.on_train_epoch_start = interrupted
+    try:
+        train(recipe, data, out)
+    except KeyboardInterrupt:
+        os._exit(130)
+
+
+def resumed(recipe: str, data: str, out: Path) -> None:
+    """Go on with a run that was stopped."""
+    from lucency.data import read_films
+    from lucency.recipe import parse_recipe
+    from lucency.train import train_run
+
+    train_run(parse_recipe(json.loads(recipe), "test"), read_films(data), out, out.parent / "cache", resume=True)
+
+
+def leave() -> None:
+    """The second process goes while the first waits for it."""
+    from lucency.train import join, team
+
+    join.ENDS_US_S = 0.0
+    if team.rank():
+        os._exit(0)
+    team.fewest(1)
+
+
 def gather(out: Path) -> None:
-    """Rows of unequal number, a minimum, a decision, averaged statistics."""
+    """Rows of unequal number, a minimum, a decision, averaged statistics, words for the first, shares of a mean."""
     import torch
 
     from lucency.train import team
@@ -75,4 +113,6 @@ def gather(out: Path) -> None:
         "decided": team.decided(lambda: rank == 0),
         "mean": network.running_mean.tolist(),
     }
+    (out / f"together-{rank}.json").write_text(json.dumps(team.together([f"from {rank}"] * (rank + 1))))
+    (out / f"share-{rank}.json").write_text(json.dumps(team.share(torch.tensor(1.0 + 2.0 * rank)).item()))
     (out / f"{rank}.json").write_text(json.dumps(found))

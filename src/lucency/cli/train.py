@@ -36,7 +36,8 @@ def train(
     from lucency.data import read_films
     from lucency.data.shuffled import shuffled_labels
     from lucency.train import cross_validate, train_run
-    from lucency.train.team import first, joined
+    from lucency.train.join import joined
+    from lucency.train.team import first
 
     if _needs_launching(devices, nodes, folds):
         from lucency.train.launch import launch
@@ -65,7 +66,7 @@ def _needs_launching(devices: int, nodes: int, folds: int | None) -> bool:
         UsageError: nobody started this command on the other machines, or folds are asked for.
     """
     from lucency.errors import UsageError
-    from lucency.train.team import placed
+    from lucency.train.join import placed
 
     if devices * nodes == 1:
         return False

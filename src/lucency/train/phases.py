@@ -18,7 +18,7 @@ from lucency.train.batches import Examples, judging_batches, training_batches
 from lucency.train.features import pooled_features
 from lucency.train.fit import fit
 from lucency.train.step import Objective, Row, Step
-from lucency.train.team import own_batch, own_folder, own_part, own_patients, own_seed
+from lucency.train.team import own_batch, own_folder, own_part, own_patients, own_seed, together
 
 
 def fit_head(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe, out: Path, cache: Path) -> list[Row]:
@@ -26,7 +26,7 @@ def fit_head(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe,
     preprocess = Preprocess(side=recipe.data.side, fit=recipe.data.fit)
     own = own_patients(learn), own_part(judge)
     learned, judged = (pooled_features(classifier, films, preprocess, own_folder(cache)) for films in own)
-    report_unreadable([*learned.unreadable, *judged.unreadable])
+    report_unreadable(together([*learned.unreadable, *judged.unreadable]))
     train = Examples(learned.vectors, learned.films.label_array())
     val = Examples(judged.vectors, judged.films.label_array())
     batch, seed = own_batch(recipe.head.batch), own_seed(recipe.seed)
@@ -46,7 +46,7 @@ def fine_tune(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe
     preprocess = Preprocess(side=recipe.data.side, fit=recipe.data.fit)
     learned = decode_canvases(own_patients(learn), recipe.augment.canvas or recipe.data.side)
     judged = decode_squares(own_part(judge), preprocess)
-    report_unreadable([*learned.unreadable, *judged.unreadable])
+    report_unreadable(together([*learned.unreadable, *judged.unreadable]))
     train = Examples(learned.pixels, learned.films.label_array(), preprocess, recipe.augment)
     val = Examples(judged.pixels, judged.films.label_array(), preprocess)
     batch, seed = own_batch(recipe.tune.batch), own_seed(recipe.seed)

@@ -17,10 +17,10 @@ from lucency.models.memory import keep_freed_memory
 from lucency.recipe import Recipe
 from lucency.train.history import write_history
 from lucency.train.phases import fine_tune, fit_head
-from lucency.train.plan import Plan, begin
+from lucency.train.plan import PLAN, Plan, begin
 from lucency.train.save import save
 from lucency.train.step import Row
-from lucency.train.team import decided, first, size
+from lucency.train.team import decided, first, require_shared, size
 
 
 def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool = False) -> str:
@@ -49,6 +49,7 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
         lambda: begin(out, plan, resume)
     ):  # after the weights were found: what cannot start leaves no folder behind
         return f"{out}: finished already"
+    require_shared(out / PLAN)
     if first():
         print(f"{table(learn)}\n{len(judge)} further films choose the checkpoint: {how}", file=sys.stderr)
 

@@ -18,7 +18,7 @@ from lucency.recipe import FitSettings, TuneSettings
 from lucency.train.losses import film_losses, focus, weighed_mean
 from lucency.train.measure import measure
 from lucency.train.schedules import factor
-from lucency.train.team import gathered, settle, size
+from lucency.train.team import gathered, settle, share, size
 
 Loader = DataLoader[tuple[Tensor, Tensor]]
 Row = dict[str, float]
@@ -39,6 +39,12 @@ class Objective:
         if self.focal_gamma:
             losses = focus(losses, self.focal_gamma)
         return weighed_mean(losses, labels, None if self.task == "multilabel" else self.class_weights)
+
+    def weight(self, labels: Tensor) -> Tensor:
+        """What the mean over these films was divided by, a scalar: their number, or the sum of their weights."""
+        if self.class_weights is None or self.task == "multilabel":
+            return torch.tensor(float(len(labels)))
+        return self.class_weights[labels.cpu()].sum()
 
 
 class Step(pl.LightningModule):
@@ -135,7 +141,10 @@ class Step(pl.LightningModule):
         inputs, labels = batch
         logits, cost = self._priced(inputs) if side == "train" and self._sparse else (self.network(inputs).float(), 0.0)
         self.seen[side].append((logits.detach(), labels))
-        return self.objective(logits, labels) + cost
+        loss = self.objective(logits, labels)
+        if side == "train":
+            loss = loss * share(self.objective.weight(labels)).to(loss)
+        return loss + cost
 
     @property
     def _sparse(self) -> float:

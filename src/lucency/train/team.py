@@ -9,9 +9,10 @@ The processes are those of torch.distributed, which knows one group a program; s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -20,57 +21,14 @@ from torch import Tensor, nn
 from lucency.data.partition import SPLIT_SEED
 from lucency.data.record import Films
 from lucency.data.split import stratified_grouped
-from lucency.errors import TrainingError, UsageError
+from lucency.errors import OutputError, TrainingError
+
+Item = TypeVar("Item")
 
 SEEDS_APART = 1_000_003
 """Between the seeds of two processes: they draw other augmentations and other dropout."""
-TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""What torchrun puts into the environment."""
-
-
-def placed() -> bool:
-    """Whether a launcher (torchrun, srun, or `lucency.train.launch`) started this process as one of several."""
-    return all(name in os.environ for name in TORCHRUN) or "SLURM_PROCID" in os.environ
-
-
-@contextmanager
-def joined(devices: int, nodes: int) -> Iterator[None]:
-    """Join the other processes for as long as the block lasts; one alone joins nobody.
-
-    Args:
-        devices: processes on each machine, a GPU each where there are GPUs.
-        nodes: machines.
-
-    Raises:
-        UsageError: the launcher started another number of processes.
-    """
-    if devices * nodes == 1:
-        yield
-        return
-    _read_slurm()
-    started = int(os.environ["WORLD_SIZE"])
-    if started != devices * nodes:
-        raise UsageError(f"--devices {devices} --nodes {nodes}: expected {devices * nodes} processes, found {started}")
-    os.environ.setdefault("LOCAL_WORLD_SIZE", str(devices))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
-
-
-def _read_slurm() -> None:
-    """Say in torchrun's words what srun says in its own."""
-    if "RANK" in os.environ:
-        return
-    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-
-    try:
-        found = SLURMEnvironment()
-    except RuntimeError as error:
-        raise UsageError(f"SLURM: {str(error).splitlines()[0]}") from error
-    said = (found.global_rank(), found.world_size(), found.local_rank(), found.main_address, found.main_port)
-    os.environ.update(zip(TORCHRUN, map(str, said), strict=True))
+SEES_IT_S = 60.0
+"""For what one machine wrote to be seen by the others."""
 
 
 def size() -> int:
@@ -86,6 +44,13 @@ def rank() -> int:
 def first() -> bool:
     """Whether this is the one that writes and speaks."""
     return rank() == 0
+
+
+def device() -> torch.device:
+    """Where this process computes what Lightning does not place: its GPU, where it has one."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def own_seed(seed: int) -> int:
@@ -159,6 +124,43 @@ def decided(decide: Callable[[], bool]) -> bool:
     answer = torch.tensor(decide() if first() else False)
     dist.broadcast(answer, 0)
     return bool(answer)
+
+
+def together(own: Sequence[Item]) -> list[Item]:
+    """The items of all processes, one after the other, for the first; none for the others, which have told theirs."""
+    if size() == 1:
+        return list(own)
+    parts: list[Any] = [None] * size()
+    dist.all_gather_object(parts, list(own))
+    return [item for part in parts for item in part] if first() else []
+
+
+def share(weight: Tensor) -> Tensor:
+    """What this process's mean counts for in that of all, times their number, which DDP divides by.
+
+    Args:
+        weight: a scalar, the sum of the weights that this process's mean was taken with.
+    """
+    if size() == 1:
+        return torch.ones_like(weight)
+    total = weight.detach().cpu().clone()
+    dist.all_reduce(total)
+    return weight * size() / total.to(weight.device)
+
+
+def require_shared(file: Path) -> None:
+    """Wait until this process sees the file that the first one wrote.
+
+    Raises:
+        OutputError: it lies on a disk of another machine.
+    """
+    deadline = time.monotonic() + SEES_IT_S
+    while not file.exists():  # a network file system may take a while to show it
+        if time.monotonic() > deadline:
+            raise OutputError(
+                f"{file}: process {rank()} does not see it; choose an --out on a disk that all machines share"
+            )
+        time.sleep(0.5)
 
 
 def settle(network: nn.Module) -> None:
