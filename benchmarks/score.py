@@ -1,6 +1,6 @@
 """Films per second of `lucency score` from manifest to Parquet: a plain loop, 1 and 2 workers, Ray; and its memory.
 
-    python benchmarks/score.py [--bundle DIR] [--data FOLDER] [--films 3000] [--rounds 3] [--ray] [--memory 20000]
+    python benchmarks/score.py [--bundle DIR] [--data FILMS] [--films 3000] [--rounds 3] [--ray] [--memory 20000]
     python benchmarks/score.py --rounds 0 --writer 1000000
 
 A round runs each way in turn on the same films (a manifest that names drawn JPEG films again and again), so that a
@@ -165,7 +165,7 @@ def _resident() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, default=DEFAULT)
-    parser.add_argument("--data", help="films to read; drawn JPEG of 1024 × 1024 without")
+    parser.add_argument("--data", help="data set or one film; drawn JPEG of 1024 × 1024 without")
     parser.add_argument("--files", type=int, default=32, help="different films")
     parser.add_argument("--films", type=int, default=3000, help="films of a manifest")
     parser.add_argument("--rounds", type=int, default=3)
@@ -181,6 +181,8 @@ def main() -> None:
         folder = Path(name)
         if not (options.rounds or options.memory):
             files = []
+        elif options.data and Path(options.data).is_file():
+            files = [Path(options.data)]
         elif options.data:
             files = some_files(read_films(options.data), options.files)
         else:
