@@ -83,6 +83,14 @@ def test_the_rows_come_first_even_where_pillow_would_begin_with_the_columns():
     assert not np.array_equal(Preprocess(3)(Film(gray)), other_way)
 
 
+def test_the_square_is_never_the_films_own_memory():
+    film = Film(noise(5, 5, 4))
+    square = Preprocess(5)(film)
+    assert np.array_equal(square, film.pixels)
+    assert square.flags.writeable
+    assert not np.shares_memory(square, film.pixels)
+
+
 @pytest.mark.parametrize(("height", "width"), [(1317, 1857), (127, 384), (1023, 1021), (224, 1000), (3001, 7)])
 def test_the_specification_at_the_size_of_films(height, width):
     gray = noise(height, width, height)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lucency.errors import BundleError, UsageError
 from lucency.film import Film
@@ -20,6 +20,10 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 VERSION = 1
 FILTER = "bilinear-antialiased"
 MAX_SIDE = 4096
+CACHED = 1 << 18
+"""Pixels resized at a time, 2 MB in float64."""
+BLOCK = 8
+"""Output pixels a product makes: wide enough for BLAS, narrow enough that few of the weights are zero."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,53 @@ def fitted(gray: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
 def resized(gray: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """uint8 (h, w) to (side, side), antialiased, bilinear: along the rows first, then along the columns.
 
-    One call for each direction, because which one Pillow takes first depends on its version and the shape
-    (from 13 on, columns first where the height shrinks much more), and the bytes between them are rounded.
+    The bytes are those of Pillow's `BILINEAR`, one call for each direction, in half its time.
     """
-    narrow = Image.fromarray(gray).resize((side, gray.shape[0]), Image.Resampling.BILINEAR)
-    return np.array(narrow.resize((side, side), Image.Resampling.BILINEAR))
+    narrow = _lines_resized(gray, side)
+    return np.array(_lines_resized(narrow.T, side).T, order="C")
+
+
+def _lines_resized(lines: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Every row to `side` pixels: uint8 (n, k) to (n, side).
+
+    By matrix products in float64, which here are exact and so the same on any machine in any order: weights are whole
+    multiples of 2⁻²², so every sum is a whole number of them, below 2³¹ of the 2⁵³ that float64 tells apart. Adding a
+    half and cutting off is what `(sum + 2²¹) >> 22` is in whole numbers. Some rows at a time stay in the cache.
+    """
+    if lines.shape[1] == side:
+        return lines  # every weight is 1
+    out = np.empty((len(lines), side), dtype=np.uint8)
+    step = max(1, CACHED // lines.shape[1])
+    for top in range(0, len(lines), step):
+        some = lines[top : top + step].astype(np.float64)
+        sums = np.empty((len(some), side))
+        for taken, given, weights in _weights(lines.shape[1], side):
+            np.matmul(some[:, taken], weights, out=sums[:, given])
+        sums += 0.5
+        out[top : top + step] = sums  # cuts off: no sum is negative, none reaches 256
+    return out
+
+
+@lru_cache(maxsize=8)
+def _weights(given: int, side: int) -> list[tuple[slice, slice, NDArray[np.float64]]]:
+    """Blocks of neighbouring output pixels: which input pixels they take, which they are, and the weights (k, b).
+
+    Section 4.1 of docs/preprocessing.md; the sum goes from the first weight to the last, as the last bit depends on it.
+    """
+    scale = given / side
+    reach = max(scale, 1.0)
+    center = (np.arange(side) + 0.5) * scale
+    first = np.maximum((center - reach + 0.5).astype(int), 0)
+    last = np.minimum((center + reach + 0.5).astype(int), given)
+    at = first[:, None] + np.arange((last - first).max())
+    raw = np.maximum(1.0 - np.abs((at - center[:, None] + 0.5) * (1.0 / reach)), 0.0)
+    raw[at >= last[:, None]] = 0.0
+    share = np.floor(0.5 + raw / np.cumsum(raw, axis=1)[:, -1:] * 2.0**22) / 2.0**22
+    blocks = []
+    for start in range(0, side, BLOCK):
+        block = slice(start, min(start + BLOCK, side))
+        left, right = first[start], last[block.stop - 1]
+        weights = np.zeros((right - left + share.shape[1], block.stop - start))
+        weights[at[block] - left, np.arange(block.stop - start)[:, None]] = share[block]
+        blocks.append((slice(left, right), block, weights[: right - left]))
+    return blocks
