@@ -211,5 +211,22 @@ def test_a_bundle_that_cannot_be_opened_ends_the_start(bundle: Path, monkeypatch
         asyncio.run(stage.pool.start())
 
 
+def test_nothing_is_kept_waiting_for_processes_that_do_not_start(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(bundle, monkeypatch, reads)
+
+    async def scene() -> None:
+        async def start(*_: object) -> None:
+            raise BundleError("has changed")
+
+        monkeypatch.setattr(module, "start", start)
+        stage.started[0].ended.set_result(-9)
+        while stage.told[-1:] != [("process does not start", {"why": "has changed"})]:
+            await asyncio.sleep(0.01)
+        with pytest.raises(BusyError, match="none starts"):
+            await stage.read()
+
+    play(stage, scene)
+
+
 def test_every_refusal_has_a_status() -> None:
     assert {kind.status for kind in Refusal.__subclasses__()} == {400, 401, 408, 413, 422, 500, 503}
