@@ -1,0 +1,69 @@
+"""Make docs/pictures/web-desktop.png and web-phone.png again: the page of the int8 bundle, reading films.
+
+    python scripts/web_pictures.py FILM FILM FILM ...
+
+Needs Chromium and playwright. The films' names are not shown: they are read from copies called film-1, film-2, ...
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(1, str(ROOT / "tests"))
+
+from lucency.bundle import DEFAULT, open_bundle  # noqa: E402
+from lucency.web import write_page  # noqa: E402
+from web.browser import chromium, ready, served  # noqa: E402
+
+PICTURES = ROOT / "docs/pictures"
+SIZES: dict[str, dict[str, Any]] = {
+    "web-desktop": {"viewport": {"width": 1280, "height": 800}},
+    "web-phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
+}
+
+
+def main() -> None:
+    """A picture in each size."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        films = [copied(Path(film), folder / f"film-{number}") for number, film in enumerate(sys.argv[1:], 1)]
+        write_page(open_bundle(DEFAULT.with_name("int8")), folder / "page")
+        with served(folder / "page") as address, chromium() as browser:
+            for size, context in SIZES.items():
+                photograph(browser.new_context(**context).new_page(), address, films, folder / f"{size}.png")
+                small(Image.open(folder / f"{size}.png").convert("RGB")).save(PICTURES / f"{size}.png", optimize=True)
+                print(f"{size}.png  {(PICTURES / f'{size}.png').stat().st_size:,} bytes")
+
+
+def small(picture: Image.Image) -> Image.Image:
+    """In 240 colours, dithered: half the bytes, and nobody sees it."""
+    palette = picture.quantize(240, method=Image.Quantize.MAXCOVERAGE)
+    return picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+
+
+def copied(film: Path, place: Path) -> Path:
+    """The film under a name that tells nothing."""
+    return Path(shutil.copy(film, place.with_suffix(film.suffix)))
+
+
+def photograph(tab: Any, address: str, films: list[Path], out: Path) -> None:
+    """The page when all films are read and it is kept for use without a network."""
+    ready(tab, address)
+    tab.wait_for_selector("body[data-kept]")
+    tab.set_input_files("#files", films)
+    tab.wait_for_function(
+        "(count) => document.querySelectorAll('#list .said:not(.waiting)').length === count", arg=len(films)
+    )
+    tab.wait_for_timeout(1000)
+    tab.screenshot(path=out)
+
+
+if __name__ == "__main__":
+    main()
