@@ -23,13 +23,14 @@ from lucency.data.squares import decode_squares
 from lucency.evaluate import Predictions, judge
 from lucency.evaluate.crossfit import Asked, crossfit
 from lucency.evaluate.predictions import concatenated, read_predictions
-from lucency.evaluate.selective import band, right, risk_coverage, sureness
+from lucency.evaluate.selective import band, interval, parts, right, risk_coverage, sureness
 from lucency.progress import track
 from lucency.reader import Reader
 from lucency.reader.answers import doubted, standing
 
 Squares = NDArray[np.uint8]
 SUREST = 0.95
+COVERAGES = (0.95, 0.97, 0.975, 0.98, 0.985, 0.99)
 MEASURES = ("accuracy", "auroc", "ece", "answered", "answered_accuracy")
 
 
@@ -67,18 +68,29 @@ SHIFTS: dict[str, Callable[[Squares], Squares]] = {
 
 def cross_validated(runs: Path, labels: tuple[str, ...], asked: Asked) -> None:
     """All films, each answered by a run, a calibration, a threshold and prediction sets that never saw its patient."""
-    crossed = crossfit(read_predictions(runs / "predictions.csv", labels), asked)
-    films, correct = crossed.predictions, right(crossed.predictions, crossed.called)
-    report = judge(films, 0.5, resamples=1000)
-    share = np.array([SUREST])
-    low, high = band(sureness(films, 0.5), correct, films.groups(), share, resamples=1000)
+    everything = read_predictions(runs / "predictions.csv", labels)
+    halves = crossfit(everything, replace(asked, rule="0.5"))
+    films, groups = halves.predictions, halves.predictions.groups()
+    print(f"{len(films)} films, cross-validated by patient, {asked.method}: ECE {judge(films).measure('ece')}")
+    correct, share = right(films, halves.called), np.array([SUREST])
+    print(f"called at 0.5: accuracy {told(correct, np.ones(len(films)), groups)}")
+    low, high = band(sureness(films, 0.5), correct, groups, share, resamples=1000)
     wrong = np.interp(share, *risk_coverage(sureness(films, 0.5), correct))
-    kept = films.answered if films.answered is not None else np.ones(len(films), dtype=bool)
-    print(f"{len(films)} films, cross-validated by patient: ECE {report.measure('ece')}, accuracy {correct.mean():.4f}")
     print(f"surest {SUREST:.0%}: accuracy {1 - wrong[0]:.4f} ({1 - high[0]:.4f} to {1 - low[0]:.4f})")
-    print(
-        f"prediction sets of coverage {asked.coverage}: {kept.mean():.1%} answered, accuracy {correct[kept].mean():.4f}"
-    )
+    print(f"called at {asked.rule}, answered by prediction sets:")
+    print(f"{'coverage':>10}{'answered':>10}  accuracy, sensitivity, specificity of the answered; then of all films")
+    for coverage in COVERAGES:
+        crossed = crossfit(everything, replace(asked, coverage=coverage))
+        found = parts(crossed.predictions, crossed.called)
+        shown = [told(*found[name], groups) for name in found if name != "answered"]
+        shown += [f"{np.mean((crossed.called == films.labels)[films.labels == label]):.4f}" for label in (1, 0)]
+        print(f"{coverage:10}{found['answered'][0].mean():10.1%}  {', '.join(shown)}")
+
+
+def told(values: NDArray[np.float64], over: NDArray[np.float64], groups: NDArray[np.int64]) -> str:
+    """A share with its interval by patient."""
+    low, high = interval((values, over), groups)
+    return f"{values[over > 0].mean():.4f} ({low:.4f} to {high:.4f})"
 
 
 def answered(reader: Reader, films: Films, squares: Squares) -> tuple[Predictions, float, float]:
@@ -102,10 +114,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--used", type=int, default=5, help="folds that are shifted")
+    parser.add_argument("--used", type=int, default=5, help="folds that are shifted; 0 for none")
     parser.add_argument("--most", type=int, default=200, help="films of a fold that are shifted; 0 for all")
     parser.add_argument("--method", default="platt")
-    parser.add_argument("--threshold", default="cost=1:1")
+    parser.add_argument("--threshold", default="sensitivity=0.98")
     parser.add_argument("--coverage", type=float, default=0.98)
     options = parser.parse_args()
     asked = Asked(method=options.method, rule=options.threshold, coverage=options.coverage)
@@ -117,14 +129,21 @@ def main() -> None:
         squares = np.stack(decode_squares(some, fold.reader.preprocess).pixels)
         for name, change in track(SHIFTS.items(), f"fold {number}: {len(some)} films, shifted", total=len(SHIFTS)):
             found[name].append(answered(fold.reader, some, np.ascontiguousarray(change(squares))))
-    print(f"{'':24}{'gate':>7}" + "".join(f"{name:>26}" for name in MEASURES))
-    for name, parts in found.items():
-        pooled = concatenated([level(predictions, threshold) for predictions, threshold, _ in parts])
-        report = judge(pooled, 0.5, resamples=1000)
-        row = "".join(f"{report.measure(measure)!s:>26}" for measure in MEASURES)
-        ece = judge(concatenated([predictions for predictions, _, _ in parts]), 0.5, resamples=200).measure("ece")
-        row = row.replace(str(report.measure("ece")), str(ece))
-        print(f"{name:24}{np.mean([refused for *_, refused in parts]):7.1%}{row}", flush=True)
+    if options.used:
+        print(f"{'':24}{'gate':>7}" + "".join(f"{name:>26}" for name in MEASURES) + f"{'errors withheld':>18}")
+    for name, folds in found.items() if options.used else ():
+        print(f"{name:24}{np.mean([refused for *_, refused in folds]):7.1%}{row(folds)}", flush=True)
+
+
+def row(folds: list[tuple[Predictions, float, float]]) -> str:
+    """The figures of MEASURES, and how many of the errors no one is told as an answer."""
+    pooled = concatenated([level(predictions, threshold) for predictions, threshold, _ in folds])
+    report = judge(pooled, 0.5, resamples=1000)
+    ece = judge(concatenated([predictions for predictions, _, _ in folds]), 0.5, resamples=200).measure("ece")
+    cells = [str(ece if name == "ece" else report.measure(name)) for name in MEASURES]
+    wrong = right(pooled, pooled.verdicts(0.5)) == 0
+    withheld = wrong & ~pooled.answered if pooled.answered is not None else np.zeros_like(wrong)
+    return "".join(f"{cell:>26}" for cell in cells) + f"{f'{withheld.sum()} of {wrong.sum()}':>18}"
 
 
 def level(predictions: Predictions, threshold: float) -> Predictions:

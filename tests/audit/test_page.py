@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from html_pages import assert_whole_and_silent
 from lucency.audit import Audit, audit
 from lucency.audit.page import page
+from lucency.audit.shortcuts import PROPERTIES, TOGETHER
 from lucency.data.phantom import draw
 from lucency.data.record import Films, Record
 
@@ -19,6 +22,16 @@ def test_a_page_of_faults_is_whole_and_needs_nothing_else(faulty_audit: Audit) -
     assert "Results on this set would be wrong" in told
     for concern in faulty_audit.concerns:
         assert concern.title in told
+
+
+def test_every_property_is_judged_or_said_to_be_constant(clean_audit: Audit) -> None:
+    """The drawn films are as high as each other, and all JPEG."""
+    told = page(clean_audit, "chest_xray")
+    constant = re.search("telling nothing: ([^.]*)[.]", told)
+    assert constant is not None
+    names = {shortcut.name for shortcut in clean_audit.shortcuts} | set(constant[1].split(", "))
+    assert names - {TOGETHER} == set(PROPERTIES)
+    assert {"height", "file kind"} <= set(constant[1].split(", "))
 
 
 def test_a_clean_page_says_so(clean_audit: Audit) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lucency.errors import UsageError
@@ -35,6 +35,7 @@ def test_patients_count_alike_however_many_films_they_have() -> None:
     assert one_label(many, [0, 1, 2] + [3] * 40, 0.6) == 0.7
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 0.99), min_size=25, max_size=60), st.sampled_from([0.8, 0.9, 0.95]))
 def test_a_rising_calibration_changes_no_set(chances: list[float], coverage: float) -> None:
     p = np.array(chances)

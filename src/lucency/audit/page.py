@@ -12,7 +12,7 @@ from PIL import Image
 
 from lucency.audit.concern import Concern
 from lucency.audit.run import Audit, counts
-from lucency.audit.shortcuts import Shortcut
+from lucency.audit.shortcuts import PROPERTIES, Shortcut
 from lucency.data.record import Films
 
 SHOWN = 12
@@ -36,6 +36,7 @@ def page(audit: Audit, title: str) -> str:
         people=audit.patients,
         concerns=[_shown(audit.facts.films, concern) for concern in audit.concerns],
         shortcuts=[_bar(shortcut) for shortcut in audit.shortcuts],
+        constant=_constant(audit.shortcuts),
         several_labels=len({shortcut.label for shortcut in audit.shortcuts}) > 1,
     )
 
@@ -78,6 +79,12 @@ def _film(films: Films, index: int) -> dict[str, Any]:
         "facts": " · ".join(fact for fact in facts if fact),
         "picture": picture(films, index),
     }
+
+
+def _constant(shortcuts: tuple[Shortcut, ...]) -> list[str]:
+    """Properties that are not in the table: they are the same for every film and tell nothing."""
+    judged = {shortcut.name for shortcut in shortcuts}
+    return [name for name in PROPERTIES if name not in judged]
 
 
 def _bar(shortcut: Shortcut) -> dict[str, Any]:
