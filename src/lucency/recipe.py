@@ -52,9 +52,9 @@ class ModelSettings(Settings):
     """Blocks kept of the backbone, from the first; 0 keeps all. Fewer see less of the film around each cell."""
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map: 16 doubles the map's sides, for about 1.6 times the work."""
-    soften: Literal[1, 3, 5, 7, 9] = 1
-    """Cells a side over which the last activations are averaged: the map is then strongest in the middle of what the
-    network found and not on its edge. 1 leaves them as they are."""
+    spread: Literal[1, 3, 5, 7, 9] = 1
+    """Cells a side over which a cell of the map hands out its evidence: what it sees, over the stride. The map is then
+    strongest inside what was found and not beside it; no logit changes. 1 keeps it in the cell's middle."""
     head: Literal["linear", "dense128"] = "linear"
     """linear: pool, dense. dense128: pool, dense 128 with ReLU, dense."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2

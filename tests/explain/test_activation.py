@@ -58,8 +58,8 @@ def test_the_networks_map_is_grad_cam_on_every_backbone(backbone: str, head: str
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_the_networks_map_is_grad_cam_where_it_was_softened(head: str, gray: np.ndarray) -> None:
-    settings_ = ModelSettings(width=0.25, depth=8, stride=8, soften=3, head=head)  # type: ignore[arg-type]
+def test_the_networks_map_is_grad_cam_where_evidence_is_handed_out(head: str, gray: np.ndarray) -> None:
+    settings_ = ModelSettings(width=0.25, depth=8, stride=8, spread=3, head=head)  # type: ignore[arg-type]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         _agrees(build(settings_, 2).eval(), gray, 1)

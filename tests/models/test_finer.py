@@ -7,7 +7,7 @@ import torch
 
 from lucency.errors import UsageError
 from lucency.models import BACKBONES, build
-from lucency.models.finer import soften
+from lucency.models.finer import Spread
 from lucency.recipe import ModelSettings
 
 
@@ -70,31 +70,38 @@ def test_a_depth_that_cannot_be() -> None:
         build(ModelSettings(backbone="mobilenet_v1", depth=15))
 
 
-def test_softened_activations_are_means_with_nothing_beyond_the_film() -> None:
-    """The same weights; each cell the mean of 3 × 3 cells, of which a corner has four on the film."""
+def test_evidence_handed_out_by_hand() -> None:
+    """Reach 1 on 4 × 1 cells: the first hands out to 2 (its own edge is the film's), the second to 3."""
+    evidence = torch.tensor([6.0, 3.0, 0.0, 0.0]).reshape(1, 1, 4, 1)
+    found = Spread(3).eval()(evidence)
+    assert found.ravel().tolist() == pytest.approx([3 + 1, 3 + 1, 1, 0])
+    assert torch.equal(Spread(3).train()(evidence), evidence)
+    assert Spread(5).eval()(evidence[:, :, :1]).item() == 6  # a map of one cell
+
+
+def test_evidence_on_the_rim_is_strongest_in_the_middle() -> None:
+    rim = torch.zeros(1, 1, 7, 7)
+    rim[..., 2:5, 2:5], rim[..., 3, 3] = 1, 0
+    found = Spread(3).eval()(rim)
+    assert found.argmax() == 3 * 7 + 3
+    assert found[0, 0, 3, 3] == pytest.approx(8 / 9)
+
+
+@pytest.mark.parametrize("head", ["linear", "dense128"])
+def test_no_logit_changes_by_handing_out(head: str) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        sharp = build(ModelSettings(width=0.35, stride=8)).eval()
-        torch.manual_seed(0)
-        soft = build(ModelSettings(width=0.35, stride=8, soften=3)).eval()
-    film = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
+        plain = build(ModelSettings(width=0.35, stride=8, head=head)).eval()  # type: ignore[arg-type]
+        handed = build(ModelSettings(width=0.35, stride=8, spread=3, head=head)).eval()  # type: ignore[arg-type]
+    handed.load_state_dict(dict(zip(handed.state_dict(), plain.state_dict().values(), strict=True)))
+    film = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
     with torch.no_grad():
-        before, after = sharp.activations(film), soft.activations(film)
-    assert after.shape == before.shape
-    torch.testing.assert_close(after[:, :, 3, 4], before[:, :, 2:5, 3:6].mean((2, 3)))
-    torch.testing.assert_close(after[:, :, 0, 0], before[:, :, :2, :2].sum((2, 3)) / 9)
+        (logit, sharp), (same, spread_out) = plain.forward_map(film), handed.forward_map(film)
+    torch.testing.assert_close(same, logit)
+    assert not torch.allclose(spread_out, sharp)
 
 
-def test_a_softened_map_peaks_between_two_that_spoke() -> None:
-    """Evidence on both sides of a place, as on the rim of a lesion: its middle, which was silent, speaks loudest."""
-    features = torch.nn.Sequential(torch.nn.Identity())
-    soften(features, 3)
-    rim = torch.zeros(1, 1, 5, 5)
-    rim[..., 2, 1] = rim[..., 2, 3] = 9.0
-    assert features(rim)[0, 0, 2].tolist() == pytest.approx([1, 1, 2, 1, 1])
-
-
-def test_others_networks_are_not_softened() -> None:
+def test_others_networks_hand_nothing_out() -> None:
     pytest.importorskip("timm", reason="needs timm, which is optional")
-    with pytest.raises(UsageError, match="soften: only lucency's own backbones"):
-        build(ModelSettings(backbone="timm:resnet10t", soften=3))
+    with pytest.raises(UsageError, match="spread: only lucency's own backbones"):
+        build(ModelSettings(backbone="timm:resnet10t", spread=3))

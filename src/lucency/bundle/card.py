@@ -49,8 +49,8 @@ class Model(Part):
     """Blocks kept of the backbone; 0 is all of them."""
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map, unless `depth` ends the network before."""
-    soften: Literal[1, 3, 5, 7, 9] = 1
-    """Cells a side over which the last activations are averaged; 1 leaves them."""
+    spread: Literal[1, 3, 5, 7, 9] = 1
+    """Cells a side over which a cell of the map hands out its evidence; 1 keeps it."""
     head: Literal["linear", "dense128"] = "linear"
     parameters: Count = 0
     """Learned numbers, counted in the run."""

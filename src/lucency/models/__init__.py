@@ -18,7 +18,7 @@ from lucency.errors import UsageError
 from lucency.models import timm_row
 from lucency.models.classifier import Classifier
 from lucency.models.efficientnet_lite import efficientnet_lite
-from lucency.models.finer import cut, refine, soften
+from lucency.models.finer import cut, refine, spread
 from lucency.models.heads import HEADS
 from lucency.models.mobilenet_v1 import mobilenet_v1
 from lucency.models.mobilenet_v2 import mobilenet_v2
@@ -131,7 +131,7 @@ def build(settings: ModelSettings, findings: int = 1, bias: Sequence[float] | No
         bias: where the logits start, one number a finding; log(p / (1 - p)) of its prior is a good place.
 
     Raises:
-        UsageError: unknown backbone, timm:NAME without timm, or a depth, stride or softening that it cannot have.
+        UsageError: unknown backbone, timm:NAME without timm, or a depth, stride or spread that it cannot have.
         WeightsError: pretrained weights asked for, and missing, altered or made for another network.
     """
     row = backbone(settings.backbone)
@@ -140,7 +140,7 @@ def build(settings: ModelSettings, findings: int = 1, bias: Sequence[float] | No
         load_pretrained(features, settings.backbone, settings.weights, settings.width)
     features = cut(features, settings.depth)
     refine(features, settings.stride)
-    soften(features, settings.soften)
+    spread(features, settings.spread)
     head = HEADS[settings.head](channels(features), findings, settings.dropout)
     if bias is not None:
         head.set_bias(bias)

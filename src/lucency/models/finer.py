@@ -1,8 +1,10 @@
-"""Truer maps: the last strides taken out and dilated instead, the last blocks left out, what is left averaged."""
+"""Truer maps: the last strides taken out and dilated instead, the last blocks left out, evidence handed out."""
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lucency.errors import UsageError
 from lucency.models.layers import Unit
@@ -54,18 +56,36 @@ def cut(features: nn.Module, depth: int) -> nn.Module:
     return nn.Sequential(*parts[:depth])
 
 
-def soften(features: nn.Module, cells: int) -> None:
-    """Average the last activations over `cells` × `cells` around each cell, zeros beyond the film.
+class Spread(nn.Module):
+    """Each cell's activations handed out evenly to the cells that it saw, instead of to its middle alone.
 
-        A'(i, j) = sum over |u|, |v| <= cells // 2 of A(i + u, j + v) / cells²
+        A'(p) = sum over q with |p - q| <= r of A(q) / n(q),   n(q): cells of the film within r of q, itself included
 
-    A cell speaks as soon as it sees any part of a lesion, so evidence rings the lesion as wide as a cell sees, and its
-    maximum often lies on the ring. The mean around a place is largest in the ring's middle. The map stays what it was:
-    a part of the network, linear in its last activations, adding up to the logit.
+    A cell speaks as soon as it sees any part of a lesion. Drawn at the middle of what it saw, the evidence rings the
+    lesion and is often strongest beside it; handed out, it is strongest where those who spoke overlap. Nothing leaves
+    the film: the mean over it is unchanged, and so are logit, loss and gradients. Training therefore goes without.
+    """
+
+    def __init__(self, cells: int) -> None:
+        """`cells`, odd: 2 r + 1, what a cell sees over the stride."""
+        super().__init__()
+        self.cells = cells
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A (n, k, h, w) → A' of the same shape and means; in training A itself."""
+        if self.training:
+            return x
+        reach = self.cells // 2
+        seen = F.avg_pool2d(torch.ones_like(x[:1, :1]), self.cells, 1, reach)  # n(q) / cells², zeros beyond the film
+        return F.avg_pool2d(x / seen, self.cells, 1, reach)
+
+
+def spread(features: nn.Module, cells: int) -> None:
+    """Hand the last activations out over `cells` × `cells` (see `Spread`).
 
     Args:
         features: a backbone of ours, cut and refined; changed unless `cells` is 1.
-        cells: odd; some 30 % of the map's side served best on drawn films.
+        cells: odd.
 
     Raises:
         UsageError: the backbone is not one of ours.
@@ -73,5 +93,5 @@ def soften(features: nn.Module, cells: int) -> None:
     if cells == 1:
         return
     if not isinstance(features, nn.Sequential):
-        raise UsageError("soften: only lucency's own backbones can be softened; leave it out, or choose another")
-    features[-1] = nn.Sequential(features[-1], nn.AvgPool2d(cells, stride=1, padding=cells // 2))
+        raise UsageError("spread: only for lucency's own backbones; leave it out, or choose another")
+    features[-1] = nn.Sequential(features[-1], Spread(cells))

@@ -49,7 +49,7 @@ def save(
             width=recipe.model.width,
             depth=recipe.model.depth,
             stride=recipe.model.stride,
-            soften=recipe.model.soften,
+            spread=recipe.model.spread,
             head=recipe.model.head,
         ),
         training=Training(
