@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ from lucency.bundle import open_bundle
 from lucency.serve import prompt
 from lucency.serve.app import create_app
 from lucency.serve.around import CROWDED
+from lucency.serve.run import listen
 
 SHORT_S = 0.2
 
@@ -67,6 +69,31 @@ def test_who_does_not_say_what_he_wants_is_let_go(pieces: list[bytes], monkeypat
 def test_who_has_said_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     came = over_the_wire([b"GET / HTTP/1.1\r\nHost: here\r\n", b"Connection: close\r\n\r\n"], monkeypatch)
     assert came.startswith(b"HTTP/1.1 204")
+
+
+def test_no_answer_waits_for_another_packet() -> None:
+    """Head and body of an answer go out as they are written (TCP_NODELAY), whatever the listening socket was."""
+    said = []
+    config = uvicorn.Config(late, http=prompt.Prompt, lifespan="off", log_config=None)
+    config.load()
+
+    class Watched(prompt.Prompt):
+        def data_received(self, data: bytes) -> None:
+            wire = self.transport.get_extra_info("socket")
+            said.append(wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            self.transport.close()
+
+    async def talk() -> None:
+        where = listen("127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(lambda: Watched(config, ServerState(), {}), sock=where)
+        async with server, asyncio.timeout(60):
+            back, to = await asyncio.open_connection(*where.getsockname())
+            to.write(b"GET")
+            await back.read()
+            to.close()
+
+    asyncio.run(talk())
+    assert said[0] != 0
 
 
 def test_more_connections_than_are_taken(bundle: Path) -> None:
