@@ -20,8 +20,8 @@ RULE = "sensitivity=0.96"
 """Lower than these films ask for: normals taken elsewhere score higher (Kaggle's eight val normals by some 2.5 logits),
 pneumonias do not score lower. At 2 logits, 0.96 calls more films rightly than 0.98 (0.952 against 0.931 of a mix of 390
 and 234), and costs 0.005 where nothing moves."""
-COVERAGE = "0.98"
-"""Of the prediction sets; one film in twenty is then referred, and 98.5 % of the others are called rightly."""
+COVERAGE = "0.982"
+"""Of the prediction sets; one film in twenty is then referred, and 98.6 % of the others are called rightly."""
 BUNDLES = ROOT / "src" / "lucency" / "bundles"
 
 
