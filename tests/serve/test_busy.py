@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+
+from lucency.errors import BundleError
 
 from .running import Server, film, running, until
 
@@ -138,6 +142,18 @@ def test_sigkill_leaves_nothing_behind_and_fails_clearly(bundle: Path) -> None:
         port = server.address.rpartition(":")[2]
         with running(bundle, "--workers", "1", "--port", port) as again:
             assert posted(again, 1, pool)[0].result().status_code == 200
+
+
+def test_a_server_whose_readers_do_not_start_says_so(bundle: Path, tmp_path: Path) -> None:
+    """One line and an exit code, not a server that is up and reads nothing, nor an end without a word."""
+    command = [sys.executable, "-m", "lucency", "serve", "--bundle", str(bundle), "--port", "0", "--workers", "1"]
+    broken = tmp_path / "onnxruntime"  # of the readers only: the server itself never opens a network
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise ImportError('no such runtime')\n", encoding="utf-8")
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert ended.returncode == BundleError.exit_code
+    assert "needs ONNX Runtime" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
 
 
 def test_ctrl_c(bundle: Path) -> None:

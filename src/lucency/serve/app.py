@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from lucency import __version__
 from lucency.bundle import Bundle
+from lucency.errors import BundleError
 from lucency.paint import CAPTION
 from lucency.serve.around import Around
 from lucency.serve.desk import Desk
@@ -19,6 +20,9 @@ from lucency.serve.looks import front_route, look_routes
 from lucency.serve.site import site_routes
 from lucency.serve.tokens import Tokens
 from lucency.serve.wrong import answer_errors
+
+FAILURE = "failure"
+"""In the application's state: the error for which it did not start."""
 
 
 def create_app(
@@ -43,8 +47,12 @@ def create_app(
     desk = Desk(bundle, processes, limits, tokens or Tokens([]), log)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await desk.pool.start()
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            await desk.pool.start()
+        except BundleError as error:
+            setattr(app.state, FAILURE, error)
+            raise
         try:
             yield
         finally:

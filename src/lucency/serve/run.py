@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from lucency.errors import UsageError
+from lucency.serve.app import FAILURE
 from lucency.serve.around import CROWDED
 from lucency.serve.limits import Limits
 from lucency.serve.prompt import IDLE_S, Prompt
@@ -38,6 +39,9 @@ def serve(app: FastAPI, where: socket.socket, limits: Limits, begun: Callable[[]
     """Answer requests until SIGTERM or Ctrl-C; then accept no more, finish those accepted, and end.
 
     SIGTERM ends the process with exit code 0; Ctrl-C raises KeyboardInterrupt when all is finished.
+
+    Raises:
+        BundleError: a process that should read does not start.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has finished
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a traceback may quote a film's header
@@ -52,7 +56,13 @@ def serve(app: FastAPI, where: socket.socket, limits: Limits, begun: Callable[[]
     )
     server = _Announced(config, begun)
     setattr(app.state, CROWDED, lambda: len(server.server_state.connections) > CONNECTIONS)
-    server.run(sockets=[where])
+    try:
+        server.run(sockets=[where])
+    except SystemExit:  # uvicorn's, which keeps to itself why the application did not start
+        failure = getattr(app.state, FAILURE, None)
+        if failure is None:
+            raise
+        raise failure from None
 
 
 class _Announced(uvicorn.Server):
