@@ -30,7 +30,7 @@ from lucency.reader.answers import doubted, standing
 
 Squares = NDArray[np.uint8]
 SUREST = 0.95
-COVERAGES = (0.95, 0.97, 0.975, 0.98, 0.985, 0.99)
+COVERAGES = (0.95, 0.97, 0.975, 0.98, 0.9825, 0.985, 0.99)
 MEASURES = ("accuracy", "auroc", "ece", "answered", "answered_accuracy")
 
 

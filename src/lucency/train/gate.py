@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,6 +11,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
 from lucency.bundle import Bundle, Card, Check, Gate
 from lucency.data.partition import Fold, learn_and_judge
@@ -33,6 +34,32 @@ ALARMS = {"layout": 0.2, "upside_down": 0.1, "mirrored": 0.45, "features": 0.25}
 """How the alarms allowed are shared out: most to what is told with most difficulty."""
 MOST = 2000
 """Films learned from that are looked at; more move the Gaussians little."""
+SHOWN = 300
+"""Films that are shown spoiled."""
+NOISE, BLUR, FADED = 10.0, 1 / 60, 0.5
+"""What spoils them: standard deviations of noise in gray levels and of blur as share of the side; contrast left."""
+Squares = NDArray[np.uint8]
+
+
+def noisy(squares: Squares) -> Squares:
+    """Films (n, side, side) with noise, the same each time."""
+    grain = np.random.default_rng(0).normal(0, NOISE, squares.shape)
+    return np.clip(np.rint(squares + grain), 0, 255).astype(np.uint8)
+
+
+def blurred(squares: Squares) -> Squares:
+    """Films (n, side, side) out of focus."""
+    soft = ImageFilter.GaussianBlur(BLUR * squares.shape[1])
+    return np.stack([np.asarray(Image.fromarray(square).filter(soft)) for square in squares])
+
+
+def faded(squares: Squares) -> Squares:
+    """Films (n, side, side) of little contrast, round the middle gray."""
+    return np.asarray(np.rint(127.5 + FADED * (squares - 127.5)), dtype=np.uint8)
+
+
+SPOILINGS: dict[str, Callable[[Squares], Squares]] = {"noisy": noisy, "blurred": blurred, "faded": faded}
+"""What a network takes for a finding of its own, and what the gate is therefore shown."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +101,17 @@ def learn_gate(
     classifier = opened.classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     inside = look(classifier, some(learned, most), opened.preprocess, "films learned from")
     outside = look(classifier, judged, opened.preprocess, "films set aside")
+    few = some(inside.films, SHOWN)
+    spoiled = [look(classifier, few, opened.preprocess, f"{name} films", way) for name, way in SPOILINGS.items()]
     small, groups = np.concatenate([inside.small, outside.small]), _groups(inside.films, outside.films)
-    gate = gate_from(numbers(small, inside.features))
+    gate = gate_from(numbers(small, inside.features, [part.features for part in spoiled]))
     doubts = {name: (column, groups) for name, column in zip(CHECKS, crossfitted(small, groups).T, strict=False)}
     doubts["features"] = doubts_of(gate, outside.small, outside.features)[:, -1], outside.films.groups()
     checks = tuple(check(name, *doubts[name], alarms * ALARMS[name]) for name in CHECKS)
     fitted_on = (
         f"layout of {len(small)} films, crossfitted; "
-        f"features of {len(inside.films)} learned from, limited on {len(outside.films)} set aside"
+        f"features of {len(inside.films)} learned from, {len(few)} of them also {', '.join(SPOILINGS)}, "
+        f"limited on {len(outside.films)} set aside"
     )
     card = run.card.model_copy(update={"gate": Gate(file=GATE, checks=checks, fitted_on=fitted_on)})
     return card, safetensors.torch.save({name: value.contiguous() for name, value in gate.state_dict().items()})
@@ -116,8 +146,14 @@ def parts(card: Card, films: Films, fold: Fold | None) -> tuple[Films, Films]:
     return learned, judged
 
 
-def look(classifier: Classifier, films: Films, preprocess: Preprocess, doing: str) -> Looks:
-    """Thumbnail and pooled features of every film that can be read."""
+def look(
+    classifier: Classifier,
+    films: Films,
+    preprocess: Preprocess,
+    doing: str,
+    change: Callable[[Squares], Squares] = lambda squares: squares,
+) -> Looks:
+    """Thumbnail and pooled features of every film that can be read, its squares (n, side, side) changed beforehand."""
     good: list[int] = []
     unreadable: list[RadiographError] = []
     rows: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -128,7 +164,8 @@ def look(classifier: Classifier, films: Films, preprocess: Preprocess, doing: st
         if squares:
             good += [index for index, _ in squares]
             with torch.inference_mode():
-                gray = torch.from_numpy(np.stack([square for _, square in squares])[:, None].astype(np.float32))
+                seen = change(np.stack([square for _, square in squares]))
+                gray = torch.from_numpy(seen[:, None].astype(np.float32))
                 rows.append((thumbnails(gray), directions(classifier.activations(gray).mean((2, 3)))))
     require_some(films, len(good), unreadable)
     report_unreadable(unreadable)
