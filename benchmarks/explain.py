@@ -99,13 +99,14 @@ def read_and_captum(classifier: Classifier, gray: np.ndarray) -> object:
 
 
 def timed(ways: dict[str, Callable[[np.ndarray], object]], grays: np.ndarray, rounds: int) -> dict[str, np.ndarray]:
-    """Milliseconds of each way for each film of each round, taken in turns; the first round only warms up."""
+    """Milliseconds of each way for each film of each round, taken in random turns; the first round only warms up."""
     found: dict[str, list[float]] = {name: [] for name in ways}
+    rng = np.random.default_rng(0)
     for number in range(rounds + 1):
         for gray in grays:
-            for name, way in ways.items():
+            for name in rng.permutation(list(ways)):  # what ran before leaves the caches cold or warm: any may have
                 start = time.perf_counter()
-                way(gray)
+                ways[name](gray)
                 if number:
                     found[name].append(1000 * (time.perf_counter() - start))
     return {name: np.array(times) for name, times in found.items()}
