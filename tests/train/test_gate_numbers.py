@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lucency.models.gate import Gaussian
-from lucency.train.gate import BLUR, NOISE, blurred, faded, noisy
+from lucency.train.gate import BLUR, NOISE, blurred, noisy
 from lucency.train.gate_numbers import SPOILED, gaussian, watching
 
 
@@ -50,7 +50,6 @@ def test_a_small_move_among_many_numbers_is_seen() -> None:
 
 
 def test_what_spoils_is_as_said() -> None:
-    assert faded(np.array([[[0, 127, 128, 255]]], dtype=np.uint8)).tolist() == [[[64, 127, 128, 191]]]
     gray = np.full((2, 160, 160), 128, dtype=np.uint8)
     assert noisy(gray).std() == pytest.approx(NOISE, rel=0.02)
     dot = np.zeros((1, 161, 161), dtype=np.uint8)

@@ -36,8 +36,8 @@ MOST = 2000
 """Films learned from that are looked at; more move the Gaussians little."""
 SHOWN = 300
 """Films that are shown spoiled."""
-NOISE, BLUR, FADED = 10.0, 1 / 60, 0.5
-"""What spoils them: standard deviations of noise in gray levels and of blur as share of the side; contrast left."""
+NOISE, BLUR = 10.0, 1 / 60
+"""Standard deviations of what spoils them: gray levels; share of the side."""
 Squares = NDArray[np.uint8]
 
 
@@ -53,13 +53,9 @@ def blurred(squares: Squares) -> Squares:
     return np.stack([np.asarray(Image.fromarray(square).filter(soft)) for square in squares])
 
 
-def faded(squares: Squares) -> Squares:
-    """Films (n, side, side) of little contrast, round the middle gray."""
-    return np.asarray(np.rint(127.5 + FADED * (squares - 127.5)), dtype=np.uint8)
-
-
-SPOILINGS: dict[str, Callable[[Squares], Squares]] = {"noisy": noisy, "blurred": blurred, "faded": faded}
-"""What a network takes for a finding of its own, and what the gate is therefore shown."""
+SPOILINGS: dict[str, Callable[[Squares], Squares]] = {"noisy": noisy, "blurred": blurred}
+"""What a network takes for a finding of its own, and what the gate is therefore shown. Shown films of little contrast,
+too, it refuses half of them, but no more of those read wrongly."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ def learn_gate(
     checks = tuple(check(name, *doubts[name], alarms * ALARMS[name]) for name in CHECKS)
     fitted_on = (
         f"layout of {len(small)} films, crossfitted; "
-        f"features of {len(inside.films)} learned from, {len(few)} of them also {', '.join(SPOILINGS)}, "
+        f"features of {len(inside.films)} learned from, {len(few)} of them also {' and '.join(SPOILINGS)}, "
         f"limited on {len(outside.films)} set aside"
     )
     card = run.card.model_copy(update={"gate": Gate(file=GATE, checks=checks, fitted_on=fitted_on)})
