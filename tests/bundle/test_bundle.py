@@ -250,6 +250,36 @@ def test_a_file_that_swells_is_refused(bundle: Path, tmp_path: Path, monkeypatch
             open_bundle(path)
 
 
+def test_text_that_swells_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """64 MiB and a byte of spaces, in a zip of 64 KiB."""
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("card.json", b" " * (2**26 + 1))
+    assert (tmp_path / "bomb.zip").stat().st_size < 100_000
+    with pytest.raises(BundleError, match="is larger than 64 MB"):
+        open_bundle(tmp_path / "bomb.zip")
+
+
+def test_a_zip_that_states_a_smaller_size_than_it_has_is_refused(bundle: Path, tmp_path: Path) -> None:
+    """The stated size is what is compared with the limit, so no more than it may be unpacked."""
+    write_zip(bundle, tmp_path / "one.zip")
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        size = archive.getinfo("card.json").file_size.to_bytes(4, "little")
+    content = (tmp_path / "one.zip").read_bytes().replace(size, (10).to_bytes(4, "little"))
+    (tmp_path / "liar.zip").write_bytes(content)
+    with pytest.raises(BundleError, match="cannot be unpacked"):
+        open_bundle(tmp_path / "liar.zip")
+
+
+@pytest.mark.parametrize("name", ["card.json", "model.onnx"])
+def test_a_name_that_a_zip_holds_twice_is_refused(bundle: Path, tmp_path: Path, name: str) -> None:
+    """Unzippers differ in which of the two they take: what one has checked another would run."""
+    write_zip(bundle, tmp_path / "one.zip")
+    with zipfile.ZipFile(tmp_path / "one.zip", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr(name, (bundle / name).read_bytes())
+    with pytest.raises(BundleError, match=f"found '{name}' twice"):
+        open_bundle(tmp_path / "one.zip")
+
+
 def test_a_truncated_zip_is_one_line(bundle: Path, tmp_path: Path) -> None:
     write_zip(bundle, tmp_path / "one.zip")
     content = (tmp_path / "one.zip").read_bytes()

@@ -9,14 +9,18 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
+from torch import nn
 
 from lucency.errors import ExportError
-from lucency.export import litert, litert_quantize
+from lucency.export import litert, litert_centre, litert_quantize
 from lucency.export.network import Answering
+from lucency.models import Classifier
+from lucency.models.heads import HEADS
+from lucency.models.layers import Unit
 
 from .small_runs import alive, card_of, few_units, squares
 
-SIDE = 16
+SIDE, WIDE = 16, 64
 OUTPUTS = ("logit", "probability", "map")
 
 
@@ -67,29 +71,68 @@ def test_a_missing_library_is_one_line(module: str, what: str, content: bytes, m
     assert "\n" not in str(caught.value)
 
 
-def test_int8_works_on_int8_up_to_the_features_and_in_float_after(content: bytes) -> None:
-    small = litert_quantize.int8(content, squares(8, SIDE))
+@pytest.fixture(scope="module")
+def deep() -> bytes:
+    """Side 64; convolutions of 32, 16, 8, 4, 4 and 2 rows."""
+    units = [
+        Unit(3, 8, 3, 2),
+        Unit(8, 16, 3, 2),
+        Unit(16, 16, 3, 2),
+        Unit(16, 64, 3, 2),
+        Unit(64, 64),
+        Unit(64, 64, 3, 2),
+    ]
+    classifier = Classifier(nn.Sequential(*units), HEADS["linear"](64, 1), (0.5,) * 3, (0.25,) * 3)
+    return litert.convert(Answering(alive(classifier, WIDE), card_of("binary", "linear", WIDE)), WIDE)
+
+
+def test_int8_sums_are_int8_in_the_middle_only(deep: bytes) -> None:
+    small = litert_quantize.int8(deep, squares(8, WIDE))
     interpreter = Interpreter(model_content=small)
     interpreter.allocate_tensors()
     kinds = {item["name"]: item["dtype"] for item in interpreter.get_tensor_details()}
     runner = interpreter.get_signature_runner()
     assert runner.get_input_details()["film"]["dtype"] == np.float32
     assert {item["dtype"] for item in runner.get_output_details().values()} == {np.float32}
-    assert np.int8 in kinds.values()
-    steps = {step.rows: step for step in litert_quantize.steps(content) if step.operator == "CONV_2D" and step.inside}
-    assert {rows: kinds[step.output] for rows, step in steps.items()} == {8: np.float32, 4: np.float32, 2: np.int8}
+    steps = [step for step in litert_quantize.steps(deep) if step.operator == "CONV_2D" and step.inside]
+    told = [(step.rows, kinds[step.output]) for step in steps]
+    whole, less = np.float32, np.int8
+    assert told == [(32, whole), (16, whole), (8, whole), (4, less), (4, less), (2, whole)]
+    assert len(small) < 0.4 * len(deep)  # the large weights of the others are int8 too
 
 
-def test_int8_ranges_hold_the_brightest_film_of_all(content: bytes) -> None:
+def test_int8_ranges_hold_the_brightest_film_of_all(deep: bytes) -> None:
     """One film of many is far brighter; a moving average would clip it."""
-    films = np.concatenate([np.full((40, SIDE, SIDE), 10, np.uint8), np.full((1, SIDE, SIDE), 250, np.uint8)])
+    films = np.concatenate([np.full((40, WIDE, WIDE), 10, np.uint8), np.full((1, WIDE, WIDE), 250, np.uint8)])
     films[:, ::2] += 5
-    small = litert_quantize.int8(content, films)
+    small = litert_quantize.int8(deep, films)
     film = films[-1][None, :, :, None].astype(np.float32)
-    whole, less = (
-        Interpreter(model_content=item).get_signature_runner()(film=film)["map"] for item in (content, small)
-    )
+    whole, less = (Interpreter(model_content=item).get_signature_runner()(film=film)["map"] for item in (deep, small))
     assert np.abs(whole - less).max() < 0.05 * np.abs(whole).max()
+
+
+def test_int8_logits_have_the_mean_of_the_float_files(deep: bytes) -> None:
+    films = squares(16, WIDE)
+    small = litert_quantize.int8(deep, films)
+    whole, less = litert_centre.logits(deep, films), litert_centre.logits(small, films)
+    assert np.abs(whole - less).max() > 1e-3
+    assert np.abs((whole - less).mean()) < 1e-5 * np.abs(whole).max()
+
+
+def test_a_bias_that_was_moved_is_taken_back(content: bytes) -> None:
+    def moved(model: schema.ModelT) -> None:
+        graph = model.subgraphs[0]
+        dense = [step for step in graph.operators if len(graph.tensors[step.outputs[0]].shape) == 2]
+        bias = next(step.inputs[2] for step in dense if len(step.inputs) == 3)
+        buffer = model.buffers[graph.tensors[bias].buffer]
+        buffer.data = np.frombuffer((np.frombuffer(bytes(buffer.data), "<f4") + 3).astype("<f4").tobytes(), np.uint8)
+
+    films, other = squares(4, SIDE), changed(content, moved)
+    before, after = litert_centre.logits(content, films), litert_centre.logits(other, films)
+    np.testing.assert_allclose(after, before + 3, rtol=1e-5)
+    np.testing.assert_allclose(
+        litert_centre.logits(litert_centre.centred(content, other, films), films), before, atol=1e-5
+    )
 
 
 def test_int8_without_films_is_refused(content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +12,9 @@ from lucency.errors import BundleError
 
 LARGEST = 1 << 30
 """Bytes that one file of a bundle may have: a zip that swells without end is refused."""
+LONGEST = 1 << 26
+"""The same for text, which takes many times its size once it is parsed."""
+TEXT = (".json", ".sha256")
 
 Load = Callable[[str], bytes]
 
@@ -39,8 +43,7 @@ def _from_directory(folder: Path, name: str) -> bytes:
         if place.is_symlink():
             raise BundleError(f"{folder}: {name} is a link; a bundle holds its own files, copy the file in its place")
     try:
-        if place.stat().st_size > LARGEST:
-            raise _too_large(folder, name)
+        _check_size(folder, name, place.stat().st_size)
         return place.read_bytes()
     except FileNotFoundError as error:
         raise _missing(folder, name) from error
@@ -55,8 +58,7 @@ def _from_zip(path: Path, root: str, name: str) -> bytes:
             entry = archive.getinfo(inside)
             if stat.S_ISLNK(entry.external_attr >> 16):
                 raise BundleError(f"{path}: {name} is a link; a bundle holds its own files, zip the file itself")
-            if entry.file_size > LARGEST:
-                raise _too_large(path, name)
+            _check_size(path, name, entry.file_size)
             return archive.read(entry)
     except KeyError as error:
         raise _missing(path, name) from error
@@ -68,9 +70,13 @@ def _root(path: Path) -> str:
     """The folder inside the zip that holds the card: none, or the one that zipping a directory leaves."""
     try:
         with zipfile.ZipFile(path) as archive:
-            places = [PurePosixPath(name) for name in archive.namelist() if PurePosixPath(name).name == "card.json"]
+            names = archive.namelist()
     except (OSError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path}: cannot be unpacked ({error}); get the bundle again") from error
+    name, times = Counter(names).most_common(1)[0] if names else ("", 0)
+    if times > 1:
+        raise BundleError(f"{path}: expected each file once, found '{name}' twice; do not use it")
+    places = [PurePosixPath(name) for name in names if PurePosixPath(name).name == "card.json"]
     shallow = sorted(places, key=lambda place: len(place.parts))
     if not shallow or len(shallow[0].parts) > 2:
         raise BundleError(f"{path}: expected a bundle, the zip holds no card.json")
@@ -89,5 +95,7 @@ def _missing(path: Path, name: str) -> BundleError:
     return BundleError(f"{path}: {name} is missing; {advice}")
 
 
-def _too_large(path: Path, name: str) -> BundleError:
-    return BundleError(f"{path}: {name} is larger than {LARGEST >> 20} MB; not a bundle of this lucency")
+def _check_size(path: Path, name: str, size: int) -> None:
+    most = min(LARGEST, LONGEST) if name.endswith(TEXT) else LARGEST
+    if size > most:
+        raise BundleError(f"{path}: {name} is larger than {most >> 20} MB; not a bundle of this lucency")

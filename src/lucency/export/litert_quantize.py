@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lucency.errors import ExportError
 from lucency.export.litert import MISSING, first_line, flatbuffer
+from lucency.export.litert_centre import centred
 from lucency.reader.quiet import quiet
 
 Squares = NDArray[np.uint8]
@@ -21,8 +22,8 @@ POOLS = ("MEAN", "SUM", "AVERAGE_POOL_2D")
 WEIGHED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 FEW = 4096
 """Weights below this number stay in float32: there is little to save, and each of them counts for more."""
-COARSE = 8
-"""Layers with more rows than side / COARSE stay in float32 in int8 files."""
+MIDDLE = (12, 24)
+"""Pixels of the square per row of a layer whose sums are int8: about 16."""
 MEASURED = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "PAD")
 """Operators of a backbone that work on int8; all others stay in float32."""
 
@@ -44,11 +45,12 @@ def weights(content: bytes, squares: Squares | None) -> bytes:
 
 
 def int8(content: bytes, squares: Squares | None) -> bytes:
-    """Weights and activations of the backbone in int8; its first layers, head, map, calibration and gate in float32.
+    """Large weights of the backbone in int8; sums in int8 in its middle, in float32 before and after.
 
     Large matrices after the features (of a gate, of a hidden layer) are stored in half precision.
-    The first layers, finer than side / COARSE, hold a hundredth of the weights and most of the error: few weights see
-    every pixel. The last sums are what is read: in float32 the map still adds up to the logit exactly.
+    The sums before hold few weights that see every pixel, those after, as coarse as the features, are spread over few
+    cells: either made more errors than the whole middle. The last sums are what is read: in float32 the map still adds
+    up to the logit. What rounding moves all logits by is taken back (`litert_centre`).
     Ranges are the lowest and highest value over all films. The library's default, a moving average of each film's
     range, clips what stands out, and that is what pneumonia does.
 
@@ -63,10 +65,21 @@ def int8(content: bytes, squares: Squares | None) -> bytes:
                 made.add_weight_only_config(
                     step.pattern, step.operator, 16, algorithm_key=q.AlgorithmName.FLOAT_CASTING
                 )
-            if step.inside and step.operator in MEASURED and step.rows * COARSE <= squares.shape[1]:
-                made.add_static_config(step.pattern, step.operator, activation_num_bits=8, weight_num_bits=8)
+        _choose(made, steps(content), squares.shape[1])
         ranges = measured(content, made, squares)
-        return bytes(made.quantize(ranges, enable_progress_report=False).quantized_model)
+        return centred(content, bytes(made.quantize(ranges, enable_progress_report=False).quantized_model), squares)
+
+
+def _choose(made: Any, all_steps: list[Step], side: int) -> None:
+    """What is int8: the sums of middle layers above the features' rows, elsewhere in the backbone large weights."""
+    inside = [step for step in all_steps if step.inside]
+    least, most = MIDDLE
+    for step in inside:
+        middle = step.rows and least <= side / step.rows < most and step.rows > inside[-1].rows
+        if middle and step.operator in MEASURED:
+            made.add_static_config(step.pattern, step.operator, activation_num_bits=8, weight_num_bits=8)
+        elif step.operator in WEIGHED and step.weights >= FEW:
+            made.add_weight_only_config(step.pattern, step.operator, 8)
 
 
 def measured(content: bytes, made: Any, squares: Squares) -> Any:
