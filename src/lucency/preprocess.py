@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ CACHED = 1 << 18
 """Pixels resized at a time, 2 MB in float64."""
 BLOCK = 8
 """Output pixels a product makes: wide enough for BLAS, narrow enough that few of the weights are zero."""
+_KEPT = threading.local()
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,27 @@ def _lines_resized(lines: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     if lines.shape[1] == side:
         return lines  # every weight is 1
     out = np.empty((len(lines), side), dtype=np.uint8)
-    step = max(1, CACHED // lines.shape[1])
+    step = min(len(lines), max(1, CACHED // lines.shape[1]))
+    order: Literal["C", "F"] = "C" if lines.flags.c_contiguous else "F"
     for top in range(0, len(lines), step):
-        some = lines[top : top + step].astype(np.float64)
-        sums = np.empty((len(some), side))
+        count = len(lines[top : top + step])
+        some = _scratch("some", count * lines.shape[1]).reshape((count, -1), order=order)
+        some[:] = lines[top : top + step]
+        sums = _scratch("sums", count * side).reshape(count, side)
         for taken, given, weights in _weights(lines.shape[1], side):
             np.matmul(some[:, taken], weights, out=sums[:, given])
         sums += 0.5
         out[top : top + step] = sums  # cuts off: no sum is negative, none reaches 256
     return out
+
+
+def _scratch(name: str, size: int) -> NDArray[np.float64]:
+    """`size` numbers of memory that this thread keeps: asked for anew, its pages cost as much as the products."""
+    kept: NDArray[np.float64] | None = getattr(_KEPT, name, None)
+    if kept is None or kept.size < size:
+        kept = np.empty(size)
+        setattr(_KEPT, name, kept)
+    return kept[:size]
 
 
 @lru_cache(maxsize=8)
