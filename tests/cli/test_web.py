@@ -26,3 +26,11 @@ def test_writes_the_page_of_the_int8_bundle(tmp_path: Path, capsys: pytest.Captu
 def test_a_missing_bundle_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["web", "--out", str(tmp_path / "page"), "--bundle", str(tmp_path / "none")]) == 7
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_translation_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "texts.js").write_text("export const TEXTS = {};")
+    assert run(["web", "--out", str(tmp_path / "page"), "--texts", str(tmp_path / "texts.js")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "missing or unknown" in line
+    assert not (tmp_path / "page").exists()

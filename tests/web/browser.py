@@ -6,6 +6,7 @@ import base64
 import contextlib
 import functools
 import http.server
+import importlib.util
 import shutil
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,14 @@ QUIET = (
 )
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+COLOUR = """(canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let most = 0;
+  for (let i = 0; i < data.length; i += 4) most = Math.max(most, Math.abs(data[i] - data[i + 2]));
+  return most;
+}"""
+"""By how much red and blue differ where they differ most: nothing in a gray picture."""
 
 PROBE = """<!doctype html><meta charset="utf-8"><title>probe</title><body></body>"""
 """A page of the same origin that runs the page's modules one by one."""
@@ -100,3 +109,13 @@ def read(tab: Any, films: list[bytes]) -> list[dict[str, Any]]:
     """What the page's modules make of films, on the page PROBE."""
     told: list[dict[str, Any]] = tab.evaluate(READ, [base64.b64encode(film).decode() for film in films])
     return told
+
+
+def axe(tab: Any) -> list[str]:
+    """What axe, with all its rules, finds wrong with the page as it stands."""
+    spec = importlib.util.find_spec("axe_playwright_python")
+    if spec is None or spec.origin is None:
+        pytest.skip("needs axe-playwright-python")
+    tab.evaluate(Path(spec.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
+    found = tab.evaluate("async () => (await axe.run({resultTypes: ['violations']})).violations")
+    return [f"{item['id']}: {node['html']}" for item in found for node in item["nodes"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import shutil
@@ -21,7 +20,7 @@ from lucency.paint.place import placed
 from lucency.preprocess import Preprocess
 from lucency.reader import Reader
 from lucency.web import CSP
-from web.browser import DESKTOP, PHONE, ready, served
+from web.browser import COLOUR, DESKTOP, PHONE, axe, ready, served
 
 INT8 = DEFAULT.with_name("int8")
 
@@ -70,14 +69,11 @@ def test_the_map_is_the_painted_one(tab: Any) -> None:
 
 def test_the_map_is_seen_over_the_film(tab: Any, films: list[Path]) -> None:
     load(tab, films[3:4])
-    picture = "(canvas) => { const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;"
-    picture += " let most = 0; for (let i = 0; i < data.length; i += 4) most = Math.max(most, Math.abs(data[i] -"
-    picture += " data[i + 2])); return most; }"
     canvas = tab.locator(".pane canvas").first
-    assert canvas.evaluate(picture) > 5  # red and blue differ where there is evidence
+    assert canvas.evaluate(COLOUR) > 5  # red and blue differ where there is evidence
     tab.keyboard.press("m")
     tab.wait_for_timeout(200)
-    assert canvas.evaluate(picture) == 0  # a gray film
+    assert canvas.evaluate(COLOUR) == 0  # a gray film
 
 
 def test_reads_again_when_the_server_is_gone(browser: Any, pages: dict[str, Path], films: list[Path]) -> None:
@@ -135,15 +131,6 @@ def test_it_can_be_installed(tab: Any) -> None:
             reply = tab.request.get(f"{tab.address}{icon['src']}")
             image = Image.open(io.BytesIO(reply.body()))
             assert f"{image.width}x{image.height}" == icon["sizes"]
-
-
-def axe(tab: Any) -> list[str]:
-    spec = importlib.util.find_spec("axe_playwright_python")
-    if spec is None or spec.origin is None:
-        pytest.skip("needs axe-playwright-python")
-    tab.evaluate(Path(spec.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
-    found = tab.evaluate("async () => (await axe.run({resultTypes: ['violations']})).violations")
-    return [f"{item['id']}: {node['html']}" for item in found for node in item["nodes"]]
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -225,3 +212,11 @@ def test_an_altered_network_reads_nothing(browser: Any, pages: dict[str, Path], 
         assert "model.tflite is not the file" in tab.text_content("#state")
         assert tab.locator("#open").is_disabled()
         tab.close()
+
+
+def test_without_a_camera_the_page_says_so(tab: Any) -> None:
+    tab.click("#camera")
+    tab.wait_for_selector("#camera-state:has-text('The camera cannot be used')")
+    assert tab.locator("#keep").is_disabled()
+    tab.click("#camera-page [data-close]")
+    assert tab.locator("#open").is_enabled()

@@ -13,7 +13,7 @@ from PIL import Image
 from lucency.bundle import DEFAULT, Card, open_bundle
 from lucency.film import open_film
 from lucency.reader import Reader
-from web.browser import PHONE
+from web.browser import COLOUR, PHONE
 from web.test_page import load
 
 INT8 = DEFAULT.with_name("int8")
@@ -29,13 +29,6 @@ DROP = """(given) => {
   event("drop");
   return [asked, getComputedStyle(document.querySelector("#drop")).display];
 }"""
-COLOUR = """(canvas) => {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  let most = 0;
-  for (let i = 0; i < data.length; i += 4) most = Math.max(most, Math.abs(data[i] - data[i + 2]));
-  return most;
-}"""
-"""By how much red and blue differ where they differ most: nothing in a gray picture."""
 
 
 def settled(tab: Any) -> Any:

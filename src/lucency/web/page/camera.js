@@ -143,7 +143,7 @@ function draw(card, video, corners, reading, film) {
 const RAMP = Array.from({ length: 255 }, (_, level) => colour(((level - 127) / 127) * 10));
 
 /** The map laid within the corners, as a canvas over the whole picture. */
-function mapOver({ preprocess }, corners, { map, rows, columns }, film, { width, height }) {
+export function mapOver({ preprocess }, corners, { map, rows, columns }, film, { width, height }) {
   const wide = width >= height ? OVERLAY : Math.round((OVERLAY * width) / height), tall = Math.round((wide * height) / width);
   const back = inverse(projection(corners)), seen = seenBy(film.width, film.height, preprocess.fit);
   const picture = new ImageData(wide, tall);
