@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from lucency.serve.desk import Desk
 from lucency.serve.films import guard
-from lucency.serve.page import POLICY, SHEET, STYLE, front, manual
+from lucency.serve.page import ICON, POLICY, SHEET, STYLE, front, manual
 from lucency.serve.refusals import BusyError
 from lucency.serve.shapes import Alive, Ready, errors
 
@@ -43,6 +43,10 @@ def look_routes(desk: Desk, app: FastAPI) -> APIRouter:
     @router.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(manual(app.openapi(), bool(desk.tokens)), headers=POLICY)
+
+    @router.get("/favicon.ico", include_in_schema=False)
+    async def icon() -> Response:
+        return Response(ICON, media_type="image/svg+xml")
 
     @router.get(SHEET, include_in_schema=False)
     async def sheet() -> Response:

@@ -7,9 +7,11 @@ from typing import Any
 
 from lucency.paint import CAPTION
 
-POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'"}
+POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'"}
 SHEET = "/docs.css"
 """A file of its own: the service worker of the page at `/` lets no style stand inside a page."""
+ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><circle cx="4" cy="4" r="3" fill="#fd8"/></svg>'
+"""Browsers ask for one beside any page, and say so where there is none."""
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
     "body{background:#111;color:#ddd}"
