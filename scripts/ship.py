@@ -28,7 +28,7 @@ BUNDLES = ROOT / "src" / "lucency" / "bundles"
 def main() -> int:
     """Run every step that has not been done; the first that fails ends it with its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "acquisition.toml")
+    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "lucency-small.toml")
     parser.add_argument("--data", required=True)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
