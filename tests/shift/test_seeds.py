@@ -13,7 +13,7 @@ from lucency.shift.table import table
 from .test_study import a_study
 
 STUDIES = [
-    replace(a_study(f"{recipe}-{seed}", 0.99, moved), recipe=recipe, seed=seed)
+    replace(a_study(f"{recipe}-{seed}", 0.99, moved), recipe=recipe, choices=recipe, seed=seed)
     for recipe, seed, moved in (("plain", 0, 0.8), ("plain", 1, 0.9), ("plain", 2, 0.7), ("other", 5, 0.6))
 ]
 
@@ -30,6 +30,10 @@ def test_a_measure_that_one_run_lacks_has_no_range() -> None:
     (plain,) = over_runs([STUDIES[0], replace(STUDIES[1], probe={})])
     assert "probe sharpness" not in plain.measures
     assert "AUROC all" in plain.measures
+
+
+def test_recipes_of_one_name_that_choose_otherwise_are_not_taken_together() -> None:
+    assert over_runs([STUDIES[0], replace(STUDIES[1], choices="more epochs")]) == []
 
 
 def test_runs_of_no_known_recipe_are_not_taken_together() -> None:

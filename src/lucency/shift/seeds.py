@@ -33,8 +33,8 @@ class OverRuns:
 
 def over_runs(studies: Sequence[Study]) -> list[OverRuns]:
     """Mean and range of every recipe that has several runs; range, since so few seeds have no percentiles."""
-    recipes = dict.fromkeys(one.recipe for one in studies if one.recipe)
-    groups = [[one for one in studies if one.recipe == recipe] for recipe in recipes]
+    choices = dict.fromkeys(one.choices for one in studies if one.choices)
+    groups = [[one for one in studies if one.choices == these] for these in choices]
     return [_spans(group) for group in groups if len(group) > 1]
 
 

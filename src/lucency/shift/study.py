@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -37,6 +39,13 @@ class Asked:
     def recipe(self) -> str:
         """By which it was trained, by name."""
         return str(self.reader.card.training.recipe.get("name", ""))
+
+    @property
+    def choices(self) -> str:
+        """A hash of the recipe but its seed: runs that agree in it differ in seed or fold alone; "" of no recipe."""
+        content = {name: value for name, value in self.reader.card.training.recipe.items() if name != "seed"}
+        text = json.dumps(content, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:12] if content else ""
 
     @property
     def seed(self) -> int:
@@ -81,6 +90,8 @@ class Study:
     pairs: Moved | None = None
     recipe: str = ""
     """By which the reader was trained, by name."""
+    choices: str = ""
+    """A hash of that recipe but its seed."""
     seed: int = 0
     """Of its training."""
 
@@ -160,6 +171,7 @@ def _studied(
         _probed(one.reader, squares),
         None if settings.pairs is None else pair_up(one.reader, films, settings.pairs),
         one.recipe,
+        one.choices,
         one.seed,
     )
 
