@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import settings
 
 settings.register_profile("lucency", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("lucency")
+# Whoever is started in the background by a shell is deaf to Ctrl-C, and so are the programs it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from lucency.errors import OutputError, TrainingError
 from lucency.recipe import FitSettings, TuneSettings
 from lucency.train.clock import TimeLeft
 from lucency.train.step import Row, Step
-from lucency.train.team import size
+from lucency.train.team import settle, size
 
 MONITOR = "val_auroc"
 """The best checkpoint is the one with the highest validation AUROC."""
@@ -111,8 +111,17 @@ def _extras(settings: FitSettings) -> list[Callback]:
     if settings.patience:
         extras.append(EarlyStopping(MONITOR, mode="max", patience=settings.patience))
     if isinstance(settings, TuneSettings) and settings.ema:
-        extras.append(EMAWeightAveraging(decay=settings.ema, use_buffers=True))
+        extras.append(_Averaging(decay=settings.ema, use_buffers=True))
     return extras
+
+
+class _Averaging(EMAWeightAveraging):
+    """The average is judged; what learns on is settled too, so that a resumed run begins alike in all processes."""
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Average the running statistics of what learns, before it makes way for the average."""
+        settle(pl_module)
+        super().on_validation_epoch_start(trainer, pl_module)
 
 
 def _loggers(folder: Path) -> list[Logger]:
