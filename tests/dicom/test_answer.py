@@ -160,6 +160,38 @@ def test_a_film_of_no_study_is_refused(reader: Reader) -> None:
         answer(film(without=("StudyInstanceUID",)), reader, NOON)
 
 
+NONSENSE: dict[str, tuple[Any, Any]] = {
+    "PatientSex": ("U", ""),
+    "StudyDate": ("20240230", ""),
+    "StudyTime": ("around noon", ""),
+    "PatientBirthDate": ("1950.01.02", "19500102"),
+    "PatientOrientation": (["LEFT", "DOWN"], ""),
+}
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy (apt-get install dicom3tools)")
+@pytest.mark.parametrize("keyword", NONSENSE)
+def test_nonsense_in_a_header_costs_no_answer_and_is_not_repeated(reader: Reader, tmp_path: Path, keyword: str) -> None:
+    stated, taken_over = NONSENSE[keyword]
+    with pydicom.config.disable_value_validation():
+        data = film(**{keyword: stated})
+    answered = answer(data, reader, NOON)
+    assert parts(answered)[1][keyword].value == taken_over
+    for part in answered.parts:
+        (tmp_path / part.what).write_bytes(part.content)
+        told = subprocess.run(["dciodvfy", tmp_path / part.what], capture_output=True, text=True, check=False).stderr
+        assert [line for line in told.splitlines() if line.startswith("Error")] == []
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [({"PatientID": ["P7", "P8"]}, "several patients"), ({"SOPInstanceUID": ["1.2", "1.3"]}, "without SOPInstanceUID")],
+)
+def test_who_it_is_of_must_be_one(reader: Reader, header: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RadiographError, match=reason):
+        answer(film(**header), reader, NOON)
+
+
 def test_its_own_overlay_is_not_answered(reader: Reader) -> None:
     overlay = answer(film(), reader, NOON).parts[1]
     with pytest.raises(RadiographError, match="in colour"):

@@ -11,6 +11,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from lucency.dicom.values import fitting, is_one, is_uid
 from lucency.errors import RadiographError
 from lucency.film import Film, open_film
 from lucency.film.quiet import dicom_quiet, quiet
@@ -55,6 +56,7 @@ COPIED = (
 )
 """What files an answer under the patient and study of its film, and points back at the film."""
 REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+WHO = ("PatientName", "PatientID")
 
 
 def open_chest(data: bytes, name: str = "film") -> tuple[Film, Dataset]:
@@ -92,17 +94,19 @@ def _quoted(word: str) -> str:
 
 
 def copied(dataset: Dataset, name: str = "film") -> Dataset:
-    """The attributes of COPIED alone, empty where the film leaves them out.
+    """The attributes of COPIED alone, empty where the film leaves them out or states what cannot be.
 
     Raises:
-        RadiographError: it does not say which study, series or instance it is.
+        RadiographError: it does not say which study, series or instance it is, or names several patients.
     """
-    missing = [keyword for keyword in REQUIRED if not dataset.get(keyword)]
+    missing = [keyword for keyword in REQUIRED if not is_uid(dataset.get(keyword))]
     if missing:
         raise _refusal(name, f"a film without {' and '.join(missing)}", "its answer could not be filed")
+    if not all(is_one(dataset.get(keyword)) for keyword in WHO):
+        raise _refusal(name, "a film of several patients", "its answer could not be filed")
     header = Dataset()
     for keyword in COPIED:
-        setattr(header, keyword, dataset.get(keyword))
+        setattr(header, keyword, fitting(keyword, dataset.get(keyword)))
     return header
 
 
