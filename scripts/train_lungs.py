@@ -1,6 +1,6 @@
-"""Train the network of `lucency.explain.lungs` on drawn films and write its weights beside it.
+"""Train the network of `lucency.explain.lungs` on drawn films and write its weights.
 
-    python scripts/train_lungs.py --out src/lucency/explain/lungs.npz
+    python scripts/train_lungs.py --out src/lucency/models/lungs.npz
 
 Every film is drawn with its lungs, then bent, exposed and cut as real films are, more widely than they are: a
 network that has never seen a real film must find the drawn ones easy.
@@ -21,46 +21,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lucency.data.phantom import draw
-from lucency.explain.lungs import DOWN, SIDE, UP, dice, network, standardised
+from lucency.explain.lungs import SIDE, dice, network, standardised
 from lucency.files import write_bytes
+from lucency.models.finder import Finder
 from lucency.progress import track
 
-CHANNELS = (8, 16, 24, 32, 32)
-RISING = (24, 16, 12)
 Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-class UNet(nn.Module):
-    """The network of lucency.explain.lungs with norms, for training."""
+class UNet(Finder):
+    """The lung finder with norms, for training."""
 
     def __init__(self) -> None:
-        super().__init__()
-        parts: dict[str, nn.Module] = {}
-        entering = (1, *CHANNELS)
-        for level in range(DOWN):
-            parts[f"down{level}a"] = _unit(entering[level], CHANNELS[level])
-            parts[f"down{level}b"] = _unit(CHANNELS[level], CHANNELS[level])
-        below = CHANNELS[-1]
-        for level in range(UP):
-            parts[f"up{level}"] = _unit(below + CHANNELS[-2 - level], RISING[level])
-            below = RISING[level]
-        parts["last"] = nn.Conv2d(below, 1, 1)
-        self.parts = nn.ModuleDict(parts)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, 1, 96, 96) → logits (n, 1, 48, 48)."""
-        passed = []
-        for level in range(DOWN):
-            if level:
-                passed.append(x)
-                x = F.max_pool2d(x, 2)
-            x = self.parts[f"down{level}b"](self.parts[f"down{level}a"](x))
-        for level in range(UP):
-            x = torch.cat([F.interpolate(x, scale_factor=2.0), passed[-1 - level]], dim=1)
-            x = self.parts[f"up{level}"](x)
-        found: Tensor = self.parts["last"](x)
-        return found
+        super().__init__(_unit)
 
     def folded(self) -> dict[str, NDArray[np.float16]]:
         """The weights with each norm multiplied into its convolution, as lucency.explain.lungs reads them."""

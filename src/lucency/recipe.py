@@ -52,6 +52,9 @@ class ModelSettings(Settings):
     """Blocks kept of the backbone, from the first; 0 keeps all. Fewer see less of the film around each cell."""
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map: 16 doubles the map's sides, for about 1.6 times the work."""
+    frame: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Pixels along the square that the network itself cuts to the lungs and reads; 0 reads the whole film. What lies
+    around the lungs, and how a film was cut and stretched, then tells nothing (lucency.models.frame)."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Cells a side over which a cell of the map hands out its evidence: what it sees, over the stride. The map is then
     strongest inside what was found and not beside it; no logit changes. 1 keeps it in the cell's middle."""
@@ -161,6 +164,14 @@ class Recipe(Settings):
     tune: TuneSettings = TuneSettings()
     augment: AugmentSettings = AugmentSettings()
 
+    @model_validator(mode="after")
+    def _frame_needs_whole_films(self) -> Recipe:
+        if self.model.frame and self.data.fit != "stretch":
+            raise ValueError(
+                f"[model] frame is looked for on whole films: [data] fit must be stretch, not {self.data.fit}"
+            )
+        return self
+
 
 def read_recipe(path: Path) -> Recipe:
     """Read and check a recipe.
@@ -193,6 +204,9 @@ def _complaints(where: str, items: list[dict[str, Any]]) -> list[str]:
     """
     found: dict[str, list[str]] = {}
     for item in items:
+        if not item["loc"]:  # tables that do not go together
+            found[f"{where}: {str(item['msg']).removeprefix('Value error, ')}"] = []
+            continue
         tables, name = _place([str(part) for part in item["loc"]])
         place = f"{where} [{'.'.join(tables)}]" if tables else where
         if item["type"] == "extra_forbidden":

@@ -49,6 +49,8 @@ class Model(Part):
     """Blocks kept of the backbone; 0 is all of them."""
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map, unless `depth` ends the network before."""
+    frame: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Pixels along the square that the network cuts to the lungs and reads; 0: it reads the whole film."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Cells a side over which a cell of the map hands out its evidence; 1 keeps it."""
     head: Literal["linear", "dense128"] = "linear"

@@ -18,6 +18,8 @@ from lucency.recipe import AugmentSettings
 Pixels = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+"""The frame that is the film."""
 MIDDLE = 127.5
 """The gray around which contrast turns."""
 CORNERS = ((0.0, 0.0), (0.75, 0.0), (0.0, 0.8), (0.75, 0.8), (0.0, 0.3))
@@ -79,7 +81,7 @@ def draw(settings: AugmentSettings, rng: np.random.Generator) -> Jitter:
     )
 
 
-def apply(jitter: Jitter, gray: Pixels, side: int, fit: Fit) -> Pixels:
+def apply(jitter: Jitter, gray: Pixels, side: int, fit: Fit, frame: Box = WHOLE) -> Pixels:
     """See a film through a jitter.
 
     Args:
@@ -87,6 +89,8 @@ def apply(jitter: Jitter, gray: Pixels, side: int, fit: Fit) -> Pixels:
         gray: uint8 (h, w).
         side: pixels along the square.
         fit: how the film meets the square.
+        frame: left, top, right, bottom of the part that is shown, as shares of the film; another than the whole is
+            stretched to the square.
 
     Returns:
         uint8 (side, side).
@@ -98,22 +102,36 @@ def apply(jitter: Jitter, gray: Pixels, side: int, fit: Fit) -> Pixels:
         image = image.filter(_edges(jitter.sharpness))
     if jitter.turn:
         image = image.rotate(jitter.turn, Image.Resampling.BILINEAR)
-    box = kept_box(jitter, gray.shape[1], gray.shape[0], fit)
+    box = kept_box(jitter, gray.shape[1], gray.shape[0], fit, frame)
     through = min(side, max(8, round(side * jitter.resample)))
     square = np.asarray(_resized(image, box, through, side))
     return _toned(jitter, _erased(jitter, square))
 
 
-def kept_box(jitter: Jitter, width: int, height: int, fit: Fit) -> Box:
+def kept_box(jitter: Jitter, width: int, height: int, fit: Fit, frame: Box = WHOLE) -> Box:
     """left, top, right, bottom of the part of a film that fills the square; beyond the film where fit is `pad`."""
-    long, short = max(width, height), min(width, height)
-    full_w, full_h = {"stretch": (width, height), "crop": (short, short), "pad": (long, long)}[fit]
+    left, top, full_w, full_h = _full(width, height, fit) if frame == WHOLE else _within(width, height, frame)
     # A box that is narrower by the factor, stretched to the square, is a film that is wider by the factor.
     kept_w = full_w * jitter.zoom * min(1.0, 1.0 / jitter.aspect)
     kept_h = full_h * jitter.zoom * min(1.0, jitter.aspect)
-    left = _rest(width, full_w) + (full_w - kept_w) * jitter.across
-    top = _rest(height, full_h) + (full_h - kept_h) * jitter.down
+    left, top = left + (full_w - kept_w) * jitter.across, top + (full_h - kept_h) * jitter.down
+    if frame != WHOLE:  # a zoom beyond 1 shows more than the frame, but no more than the film
+        left, top = max(0.0, left), max(0.0, top)
+        return left, top, min(width, left + kept_w), min(height, top + kept_h)
     return left, top, left + kept_w, top + kept_h
+
+
+def _full(width: int, height: int, fit: Fit) -> Box:
+    """left, top, width and height of what `fit` shows of a film."""
+    long, short = max(width, height), min(width, height)
+    full_w, full_h = {"stretch": (width, height), "crop": (short, short), "pad": (long, long)}[fit]
+    return _rest(width, full_w), _rest(height, full_h), full_w, full_h
+
+
+def _within(width: int, height: int, frame: Box) -> Box:
+    """left, top, width and height of a frame in pixels."""
+    left, top, right, bottom = frame
+    return left * width, top * height, (right - left) * width, (bottom - top) * height
 
 
 def _rest(have: int, want: int) -> int:

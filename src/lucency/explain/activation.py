@@ -52,7 +52,7 @@ def grad_cam(
     film, evidence = _asked(classifier, gray, finding, opposite)
     with untouched(classifier):
         found = LayerGradCam(evidence, layer(classifier, layer_name)).attribute(film, relu_attributions=True)
-        return finished(found[0, 0] * found[0, 0].numel())
+        return on_film(classifier, film, found[0, 0] * found[0, 0].numel())
 
 
 def grad_cam_pp(
@@ -65,12 +65,12 @@ def grad_cam_pp(
 
     alpha is a share, so the map has the sign and order of logits but not their size.
     """
-    activations, gradients = _activations_and_gradients(classifier, gray, finding, opposite, layer_name)
+    film, activations, gradients = _activations_and_gradients(classifier, gray, finding, opposite, layer_name)
     squared, cubed = gradients**2, gradients**3
     below = 2 * squared + activations.sum((1, 2), keepdim=True) * cubed
     alpha = torch.where(below != 0, squared / torch.where(below != 0, below, 1.0), 0.0)
     weights = (alpha * gradients.relu()).sum((1, 2), keepdim=True)
-    return finished((weights * activations).sum(0).relu())
+    return on_film(classifier, film, (weights * activations).sum(0).relu())
 
 
 def layer_cam(
@@ -83,8 +83,14 @@ def layer_cam(
     Without a layer name, the last block whose maps are finer than the network's own.
     """
     name = layer_name or finer(classifier, gray.shape[0])
-    activations, gradients = _activations_and_gradients(classifier, gray, finding, opposite, name)
-    return finished((gradients.relu() * activations).sum(0).relu() * activations[0].numel())
+    film, activations, gradients = _activations_and_gradients(classifier, gray, finding, opposite, name)
+    return on_film(classifier, film, (gradients.relu() * activations).sum(0).relu() * activations[0].numel())
+
+
+def on_film(classifier: Classifier, film: Tensor, values: Tensor) -> Map:
+    """A map (h, w) of what the network read, on the whole film: the same where it reads the whole film."""
+    with untouched(classifier), torch.no_grad():
+        return finished(classifier.on_film(values.detach()[None, None], classifier.box(film))[0, 0])
 
 
 def _asked(classifier: Classifier, gray: Gray, finding: int, opposite: bool) -> tuple[Tensor, Evidence]:
@@ -95,8 +101,8 @@ def _asked(classifier: Classifier, gray: Gray, finding: int, opposite: bool) -> 
 
 def _activations_and_gradients(
     classifier: Classifier, gray: Gray, finding: int, opposite: bool, layer_name: str
-) -> tuple[Tensor, Tensor]:
-    """A and G at a layer, each (k, h, w)."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The film as it enters, and A and G at a layer, each (k, h, w)."""
     film, evidence = _asked(classifier, gray, finding, opposite)
     kept: list[Tensor] = []
 
@@ -110,4 +116,4 @@ def _activations_and_gradients(
             (gradient,) = torch.autograd.grad(evidence(film).sum(), kept[0])
     finally:
         handle.remove()
-    return kept[0].detach()[0], gradient[0]
+    return film, kept[0].detach()[0], gradient[0]

@@ -7,10 +7,13 @@ import copy
 import warnings
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lucency.errors import ExplainError
-from lucency.explain.layers import LAST, layer
+from lucency.explain.activation import grad_cam
+from lucency.explain.layers import LAST
 from lucency.explain.network import Evidence, Gray, Map, as_input, check_finding, finished, untouched
 from lucency.models.classifier import Classifier
 from lucency.models.heads import Dense128
@@ -59,16 +62,10 @@ def guided_grad_cam(
     Raises:
         ExplainError: as for guided_backprop and grad_cam.
     """
-    from captum.attr import GuidedGradCam
-
-    film = as_input(classifier, gray).requires_grad_()
-    check_finding(classifier.head.last.out_features, finding)
-    layer(classifier, layer_name)
-    with untouched(classifier), _quiet():
-        network = rectified(classifier)
-        method = GuidedGradCam(Evidence(network, finding, opposite), layer(network, layer_name))
-        found = method.attribute(film, interpolate_mode="bilinear")
-    return finished(found[0, 0] * WHITE)
+    fine = torch.from_numpy(guided_backprop(classifier, gray, finding, opposite=opposite))
+    warm = torch.from_numpy(grad_cam(classifier, gray, finding, opposite=opposite, layer_name=layer_name))
+    large = F.interpolate(warm[None, None], fine.shape, mode="bilinear", align_corners=False)[0, 0]
+    return finished(fine * large / warm.numel())
 
 
 def rectified(classifier: Classifier) -> Classifier:

@@ -20,7 +20,8 @@ Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
-WEIGHTS = Path(__file__).with_name("lungs.npz")
+WEIGHTS = Path(__file__).parents[1] / "models" / "lungs.npz"
+"""Read from the file alone: `lucency.models` would bring PyTorch."""
 SIDE = 96
 """The film is brought to this side first, whatever its aspect."""
 DOWN = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,8 @@ from lucency.reader.quiet import quiet
 Squares = NDArray[np.uint8]
 POOLS = ("MEAN", "SUM", "AVERAGE_POOL_2D")
 WEIGHED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+CUTTING = "BATCH_MATMUL"
+"""What cuts a film to its lungs: a product of two things that follow from the film. No backbone has one."""
 FEW = 4096
 """Weights below this number stay in float32: there is little to save, and each of them counts for more."""
 MIDDLE = (12, 24)
@@ -65,18 +67,21 @@ def int8(content: bytes, squares: Squares | None) -> bytes:
                 made.add_weight_only_config(
                     step.pattern, step.operator, 16, algorithm_key=q.AlgorithmName.FLOAT_CASTING
                 )
-        _choose(made, steps(content), squares.shape[1])
+        _choose(made, steps(content))
         ranges = measured(content, made, squares)
         return centred(content, bytes(made.quantize(ranges, enable_progress_report=False).quantized_model), squares)
 
 
-def _choose(made: Any, all_steps: list[Step], side: int) -> None:
-    """What is int8: the sums of middle layers above the features' rows, elsewhere in the backbone large weights."""
+def _choose(made: Any, all_steps: list[Step]) -> None:
+    """What is int8: the sums of middle layers above the features' rows, elsewhere large weights, the finder's too."""
     inside = [step for step in all_steps if step.inside]
+    side = max((step.read for step in inside), default=0)
     least, most = MIDDLE
-    for step in inside:
+    for step in all_steps:
         middle = step.rows and least <= side / step.rows < most and step.rows > inside[-1].rows
-        if middle and step.operator in MEASURED:
+        if not step.inside and step.operator != "CONV_2D":
+            continue
+        if step.inside and middle and step.operator in MEASURED:
             made.add_static_config(step.pattern, step.operator, activation_num_bits=8, weight_num_bits=8)
         elif step.operator in WEIGHED and step.weights >= FEW:
             made.add_weight_only_config(step.pattern, step.operator, 8)
@@ -101,12 +106,15 @@ class Step:
     operator: str
     output: str
     """Name of what it gives."""
+    read: int
+    """Height of what it is given; 0 where that is no picture."""
     rows: int
     """Height of what it gives; 0 where that is no picture."""
     weights: int
     """Numbers in its largest constant."""
     inside: bool
-    """Whether the features follow from it, and it is more than a shift by a constant."""
+    """Whether it is the backbone's: the features follow from it, what it reads is cut already (lucency.models.frame),
+    and it is more than a shift by a constant."""
 
     @property
     def pattern(self) -> str:
@@ -131,7 +139,7 @@ def steps(content: bytes) -> list[Step]:
     pools = [step for step in _before(logit, makers) if codes[step.opcodeIndex] in POOLS]
     if not pools:
         raise ExportError("litert: expected a pool before the logit, found none; this network has no such edition")
-    features = _before(int(pools[0].inputs[0]), makers)
+    features = _before(int(pools[0].inputs[0]), makers, lambda step: codes[step.opcodeIndex] == CUTTING)
 
     def told(step: Any) -> Step:
         given, kind = graph.tensors[step.outputs[0]], codes[step.opcodeIndex]
@@ -139,7 +147,8 @@ def steps(content: bytes) -> list[Step]:
         return Step(
             operator=kind,
             output=bytes(given.name).decode(),
-            rows=int(given.shape[1]) if given.shape is not None and len(given.shape) == 4 else 0,
+            read=_rows(graph.tensors[step.inputs[0]]) if len(step.inputs) else 0,
+            rows=_rows(given),
             weights=max((int(np.prod(item.shape)) for item in constants if item.shape is not None), default=0),
             inside=any(step is other for other in features) and not (kind == "ADD" and constants),
         )
@@ -147,13 +156,18 @@ def steps(content: bytes) -> list[Step]:
     return [told(step) for step in graph.operators]
 
 
-def _before(tensor: int, makers: dict[int, Any]) -> list[Any]:
-    """Every step that `tensor` follows from, nearest first."""
+def _rows(tensor: Any) -> int:
+    """Height of a picture (n, h, w, k); 0 of anything else."""
+    return int(tensor.shape[1]) if tensor.shape is not None and len(tensor.shape) == 4 else 0
+
+
+def _before(tensor: int, makers: dict[int, Any], beyond: Callable[[Any], bool] = lambda step: False) -> list[Any]:
+    """Every step that `tensor` follows from, nearest first, without any that is `beyond` and what leads to it alone."""
     found: list[Any] = []
     waiting = [tensor]
     while waiting:
         step = makers.get(waiting.pop(0))
-        if step is not None and not any(step is other for other in found):
+        if step is not None and not beyond(step) and not any(step is other for other in found):
             found.append(step)
             waiting += [int(item) for item in step.inputs]
     return found

@@ -38,20 +38,19 @@ class Answering(nn.Module):
     def forward(self, film: Tensor) -> dict[str, Tensor]:
         """The answers by name."""
         gray = film.reshape(film.shape[0], 1, film.shape[1], film.shape[2])  # one channel: first is last
-        features = self.features(gray)
+        box = self.classifier.box(gray)
+        features = self.features(self.classifier.seen(gray, box))
         pooled = features.permute(0, 2, 3, 1).mean((1, 2))  # channels last, as the target has them: nothing to turn
         logit = self.classifier.head(pooled)
-        cells = self.classifier.head.map(features).permute(0, 2, 3, 1)
+        cells = self.classifier.on_film(self.classifier.head.map(features), box).permute(0, 2, 3, 1)
         answers = {"logit": logit, "probability": self.calibrated(logit), "map": cells}
         return answers if self.gate is None else {**answers, "doubt": self.gate(gray, pooled)}
 
-    def features(self, gray: Tensor) -> Tensor:
+    def features(self, seen: Tensor) -> Tensor:
         """The activations entering the pool; without the product by a scale that is 1 everywhere."""
-        if self.scaled_inside:
-            found: Tensor = self.classifier.features(gray + self.classifier.shift)
-            return found
-        entering: Tensor = self.classifier.activations(gray)
-        return entering
+        entering = seen + self.classifier.shift if self.scaled_inside else self.classifier.normalise(seen)
+        found: Tensor = self.classifier.features(entering)
+        return found
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def int8(content: bytes, squares: Squares | None) -> bytes:
                     _Films(films),
                     quant_format=q.QuantFormat.QDQ,
                     op_types_to_quantize=list(MEASURED),
-                    nodes_to_exclude=_outside(content, squares.shape[1] // COARSE),
+                    nodes_to_exclude=_outside(content),
                     per_channel=True,
                     activation_type=q.QuantType.QInt8,
                     weight_type=q.QuantType.QInt8,
@@ -86,8 +86,8 @@ class _Films:
         return next(self._films, None)
 
 
-def _outside(content: bytes, rows: int) -> list[str]:
-    """Names of all nodes that stay in float32: after the features, shifts by a constant, and finer than `rows`."""
+def _outside(content: bytes) -> list[str]:
+    """Names of all nodes that stay in float32: not of the backbone, shifts by a constant, and fine ones (COARSE)."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(content)).graph
@@ -97,22 +97,25 @@ def _outside(content: bytes, rows: int) -> list[str]:
         raise ExportError("onnx: expected a pool before the logit, found none; this network has no such edition")
     shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in graph.value_info}
     constants = {item.name for item in graph.initializer}
+    backbone = _before(pools[0].input[0], makers, beyond="MatMul")  # which cuts films to their lungs
+    read = [shapes[name][-1] for node in backbone for name in node.input if len(shapes.get(name, ())) == 4]
+    rows = max(read, default=0) // COARSE
     inside = {
         node.name
-        for node in _before(pools[0].input[0], makers)
+        for node in backbone
         if shapes.get(node.output[0], [0])[-1] <= rows
         and not (node.op_type == "Add" and constants.intersection(node.input))
     }
     return [node.name for node in graph.node if node.name not in inside]
 
 
-def _before(name: str, makers: dict[str, Any]) -> list[Any]:
-    """Every node that the value `name` follows from, nearest first."""
+def _before(name: str, makers: dict[str, Any], beyond: str = "") -> list[Any]:
+    """Every node that the value `name` follows from, nearest first, without those of the type `beyond` and before."""
     found: list[Any] = []
     waiting = [name]
     while waiting:
         node = makers.get(waiting.pop(0))
-        if node is not None and node not in found:
+        if node is not None and node.op_type != beyond and node not in found:
             found.append(node)
             waiting += list(node.input)
     return found

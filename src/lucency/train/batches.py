@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lucency.data.augment import Jitter, apply, draw
+from lucency.data.augment import WHOLE, Box, Jitter, apply, draw
 from lucency.data.imbalance import oversampled
 from lucency.data.swap import swapped
 from lucency.preprocess import Preprocess
@@ -34,6 +34,8 @@ class Examples:
     """How films meet the square; None for features."""
     augment: AugmentSettings | None = None
     """What is drawn for films in training; None shows them as they are."""
+    frames: tuple[Box, ...] = ()
+    """The part of each film that is shown, as shares of it; empty shows films whole."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,7 +68,8 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
             return np.asarray(gray, dtype=np.uint8)
         rng = np.random.default_rng((*self.seed, place))
         jitter = self._swapped(draw(self.examples.augment, rng), film, rng)
-        return apply(jitter, gray, self.examples.preprocess.side, self.examples.preprocess.fit)
+        side, fit = self.examples.preprocess.side, self.examples.preprocess.fit
+        return apply(jitter, gray, side, fit, self.examples.frames[film] if self.examples.frames else WHOLE)
 
     def _swapped(self, jitter: Jitter, film: int, rng: np.random.Generator) -> Jitter:
         """The jitter, acquisition swapped between classes where the recipe says so and films have one label each."""
@@ -75,10 +78,17 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
             return jitter
 
         def other(draws: np.random.Generator) -> Pixels:
-            return self.examples.inputs[int(draws.choice(np.flatnonzero(labels != labels[film])))]
+            return self._shown(int(draws.choice(np.flatnonzero(labels != labels[film]))))
 
+        return swapped(jitter, augment, self._shown(film), int(labels[film]), other, rng)
+
+    def _shown(self, film: int) -> Pixels:
+        """The part of a film that is shown, uint8 (h, w)."""
         gray = np.asarray(self.examples.inputs[film], dtype=np.uint8)
-        return swapped(jitter, augment, gray, int(labels[film]), other, rng)
+        if not self.examples.frames:
+            return gray
+        (height, width), (left, top, right, bottom) = gray.shape, self.examples.frames[film]
+        return gray[int(top * height) : round(bottom * height), int(left * width) : round(right * width)]
 
 
 def training_batches(

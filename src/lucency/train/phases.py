@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,11 +13,13 @@ from lucency.data.imbalance import class_weights
 from lucency.data.record import Films
 from lucency.data.squares import decode_canvases, decode_squares, report_unreadable
 from lucency.models import Classifier, blocks
+from lucency.models.frame import LungFrame
 from lucency.preprocess import Preprocess
 from lucency.recipe import FitSettings, Recipe, TuneSettings
 from lucency.train.batches import Examples, judging_batches, training_batches
 from lucency.train.features import pooled_features
 from lucency.train.fit import fit
+from lucency.train.framing import cut, frames
 from lucency.train.step import Objective, Row, Step
 from lucency.train.team import own_batch, own_folder, own_part, own_patients, own_seed, together
 
@@ -49,9 +52,11 @@ def fine_tune(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe
     report_unreadable(together([*learned.unreadable, *judged.unreadable]))
     train = Examples(learned.pixels, learned.films.label_array(), preprocess, recipe.augment)
     val = Examples(judged.pixels, judged.films.label_array(), preprocess)
+    if classifier.frame is not None:
+        train, val = _framed(classifier.frame, train, val, recipe.model.frame)
     batch, seed = own_batch(recipe.tune.batch), own_seed(recipe.seed)
     step = Step(
-        classifier,
+        classifier.unframed(),
         objective(learn, recipe, recipe.tune),
         recipe.tune,
         seed,
@@ -60,6 +65,15 @@ def fine_tune(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe
         keep_still=thaw(classifier, recipe.tune),
     )
     return fit(step, recipe.tune, out / "checkpoints" / "tune", "fine-tuning")
+
+
+def _framed(frame: LungFrame, train: Examples, val: Examples, side: int) -> tuple[Examples, Examples]:
+    """The same films, seen in the frame of their lungs: the network learns on what it will cut out by itself."""
+    assert train.preprocess is not None
+    within = replace(train.preprocess, side=side)
+    boxes = frames(frame, train.inputs, train.preprocess)  # type: ignore[arg-type]
+    seen = cut(frame, val.inputs, train.preprocess)  # type: ignore[arg-type]
+    return replace(train, preprocess=within, frames=boxes), replace(val, inputs=seen, preprocess=within)
 
 
 def objective(learn: Films, recipe: Recipe, settings: FitSettings) -> Objective:

@@ -49,6 +49,7 @@ def save(
             width=recipe.model.width,
             depth=recipe.model.depth,
             stride=recipe.model.stride,
+            frame=recipe.model.frame,
             spread=recipe.model.spread,
             head=recipe.model.head,
         ),

@@ -1,0 +1,128 @@
+"""The lungs' frame: the network finds the lungs, and reads the square cut around them instead of the whole film.
+
+Where a film was cut, how wide it was before it was stretched to a square, what stands in its corners and how the arms
+lie: all of it tells the classes apart in some collection, and none of it is disease. In the frame it is gone, for the
+box around the lungs becomes the same square whatever film it came from.
+
+Only sums, products and comparisons with constants: every exporter knows each step, and a bundle takes whole films.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lucency.models.finder import trained_finder
+
+FINDER_SIDE = 96
+"""Pixels of the square in which the lungs are looked for."""
+REACH = (1.75, 2.0)
+"""Half the frame's width and height, in standard deviations of where the lungs are: 1.6 and 1.9 would touch them."""
+LEAST = 0.15
+"""Half of the narrowest frame, as a share of the film."""
+FAINT = 1e-3
+"""Added to each probability: where no lung is found at all, the frame is the film."""
+CELLS = 16
+"""Rows and columns of a map on the whole film, at least."""
+
+
+class LungFrame(nn.Module):
+    """Gray films to the square around their lungs, and maps of that square back to the film.
+
+    A box is (left, top, right, bottom) as shares of the film, float32 (n, 4), within 0..1.
+    """
+
+    reach: Tensor
+    middles: Tensor
+
+    def __init__(self, side: int) -> None:
+        """`side`: pixels along the square that is cut out."""
+        super().__init__()
+        self.finder = trained_finder()
+        self.register_buffer("reach", torch.tensor(REACH))
+        self.register_buffer("middles", _middles(side))
+
+    def box(self, gray: Tensor) -> Tensor:
+        """Films (n, 1, s, s) of 0..255 → box (n, 4): the lungs' mean place, more or less REACH standard deviations.
+
+        Moments follow the film as it is stretched: of a film squeezed to half its width the box is half as wide.
+        """
+        small = resample(gray[:, 0], _whole(gray), _middles(FINDER_SIDE, gray), _middles(FINDER_SIDE, gray))
+        away = small - small.mean((1, 2), keepdim=True)
+        spread = (away * away).mean((1, 2), keepdim=True).sqrt() + 1.0
+        lung = torch.sigmoid(self.finder((away / spread)[:, None]))[:, 0] + FAINT
+        across, down = _moments(lung.sum(1)), _moments(lung.sum(2))
+        middle = torch.cat([across[0], down[0]], 1)
+        half = (torch.cat([across[1], down[1]], 1) * self.reach).clamp(min=LEAST)
+        return torch.cat([middle - half, middle + half], 1).clamp(0.0, 1.0)
+
+    def forward(self, gray: Tensor, box: Tensor) -> Tensor:
+        """Films (n, 1, s, s) and boxes → (n, 1, side, side): Pillow's antialiased bilinear filter, without rounding."""
+        return resample(gray[:, 0], box, self.middles, self.middles)[:, None]
+
+    def on_film(self, maps: Tensor, box: Tensor) -> Tensor:
+        """Square maps (n, f, h, h) of what was cut out → (n, f, c, c) on the film; evidence is moved, none is lost.
+
+        Each cell is handed out by how much of it lies in each cell of the film, and scaled so that the mean over the
+        film is the mean over the square: with the head's constant it still adds up to the logit.
+        """
+        cells = max(CELLS, 2 * maps.shape[2])
+        rows = _shares(box[:, 1:2], box[:, 3:4], maps.shape[2], cells)
+        columns = _shares(box[:, 0:1], box[:, 2:3], maps.shape[3], cells)
+        scale = cells * cells / (maps.shape[2] * maps.shape[3])
+        return rows[:, None].transpose(2, 3) @ maps @ columns[:, None] * scale
+
+
+def resample(gray: Tensor, box: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Films (n, h, w) → (n, len(rows), len(columns)): what lies in each film's box, as two matrix products.
+
+    Args:
+        gray: float32.
+        box: (n, 4), shares of the film.
+        rows, columns: where the middles of the new pixels lie, as shares of the box.
+    """
+    down = _tents(box[:, 1:2], box[:, 3:4], rows, gray.shape[1])
+    across = _tents(box[:, 0:1], box[:, 2:3], columns, gray.shape[2])
+    return down @ gray @ across.transpose(1, 2)
+
+
+def _tents(start: Tensor, end: Tensor, middles: Tensor, given: int) -> Tensor:
+    """Weights (n, wanted, given) of the given pixels in each wanted one, from `start` to `end` (n, 1) of the film.
+
+    w(i, j) = max(0, 1 - |j + 1/2 - c(i)| / max(scale, 1)), rows scaled to sum 1     (docs/preprocessing.md, section 4)
+    """
+    scale = (end - start) * (given / len(middles))
+    centre = (start + (end - start) * middles) * given
+    places = torch.arange(given, dtype=start.dtype, device=start.device) + 0.5
+    weights = torch.relu(1.0 - (places - centre[:, :, None]).abs() / scale.clamp(min=1.0)[:, :, None])
+    return weights / weights.sum(2, keepdim=True)
+
+
+def _shares(start: Tensor, end: Tensor, given: int, wanted: int) -> Tensor:
+    """How much of each of `given` cells of a box lies in each of `wanted` cells of the film: (n, given, wanted)."""
+    wide = (end - start) / given
+    first = start + wide * torch.arange(given, dtype=start.dtype, device=start.device)
+    edges = torch.arange(wanted, dtype=start.dtype, device=start.device) / wanted
+    low = torch.maximum(first[:, :, None], edges)
+    high = torch.minimum((first + wide)[:, :, None], edges + 1 / wanted)
+    return torch.relu(high - low) / wide[:, :, None]
+
+
+def _moments(mass: Tensor) -> tuple[Tensor, Tensor]:
+    """Mass (n, k) along one direction of the film → mean and standard deviation, each (n, 1), as shares of it."""
+    places = _middles(mass.shape[1], mass)
+    whole = mass.sum(1, keepdim=True)
+    mean = (mass * places).sum(1, keepdim=True) / whole
+    away = places - mean
+    return mean, ((mass * away * away).sum(1, keepdim=True) / whole).sqrt()
+
+
+def _middles(count: int, like: Tensor | None = None) -> Tensor:
+    """Where the middles of `count` equal parts of 0..1 lie: (count,), on the device of `like`."""
+    device = None if like is None else like.device
+    return (torch.arange(count, dtype=torch.float32, device=device) + 0.5) / count
+
+
+def _whole(gray: Tensor) -> Tensor:
+    """The box of the whole film: (1, 4)."""
+    return torch.tensor([[0.0, 0.0, 1.0, 1.0]], device=gray.device)
