@@ -46,8 +46,14 @@ def test_retry_and_forget(queue: Path, capsys: pytest.CaptureFixture[str]) -> No
 WRONG = {
     "destination": (["--to", "ftp://a"], "expected a destination like dicom://AET@host:port"),
     "no port": (["--to", "dicom://A@b"], "expected a destination"),
-    "long title": (["--to", f"dicom://{'A' * 17}@b:104"], "expected a destination"),
-    "certificate": (["--to", "dicom://A@b:104", "--certificate", "missing.pem"], "missing.pem: expected a file"),
+    "long title": (["--to", f"dicom://{'A' * 17}@b:104"], "expected an AE title of 1 to 16"),
+    "title": (["--to", "dicom://A@b:104", "--title", "B" * 17], "expected an AE title of 1 to 16"),
+    "caller": (["--to", "dicom://A@b:104", "--allow", ""], "expected an AE title of 1 to 16"),
+    "missing": (["--to", "dicom://A@b:104", "--certificate", "missing.pem"], "missing.pem: expected a file"),
+    "key alone": (["--to", "dicom://A@b:104", "--key", __file__], "expected --certificate with it"),
+    "certificate": (["--to", "dicom://A@b:104", "--certificate", __file__], "expected a certificate and its key"),
+    "authority": (["--to", "dicom://A@b:104", "--authority", __file__], "expected certificates in PEM"),
+    "token": (["--to", "http://a/b", "--token", __file__], "expected a bearer token, one word"),
 }
 
 
@@ -55,6 +61,24 @@ WRONG = {
 def test_one_line_for_what_makes_no_sense(tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
     words, reason = WRONG[case]
     assert run(["pacs", "serve", *words, "--allow", "X", "--queue", str(tmp_path / "q")]) == 2
+    told = capsys.readouterr().err
+    assert reason in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "where", "reason"),
+    [
+        ("ftp://a", "StudyDate=20240105", "expected a DICOMweb server like https://host/dicom-web"),
+        ("http://a", "StudyDay=20240105", "a keyword of DICOM, got 'StudyDay=20240105'"),
+        ("http://a", "StudyDate", "expected --where KEYWORD=VALUE"),
+    ],
+)
+def test_what_cannot_be_pulled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, where: str, reason: str
+) -> None:
+    words = ["pacs", "pull", source, "--to", "dicom://A@b:104", "--where", where, "--queue", str(tmp_path / "q")]
+    assert run(words) == 2
     told = capsys.readouterr().err
     assert reason in told
     assert told.count("\n") == 1

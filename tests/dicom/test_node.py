@@ -18,7 +18,8 @@ from pynetdicom import AE
 import lucency.dicom.work as work
 from dicom.films import film
 from dicom.peers import Archive, free_port, send, until
-from lucency.dicom.deliver import Credentials, destination
+from lucency.dicom.credentials import Credentials
+from lucency.dicom.deliver import destination
 from lucency.dicom.node import Door, open_door
 from lucency.dicom.queue import Queue
 from lucency.dicom.work import start

@@ -16,11 +16,12 @@ import pytest
 from dicom.films import film
 from dicom.peers import ORTHANC, ORTHANC_PLUGIN, Orthanc, free_port, orthanc, until
 from lucency.cli import run
-from lucency.dicom.deliver import Credentials, destination, web_client
-from lucency.dicom.node import Door, open_door, take
-from lucency.dicom.pull import fetch, find
+from lucency.dicom.credentials import Credentials
+from lucency.dicom.deliver import destination, web_client
+from lucency.dicom.node import Door, open_door
+from lucency.dicom.pull import fetch_all, find
 from lucency.dicom.queue import Queue
-from lucency.dicom.work import start, work_off
+from lucency.dicom.work import start, working
 from lucency.reader import Reader
 
 pytestmark = [
@@ -125,9 +126,8 @@ def test_pull_by_query(peer: Orthanc, reader: Reader, tmp_path: Path) -> None:
     queue = Queue(tmp_path / "pulled")
     found = list(find(client, {"StudyDate": "20240301-20240331"}))
     assert sorted(instance for _, _, instance in found) == ["1.2.3.4.5.1", "1.2.3.4.5.2", "1.2.3.4.5.3"]
-    for study, series, instance in found:
-        assert take(fetch(client, study, series, instance), queue, reader.bundle.digest, 10)
-    work_off(queue, reader, destination(f"{peer.base}/dicom-web", "LUCENCY", Credentials()), log)
+    with working(queue, reader, destination(f"{peer.base}/dicom-web", "LUCENCY", Credentials()), log):
+        assert fetch_all(client, {"StudyDate": "20240301-20240331"}, queue, reader.bundle.digest, 2, log) == 0
     assert queue.counts()["delivered"] == 3
     assert len(peer.ask("/instances")) == 4 + 6
 

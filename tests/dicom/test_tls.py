@@ -12,7 +12,8 @@ import pytest
 from dicom.films import film
 from dicom.peers import free_port, send, until
 from lucency.dicom.answer import Part
-from lucency.dicom.deliver import Credentials, Unreachable, client_tls, destination
+from lucency.dicom.credentials import Credentials, client_tls
+from lucency.dicom.deliver import Unreachable, destination
 from lucency.dicom.node import Door, open_door
 from lucency.dicom.queue import Queue
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from lucency.cli.pacs_queue import QueueDir, forget, retry, show, tell
-
-if TYPE_CHECKING:
-    from dicomweb_client.api import DICOMwebClient
-
-    from lucency.dicom.deliver import Credentials
-    from lucency.dicom.queue import Queue
+from lucency.cli.pacs_queue import SOME_DEAD, QueueDir, forget, retry, show, tell
 
 NOTICE = "Research use only. Not for diagnosis."
 
@@ -62,7 +56,8 @@ def serve(
     """
     from threading import Event
 
-    from lucency.dicom.deliver import Credentials, destination
+    from lucency.dicom.credentials import Credentials, check_credentials, check_title
+    from lucency.dicom.deliver import destination
     from lucency.dicom.node import Door, open_door
     from lucency.dicom.queue import Queue
     from lucency.dicom.queue_file import lock
@@ -70,7 +65,10 @@ def serve(
     from lucency.errors import UsageError
     from lucency.reader import Reader
 
-    credentials = _checked(Credentials(certificate, key, authority, token))
+    credentials = Credentials(certificate, key, authority, token)
+    check_credentials(credentials)
+    for one in (title, *allow):
+        check_title(one)
     send = destination(to, title, credentials)
     reader = Reader.open(bundle)
     waiting = Queue(queue)
@@ -80,7 +78,10 @@ def serve(
     try:
         close = open_door(door, waiting, reader.bundle.digest, credentials)
     except OSError as error:
-        raise UsageError(f"expected a free port, {host}:{port} cannot be used; choose another --port") from error
+        why = error.strerror or type(error).__name__
+        raise UsageError(
+            f"expected a free port, {host}:{port} cannot be used ({why}); choose another --port"
+        ) from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     threads = start(waiting, reader, send, stop)
@@ -107,41 +108,32 @@ def pull(
 ) -> int:
     """Fetch chest films from a DICOMweb server, answer them, deliver the answers, and stop.
 
-    Films that were answered before are not answered again. Exit code 1 where a film was given up.
+    Films that were answered before are not fetched again. Exit code 1 where a film was given up, or not given to us.
 
     Example: lucency pacs pull https://pacs.example/dicom-web --where StudyDate=20240105 --to https://pacs.example/dicom-web
     """
-    from lucency.dicom.deliver import Credentials, destination, web_client
+    from lucency.dicom.credentials import Credentials, check_credentials, check_title
+    from lucency.dicom.deliver import destination, web_client
+    from lucency.dicom.pull import fetch_all
     from lucency.dicom.queue import Queue
     from lucency.dicom.queue_file import lock
-    from lucency.dicom.work import work_off
+    from lucency.dicom.work import working
     from lucency.reader import Reader
 
-    credentials = _checked(Credentials(certificate, key, authority, token))
-    send = destination(to, title, credentials)
-    client = web_client(source, credentials)
+    credentials = Credentials(certificate, key, authority, token)
+    check_credentials(credentials)
+    check_title(title)
+    query = dict(_pair(word) for word in where)
+    send, client = destination(to, title, credentials), web_client(source, credentials)
     reader = Reader.open(bundle)
     waiting = Queue(queue)
     held = lock(queue)
-    _fetch_all(client, dict(_pair(word) for word in where), waiting, reader.bundle.digest)
-    work_off(waiting, reader, send)
+    with working(waiting, reader, send):
+        missed = fetch_all(client, query, waiting, reader.bundle.digest)
     held.close()
-    return tell(waiting, json=False)
-
-
-def _fetch_all(client: DICOMwebClient, query: dict[str, str], waiting: Queue, digest: str) -> None:
-    from lucency.dicom.node import take
-    from lucency.dicom.pull import fetch, find
-    from lucency.dicom.queue import key_of
-    from lucency.dicom.work import say
-    from lucency.errors import RadiographError
-    from lucency.progress import track
-
-    for study, series, instance in track(find(client, query), "fetching films"):
-        try:
-            take(fetch(client, study, series, instance), waiting, digest, most_waiting=2**31)
-        except RadiographError as error:
-            say("refused", key_of(instance), str(error))
+    if missed:
+        typer.echo(f"{missed} films were not given by the server; the same command asks for them again", err=True)
+    return tell(waiting, json=False) or (SOME_DEAD if missed else 0)
 
 
 pacs.command(name="list")(show)
@@ -149,21 +141,16 @@ pacs.command()(retry)
 pacs.command()(forget)
 
 
-def _checked(credentials: Credentials) -> Credentials:
-    from lucency.errors import UsageError
-
-    for path in (credentials.certificate, credentials.key, credentials.authority, credentials.token):
-        if path is not None and not path.is_file():
-            raise UsageError(f"{path}: expected a file, found none; check the path")
-    return credentials
-
-
 def _pair(word: str) -> tuple[str, str]:
+    from pydicom.datadict import tag_for_keyword
+
     from lucency.errors import UsageError
 
-    keyword, equals, value = word.partition("=")
-    if not equals or not keyword.isalnum():
-        raise UsageError(f"expected --where KEYWORD=VALUE, got '{word}'; for example StudyDate=20240105")
+    keyword, _, value = word.partition("=")
+    if not value or tag_for_keyword(keyword) is None:
+        raise UsageError(
+            f"expected --where KEYWORD=VALUE with a keyword of DICOM, got '{word}'; for example StudyDate=20240105"
+        )
     return keyword, value
 
 

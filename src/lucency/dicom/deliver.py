@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import functools
 import io
-import re
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
 
 from lucency.dicom.answer import Part
+from lucency.dicom.credentials import Credentials, check_title, client_tls
 from lucency.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60
 DUPLICATE = 0x0111
 """What some archives answer to an object that they hold already: delivered, then."""
-_AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,16}")
 
 
 class Unreachable(OutputError):
@@ -39,46 +36,32 @@ Destination = Callable[[tuple[Part, ...]], None]
 """Delivers the parts of an answer. Raises Unreachable or Refused, in words without a patient."""
 
 
-@dataclass(frozen=True)
-class Credentials:
-    """How we prove who we are, and what we believe of others; each a file, none of them needed."""
-
-    certificate: Path | None = None
-    key: Path | None = None
-    authority: Path | None = None
-    """Certificates that are trusted instead of the system's."""
-    token: Path | None = None
-    """A bearer token for DICOMweb."""
-
-
 def destination(address: str, calling: str, credentials: Credentials) -> Destination:
     """The destination of `dicom://AET@host:port`, `dicoms://…` (TLS) or `http(s)://host/dicom-web`.
+
+    A space in an AE title is written %20.
 
     Raises:
         UsageError: none of these.
     """
-    parts = urlsplit(address)
-    if parts.scheme in ("http", "https") and parts.hostname:
-        return functools.partial(_stow, address.rstrip("/"), credentials)
-    title = parts.username or ""
     try:
+        parts = urlsplit(address)
         port = parts.port
     except ValueError:
-        port = None
-    if parts.scheme not in ("dicom", "dicoms") or not parts.hostname or not port or not _AE_TITLE.fullmatch(title):
-        expected = "dicom://AET@host:port, dicoms://AET@host:port or https://host/dicom-web"
-        raise UsageError(f"expected a destination like {expected}, got '{address}'")
+        raise _no_destination(address) from None
+    if parts.scheme in ("http", "https") and parts.hostname:
+        return functools.partial(_stow, address.rstrip("/"), credentials)
+    if parts.scheme not in ("dicom", "dicoms") or not parts.hostname or not port or not parts.username:
+        raise _no_destination(address)
+    title = unquote(parts.username)
+    check_title(title)
     tls = client_tls(credentials) if parts.scheme == "dicoms" else None
     return functools.partial(_c_store, parts.hostname, port, title, calling, tls)
 
 
-def client_tls(credentials: Credentials) -> ssl.SSLContext:
-    """TLS 1.2 or later, the other side's certificate checked, ours shown if we have one."""
-    context = ssl.create_default_context(cafile=credentials.authority)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if credentials.certificate:
-        context.load_cert_chain(credentials.certificate, credentials.key)
-    return context
+def _no_destination(address: str) -> UsageError:
+    expected = "dicom://AET@host:port, dicoms://AET@host:port or https://host/dicom-web"
+    return UsageError(f"expected a destination like {expected}, got '{address}'")
 
 
 def _c_store(
@@ -134,7 +117,11 @@ def _stow(address: str, credentials: Credentials, parts: tuple[Part, ...]) -> No
 
 
 def web_client(address: str, credentials: Credentials) -> DICOMwebClient:
-    """A client of a DICOMweb server that neither waits for ever nor tries again by itself."""
+    """A client of a DICOMweb server that neither waits for ever nor tries again by itself.
+
+    Raises:
+        UsageError: no address of one.
+    """
     from dicomweb_client.api import DICOMwebClient
     from dicomweb_client.session_utils import create_session
 
@@ -145,8 +132,11 @@ def web_client(address: str, credentials: Credentials) -> DICOMwebClient:
     if credentials.certificate:
         session.cert = (str(credentials.certificate), str(credentials.key or credentials.certificate))
     if credentials.token:
-        session.headers["Authorization"] = f"Bearer {credentials.token.read_text().strip()}"
-    client = DICOMwebClient(address, session=session)
+        session.headers["Authorization"] = f"Bearer {credentials.bearer()}"
+    try:
+        client = DICOMwebClient(address, session=session)
+    except ValueError as error:
+        raise UsageError(f"expected a DICOMweb server like https://host/dicom-web, got '{address}'") from error
     client.set_http_retry_params(retry=False)
     return client
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from lucency.dicom.deliver import Credentials
+from lucency.dicom.credentials import Credentials, server_tls
 from lucency.dicom.queue import Queue, key_of
 from lucency.dicom.sources import CLASSES, open_chest
 from lucency.dicom.uids import IMPLEMENTATION
@@ -101,17 +100,6 @@ def _decodes(uid: Any) -> bool:
         return bool(get_decoder(uid).is_available)
     except NotImplementedError:
         return False
-
-
-def server_tls(credentials: Credentials) -> ssl.SSLContext:
-    """TLS 1.2 or later; with an authority, callers must show a certificate too."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=credentials.authority)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if credentials.certificate:
-        context.load_cert_chain(credentials.certificate, credentials.key)
-    if credentials.authority:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
 
 
 def _bound(event: Any, largest: int) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmwrite
 
+from lucency.dicom.node import take
+from lucency.dicom.queue import Queue, key_of
+from lucency.dicom.work import IDLE_S, Log, say
 from lucency.errors import RadiographError, SourceError
+from lucency.progress import track
 
 if TYPE_CHECKING:
     from dicomweb_client.api import DICOMwebClient
@@ -16,10 +21,44 @@ if TYPE_CHECKING:
 PAGE = 100
 """Instances asked for at a time."""
 MODALITIES = ("CR", "DX")
+AHEAD = 100
+"""Films fetched and not delivered yet, at most: a year of them does not lie on our disk at once."""
+
+
+def fetch_all(
+    client: DICOMwebClient, query: dict[str, str], queue: Queue, digest: str, ahead: int = AHEAD, log: Log = say
+) -> int:
+    """Put every film that matches on the queue, no faster than it is worked off; how many the server did not give.
+
+    Args:
+        client: of the server.
+        query: as of `find`.
+        queue: something must work it off meanwhile.
+        digest: of the bundle that answers; a film that it has answered is not fetched.
+        ahead: films that may be unfinished.
+        log: where each refusal is told.
+
+    Raises:
+        SourceError: the server does not answer the query.
+    """
+    missed = 0
+    for study, series, instance in track(find(client, query), "fetching films"):
+        if queue.knows(instance, digest):
+            continue
+        while queue.unfinished() >= ahead:
+            time.sleep(IDLE_S)
+        try:
+            take(fetch(client, study, series, instance), queue, digest, most_waiting=ahead)
+        except SourceError as error:
+            missed += 1
+            log("missed", key_of(instance), str(error))
+        except RadiographError as error:
+            log("refused", key_of(instance), str(error))
+    return missed
 
 
 def find(client: DICOMwebClient, query: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Study, series and instance UID of each CR and DX image that matches.
+    """Study, series and instance UID of each CR and DX image that matches, or of the Modality that is asked for.
 
     Args:
         client: of the server.
@@ -28,7 +67,7 @@ def find(client: DICOMwebClient, query: dict[str, str]) -> Iterator[tuple[str, s
     Raises:
         SourceError: the server does not answer.
     """
-    for modality in MODALITIES:
+    for modality in (query["Modality"],) if "Modality" in query else MODALITIES:
         seen: set[tuple[str, ...]] = set()
         while new := [one for one in _page(client, {**query, "Modality": modality}, len(seen)) if one not in seen]:
             yield from new
@@ -41,15 +80,14 @@ def fetch(client: DICOMwebClient, study: str, series: str, instance: str) -> byt
     """One film as a DICOM file.
 
     Raises:
-        RadiographError: the server does not give it.
+        SourceError: the server does not give it.
     """
     import requests
 
     try:
         dataset = client.retrieve_instance(study, series, instance, media_types=(("application/dicom", "*"),))
     except (requests.RequestException, OSError, ValueError) as error:
-        why = type(error).__name__
-        raise RadiographError(f"film: found that the server does not give it ({why}); expected a DICOM file") from error
+        raise SourceError(f"expected a film from the server, got {type(error).__name__}; pull again") from error
     stream = io.BytesIO()
     dcmwrite(stream, dataset, enforce_file_format=True)
     return stream.getvalue()

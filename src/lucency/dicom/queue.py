@@ -89,6 +89,15 @@ class Queue:
             )
             return cursor.rowcount == 1
 
+    def knows(self, uid: str, digest: str) -> bool:
+        """Whether `put` would take this film for a repeat."""
+        rows = self._rows(
+            "SELECT 1 FROM films WHERE key = ? AND (state IN ('waiting', 'answered') OR digest = ?)",
+            key_of(uid),
+            digest,
+        )
+        return bool(rows)
+
     def begin(self) -> Item | None:
         """The oldest waiting film, one more try counted for it: one that kills the program must not do so for ever."""
         with self._change() as database:

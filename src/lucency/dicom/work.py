@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from lucency.dicom.answer import answer
@@ -100,12 +101,20 @@ def start(
     return threads
 
 
-def work_off(queue: Queue, reader: Reader, send: Destination, log: Log = say) -> None:
-    """Until every film is delivered or given up, however long the destination takes."""
-    while queue.unfinished():
-        if not read_one(queue, reader, log) and not deliver_one(queue, send, log):
+@contextmanager
+def working(queue: Queue, reader: Reader, send: Destination, log: Log = say) -> Iterator[None]:
+    """Work the queue off beside the block, and after it until every film is delivered or given up, however long."""
+    stop = threading.Event()
+    threads = start(queue, reader, send, stop, log)
+    try:
+        yield
+        while queue.unfinished():
             time.sleep(IDLE_S)
-    queue.tidy()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        queue.tidy()
 
 
 def _repeat(step: Callable[[], bool], queue: Queue, stop: threading.Event, log: Log) -> None:
