@@ -117,7 +117,7 @@ class AugmentSettings(Settings):
     """True width over height of each class before its films were stretched to a square, in label order: factors are
     moved so that all classes end alike. Empty moves none."""
     zoom: Span = (1.0, 1.0)
-    """Share of the film's side that is kept, drawn uniformly."""
+    """Share of the side of the film, or of its lungs' frame, that is kept, drawn uniformly; beyond 1 more is shown."""
     rotate: Annotated[float, Field(ge=0, le=45)] = 0.0
     """Largest turn, degrees either way."""
     gamma: Span = (1.0, 1.0)
@@ -145,9 +145,9 @@ class AugmentSettings(Settings):
                 raise ValueError(f"{name} must be two numbers, 0 < low <= high, got [{low}, {high}]")
         if not self.sharpness[0] <= self.sharpness[1]:
             raise ValueError(f"sharpness must be two numbers, low <= high, got {list(self.sharpness)}")
-        for name in ("zoom", "resample"):
-            if getattr(self, name)[1] > 1:
-                raise ValueError(f"{name} is a share of the film and cannot exceed 1, got {getattr(self, name)[1]}")
+        for name, most in (("zoom", 2), ("resample", 1)):
+            if getattr(self, name)[1] > most:
+                raise ValueError(f"{name} is a share of the film and cannot exceed {most}, got {getattr(self, name)[1]}")
         return self
 
 

@@ -80,6 +80,20 @@ def test_the_box_by_hand() -> None:
     assert kept_box(Jitter(), 100, 80, "pad") == (0, -10, 100, 90)
 
 
+def test_the_box_within_a_frame_by_hand() -> None:
+    frame = (0.25, 0.5, 0.75, 1.0)  # of 100 × 80 pixels: 25 to 75 and 40 to 80
+    assert kept_box(Jitter(), 100, 80, "stretch", frame) == (25, 40, 75, 80)
+    assert kept_box(Jitter(zoom=0.5), 100, 80, "stretch", frame) == (37.5, 50, 62.5, 70)
+    # twice the frame is shown, as far as there is film
+    assert kept_box(Jitter(zoom=2.0), 100, 80, "stretch", frame) == (0, 20, 100, 80)
+
+
+def test_a_framed_film_is_the_frame_stretched() -> None:
+    gray = film(40, 60)
+    inner = apply(Jitter(), np.ascontiguousarray(gray[10:30, 15:45]), 16, "stretch")
+    assert np.array_equal(apply(Jitter(), gray, 16, "stretch", (0.25, 0.25, 0.75, 0.75)), inner)
+
+
 def test_a_wider_aspect_makes_things_wider() -> None:
     gray = np.zeros((60, 60), dtype=np.uint8)
     gray[20:40, 20:40] = 255

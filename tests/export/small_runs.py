@@ -71,9 +71,10 @@ def card_of(
     calibration: Calibration = NONE,
     depth: int = 0,
     stride: Literal[8, 16, 32] = 32,
+    frame: int = 0,
 ) -> Card:
     """The card of such a run."""
-    shape = {"backbone": backbone, "width": width, "head": head, "depth": depth, "stride": stride}
+    shape = {"backbone": backbone, "width": width, "head": head, "depth": depth, "stride": stride, "frame": frame}
     return Card(
         name="small",
         task=task,  # type: ignore[arg-type]
@@ -96,10 +97,12 @@ def write_run(
     calibration: Calibration = NONE,
     depth: int = 0,
     stride: Literal[8, 16, 32] = 32,
+    frame: int = 0,
 ) -> Path:
     """Write such a run to `out`."""
-    card = card_of(task, head, side, backbone, width, calibration, depth, stride)
-    settings = ModelSettings(backbone=backbone, width=width, head=head, depth=depth, stride=stride)  # type: ignore[arg-type]
+    card = card_of(task, head, side, backbone, width, calibration, depth, stride, frame)
+    shape = card.model.model_dump(include={"backbone", "width", "head", "depth", "stride", "frame"})
+    settings = ModelSettings.model_validate(shape)
     torch.manual_seed(0)
     save_run(out, alive(build(settings, card.findings), side), card)
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import torch
 from safetensors.numpy import load_file
 
 from lucency.data import read_films
+from lucency.data.partition import learn_and_judge
 from lucency.data.record import Films
 from lucency.errors import SourceError, TrainingError
 from lucency.models.run import open_run
@@ -224,3 +226,21 @@ def test_evidence_that_costs_stays_small(films: Films, tmp_path: Path) -> None:
         with torch.no_grad():
             sizes.append(float(network.forward_map(gray[:, None].float())[1].abs().mean()))
     assert sizes[1] < 0.8 * sizes[0]
+
+
+def test_a_framed_network_learns_in_the_lungs_frame_and_reads_whole_films(films: Films, tmp_path: Path) -> None:
+    """What it was judged on in training, films cut beforehand, is what it answers by itself on whole films."""
+    framed = recipe(data={"side": 64, "fit": "stretch", "imbalance": "none"}, model={"frame": 48})
+    train_run(framed, films, tmp_path / "run", tmp_path / "cache")
+    run = open_run(tmp_path / "run")
+    assert run.card.model.frame == 48
+    assert run.classifier.frame is not None
+    _, judge, _ = learn_and_judge(films, framed.data)
+    squares = np.stack([run.preprocess(record.load()) for record in judge.records])
+    with torch.no_grad():
+        logits = run.classifier(torch.from_numpy(squares[:, None].astype(np.float32)))[:, 0]
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(judge.label_array()).float())
+    with (tmp_path / "run" / "history.csv").open() as file:
+        tuned = list(csv.DictReader(file))[2:]
+    best = max(tuned, key=lambda row: float(row["val_auroc"]))
+    assert float(best["val_loss"]) == pytest.approx(loss.item(), rel=0.01)  # what was cut then was rounded to bytes

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lucency.models.finder import trained_finder
 
@@ -47,7 +48,7 @@ class LungFrame(nn.Module):
 
         Moments follow the film as it is stretched: of a film squeezed to half its width the box is half as wide.
         """
-        small = resample(gray[:, 0], _whole(gray), _middles(FINDER_SIDE, gray), _middles(FINDER_SIDE, gray))
+        small = F.interpolate(gray, (FINDER_SIDE, FINDER_SIDE), mode="bilinear", align_corners=False)[:, 0]
         away = small - small.mean((1, 2), keepdim=True)
         spread = (away * away).mean((1, 2), keepdim=True).sqrt() + 1.0
         lung = torch.sigmoid(self.finder((away / spread)[:, None]))[:, 0] + FAINT
@@ -122,7 +123,3 @@ def _middles(count: int, like: Tensor | None = None) -> Tensor:
     device = None if like is None else like.device
     return (torch.arange(count, dtype=torch.float32, device=device) + 0.5) / count
 
-
-def _whole(gray: Tensor) -> Tensor:
-    """The box of the whole film: (1, 4)."""
-    return torch.tensor([[0.0, 0.0, 1.0, 1.0]], device=gray.device)
