@@ -17,6 +17,7 @@ def train(
     weights: Annotated[str | None, typer.Option(help="Pretrained weights: imagenet, a file, or none.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")] = None,
     folds: Annotated[int | None, typer.Option(help="Cross-validate: so many folds by patient, a run each.")] = None,
+    fold: Annotated[int | None, typer.Option(min=1, help="Train the run of this one fold of --folds alone.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run was; same result.")] = False,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Deal the labels out anew: a run that lucency faith compares with.")
@@ -34,12 +35,16 @@ def train(
     from lucency.cli.evaluate import table
     from lucency.cli.options import open_recipe
     from lucency.data import read_films
+    from lucency.data.partition import Fold
     from lucency.data.shuffled import shuffled_labels
+    from lucency.errors import UsageError
     from lucency.train import cross_validate, train_run
     from lucency.train.join import joined
     from lucency.train.team import first
 
-    if _needs_launching(devices, nodes, folds):
+    if fold is not None and folds is None:
+        raise UsageError(f"--fold {fold}: expected --folds too, how many there are")
+    if _needs_launching(devices, nodes, folds if fold is None else None):
         from lucency.train.launch import launch
 
         return launch(devices, context.find_root().obj)
@@ -48,7 +53,9 @@ def train(
     if shuffle_labels:
         films = shuffled_labels(films, chosen.seed)
     where = cache or out.parent / "cache"
-    if folds is None:
+    if fold is not None and folds is not None:
+        films, _ = Fold(fold, folds).parts(films)
+    if folds is None or fold is not None:
         with joined(devices, nodes):
             told = train_run(chosen, films, out, where, resume)
             if first():

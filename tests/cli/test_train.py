@@ -1,0 +1,42 @@
+"""`lucency train` as it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lucency.bundle import open_bundle
+from lucency.cli import run
+from lucency.data import read_films
+from lucency.data.partition import Fold, learn_and_judge
+from lucency.data.split import split_hash
+from lucency.recipe import DataSettings
+
+TINY = """
+name = "tiny"
+[data]
+side = 32
+[model]
+width = 0.35
+[head]
+epochs = 1
+"""
+
+
+def test_one_fold_alone_learns_from_the_other_folds(tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY)
+    asked = ["train", str(recipe), "--data", "phantom:40", "--folds", "3", "--fold", "2", "--out", str(tmp_path / "run")]
+    assert run(asked) == 0
+    rest, _ = Fold(2, 3).parts(read_films("phantom:40"))
+    learn, _, _ = learn_and_judge(rest, DataSettings(side=32))
+    assert open_bundle(tmp_path / "run").card.training.split_hash == split_hash(learn, range(len(learn)))
+
+
+def test_a_fold_of_no_number_of_folds_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY)
+    assert run(["train", str(recipe), "--data", "phantom:40", "--fold", "2", "--out", str(tmp_path / "run")]) == 2
+    assert "--folds" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
