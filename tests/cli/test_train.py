@@ -27,8 +27,8 @@ epochs = 1
 def test_one_fold_alone_learns_from_the_other_folds(tmp_path: Path) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY)
-    asked = ["train", str(recipe), "--data", "phantom:40", "--folds", "3", "--fold", "2", "--out", str(tmp_path / "run")]
-    assert run(asked) == 0
+    asked = ["train", str(recipe), "--data", "phantom:40", "--folds", "3", "--fold", "2"]
+    assert run([*asked, "--out", str(tmp_path / "run")]) == 0
     rest, _ = Fold(2, 3).parts(read_films("phantom:40"))
     learn, _, _ = learn_and_judge(rest, DataSettings(side=32))
     assert open_bundle(tmp_path / "run").card.training.split_hash == split_hash(learn, range(len(learn)))
