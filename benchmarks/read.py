@@ -171,14 +171,24 @@ def rounds(row: list[Peer], count_: int) -> list[dict[str, dict[str, dict[str, A
 
 
 def report(threads: int, told: list[dict[str, dict[str, dict[str, Any]]]]) -> None:
+    """Speeds by the clock, and by processor time, which other programs on the machine disturb less."""
     for way in WAYS:
         names = list(told[0][way])
         rates = {name: [one[way][name]["n"] / one[way][name]["seconds"] for one in told] for name in names}
-        print(f"\n{threads} thread{'s' * (threads > 1)}, {way}: films per second; lucency over it, by round")
+        costs = {name: [1000 * one[way][name]["busy"] / one[way][name]["n"] for one in told] for name in names}
+        title = f"{threads} thread{'s' * (threads > 1)}, {way}"
+        print(f"\n{title}: films per second; ms of processor a film; lucency ahead, by round, in each")
         for name in names:
-            ratios = [ours / theirs for ours, theirs in zip(rates[OURS], rates[name], strict=True)]
-            tail = "" if name in (OURS, INT8) else f"{median(ratios):8.2f} ×  ({min(ratios):.2f} to {max(ratios):.2f})"
-            print(f"  {name:16}{median(rates[name]):8.1f}{tail}")
+            tail = ""
+            if name not in (OURS, INT8):
+                tail = ahead(rates[OURS], rates[name]) + ahead(costs[name], costs[OURS])
+            print(f"  {name:16}{median(rates[name]):8.1f}{median(costs[name]):8.2f} ms{tail}")
+
+
+def ahead(more: list[float], less: list[float]) -> str:
+    """How many times as much, round by round: the median, the least and the most."""
+    ratios = [one / other for one, other in zip(more, less, strict=True)]
+    return f"{median(ratios):8.2f} × ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def limit(litert: Path, films: list[Path], threads: int) -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from lucency.errors import BundleError, UsageError
@@ -23,9 +24,10 @@ FILTER = "bilinear-antialiased"
 MAX_SIDE = 4096
 CACHED = 1 << 18
 """Pixels resized at a time, 2 MB in float64."""
-BLOCK = 8
+BLOCKS = (7, 8)
 """Output pixels a product makes: wide enough for BLAS, narrow enough that few of the weights are zero."""
 _KEPT = threading.local()
+_Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -108,27 +110,39 @@ def resized(gray: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _lines_resized(lines: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Every row to `side` pixels: uint8 (n, k) to (n, side).
+    """Every row to `side` pixels: uint8 (n, k) to (n, side). Some rows at a time stay in the cache."""
+    if lines.shape[1] == side:
+        return lines  # every weight is 1
+    windows = _windows(lines.shape[1], side)
+    out = np.empty((len(lines), side), dtype=np.uint8)
+    step = max(1, CACHED // windows.width)
+    for top in range(0, len(lines), step):
+        # Cuts off: no sum is negative, none reaches 256.
+        out[top : top + step] = _sums(lines[top : top + step], windows)[:, :side]
+    return out
+
+
+def _sums(lines: NDArray[np.uint8], windows: _Windows) -> NDArray[np.float64]:
+    """Every row's weighted sums and a half: uint8 (n, k) to float64 (n, groups · block), the first `side` of use.
 
     By matrix products in float64, which here are exact and so the same on any machine in any order: weights are whole
     multiples of 2⁻²², so every sum is a whole number of them, below 2³¹ of the 2⁵³ that float64 tells apart. Adding a
-    half and cutting off is what `(sum + 2²¹) >> 22` is in whole numbers. Some rows at a time stay in the cache.
+    half and cutting off is what `(sum + 2²¹) >> 22` is in whole numbers. One call makes the products of all groups:
+    each call of its own would cost as much as its product, and make other threads wait for Python's lock.
     """
-    if lines.shape[1] == side:
-        return lines  # every weight is 1
-    out = np.empty((len(lines), side), dtype=np.uint8)
-    step = min(len(lines), max(1, CACHED // lines.shape[1]))
+    count, given = lines.shape
+    groups, taken, block = windows.weights.shape
     order: Literal["C", "F"] = "C" if lines.flags.c_contiguous else "F"
-    for top in range(0, len(lines), step):
-        count = len(lines[top : top + step])
-        some = _scratch("some", count * lines.shape[1]).reshape((count, -1), order=order)
-        some[:] = lines[top : top + step]
-        sums = _scratch("sums", count * side).reshape(count, side)
-        for taken, given, weights in _weights(lines.shape[1], side):
-            np.matmul(some[:, taken], weights, out=sums[:, given])
-        sums += 0.5
-        out[top : top + step] = sums  # cuts off: no sum is negative, none reaches 256
-    return out
+    some = _scratch("some", count * windows.width).reshape((count, windows.width), order=order)
+    inside = slice(windows.left, windows.left + given)
+    some[:, : inside.start] = some[:, inside.stop :] = 0
+    some[:, inside] = lines
+    row, pixel = some.strides
+    views = as_strided(some, (groups, count, taken), (windows.step * pixel, row, pixel), writeable=False)
+    sums = _scratch("sums", count * groups * block).reshape(count, groups, block)
+    np.matmul(views, windows.weights, out=sums.transpose(1, 0, 2))
+    sums += 0.5
+    return sums.reshape(count, groups * block)
 
 
 def _scratch(name: str, size: int) -> NDArray[np.float64]:
@@ -140,11 +154,25 @@ def _scratch(name: str, size: int) -> NDArray[np.float64]:
     return kept[:size]
 
 
-@lru_cache(maxsize=8)
-def _weights(given: int, side: int) -> list[tuple[slice, slice, NDArray[np.float64]]]:
-    """Blocks of neighbouring output pixels: which input pixels they take, which they are, and the weights (k, b).
+@dataclass(frozen=True)
+class _Windows:
+    """Groups of neighbouring output pixels: the input pixels that each takes, evenly apart, and their weights."""
 
-    Section 4.1 of docs/preprocessing.md; the sum goes from the first weight to the last, as the last bit depends on it.
+    left: int
+    """Columns of zeros before a row, so that the first window begins at column 0."""
+    width: int
+    """Of a row with zeros on both sides, so that the last window ends inside."""
+    step: int
+    """From one window to the next, in pixels."""
+    weights: NDArray[np.float64]
+    """(groups, pixels of a window, outputs of a group), zero where an output does not take a pixel."""
+
+
+@lru_cache(maxsize=8)
+def _windows(given: int, side: int) -> _Windows:
+    """Section 4.1 of docs/preprocessing.md, in groups of whichever of BLOCKS asks for fewer products.
+
+    The sum goes from the first weight to the last, as the last bit depends on it.
     """
     scale = given / side
     reach = max(scale, 1.0)
@@ -155,11 +183,18 @@ def _weights(given: int, side: int) -> list[tuple[slice, slice, NDArray[np.float
     raw = np.maximum(1.0 - np.abs((at - center[:, None] + 0.5) * (1.0 / reach)), 0.0)
     raw[at >= last[:, None]] = 0.0
     share = np.floor(0.5 + raw / np.cumsum(raw, axis=1)[:, -1:] * 2.0**22) / 2.0**22
-    blocks = []
-    for start in range(0, side, BLOCK):
-        block = slice(start, min(start + BLOCK, side))
-        left, right = first[start], last[block.stop - 1]
-        weights = np.zeros((right - left + share.shape[1], block.stop - start))
-        weights[at[block] - left, np.arange(block.stop - start)[:, None]] = share[block]
-        blocks.append((slice(left, right), block, weights[: right - left]))
-    return blocks
+    return min(
+        (_grouped(first, last, at, share, scale, block) for block in BLOCKS), key=lambda found: found.weights.size
+    )
+
+
+def _grouped(first: _Whole, last: _Whole, at: _Whole, share: NDArray[np.float64], scale: float, block: int) -> _Windows:
+    """Windows of `block` outputs, for outputs that take the pixels `first` to `last`: (side,), by `share` (side, m)."""
+    out = np.arange(len(share))
+    step, group = round(block * scale), out // block
+    left = int((group * step - first).max())
+    taken = int((last - group * step).max()) + left
+    weights = np.zeros((group[-1] + 1, taken + share.shape[1], block))
+    weights[group[:, None], at - (group * step - left)[:, None], (out % block)[:, None]] = share
+    width = left + max(int(last.max()), int(group[-1]) * step - left + taken)
+    return _Windows(left, width, step, np.ascontiguousarray(weights[:, :taken]))
