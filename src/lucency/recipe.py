@@ -147,7 +147,9 @@ class AugmentSettings(Settings):
             raise ValueError(f"sharpness must be two numbers, low <= high, got {list(self.sharpness)}")
         for name, most in (("zoom", 2), ("resample", 1)):
             if getattr(self, name)[1] > most:
-                raise ValueError(f"{name} is a share of the film and cannot exceed {most}, got {getattr(self, name)[1]}")
+                raise ValueError(
+                    f"{name} is a share of the film and cannot exceed {most}, got {getattr(self, name)[1]}"
+                )
         return self
 
 

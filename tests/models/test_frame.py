@@ -115,7 +115,7 @@ def test_unframed_reads_what_the_frame_cut_out(films: torch.Tensor) -> None:
     classifier = build(ModelSettings(backbone="mobilenet_v1", width=0.25, frame=96)).eval()
     bare = classifier.unframed()
     with torch.no_grad():
-        torch.testing.assert_close(bare(classifier.seen(films, classifier.box(films))), classifier(films))
+        torch.testing.assert_close(bare(classifier.look(films).seen), classifier(films))
     assert next(bare.features.parameters()) is next(classifier.features.parameters())
     assert bare.frame is None
     assert not bare.training

@@ -6,6 +6,8 @@ film whose mean is the logit but for a constant. A is (k, h, w), G its gradient,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -49,10 +51,12 @@ def grad_cam(
     """
     from captum.attr import LayerGradCam
 
-    film, evidence = _asked(classifier, gray, finding, opposite)
-    with untouched(classifier):
-        found = LayerGradCam(evidence, layer(classifier, layer_name)).attribute(film, relu_attributions=True)
-        return on_film(classifier, film, found[0, 0] * found[0, 0].numel())
+    def alone(network: Classifier, seen: Tensor) -> Tensor:
+        method = LayerGradCam(Evidence(network, finding, opposite), layer(network, layer_name))
+        found: Tensor = method.attribute(seen, relu_attributions=True)[0, 0]
+        return found * found.numel()
+
+    return in_sight(classifier, gray, finding, alone)
 
 
 def grad_cam_pp(
@@ -65,12 +69,16 @@ def grad_cam_pp(
 
     alpha is a share, so the map has the sign and order of logits but not their size.
     """
-    film, activations, gradients = _activations_and_gradients(classifier, gray, finding, opposite, layer_name)
-    squared, cubed = gradients**2, gradients**3
-    below = 2 * squared + activations.sum((1, 2), keepdim=True) * cubed
-    alpha = torch.where(below != 0, squared / torch.where(below != 0, below, 1.0), 0.0)
-    weights = (alpha * gradients.relu()).sum((1, 2), keepdim=True)
-    return on_film(classifier, film, (weights * activations).sum(0).relu())
+
+    def alone(network: Classifier, seen: Tensor) -> Tensor:
+        activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), seen, layer_name)
+        squared, cubed = gradients**2, gradients**3
+        below = 2 * squared + activations.sum((1, 2), keepdim=True) * cubed
+        alpha = torch.where(below != 0, squared / torch.where(below != 0, below, 1.0), 0.0)
+        weights = (alpha * gradients.relu()).sum((1, 2), keepdim=True)
+        return (weights * activations).sum(0).relu()
+
+    return in_sight(classifier, gray, finding, alone)
 
 
 def layer_cam(
@@ -83,37 +91,39 @@ def layer_cam(
     Without a layer name, the last block whose maps are finer than the network's own.
     """
     name = layer_name or finer(classifier, gray.shape[0])
-    film, activations, gradients = _activations_and_gradients(classifier, gray, finding, opposite, name)
-    return on_film(classifier, film, (gradients.relu() * activations).sum(0).relu() * activations[0].numel())
+
+    def alone(network: Classifier, seen: Tensor) -> Tensor:
+        activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), seen, name)
+        return (gradients.relu() * activations).sum(0).relu() * activations[0].numel()
+
+    return in_sight(classifier, gray, finding, alone)
 
 
-def on_film(classifier: Classifier, film: Tensor, values: Tensor) -> Map:
-    """A map (h, w) of what the network read, on the whole film: the same where it reads the whole film."""
-    with untouched(classifier), torch.no_grad():
-        return finished(classifier.on_film(values.detach()[None, None], classifier.box(film))[0, 0])
+def in_sight(classifier: Classifier, gray: Gray, finding: int, alone: Callable[[Classifier, Tensor], Tensor]) -> Map:
+    """A map on the film from what `alone` says of what the network sees of it, by a network that sees no more.
 
-
-def _asked(classifier: Classifier, gray: Gray, finding: int, opposite: bool) -> tuple[Tensor, Evidence]:
+    Most networks see the whole film: their map is `alone` of themselves and the film.
+    """
     film = as_input(classifier, gray)
     check_finding(classifier.head.last.out_features, finding)
-    return film, Evidence(classifier, finding, opposite)
+    with untouched(classifier):
+        with torch.no_grad():
+            look = classifier.look(film)
+        found = alone(classifier if classifier.frame is None else classifier.unframed(), look.seen)
+        return finished(classifier.on_film(found.detach()[None, None], look)[0, 0])
 
 
-def _activations_and_gradients(
-    classifier: Classifier, gray: Gray, finding: int, opposite: bool, layer_name: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The film as it enters, and A and G at a layer, each (k, h, w)."""
-    film, evidence = _asked(classifier, gray, finding, opposite)
+def _activations_and_gradients(evidence: Evidence, seen: Tensor, layer_name: str) -> tuple[Tensor, Tensor]:
+    """A and G at a layer, each (k, h, w)."""
     kept: list[Tensor] = []
 
     def keep(_module: object, _inputs: object, output: Tensor) -> Tensor:
         kept.append(output.clone().requires_grad_())
         return kept[0].clone()  # what follows may work in place
 
-    handle = layer(classifier, layer_name).register_forward_hook(keep)
+    handle = layer(evidence.classifier, layer_name).register_forward_hook(keep)
     try:
-        with untouched(classifier):
-            (gradient,) = torch.autograd.grad(evidence(film).sum(), kept[0])
+        (gradient,) = torch.autograd.grad(evidence(seen).sum(), kept[0])
     finally:
         handle.remove()
-    return film, kept[0].detach()[0], gradient[0]
+    return kept[0].detach()[0], gradient[0]

@@ -38,11 +38,11 @@ class Answering(nn.Module):
     def forward(self, film: Tensor) -> dict[str, Tensor]:
         """The answers by name."""
         gray = film.reshape(film.shape[0], 1, film.shape[1], film.shape[2])  # one channel: first is last
-        box = self.classifier.box(gray)
-        features = self.features(self.classifier.seen(gray, box))
+        look = self.classifier.look(gray)
+        features = self.features(look.seen)
         pooled = features.permute(0, 2, 3, 1).mean((1, 2))  # channels last, as the target has them: nothing to turn
         logit = self.classifier.head(pooled)
-        cells = self.classifier.on_film(self.classifier.head.map(features), box).permute(0, 2, 3, 1)
+        cells = self.classifier.on_film(self.classifier.head.map(features), look).permute(0, 2, 3, 1)
         answers = {"logit": logit, "probability": self.calibrated(logit), "map": cells}
         return answers if self.gate is None else {**answers, "doubt": self.gate(gray, pooled)}
 

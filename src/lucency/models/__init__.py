@@ -145,7 +145,8 @@ def build(settings: ModelSettings, findings: int = 1, bias: Sequence[float] | No
     head = HEADS[settings.head](channels(features), findings, settings.dropout)
     if bias is not None:
         head.set_bias(bias)
-    return Classifier(features, head, row.mean, row.std, LungFrame(settings.frame) if settings.frame else None)
+    frame = LungFrame(settings.frame) if settings.frame else None
+    return Classifier(features, head, row.mean, row.std, frame)
 
 
 def blocks(classifier: Classifier) -> list[nn.Module]:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lucency.models.frame import LungFrame
 from lucency.models.heads import Dense128, Linear
+
+
+class Look(NamedTuple):
+    """What the backbone reads."""
+
+    seen: Tensor
+    """Gray, float32 (n, 1, t, t)."""
+    box: Tensor | None
+    """Where on the film it was cut, (n, 4) as shares; None: it is the film."""
 
 
 class Classifier(nn.Module):
@@ -29,7 +39,14 @@ class Classifier(nn.Module):
         std: Sequence[float],
         frame: LungFrame | None = None,
     ) -> None:
-        """Put the parts together; mean and std are those of the backbone's three channels, on a scale of 0..1."""
+        """Put the parts together.
+
+        Args:
+            features: the backbone.
+            head: from its pooled features to logits.
+            mean, std: of the backbone's three channels, on a scale of 0..1.
+            frame: cuts films to their lungs; None reads whole films.
+        """
         super().__init__()
         self.frame = frame
         self.features = features
@@ -42,33 +59,33 @@ class Classifier(nn.Module):
         """(n, 1, s, s) of 0..255 → (n, 3, s, s): (gray / 255 - mean) / std in one product and one sum."""
         return gray * self.scale + self.shift
 
-    def box(self, gray: Tensor) -> Tensor | None:
-        """Gray films (n, 1, s, s) → where their lungs' frame lies, (n, 4) as shares; None where the film is read."""
-        return None if self.frame is None else self.frame.box(gray)
+    def look(self, gray: Tensor) -> Look:
+        """What is read of gray films (n, 1, s, s)."""
+        if self.frame is None:
+            return Look(gray, None)
+        box = self.frame.box(gray)
+        return Look(self.frame(gray, box), box)
 
-    def seen(self, gray: Tensor, box: Tensor | None) -> Tensor:
-        """What the backbone reads of gray films (n, 1, s, s): the square within the box, or the film."""
-        if self.frame is None or box is None:
-            return gray
-        found: Tensor = self.frame(gray, box)
+    def read(self, seen: Tensor) -> Tensor:
+        """What is seen, (n, 1, t, t) → A (n, k, h, w), the activations entering the pool."""
+        found: Tensor = self.features(self.normalise(seen))
         return found
 
     def activations(self, gray: Tensor) -> Tensor:
-        """Gray films (n, 1, s, s) → A (n, k, h, w), the activations entering the pool, in the lungs' frame."""
-        return self.activations_in(gray, self.box(gray))
+        """Gray films (n, 1, s, s) → A (n, k, h, w), in the lungs' frame where there is one."""
+        return self.read(self.look(gray).seen)
 
-    def activations_in(self, gray: Tensor, box: Tensor | None) -> Tensor:
-        """The same where the box is known."""
-        found: Tensor = self.features(self.normalise(self.seen(gray, box)))
-        return found
+    def pooled(self, gray: Tensor) -> Tensor:
+        """Gray films (n, 1, s, s) → what the head reads, (n, k)."""
+        return self.activations(gray).mean((2, 3))
 
-    def on_film(self, maps: Tensor, box: Tensor | None) -> Tensor:
-        """Maps (n, f, h, w) of what was read → maps on the whole film, of the same mean."""
-        return maps if self.frame is None or box is None else self.frame.on_film(maps, box)
+    def on_film(self, maps: Tensor, look: Look) -> Tensor:
+        """Maps (n, f, h, w) of what was seen → maps on the whole film, of the same mean."""
+        return maps if self.frame is None or look.box is None else self.frame.on_film(maps, look.box)
 
     def forward(self, gray: Tensor) -> Tensor:
         """Gray films (n, 1, s, s) → logits (n, findings)."""
-        logits: Tensor = self.head(self.activations(gray).mean((2, 3)))
+        logits: Tensor = self.head(self.pooled(gray))
         return logits
 
     def forward_map(self, gray: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,9 +94,15 @@ class Classifier(nn.Module):
         In eval mode mean(map) + head.constant(pooled) is the logit; for the linear head that constant is its bias.
         Grad-CAM (Selvaraju et al. 2017) is ReLU(map) / (h · w).
         """
-        box = self.box(gray)
-        activations = self.activations_in(gray, box)
-        return self.head(activations.mean((2, 3))), self.on_film(self.head.map(activations), box)
+        logits, maps, _ = self.answers(gray)
+        return logits, maps
+
+    def answers(self, gray: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and what the head read, (n, k)."""
+        look = self.look(gray)
+        activations = self.read(look.seen)
+        pooled = activations.mean((2, 3))
+        return self.head(pooled), self.on_film(self.head.map(activations), look), pooled
 
     def unframed(self) -> Classifier:
         """The same network, its weights shared, that reads squares already cut: for training, which draws their cut."""

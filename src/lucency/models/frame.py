@@ -62,10 +62,11 @@ class LungFrame(nn.Module):
         return resample(gray[:, 0], box, self.middles, self.middles)[:, None]
 
     def on_film(self, maps: Tensor, box: Tensor) -> Tensor:
-        """Square maps (n, f, h, h) of what was cut out → (n, f, c, c) on the film; evidence is moved, none is lost.
+        """Maps (n, f, h, h) of what lies in the box → (n, f, c, c) on the film.
 
-        Each cell is handed out by how much of it lies in each cell of the film, and scaled so that the mean over the
-        film is the mean over the square: with the head's constant it still adds up to the logit.
+        Evidence is moved, none is lost: each cell is handed out by how much of it lies in each cell of the film, and
+        scaled so that the mean over the film is the mean over the box: with the head's constant it still adds up to
+        the logit.
         """
         cells = max(CELLS, 2 * maps.shape[2])
         rows = _shares(box[:, 1:2], box[:, 3:4], maps.shape[2], cells)
@@ -122,4 +123,3 @@ def _middles(count: int, like: Tensor | None = None) -> Tensor:
     """Where the middles of `count` equal parts of 0..1 lie: (count,), on the device of `like`."""
     device = None if like is None else like.device
     return (torch.arange(count, dtype=torch.float32, device=device) + 0.5) / count
-

@@ -39,11 +39,9 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
         for start in range(0, len(squares), CHUNK):
             with torch.inference_mode():
                 films = torch.from_numpy(squares[start : start + CHUNK, None].astype(np.float32))
-                box = classifier.box(films)
-                features = classifier.activations_in(films, box)
-                pooled = features.mean((2, 3))
+                logits, maps, pooled = classifier.answers(films)
                 doubts = films.new_zeros(len(films), 0) if gate is None else gate(films, pooled)
-                answers = (classifier.head(pooled), classifier.on_film(classifier.head.map(features), box), doubts)
+                answers = (logits, maps, doubts)
                 parts.append([part.numpy() for part in answers])
         logits, maps, doubts = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Answers(logits, calibrated(bundle.card, logits), maps, doubts)

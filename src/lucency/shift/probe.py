@@ -74,7 +74,7 @@ def pooled(classifier: Classifier, preprocess: Preprocess, squares: Squares) -> 
         films = np.stack([seen(preprocess, squares.pixels[index], squares, index) for index in indices])
         with torch.inference_mode():
             gray = torch.from_numpy(films[:, None].astype(np.float32))
-            parts.append(network.activations(gray).mean((2, 3)).numpy())
+            parts.append(network.pooled(gray).numpy())
     return np.concatenate(parts).astype(np.float64)
 
 

@@ -134,7 +134,7 @@ def pooled(answering: Classifier, squares: NDArray[np.uint8]) -> Vectors:
     device = next(answering.parameters()).device
     with torch.inference_mode():
         gray = torch.from_numpy(squares).to(device, torch.float32).unsqueeze(1)
-        vectors = answering.activations(gray).mean(dim=(2, 3)).cpu().numpy()
+        vectors = answering.pooled(gray).cpu().numpy()
     return np.asarray(vectors, dtype=np.float32)
 
 

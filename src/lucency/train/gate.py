@@ -162,7 +162,7 @@ def look(
             with torch.inference_mode():
                 seen = change(np.stack([square for _, square in squares]))
                 gray = torch.from_numpy(seen[:, None].astype(np.float32))
-                rows.append((thumbnails(gray), directions(classifier.activations(gray).mean((2, 3)))))
+                rows.append((thumbnails(gray), directions(classifier.pooled(gray))))
     require_some(films, len(good), unreadable)
     report_unreadable(unreadable)
     small, features = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
