@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from lucency.film import Film
 from lucency.score import fetch
@@ -42,6 +44,32 @@ def test_why_bytes_are_no_film(tmp_path: Path, expected: str) -> None:
     fsspec.filesystem("memory").pipe("/fetch/secret.png", CONTENTS[expected])
     assert kind(str(tmp_path / "secret.png")) == expected
     assert kind("memory://fetch/secret.png") == expected
+
+
+class LikeS3(MemoryFileSystem):  # type: ignore[misc]
+    """A store that takes the bounds of a read in the order in which s3fs does."""
+
+    protocol = "likes3"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(MemoryFileSystem._strip_protocol(path.removeprefix("likes3://")))
+
+    def cat_file(
+        self, path: str, version_id: str | None = None, start: int | None = None, end: int | None = None, **_: Any
+    ) -> bytes:
+        assert version_id is None
+        return bytes(super().cat_file(path, start=start, end=end))
+
+
+def test_a_film_from_a_store_like_s3(tmp_path: Path) -> None:
+    fsspec.register_implementation("likes3", LikeS3, clobber=True)
+    write_film(tmp_path / "a.png", 1, b"")
+    fsspec.filesystem("likes3").pipe("/fetch/a.png", (tmp_path / "a.png").read_bytes())
+    found, there = fetched("likes3://fetch/a.png"), fetched(str(tmp_path / "a.png"))
+    assert isinstance(found, Film)
+    assert isinstance(there, Film)
+    assert (found.pixels == there.pixels).all()
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from lucency.bundle import Bundle
 from lucency.errors import OutputError
@@ -16,6 +17,15 @@ from lucency.score.table import failed
 NAMES = ["a.png", "b.png", "c.png"]
 MISSING = failed(NAMES, Failure("missing", "gone"))
 UNREADABLE = failed(NAMES, Failure("unreadable", "cut"))
+
+
+def test_a_store_that_cannot_be_written_is_told_in_a_line(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", full)
+    with pytest.raises(OutputError, match=r"memory://closed: cannot be written \(Access Denied\)"):
+        Shards("memory://closed", bundle, 10).begin()
 
 
 def test_a_shard_says_what_it_is(bundle: Bundle, tmp_path: Path) -> None:

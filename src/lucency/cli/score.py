@@ -97,7 +97,10 @@ def _key(path: Path) -> bytes:
         with beside(path) as draft:
             draft.write_bytes(token_bytes(KEY_BYTES))
         path.chmod(0o600)
-    key = path.read_bytes()
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: expected a key, cannot read it ({error.strerror})") from error
     if len(key) < LEAST_KEY_BYTES:
         raise UsageError(f"{path}: expected a key of at least {LEAST_KEY_BYTES} bytes, came {len(key)}")
     return key

@@ -58,7 +58,7 @@ def _from_store(url: str) -> Film | Failure:
 
     try:
         store, inside = fsspec.core.url_to_fs(url)
-        data: bytes = store.cat_file(inside, 0, MAX_BYTES + 1)
+        data: bytes = store.cat_file(inside, start=0, end=MAX_BYTES + 1)  # by name: s3fs has them in another order
     except FileNotFoundError:
         return Failure("missing", f"found no such file; expected {ACCEPTED}; check the path")
     except Exception as error:  # each store has exceptions of its own, whose messages quote the URL

@@ -80,6 +80,8 @@ def score(
     shards = Shards(out, bundle, shard)
     written = _written_as(key)
     done, left, films = _plan(manifest, shards, written, part, retry)
+    if left:
+        shards.begin()
     pieces = _pieces(manifest, shard, written, set(left))
     with closing(_scored(pieces, shards, engine, workers, bundle)) as steps:
         for step in track(steps, "scoring films", films, worth=lambda step: 0 if isinstance(step, Label) else step):

@@ -115,11 +115,25 @@ class Shards:
         return label
 
     def note(self, name: str, content: str) -> None:
-        """Write a small text beside the shards; names that begin with _ are gone past by readers of Parquet folders."""
+        """Write a small text beside the shards; names that begin with _ are gone past by readers of Parquet folders.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         if is_url(self.out):
-            self._store()[0].pipe_file(f"{self._store()[1]}/{name}", content.encode())
+            self._pipe(name, content.encode())
         else:
             write_text(Path(self.out) / name, content)
+
+    def begin(self) -> None:
+        """Say beside the shards what they will be, so that a place that cannot be written is known before the first.
+
+        Raises:
+            OutputError: it cannot be.
+        """
+        about = {"bundle": self.bundle.card.name, "digest": self.bundle.digest, "films_a_shard": self.size}
+        about |= {"preprocess": self.bundle.card.preprocess.model_dump(), "lucency": __version__, "notice": NOTICE}
+        self.note("_about.json", json.dumps(about, indent=2) + "\n")
 
     def _new_label(self, number: int, names: Sequence[str], table: pa.Table) -> Label:
         verdicts = Counter(verdict for verdict in table["verdict"].to_pylist() if verdict is not None)
@@ -168,15 +182,22 @@ class Shards:
         if is_url(self.out):
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="zstd")
-            store, inside = self._store()
-            store.makedirs(inside, exist_ok=True)
-            store.pipe_file(f"{inside}/{name}", bytes(sink.getvalue()))  # an object appears whole or not at all
+            self._pipe(name, bytes(sink.getvalue()))
             return
         path = Path(self.out) / name
         for draft in path.parent.glob(f".{name}.*"):
             draft.unlink(missing_ok=True)  # left by a process that was killed
         with beside(path) as draft:
             pq.write_table(table, draft, compression="zstd")
+
+    def _pipe(self, name: str, content: bytes) -> None:
+        store, inside = self._store()
+        try:
+            store.makedirs(inside, exist_ok=True)
+            store.pipe_file(f"{inside}/{name}", content)  # an object appears whole or not at all
+        except Exception as error:  # each store has exceptions of its own
+            why = (str(error).splitlines() or [""])[0] or type(error).__name__
+            raise OutputError(f"{self.out}: cannot be written ({why}); choose another --out") from error
 
     def _store(self) -> tuple[Any, str]:
         import fsspec

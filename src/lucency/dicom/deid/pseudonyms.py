@@ -66,11 +66,13 @@ def make_key(path: Path) -> None:
     """Write a new key that only its owner may read.
 
     Raises:
-        UsageError: something is there already; another key would make other pseudonyms.
+        UsageError: something is there already; another key would make other pseudonyms. Or nothing can be there.
     """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise UsageError(f"{path}: expected no file, there is one; leave out --new-key to use it") from None
+    except OSError as error:
+        raise UsageError(f"{path}: expected a place for a key, it cannot be written ({error.strerror})") from None
     with os.fdopen(handle, "w") as stream:
         stream.write(secrets.token_hex(32) + "\n")
