@@ -55,7 +55,7 @@ def steps(recipe: Path, data: str, weights: str, runs: Path) -> list[tuple[Path,
     train = ["train", str(recipe), "--data", data, "--weights", weights, "--out"]
     answers = str(folds / "predictions.csv")
     return [
-        (folds, [*train, str(folds), "--folds", "5"]),
+        (folds, [*train, str(folds), "--folds", "3", "--seeds"]),
         (learned, [*train, str(learned)]),
         (gated, ["gate", str(learned), "--data", data, "--out", str(gated)]),
         (

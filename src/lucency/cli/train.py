@@ -18,6 +18,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")] = None,
     folds: Annotated[int | None, typer.Option(help="Cross-validate: so many folds by patient, a run each.")] = None,
     fold: Annotated[int | None, typer.Option(min=1, help="Train the run of this one fold of --folds alone.")] = None,
+    seeds: Annotated[bool, typer.Option("--seeds", help="Train each fold by a seed of its own, counted up.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run was; same result.")] = False,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Deal the labels out anew: a run that lucency faith compares with.")
@@ -61,7 +62,7 @@ def train(
             if first():
                 typer.echo(told)
     else:
-        report, about = cross_validate(chosen, films, folds, out, where, resume)
+        report, about = cross_validate(chosen, films, folds, out, where, resume, seeds)
         typer.echo(table(report, about, out))
     return 0
 

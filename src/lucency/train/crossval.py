@@ -19,7 +19,7 @@ from lucency.train.run import train_run
 
 
 def cross_validate(
-    recipe: Recipe, films: Films, folds: int, out: Path, cache: Path, resume: bool = False
+    recipe: Recipe, films: Films, folds: int, out: Path, cache: Path, resume: bool = False, seeds: bool = False
 ) -> tuple[Report, dict[str, Any]]:
     """Train once a fold on the other folds, judge the fold, and pool the answers over all folds.
 
@@ -33,6 +33,8 @@ def cross_validate(
         out: folder that gets `fold-1` … and the pooled report.
         cache: folder of the feature cache, shared by the folds.
         resume: keep finished folds, go on with the others.
+        seeds: each fold is trained with a seed of its own, counted up from the recipe's: what is pooled then holds over
+            seeds as well as patients.
 
     Returns:
         the pooled judgement, and what it is of, as in report.json.
@@ -42,7 +44,8 @@ def cross_validate(
     parts = []
     for number, (rest, held) in enumerate(stratified_grouped(here, folds, SPLIT_SEED), 1):
         run = out / f"fold-{number}"
-        done = train_run(recipe, here.pick(rest), run, cache, resume and run.exists())
+        own = recipe.model_copy(update={"seed": recipe.seed + number - 1}) if seeds else recipe
+        done = train_run(own, here.pick(rest), run, cache, resume and run.exists())
         print(f"fold {number} of {folds}: {done}", file=sys.stderr)
         parts.append(predict(Reader.open(run), here.pick(held)))
     pooled = concatenated([part.predictions for part in parts])
@@ -51,7 +54,7 @@ def cross_validate(
         "lucency": __version__,
         "recipe": recipe.model_dump(mode="json"),
         "data": here.source,
-        "split": f"{folds}-fold cross-validation by patient",
+        "split": f"{folds}-fold cross-validation by patient" + (", each fold by a seed of its own" if seeds else ""),
         "threshold_chosen_by": "fixed beforehand",
         "unread": [str(error) for part in parts for error in part.unreadable],
     }
