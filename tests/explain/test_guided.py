@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from captum.attr import GuidedGradCam
 from torch import nn
 
 from lucency.errors import ExplainError
 from lucency.explain.guided import guided_backprop, guided_grad_cam, rectified
+from lucency.explain.layers import LAST, layer
+from lucency.explain.network import Evidence, as_input
 from lucency.models.classifier import Classifier
 from lucency.models.heads import Dense128, Linear
 
@@ -85,3 +90,16 @@ def test_guided_grad_cam_is_cold_where_grad_cam_is(gray: np.ndarray) -> None:
         classifier.head.last.weight.copy_(-classifier.head.last.weight.abs())  # A >= 0: all evidence is against
     assert not guided_grad_cam(classifier, gray).any()
     assert guided_grad_cam(classifier, gray, opposite=True).any()
+
+
+def test_guided_grad_cam_is_captums_where_the_whole_film_is_read(gray: np.ndarray) -> None:
+    """It is put together here, of captum's two parts, since captum would lay a frame's map over the whole film."""
+    classifier = random_network()
+    network = rectified(classifier).eval()
+    method = GuidedGradCam(Evidence(network), layer(network, LAST))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # captum sets hooks on ReLU, and says so
+        theirs = method.attribute(as_input(classifier, gray).requires_grad_(), interpolate_mode="bilinear")
+    ours = guided_grad_cam(classifier, gray)
+    assert np.abs(ours).max() > 0
+    np.testing.assert_allclose(ours, 255 * theirs[0, 0].detach().numpy(), rtol=1e-3, atol=1e-6)
