@@ -16,13 +16,16 @@ Corners = list[tuple[float, float]]
 WIDTH, HEIGHT = 640, 480
 
 
-def photograph(seed: int, around: int, noise: float = 3.0) -> tuple[Image.Image, Corners]:
-    """A film with `around` as the gray of what surrounds it, and where its corners are."""
+def photograph(seed: int, around: int, noise: float = 3.0, room: int | None = None) -> tuple[Image.Image, Corners]:
+    """A film with `around` as the gray of what surrounds it, and where its corners are.
+
+    `room`: the gray beyond that, where the light box ends within the picture.
+    """
     rng = np.random.default_rng(seed)
     film = Image.fromarray(draw(seed, ill=bool(seed % 2), side=320).film)
-    tall = rng.uniform(290, 380)
+    edge, tall = (25.0, rng.uniform(290, 380)) if room is None else (70.0, rng.uniform(230, 290))
     wide = tall * min(film.width / film.height, 1.3)
-    left, top = rng.uniform(25, WIDTH - 25 - wide), rng.uniform(20, HEIGHT - 20 - tall)
+    left, top = rng.uniform(edge, WIDTH - edge - wide), rng.uniform(edge - 5, HEIGHT - edge + 5 - tall)
     square = [(left, top), (left + wide, top), (left + wide, top + tall), (left, top + tall)]
     corners = [(x + rng.uniform(-16, 16), y + rng.uniform(-16, 16)) for x, y in square]
     seen = film.transform(
@@ -33,6 +36,13 @@ def photograph(seed: int, around: int, noise: float = 3.0) -> tuple[Image.Image,
     )
     slope = np.linspace(-12, 12, WIDTH)[None] + np.zeros((HEIGHT, 1))  # no light box is even
     scene = Image.fromarray(np.clip(around + slope, 0, 255).astype(np.uint8))
+    if room is not None:
+        box = [(left - 50, top - 44), (left + wide + 48, top - 46), (left + wide + 52, top + tall + 45)]
+        box.append((left - 47, top + tall + 46))
+        lit = Image.new("L", (40, 40), 255).transform(
+            (WIDTH, HEIGHT), Image.Transform.PERSPECTIVE, _back(box, (40, 40)), Image.Resampling.BILINEAR
+        )
+        scene = Image.composite(scene, Image.new("L", scene.size, room), lit)
     scene.paste(seen, (0, 0), mask)
     blurred = np.asarray(scene.filter(ImageFilter.GaussianBlur(0.8)), dtype=np.float64)
     return Image.fromarray(np.clip(blurred + rng.normal(0, noise, blurred.shape), 0, 255).astype(np.uint8)), corners

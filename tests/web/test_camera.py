@@ -15,7 +15,7 @@ from web.browser import axe, chromium, ready, served
 from web.scenes import HEIGHT, WIDTH, film_video, photograph
 
 FIND = """async (pictures) => {
-  const { found } = await import("./camera.js");
+  const { found } = await import("./seek.js");
   return pictures.map((text) => {
     const pixels = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     return found({ pixels, width: 640, height: 480 });
@@ -58,6 +58,60 @@ def test_corners_are_found(tab: Any, around: int, most: float) -> None:
         assert max(np.hypot(here["x"] * WIDTH - x, here["y"] * HEIGHT - y) for here, (x, y) in pairs) < most
 
 
+REFINE = """async (pictures) => {
+  const { found, refined } = await import("./seek.js");
+  return pictures.map((text) => {
+    const pixels = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const photo = { pixels, width: 640, height: 480 };
+    return refined(photo, found(photo));
+  });
+}"""
+FOLLOW = """async ([first, second]) => {
+  const { Steady } = await import("./seek.js");
+  const corners = (away) => [0, 1, 2, 3].map((i) => ({ x: 0.2 + away + 0.1 * (i % 2), y: 0.3 }));
+  const card = { task: "binary", calibration: { method: "none", parameters: {} } };
+  const answers = (logit) => {
+    return { logits: Float32Array.of(logit), map: Float32Array.of(logit, 0), doubts: Float32Array.of() };
+  };
+  const steady = new Steady(card);
+  steady.moved(corners(0));
+  steady.calmed(answers(first));
+  const still = steady.moved(corners(0.01))[0].x, mean = steady.calmed(answers(second));
+  const lost = [1, 2, 3, 4, 5, 6].map(() => steady.moved(null) !== null);
+  steady.moved(corners(0.3));
+  return [still, mean.logits[0], mean.probabilities[0], lost, steady.calmed(answers(second)).logits[0]];
+}"""
+
+
+def test_the_film_is_found_on_a_light_box_that_ends_within_the_picture(tab: Any) -> None:
+    """The box has four straight edges too, brighter against the room than the film's.
+
+    Within 2 % of the picture's side: a quarter of a cell of the 5 × 5 map, so that the map stays on its lung, and less
+    than half of the 28 pixels and more that lie between the film's corners and the box's. Refined corners are
+    mostly right to the pixel of the copy that they are refined in.
+    """
+    scenes = [photograph(seed, 240, room=20) for seed in range(12)]
+    told = tab.evaluate(REFINE, [base64.b64encode(picture.tobytes()).decode() for picture, _ in scenes])
+    away = [
+        max(
+            np.hypot(here["x"] * WIDTH - x, here["y"] * HEIGHT - y) for here, (x, y) in zip(found, corners, strict=True)
+        )
+        for found, (_, corners) in zip(told, scenes, strict=True)
+    ]
+    assert max(away) < 0.02 * WIDTH
+    assert np.median(away) < 1
+
+
+def test_a_trembling_hand_moves_neither_corners_nor_answers_much(tab: Any) -> None:
+    """By hand: 0.6 · (1 - 0.01 / 0.03) of the old corner stays, 0.7 of the old answer; another film begins anew."""
+    still, logit, probability, lost, anew = tab.evaluate(FOLLOW, [2.0, -3.0])
+    assert still == pytest.approx(0.4 * 0.2 + 0.6 * 0.21)
+    assert logit == pytest.approx(0.7 * 2 - 0.3 * 3)
+    assert probability == pytest.approx(1 / (1 + np.exp(-0.5)))
+    assert lost == [True] * 5 + [False]
+    assert anew == -3
+
+
 def test_nothing_is_found_where_there_is_no_film(tab: Any) -> None:
     rng = np.random.default_rng(2)
     even = np.full((HEIGHT, WIDTH), 200.0) + rng.normal(0, 3, (HEIGHT, WIDTH))
@@ -77,9 +131,9 @@ def test_squaring_by_hand(tab: Any) -> None:
 
 
 OVER = """async ([corners, level]) => {
-  const { mapOver } = await import("./camera.js");
+  const { mapOver } = await import("./over.js");
   const map = new Float32Array(25).fill(level), film = { width: 30, height: 40 }, whole = { width: 640, height: 480 };
-  const canvas = mapOver({ preprocess: { fit: "stretch" } }, corners, { map, rows: 5, columns: 5 }, film, whole);
+  const canvas = mapOver({ fit: "stretch" }, corners, { map, rows: 5, columns: 5 }, film, whole);
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return [canvas.width, canvas.height, btoa(Array.from(data, (value) => String.fromCharCode(value)).join(""))];
 }"""

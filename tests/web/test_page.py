@@ -53,12 +53,16 @@ def test_reads_films_most_urgent_first(tab: Any, films: list[Path]) -> None:
     assert "Not for diagnosis" in tab.text_content("footer")
 
 
-def test_the_map_is_the_painted_one(tab: Any) -> None:
+@pytest.mark.parametrize("cells", [(5, 5), (10, 10), (3, 7), (1, 1)], ids=str)
+def test_the_map_is_the_painted_one(tab: Any, cells: tuple[int, int]) -> None:
     """The page's map, pixel by pixel, is that of lucency.paint: a level of the scale here and there may round away."""
-    evidence = np.random.default_rng(4).normal(0, 5, (5, 5)).astype(np.float32)
+    evidence = np.random.default_rng(4).normal(0, 5, cells).astype(np.float32)
+    if min(cells) > 5:
+        evidence[:2] = evidence[:, -2:] = 0  # what the network cut off around the lungs
     told = tab.evaluate(
-        "async (map) => [...(await import('./lucency.js')).painted(Float32Array.from(map), 5, 5, 64)]",
-        evidence.ravel().tolist(),
+        "async ([map, rows, columns]) => "
+        "[...(await import('./lucency.js')).painted(Float32Array.from(map), rows, columns, 64)]",
+        [evidence.ravel().tolist(), *cells],
     )
     here = np.array(told, np.uint8).reshape(64, 64, 4)
     level = np.asarray(placed(evidence, Preprocess(64), 64, 64)).astype(int)

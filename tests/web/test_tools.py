@@ -123,8 +123,37 @@ def test_two_films_side_by_side_move_together(tab: Any, films: list[Path]) -> No
     tab.click("#zoom-in")
     settled(tab)
     assert other.screenshot() != before
+    assert tab.text_content("#which") == names[2]  # the panel tells of the film chosen last,
+    tab.locator(".pane canvas").first.click()
+    assert tab.text_content("#which") == names[0]  # or touched last
     tab.click("#compare")
     assert tab.locator(".pane:visible").count() == 1
+
+
+def test_a_film_that_cannot_be_read_says_why_and_what_to_do(tab: Any, films: list[Path]) -> None:
+    load(tab, films[4:])
+    assert tab.text_content("#which") == "notes.txt"
+    assert tab.locator("#unread").is_visible()
+    assert tab.text_content("#why") == tab.text_content("#list .error")
+    assert not tab.locator("#answer, #toolbar, #legend").filter(visible=True).count()
+
+
+def test_a_share_always_says_of_what(tab: Any, films: list[Path]) -> None:
+    """Of a film called normal, "normal 8 %" would be taken for 8 % normal."""
+    load(tab, films[:4])
+    for told in tab.locator("#list .said, figcaption .said:not(:empty)").all_text_contents():
+        assert told.endswith(" %")
+        assert "pneumonia" in told
+
+
+def test_on_a_phone_the_film_stays_in_sight_of_the_sliders_and_the_list(tab: Any, films: list[Path]) -> None:
+    tab.set_viewport_size(PHONE)
+    load(tab, films[:4])
+    for below in ("#opacity", "#list li:last-child .pick"):
+        tab.locator(below).scroll_into_view_if_needed()
+        film, part = (tab.locator(one).bounding_box() for one in ("#panes", below))
+        assert film["y"] >= 0
+        assert part["y"] >= film["y"] + film["height"]
 
 
 def test_the_reading_as_pdf_is_one_page_of_its_own(tab: Any, films: list[Path]) -> None:

@@ -11,16 +11,17 @@ import { judged, noticed } from "./reading.js";
 import { FilmError } from "./refuse.js";
 import { download, drawRamp, sheet } from "./save.js";
 import { say, sayAll } from "./say.js";
-import { answer, by, caption } from "./told.js";
+import { by, caption, told } from "./told.js";
 import { VIEW, Viewer } from "./viewer.js";
 import { drawList, entry, sorted, thumbnail } from "./worklist.js";
 
 const view = { ...VIEW };
 const panes = [...document.querySelectorAll(".pane")];
 const viewers = panes.map((pane) => new Viewer(pane.querySelector("canvas"), view, changed));
-const shown = [null, null];
-/** The entry in each pane. */
-let entries = [], engine = null, focus = 0, waiting = Promise.resolve(), photographs = 0, saved = 0, pending = 0, chosen = false;
+const shown = [null, null], turns = [0, 0];
+/** The entry in each pane, and how often another was asked for there. */
+let entries = [], engine = null, focus = 0, waiting = Promise.resolve(), photographs = 0, saved = 0, chosen = false;
+/** focus: the pane that the panel tells of, and that the worklist's choice goes to. */
 
 /** Read a film's file and judge it. @returns what `judged` gives, with the film and the milliseconds it took */
 async function readFilm(open) {
@@ -49,10 +50,11 @@ async function work(one, batch) {
   }
   one.done = true;
   sorted(entries, engine.card);
-  if (!shown[0] || (batch.done === 0 && one.reading)) await show(one, 0);
+  if (shown.includes(one)) await show(one, shown.indexOf(one));
+  else if (!shown[0] || (batch.done === 0 && one.reading && !chosen)) await show(one, 0);
   batch.done += 1;
   progress(batch);
-  if (batch.done === batch.total && !chosen) await show(entries[0], 0);
+  if (batch.done === batch.total && !chosen && shown[0] !== entries[0]) await show(entries[0], 0);
   refresh();
 }
 
@@ -65,9 +67,9 @@ function progress({ total, done, begin }) {
 
 /** Put an entry into a pane. */
 async function show(one, pane) {
-  const turn = ++pending;
+  const turn = ++turns[pane];
   const film = one?.reading ? await one.open() : null;
-  if (turn !== pending && pane === 0) return;
+  if (turn !== turns[pane]) return;
   shown[pane] = one;
   if (pane === 0) Object.assign(view, { zoom: 1, x: 0, y: 0, center: 0.5, width: 1 });
   viewers[pane].show(film, one?.reading, engine.card.preprocess.fit);
@@ -95,18 +97,24 @@ function changed() {
 }
 
 function refresh() {
-  const one = shown[0], any = entries.length > 0;
+  const any = entries.length > 0;
   by("empty").hidden = any;
-  for (const id of ["panes", "legend", "toolbar"]) by(id).hidden = !any;
-  by("clear").hidden = !any;
+  by("panes").hidden = by("clear").hidden = !any;
+  by("legend").hidden = by("toolbar").hidden = !shown.some((one) => one?.reading);
   by("list-empty").hidden = any;
   document.body.classList.toggle("busy", any);
   if (engine) drawList(by("list"), entries, shown[focus], engine.card, { choose, remove });
   panes.forEach((pane, i) => caption(pane, shown[i], engine?.card ?? {}));
-  by("none").hidden = Boolean(one?.reading);
-  by("answer").hidden = !one?.reading;
-  if (one?.reading) answer(engine.card, one);
+  panes.forEach((pane, i) => pane.classList.toggle("told", i === focus && !panes[1].hidden));
+  told(engine?.card, shown[focus]);
   changed();
+}
+
+/** The panel tells of the film in this pane from now on. */
+function look(pane) {
+  if (focus === pane || panes[1].hidden) return;
+  focus = pane;
+  refresh();
 }
 
 function compare() {
@@ -131,14 +139,14 @@ function drag(way) {
 }
 
 const reset = () => changed(Object.assign(view, { ...VIEW, opacity: view.opacity, map: view.map }));
-const paper = () => sheet(engine.card, engine.digest, shown[0].reading, viewers[0].shown, view);
+const paper = () => sheet(engine.card, engine.digest, shown[focus].reading, viewers[focus].shown, view);
 
 function save() {
-  if (shown[0]?.reading) download(paper(), say("saved_file", { number: ++saved }));
+  if (shown[focus]?.reading) download(paper(), say("saved_file", { number: ++saved }));
 }
 
 function print() {
-  if (!shown[0]?.reading) return;
+  if (!shown[focus]?.reading) return;
   by("sheet").replaceChildren(paper());
   globalThis.print();
 }
@@ -176,6 +184,7 @@ function wire() {
   }
   by("show-map").addEventListener("change", ({ target }) => changed((view.map = target.checked)));
   for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
+  panes.forEach((pane, i) => ["pointerdown", "focusin"].forEach((kind) => pane.addEventListener(kind, () => look(i))));
   keys({ viewers, view, changed, step, reset, compare, drag });
   dropping(() => engine !== null, files);
 }

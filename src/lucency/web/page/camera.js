@@ -1,17 +1,16 @@
 // The phone's camera over a light box or a screen: each picture is searched for a film, squared, read, and drawn over.
 
-import { colour, gray, window as seenBy } from "./lucency.js";
+import { gray } from "./lucency.js";
 import { make, scale, tone, verdictWords } from "./panel.js";
 import { judged, noticed } from "./reading.js";
-import { findFilm } from "./find.js";
 import { say } from "./say.js";
-import { inverse, placed, projection, squared } from "./square.js";
+import { found, refined, Steady } from "./seek.js";
+import { drawOver } from "./over.js";
+import { squared } from "./square.js";
 import { by } from "./told.js";
 
-const PHOTO = 640, SMALL = 160, FILM = 384, OVERLAY = 240, KEPT = 1024;
-/** Pixels along the longer side: of a picture, of what is searched, of the film that is read, of the map, of one kept. */
-const CALM = 0.6;
-/** How much of the last corners stays in the next: hands tremble. */
+const PHOTO = 640, FILM = 384, SHARP = 1920, KEPT = 1024;
+/** Pixels along the longer side: of a picture and of the film that is read in it, of one that is kept and of its film. */
 
 /** Open the camera's page. @param {(film: object) => void} keep takes a film into the worklist */
 export async function openCamera(engine, keep) {
@@ -23,14 +22,14 @@ export async function openCamera(engine, keep) {
   if (!page.open) return stream.getTracks().forEach((track) => track.stop());
   const video = Object.assign(by("video"), { srcObject: stream });
   await video.play();
-  const live = { open: true, corners: null, rate: 0 };
+  const live = { open: true, rate: 0, steady: new Steady(engine.card) };
   page.addEventListener("close", () => {
     live.open = false;
     stream.getTracks().forEach((track) => track.stop());
     video.srcObject = null;
   }, { once: true });
   by("keep").onclick = () => {
-    keep({ ...squared(photograph(video, 1920), live.corners, KEPT), wide: null, facts: {} });
+    keep(photographed(video, live.steady.corners));
     page.close();
   };
   watch(engine, video, live);
@@ -53,13 +52,13 @@ async function watch(engine, video, live) {
     await next(video);
     if (!live.open || !video.videoWidth) continue;
     try {
-      await glance(engine, video, live);
+      await glance(engine, video, live.steady);
     } catch (error) {
       tell(say("camera_failed", { reason: error.message }));
       return;
     }
     live.rate = 0.9 * live.rate + 0.1 * (1000 / (performance.now() - begin));
-    by("rate").textContent = live.corners ? say("camera_rate", { rate: Math.round(live.rate) }) : "";
+    by("rate").textContent = live.steady.corners ? say("camera_rate", { rate: Math.round(live.rate) }) : "";
   }
 }
 
@@ -69,17 +68,20 @@ const next = (video) => new Promise((done) => {
 });
 
 /** One picture: find, square, read, draw. */
-async function glance(engine, video, live) {
-  const photo = photograph(video, PHOTO);
-  live.corners = steadied(live.corners, found(photo));
-  by("keep").disabled = !live.corners;
-  const film = live.corners && { ...squared(photo, live.corners, FILM), facts: {} };
-  const reading = film && judged(engine.card, await engine.read(film), noticed(film, engine.card));
-  draw(engine.card, video, live.corners, reading, film);
+async function glance(engine, video, steady) {
+  const { card } = engine;
+  const picture = stilled(video), photo = photograph(picture, PHOTO);
+  const corners = steady.moved(found(photo));
+  by("keep").disabled = !corners;
+  const film = corners && { ...squared(photo, corners, FILM), facts: {} };
+  const reading = film && judged(card, steady.calmed(await engine.read(film)), noticed(film, card));
+  drawOver(by("live"), picture, card, { corners, film, reading });
+  by("live").setAttribute("aria-label", corners ? say("camera_found") : say("camera_looking"));
   tell(reading ? say("camera_found_says", { verdict: verdictWords(reading) }) : say("camera_looking"));
+  by("camera-page").classList.toggle("found", Boolean(reading));
   if (!reading) return by("camera-answer").replaceChildren();
-  const said = make("p", `verdict ${tone(engine.card, reading)}`, verdictWords(reading));
-  by("camera-answer").replaceChildren(said, scale(engine.card, reading), make("p", "doubt", reading.warnings[0] ?? ""));
+  const said = make("p", `verdict ${tone(card, reading)}`, verdictWords(reading));
+  by("camera-answer").replaceChildren(said, scale(card, reading), make("p", "doubt", reading.warnings[0] ?? ""));
 }
 
 /** What goes on, in a line that screen readers follow: written only when it changes, or they would never stop. */
@@ -87,86 +89,33 @@ function tell(words) {
   if (by("camera-state").textContent !== words) by("camera-state").textContent = words;
 }
 
-let pen = null;
+/** The film to keep: out of the sharpest picture, its corners searched for in that very one. */
+function photographed(video, corners) {
+  const photo = photograph(stilled(video), SHARP);
+  return { ...squared(photo, refined(photo, found(photo) ?? corners), KEPT), wide: null, facts: {} };
+}
+
+const papers = {};
+
+/** A canvas for that use, of that size, to draw over what is on it. */
+function paper(use, width, height, settings) {
+  const pen = papers[use];
+  if (pen?.canvas.width === width && pen.canvas.height === height) return pen;
+  return (papers[use] = new OffscreenCanvas(width, height).getContext("2d", { alpha: false, ...settings }));
+}
+
+/** The video as it stands: what is drawn over is then the picture that was read, not the one after it. */
+function stilled(video) {
+  const pen = paper("picture", video.videoWidth, video.videoHeight);
+  pen.drawImage(video, 0, 0);
+  return pen.canvas;
+}
 
 /** The picture as gray, its longer side at most so long. */
-function photograph(video, most) {
-  const share = Math.min(1, most / Math.max(video.videoWidth, video.videoHeight));
-  const width = Math.round(video.videoWidth * share), height = Math.round(video.videoHeight * share);
-  if (pen?.canvas.width !== width || pen.canvas.height !== height) {
-    pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true, alpha: false });
-  }
-  pen.drawImage(video, 0, 0, width, height);
+function photograph(picture, most) {
+  const share = Math.min(1, most / Math.max(picture.width, picture.height));
+  const width = Math.round(picture.width * share), height = Math.round(picture.height * share);
+  const pen = paper("photo", width, height, { willReadFrequently: true });
+  pen.drawImage(picture, 0, 0, width, height);
   return { pixels: gray(pen.getImageData(0, 0, width, height).data), width, height };
-}
-
-/** Its corners, searched for in a smaller copy: each pixel the mean of a block. */
-export function found({ pixels, width, height }) {
-  const block = Math.max(1, Math.round(Math.max(width, height) / SMALL));
-  const wide = Math.floor(width / block), tall = Math.floor(height / block);
-  const small = new Uint8Array(wide * tall);
-  for (let y = 0; y < tall; y++) {
-    for (let x = 0; x < wide; x++) {
-      let sum = 0;
-      for (let v = 0; v < block; v++) {
-        for (let u = 0, at = (y * block + v) * width + x * block; u < block; u++) sum += pixels[at + u];
-      }
-      small[y * wide + x] = sum / (block * block);
-    }
-  }
-  return findFilm(small, wide, tall);
-}
-
-function steadied(before, now) {
-  if (!before || !now) return now;
-  const far = Math.max(...now.map(({ x, y }, i) => Math.hypot(x - before[i].x, y - before[i].y)));
-  if (far > 0.08) return now;
-  return now.map(({ x, y }, i) => ({ x: CALM * before[i].x + (1 - CALM) * x, y: CALM * before[i].y + (1 - CALM) * y }));
-}
-
-function draw(card, video, corners, reading, film) {
-  const canvas = by("live");
-  [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-  const over = canvas.getContext("2d");
-  over.drawImage(video, 0, 0);
-  canvas.setAttribute("aria-label", corners ? say("camera_found") : say("camera_looking"));
-  if (!corners) return;
-  over.drawImage(mapOver(card, corners, reading, film, canvas), 0, 0, canvas.width, canvas.height);
-  over.strokeStyle = "#ffde46";
-  over.lineWidth = Math.max(2, canvas.width / 320);
-  over.beginPath();
-  corners.forEach(({ x, y }) => over.lineTo(x * canvas.width, y * canvas.height));
-  over.closePath();
-  over.stroke();
-}
-
-const RAMP = Array.from({ length: 255 }, (_, level) => colour(((level - 127) / 127) * 10));
-
-/** The map laid within the corners, as a canvas over the whole picture. */
-export function mapOver({ preprocess }, corners, { map, rows, columns }, film, { width, height }) {
-  const wide = width >= height ? OVERLAY : Math.round((OVERLAY * width) / height), tall = Math.round((wide * height) / width);
-  const back = inverse(projection(corners)), seen = seenBy(film.width, film.height, preprocess.fit);
-  const picture = new ImageData(wide, tall);
-  for (let y = 0, at = 0; y < tall; y++) {
-    for (let x = 0; x < wide; x++, at += 4) {
-      const film_ = placed(back, (x + 0.5) / wide, (y + 0.5) / tall);
-      if (film_.x < 0 || film_.x > 1 || film_.y < 0 || film_.y > 1) continue;
-      const u = (film_.x * film.width - seen.left) / seen.width, v = (film_.y * film.height - seen.top) / seen.height;
-      if (u < 0 || u > 1 || v < 0 || v > 1) continue;
-      const evidence = cell(map, rows, columns, u, v);
-      picture.data.set(RAMP[127 + Math.round(12.7 * Math.min(Math.max(evidence, -10), 10))], at);
-    }
-  }
-  const sheet = new OffscreenCanvas(wide, tall);
-  sheet.getContext("2d").putImageData(picture, 0, 0);
-  return sheet;
-}
-
-/** A map's value, interpolated between the centres of its cells. */
-function cell(map, rows, columns, u, v) {
-  const x = Math.min(Math.max(u * columns - 0.5, 0), columns - 1), y = Math.min(Math.max(v * rows - 0.5, 0), rows - 1);
-  const left = Math.floor(x), top = Math.floor(y), right = Math.min(left + 1, columns - 1), below = Math.min(top + 1, rows - 1);
-  const upper = map[top * columns + left] * (1 - x + left) + map[top * columns + right] * (x - left);
-  const lower = map[below * columns + left] * (1 - x + left) + map[below * columns + right] * (x - left);
-  return upper * (1 - y + top) + lower * (y - top);
 }

@@ -20,6 +20,14 @@ export function verdictWords(reading) {
   return reading.verdict.split("|").filter(Boolean).map(named).join(", ") || say("verdict_none");
 }
 
+/** Verdict and probability on one line that says of what: "normal 8 %" would be taken for 8 % normal. */
+export function shortly(reading) {
+  const verdict = verdictWords(reading);
+  if (!reading) return verdict;
+  const finding = named(reading.finding), percent = percentWords(reading.probability);
+  return verdict === finding ? `${verdict} ${say("probability_value", { percent })}` : say("worklist_said", { verdict, finding, percent });
+}
+
 /** Which of the colours a verdict has: finding, uncertain, or clear. */
 export function tone(card, reading) {
   if (!reading) return "unread";
@@ -38,6 +46,15 @@ export function make(tag, name = "", text = "", ...children) {
   if (text) element.textContent = text;
   element.append(...children);
   return element;
+}
+
+const SHORT = 16, TAIL = 11;
+/** Letters of a name that fit everywhere; at the end of a longer one those that are always shown: they tell films apart. */
+
+/** A file's name on one line; where it is too long, its middle is left out. */
+export function nameLine(name) {
+  const parts = name.length > SHORT ? [name.slice(0, -TAIL), name.slice(-TAIL)] : [name];
+  return make("span", "name", "", ...parts.map((part) => make("span", "", part)));
 }
 
 const ROOM = 38;

@@ -46,6 +46,7 @@ export const TEXTS = {
   worklist_clear: "Clear",
   worklist_remove: "Remove {name}",
   worklist_reading: "reading…",
+  worklist_said: "{verdict} · {finding} {percent} %",
   worklist_progress: "Reading {done} of {total}, {left} s left",
   worklist_done: "{total} films read",
   sample_name: "Drawn film {number}",
@@ -94,7 +95,7 @@ export const TEXTS = {
   viewer_empty: "No film",
 
   camera_title: "Camera",
-  camera_hint: "Hold the phone over a film on a light box or screen, so that all four edges show.",
+  camera_hint: "Hold the phone over a film on a light box, or one that fills a screen, so that its four edges show.",
   camera_asking: "Waiting for the camera…",
   camera_none: "The camera cannot be used: {reason}",
   camera_insecure: "a browser gives the camera to pages opened over https only",
@@ -106,7 +107,7 @@ export const TEXTS = {
   camera_rate: "{rate} readings a second",
   camera_note: "A photograph of a film is not the film: light, glare and angle change what is read.",
 
-  saved_probability: "{finding}: {percent} %",
+  saved_probability: "Probability of {finding}: {percent} %",
   saved_bundle: "Bundle {name} {digest}",
   saved_file: "reading-{number}.png",
 

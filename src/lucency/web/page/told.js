@@ -1,6 +1,6 @@
 // A reading on the page: the panel beside the film and the caption under it.
 
-import { labels, make, percentWords, reasons, scale, tone, verdictWords } from "./panel.js";
+import { labels, make, nameLine, percentWords, reasons, scale, shortly, tone, verdictWords } from "./panel.js";
 import { named, say } from "./say.js";
 
 export const by = (id) => document.getElementById(id);
@@ -8,10 +8,9 @@ export const by = (id) => document.getElementById(id);
 /** The line under a film, and what a screen reader says of the film. `one`: the worklist's entry, or null. */
 export function caption(pane, one, card) {
   const { reading, name } = one ?? {};
-  const share = reading ? say("probability_value", { percent: percentWords(reading.probability) }) : "";
-  const said = reading ? `${verdictWords(reading)}  ${share}` : "";
+  const said = one?.done ? shortly(reading) : "";
   pane.querySelector("figcaption").replaceChildren(
-    make("span", "name", name ?? say("tool_compare_pick")), make("span", `said ${tone(card, reading)}`, said),
+    nameLine(name ?? say("tool_compare_pick")), make("span", `said ${tone(card, reading)}`, said),
   );
   const words = one ? say("viewer_words", { name, decided: reading ? decided(reading) : verdictWords(null) }) : say("viewer_empty");
   pane.querySelector("canvas").setAttribute("aria-label", words);
@@ -22,8 +21,20 @@ function decided(reading) {
   return say("decided", { verdict: verdictWords(reading), ...words });
 }
 
-/** The panel: verdict, scale, reasons to doubt, and the legend of the map. */
-export function answer(card, { reading, took }) {
+/** The panel, on an entry of the worklist or on none: its reading, or why there is none. */
+export function told(card, one) {
+  by("which").textContent = one?.name ?? "";
+  by("none").textContent = one ? say("worklist_reading") : say("reading_none");
+  by("none").hidden = Boolean(one?.done);
+  by("unread").hidden = !one?.error;
+  by("why").textContent = one?.error ?? "";
+  by("answer").hidden = !one?.reading;
+  for (const id of ["save", "print"]) by(id).disabled = !one?.reading;
+  if (one?.reading) answer(card, one);
+}
+
+/** Verdict, scale, reasons to doubt, and the legend of the map. */
+function answer(card, { reading, took }) {
   const finding = named(reading.finding);
   if (by("verdict").textContent !== verdictWords(reading)) by("verdict").textContent = verdictWords(reading);
   by("verdict").className = tone(card, reading);

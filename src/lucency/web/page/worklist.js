@@ -1,6 +1,6 @@
 // The films in hand, most urgent first. Pixels are opened again when a film is looked at: memory does not grow with them.
 
-import { make, percentWords, tone, verdictWords } from "./panel.js";
+import { make, nameLine, shortly, tone } from "./panel.js";
 import { urgency } from "./reading.js";
 import { say } from "./say.js";
 import { sheetOf, windowed } from "./viewer.js";
@@ -45,12 +45,11 @@ function picture({ thumb }) {
 
 function row(one, i, current, card, choose, remove) {
   const kind = one.done ? tone(card, one.reading) : "waiting";
-  const told = one.done ? verdictWords(one.reading) : say("worklist_reading");
-  const share = one.reading ? say("probability_value", { percent: percentWords(one.reading.probability) }) : "";
-    const lines = [make("span", "name", one.name), make("span", `said ${kind}`, [told, share].filter(Boolean).join("  "))];
+  const told = one.done ? shortly(one.reading) : say("worklist_reading");
+  const lines = [nameLine(one.name), make("span", `said ${kind}`, told)];
   if (one.error) lines.push(make("span", "error", one.error));
   const pick = make("button", "pick", "", ...(one.error ? [] : [picture(one)]), make("span", "lines", "", ...lines));
-  pick.type = "button";
+  Object.assign(pick, { type: "button", title: one.name });
   pick.dataset.key = `pick-${i}`;
   pick.addEventListener("click", () => choose(one));
   if (one === current) pick.setAttribute("aria-current", "true");
