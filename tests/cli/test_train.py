@@ -40,3 +40,12 @@ def test_a_fold_of_no_number_of_folds_is_refused(tmp_path: Path, capsys: pytest.
     assert run(["train", str(recipe), "--data", "phantom:40", "--fold", "2", "--out", str(tmp_path / "run")]) == 2
     assert "--folds" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("asked", [["--seeds"], ["--seeds", "--folds", "3", "--fold", "2"]])
+def test_seeds_for_one_run_are_refused(asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY)
+    assert run(["train", str(recipe), "--data", "phantom:40", *asked, "--out", str(tmp_path / "run")]) == 2
+    assert "--seed" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -66,7 +66,7 @@ def test_cut_is_what_pillow_cuts(films: torch.Tensor, frame: LungFrame) -> None:
         assert np.abs(found - pillow).mean() < 0.6
 
 
-@pytest.mark.parametrize("squeezed", [0.6, 1.0])
+@pytest.mark.parametrize("squeezed", [0.6, 0.8])
 def test_frame_takes_the_aspect_away(films: torch.Tensor, frame: LungFrame, squeezed: float) -> None:
     """A film with as much black beside it as makes the chest narrower is read as the same picture."""
     narrow = round(SIDE * squeezed)

@@ -45,6 +45,8 @@ def train(
 
     if fold is not None and folds is None:
         raise UsageError(f"--fold {fold}: expected --folds too, how many there are")
+    if seeds and (folds is None or fold is not None):
+        raise UsageError("--seeds: expected --folds, each of which gets a seed; one run takes --seed")
     if _needs_launching(devices, nodes, folds if fold is None else None):
         from lucency.train.launch import launch
 
