@@ -24,4 +24,4 @@ def keep_freed_memory() -> bool:
         set_option = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return False
-    return bool(set_option(M_MMAP_THRESHOLD, 1 << 30) and set_option(M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(set_option(M_MMAP_THRESHOLD, 1 << 30) and set_option(M_TRIM_THRESHOLD, -1))  # -1: give nothing back
