@@ -29,10 +29,14 @@ class Obedient:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
+        self._sent: list[bytes] = []
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    async def ask(self, film: bytes, request: dict[str, Any]) -> Frame:
-        return await self._ask(film)
+    def send(self, film: bytes, request: dict[str, Any]) -> None:
+        self._sent.append(film)
+
+    async def answer(self) -> Frame:
+        return await self._ask(self._sent.pop(0))
 
     async def kill(self) -> None:
         if not self.ended.done():
@@ -148,6 +152,53 @@ def test_after_a_film_that_kills_another_is_read(bundle: Path, monkeypatch: pyte
     poison, *others = play(stage, scene)
     assert isinstance(poison, UnreadableError)
     assert all(isinstance(each, Answer) for each in others)
+
+
+def test_the_film_held_behind_one_that_kills_is_not_blamed(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice it is sent to a process that another film ends, and it is read all the same."""
+
+    async def ask(film: bytes) -> Frame:
+        if film.startswith(b"poison"):
+            raise EndedError("it crashed")
+        return READ
+
+    stage = Stage(bundle, monkeypatch, ask)
+
+    async def scene() -> list[Any]:
+        films = (b"poison", b"film", b"poison too", b"film")
+        return await asyncio.gather(*map(stage.read, films), return_exceptions=True)
+
+    first, second, third, last = play(stage, scene)
+    assert isinstance(first, UnreadableError)
+    assert isinstance(third, UnreadableError)
+    assert isinstance(second, Answer)
+    assert isinstance(last, Answer)
+
+
+def test_a_process_holds_the_next_film_while_it_reads(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+
+    async def ask(_: bytes) -> Frame:
+        await asyncio.sleep(0.01)
+        held.append(len(stage.started[0]._sent))
+        return READ
+
+    stage = Stage(bundle, monkeypatch, ask)
+    play(stage, lambda: asyncio.gather(*(stage.read() for _ in range(4))))
+    assert held == [1, 1, 1, 0]
+
+
+def test_an_idle_process_is_not_passed_over(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = []
+
+    async def ask(film: bytes) -> Frame:
+        busy.append(sum(len(each._sent) for each in stage.started))
+        await asyncio.sleep(0.01)
+        return READ
+
+    stage = Stage(bundle, monkeypatch, ask, size=2)
+    play(stage, lambda: asyncio.gather(stage.read(), stage.read()))
+    assert busy == [0, 0]  # the second was begun at once by the other process, not held behind the first
 
 
 def test_a_film_that_takes_too_long_costs_its_process(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

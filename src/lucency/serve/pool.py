@@ -56,6 +56,8 @@ class Pool:
         self._metrics, self._log = metrics, log
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
+        self._idle = 0
+        """Processes that have nothing to read."""
         self._failing = False
         """Whether the last process that was started could not read."""
         self.ready = 0
@@ -121,35 +123,56 @@ class Pool:
                 await process.kill()
 
     async def _serve(self, process: Process) -> None:
-        while True:
-            job = await self._next(process)
-            if job.answer.done():
-                continue
-            if await job.left():
-                _refuse(job, ClientDisconnect())
-                continue
-            begun = time.monotonic()
-            try:
-                self._settle(job, await process.ask(job.film, {"film": job.name, "map": job.map}))
-            except TimeoutError:
-                _refuse(
-                    job, UnreadableError(f"{job.name}: not read within {self._limits.seconds:g} s; send a simpler one")
-                )
-                raise EndedError("a film took too long") from None
-            except EndedError:
-                self._died(job)
-                raise
-            finally:
-                self._metrics.reading_seconds.observe(time.monotonic() - begun)
+        """Answer films with one process. While it reads one it holds the next, if one waits, and never waits for us."""
+        ahead: Job | None = None
+        try:
+            while True:
+                job = ahead or await self._sent(process, await self._next(process))
+                if job is None:
+                    continue
+                if not self._idle and not self._jobs.empty():  # an idle process would read it now
+                    ahead = await self._sent(process, self._jobs.get_nowait())
+                else:
+                    ahead = None
+                await self._answered(process, job)
+        finally:
+            if ahead:  # never begun: another process reads it
+                self._jobs.put_nowait(ahead)
+
+    async def _sent(self, process: Process, job: Job) -> Job | None:
+        """The same job, its film on the way to a process; None where nobody waits for it any more."""
+        if job.answer.done():
+            return None
+        if await job.left():
+            _refuse(job, ClientDisconnect())
+            return None
+        process.send(job.film, {"film": job.name, "map": job.map})
+        return job
+
+    async def _answered(self, process: Process, job: Job) -> None:
+        begun = time.monotonic()
+        try:
+            self._settle(job, await process.answer())
+        except TimeoutError:
+            _refuse(job, UnreadableError(f"{job.name}: not read within {self._limits.seconds:g} s; send a simpler one"))
+            raise EndedError("a film took too long") from None
+        except EndedError:
+            self._died(job)
+            raise
+        finally:
+            self._metrics.reading_seconds.observe(time.monotonic() - begun)
 
     async def _next(self, process: Process) -> Job:
         """The next film; notices, too, that an idle process has ended."""
         waiting = asyncio.ensure_future(self._jobs.get())
+        self._idle += 1
         try:
             await asyncio.wait({waiting, process.ended}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             waiting.cancel()
             raise
+        finally:
+            self._idle -= 1
         if waiting.done():
             return waiting.result()
         waiting.cancel()

@@ -42,8 +42,13 @@ class Process:
         self._to, self._back = child.stdin, child.stdout
         self.ended = asyncio.ensure_future(child.wait())
 
-    async def ask(self, film: bytes, request: dict[str, Any]) -> Frame:
-        """Send one film and wait for what is said of it. After any error the process is of no use: kill it.
+    def send(self, film: bytes, request: dict[str, Any]) -> None:
+        """Send one film, to be read after those sent before; what the process cannot take yet is kept here."""
+        self._to.write(head(request, film))
+        self._to.write(film)
+
+    async def answer(self) -> Frame:
+        """What is said of the film that was sent first and not answered. After any error the process is of no use.
 
         Raises:
             TimeoutError: it took too long.
@@ -51,9 +56,6 @@ class Process:
         """
         async with asyncio.timeout(self._seconds):
             try:
-                self._to.write(head(request, film))
-                self._to.write(film)
-                await self._to.drain()
                 return await receive_async(self._back)
             except (OSError, asyncio.IncompleteReadError):
                 raise EndedError("it was killed or crashed while reading") from None
