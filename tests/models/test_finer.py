@@ -71,10 +71,11 @@ def test_a_depth_that_cannot_be() -> None:
 
 
 def test_evidence_handed_out_by_hand() -> None:
-    """Reach 1 on 4 × 1 cells: the first hands out to 2 (its own edge is the film's), the second to 3."""
+    """Reach 1 on 4 × 1 cells: the first hands out to 2 (its own edge is the film's), the second to 3; so 4, 4, 1, 0.
+    Then once more: 2 to each by the first, 4/3 by the second, 1/3 by the third."""
     evidence = torch.tensor([6.0, 3.0, 0.0, 0.0]).reshape(1, 1, 4, 1)
     found = Spread(3).eval()(evidence)
-    assert found.ravel().tolist() == pytest.approx([3 + 1, 3 + 1, 1, 0])
+    assert found.ravel().tolist() == pytest.approx([2 + 4 / 3, 2 + 5 / 3, 5 / 3, 1 / 3])
     assert torch.equal(Spread(3).train()(evidence), evidence)
     assert Spread(5).eval()(evidence[:, :, :1]).item() == 6  # a map of one cell
 
@@ -84,7 +85,8 @@ def test_evidence_on_the_rim_is_strongest_in_the_middle() -> None:
     rim[..., 2:5, 2:5], rim[..., 3, 3] = 1, 0
     found = Spread(3).eval()(rim)
     assert found.argmax() == 3 * 7 + 3
-    assert found[0, 0, 3, 3] == pytest.approx(8 / 9)
+    ninths = 8 + 4 * 5 + 4 * 3  # of the rim, seen from the middle, its four neighbours and the four corners
+    assert found[0, 0, 3, 3] == pytest.approx(ninths / 81)
 
 
 @pytest.mark.parametrize("head", ["linear", "dense128"])

@@ -9,6 +9,9 @@ from torch.nn import functional as F
 from lucency.errors import UsageError
 from lucency.models.layers import Unit
 
+NEIGHBOURS = 3
+"""Cells a side over which evidence that was handed out is handed out once more."""
+
 
 def refine(features: nn.Module, stride: int) -> None:
     """Let one cell of the maps stand for `stride` pixels instead of 32; no weight changes.
@@ -57,9 +60,12 @@ def cut(features: nn.Module, depth: int) -> nn.Module:
 
 
 class Spread(nn.Module):
-    """Each cell's activations handed out evenly to the cells that it saw, instead of to its middle alone.
+    """Each cell's activations handed out to the cells that it saw, instead of to its middle alone.
 
         A'(p) = sum over q with |p - q| <= r of A(q) / n(q),   n(q): cells of the film within r of q, itself included
+
+    twice: over what a cell sees, then over a cell's neighbours, since what it sees at the rim counts less than what it
+    sees in the middle (effective receptive fields, Luo et al. 2016).
 
     A cell speaks as soon as it sees any part of a lesion. Drawn at the middle of what it saw, the evidence rings the
     lesion and is often strongest beside it; handed out, it is strongest where those who spoke overlap. Nothing leaves
@@ -75,9 +81,11 @@ class Spread(nn.Module):
         """A (n, k, h, w) → A' of the same shape and means; in training A itself."""
         if self.training:
             return x
-        reach = self.cells // 2
-        seen = F.avg_pool2d(torch.ones_like(x[:1, :1]), self.cells, 1, reach)  # n(q) / cells², zeros beyond the film
-        return F.avg_pool2d(x / seen, self.cells, 1, reach)
+        for cells in (self.cells, NEIGHBOURS):
+            reach = cells // 2
+            seen = F.avg_pool2d(torch.ones_like(x[:1, :1]), cells, 1, reach)  # n(q) / cells², zeros beyond the film
+            x = F.avg_pool2d(x / seen, cells, 1, reach)
+        return x
 
 
 def spread(features: nn.Module, cells: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator, Iterator
+import socket
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -25,6 +26,10 @@ SPARE_CPUS = 2
 """Declared beyond the actors': Ray's own tasks wait for ever for a processor where the actors hold them all."""
 BLOCK = 4
 """Lists of paths in a block of Ray's, at least."""
+ANSWERS_WITHIN_S = 10
+"""A cluster, each time it is asked while it is joined; Ray alone would try for a quarter of an hour."""
+JOINING = {"RAY_py_gcs_connect_timeout_s": str(ANSWERS_WITHIN_S), "RAY_gcs_server_port_wait_time_s": "1"}
+"""Ray's own settings that say so: for an answer, and for attempts (of which each takes a second, but for the answer)."""
 
 
 class Scorer:
@@ -77,20 +82,17 @@ def _joined(workers: int) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if address := os.environ.get(ADDRESS):
+        _require_listener(address)
+        for name, value in JOINING.items():
+            os.environ.setdefault(name, value)
     import ray
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    here: dict[str, Any] = {} if os.environ.get(ADDRESS) else {"num_cpus": workers + SPARE_CPUS}
     started = not ray.is_initialized()
     if started:
-        try:
-            with quiet():
-                ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **here)
-        except Exception as error:  # Ray raises plain ones
-            where = "Ray to start here" if here else f"a Ray cluster at {os.environ[ADDRESS]}"
-            told = (str(error).splitlines() or [""])[0]
-            raise UsageError(f"expected {where}, it did not answer ({told}); try again, or --engine local") from error
+        _start(ray.init, workers)
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
@@ -99,3 +101,45 @@ def _joined(workers: int) -> Iterator[None]:
     finally:
         if started:
             ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray does not tell that from a cluster that is slow.
+
+    Raises:
+        UsageError: no connection.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return  # "auto" or "local", which Ray resolves
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_ray(getattr(error, "strerror", None) or str(error)) from error
+
+
+def _start(init: Callable[..., object], workers: int) -> None:
+    """`ray.init`, silent.
+
+    Raises:
+        UsageError: it failed.
+    """
+    here: dict[str, Any] = {} if os.environ.get(ADDRESS) else {"num_cpus": workers + SPARE_CPUS}
+    failure: Exception | None = None
+    with quiet():
+        try:
+            init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **here)
+        except Exception as error:  # Ray raises plain ones, after lines of its own that say the same
+            failure = error
+    if failure:
+        raise _no_ray((str(failure).splitlines() or [""])[0]) from failure
+
+
+def _no_ray(why: str) -> UsageError:
+    address = os.environ.get(ADDRESS)
+    if not address:
+        return UsageError(f"expected Ray to start here, it did not answer ({why}); try again, or --engine local")
+    return UsageError(
+        f"expected a Ray cluster at {address}, none answers there ({why}); start it with `ray start --head` on that "
+        f"machine, correct --address (or {ADDRESS}), or take --engine local"
+    )

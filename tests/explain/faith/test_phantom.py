@@ -39,15 +39,10 @@ def test_its_map_lies_where_the_lesion_is(found: dict) -> None:  # type: ignore[
 
 @pytest.mark.slow
 def test_its_strongest_evidence_lies_in_the_lesion(found: dict) -> None:  # type: ignore[type-arg]
-    """Well above chance, which is below 0.15; 100 films cannot tell 0.9 from 0.95."""
-    assert found["cam"]["pointing_near"] >= 0.8
+    """The bar is 0.95, met by three seeds on 482 films (0.963 to 0.967); 300 drawn here leave 100 or so, which can
+    miss it by three of their standard errors."""
+    assert found["cam"]["pointing_near"] >= 0.95 - 3 * (0.95 * 0.05 / 100) ** 0.5
     assert found["random"]["pointing_near"] < 0.2
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(strict=False, reason="0.935 (0.894 to 0.965) on 232 films: the bar is not met yet")
-def test_the_bar_of_the_pointing_game(found: dict) -> None:  # type: ignore[type-arg]
-    assert found["cam"]["pointing_near"] >= 0.95
 
 
 @pytest.mark.slow
