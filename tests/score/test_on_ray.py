@@ -1,34 +1,64 @@
 from __future__ import annotations
 
+import os
+import socket
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from lucency.bundle import Bundle
 from lucency.errors import UsageError
-from lucency.score.on_ray import on_ray
+from lucency.score.on_ray import JOINING, on_ray
 
 
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [(None, "expected Ray to start here"), ("head:6379", "expected a Ray cluster at head:6379")],
-)
-def test_a_ray_that_does_not_answer(
-    address: str | None, expected: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def told(bundle: Bundle) -> str:
+    with pytest.raises(UsageError) as refused:
+        list(on_ray(iter([["a.png"]]), bundle, 1))
+    return str(refused.value)
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """A Ray that chatters and does not start; nothing of that may reach the person."""
     ray = pytest.importorskip("ray", reason="needs lucency[ray]")
 
-    def silent(**_: object) -> None:
+    def init(**_: object) -> None:
+        os.write(2, b"W rpc_client.h: Failed to connect\n")
         raise Exception("The current node timed out during startup.\nMore words.")
 
-    monkeypatch.setattr(ray, "init", silent)
+    monkeypatch.setattr(ray, "init", init)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    if address:
+    for name in JOINING:
+        monkeypatch.setenv(name, "1")  # so that what the code sets is taken back
+        monkeypatch.delenv(name)
+    yield
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_ray_that_does_not_start_here(bundle: Bundle) -> None:
+    words = told(bundle)
+    assert words.startswith("expected Ray to start here")
+    assert words.endswith("startup); try again, or --engine local")
+
+
+@pytest.mark.usefixtures("silent")
+def test_somebody_else_listens_there(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
         monkeypatch.setenv("RAY_ADDRESS", address)
-    with pytest.raises(UsageError) as told:
-        list(on_ray(iter([["a.png"]]), bundle, 1))
-    assert str(told.value).startswith(expected)
-    assert str(told.value).endswith("startup.); try again, or --engine local")
+        assert told(bundle).startswith(f"expected a Ray cluster at {address}, none answers there (The current node")
+    assert {name: os.environ[name] for name in JOINING} == JOINING
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_nobody_listens_there(scheme: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as bound:  # a port that nobody else can take meanwhile
+        bound.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", f"{scheme}127.0.0.1:{bound.getsockname()[1]}")
+        monkeypatch.setitem(sys.modules, "ray", None)
+        assert "none answers there (Connection refused); start it with" in told(bundle)
 
 
 def test_without_films_ray_is_not_started(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

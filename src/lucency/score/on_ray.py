@@ -132,7 +132,7 @@ def _start(init: Callable[..., object], workers: int) -> None:
         except Exception as error:  # Ray raises plain ones, after lines of its own that say the same
             failure = error
     if failure:
-        raise _no_ray((str(failure).splitlines() or [""])[0]) from failure
+        raise _no_ray((str(failure).splitlines() or [""])[0].removesuffix(".")) from failure
 
 
 def _no_ray(why: str) -> UsageError:
