@@ -48,7 +48,7 @@ def test_somebody_else_listens_there(bundle: Bundle, monkeypatch: pytest.MonkeyP
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         monkeypatch.setenv("RAY_ADDRESS", address)
-        assert told(bundle).startswith(f"expected a Ray cluster at {address}, none answers there (The current node")
+        assert told(bundle).startswith(f"expected a Ray cluster at {address}, none lets us in (The current node")
     assert {name: os.environ[name] for name in JOINING} == JOINING
 
 
@@ -58,7 +58,7 @@ def test_nobody_listens_there(scheme: str, bundle: Bundle, monkeypatch: pytest.M
         bound.bind(("127.0.0.1", 0))
         monkeypatch.setenv("RAY_ADDRESS", f"{scheme}127.0.0.1:{bound.getsockname()[1]}")
         monkeypatch.setitem(sys.modules, "ray", None)
-        assert "none answers there (Connection refused); start it with" in told(bundle)
+        assert "none lets us in (Connection refused); start it with" in told(bundle)
 
 
 def test_without_films_ray_is_not_started(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

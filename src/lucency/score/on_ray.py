@@ -29,7 +29,7 @@ BLOCK = 4
 ANSWERS_WITHIN_S = 10
 """A cluster, each time it is asked while it is joined; Ray alone would try for a quarter of an hour."""
 JOINING = {"RAY_py_gcs_connect_timeout_s": str(ANSWERS_WITHIN_S), "RAY_gcs_server_port_wait_time_s": "1"}
-"""Ray's own settings that say so: for an answer, and for attempts (of which each takes a second, but for the answer)."""
+"""Ray's own settings that say so: seconds for an answer, and how often it is asked for."""
 
 
 class Scorer:
@@ -132,7 +132,13 @@ def _start(init: Callable[..., object], workers: int) -> None:
         except Exception as error:  # Ray raises plain ones, after lines of its own that say the same
             failure = error
     if failure:
-        raise _no_ray((str(failure).splitlines() or [""])[0].removesuffix(".")) from failure
+        raise _no_ray(_reason(failure)) from failure
+
+
+def _reason(failure: Exception) -> str:
+    if "AuthenticationError" in str(failure.__cause__):
+        return "it asks for its token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+    return (str(failure).splitlines() or [""])[0].removesuffix(".")
 
 
 def _no_ray(why: str) -> UsageError:
@@ -140,6 +146,6 @@ def _no_ray(why: str) -> UsageError:
     if not address:
         return UsageError(f"expected Ray to start here, it did not answer ({why}); try again, or --engine local")
     return UsageError(
-        f"expected a Ray cluster at {address}, none answers there ({why}); start it with `ray start --head` on that "
+        f"expected a Ray cluster at {address}, none lets us in ({why}); start it with `ray start --head` on that "
         f"machine, correct --address (or {ADDRESS}), or take --engine local"
     )
