@@ -29,6 +29,14 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"  {name} " in said for name in COMMANDS)
 
 
+@pytest.mark.parametrize("name", ["pacs", "bundle"])
+def test_a_command_of_commands_alone_is_helped(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name]) == 0
+    told = capsys.readouterr()
+    assert f" {name} [OPTIONS] COMMAND" in told.out
+    assert told.err == ""
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"lucency {__version__}\n"

@@ -124,6 +124,9 @@ def run(arguments: list[str]) -> int:
     try:
         outcome: Any = app(arguments or ["--help"], standalone_mode=False, obj=arguments)
     except BadUsage as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # of typer's own, which lucency pacs alone ends in; not public
+            typer.echo(error.format_message())
+            return 0
         typer.echo(f"lucency: {error.format_message()} {_way_out(arguments[0])}", err=True)
         return 2
     except (KeyboardInterrupt, typer.Abort):
