@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,20 @@ def test_a_stop_in_the_middle_leaves_what_was_there(tmp_path: Path, stop: type[B
         raise stop
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_secret_is_never_for_others_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def renamed(draft: Path, target: Path) -> None:
+        seen.append(stat.S_IMODE(draft.stat().st_mode))
+        draft.rename(target)
+
+    monkeypatch.setattr(Path, "replace", renamed)
+    with beside(tmp_path / "key", mode=0o600) as draft:
+        seen.append(stat.S_IMODE(draft.stat().st_mode))
+    assert seen == [0o600, 0o600]
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:

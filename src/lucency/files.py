@@ -13,8 +13,10 @@ from lucency.errors import OutputError
 
 
 @contextlib.contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def beside(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary file next to `path`; rename it onto `path` if the block succeeds, else remove it.
+
+    Until it is renamed its owner alone may read it; then `mode` holds.
 
     Raises:
         OutputError: the folder cannot be made or written, or the disk is full.
@@ -28,7 +30,7 @@ def beside(path: Path) -> Iterator[Path]:
     draft = Path(name)
     try:
         yield draft
-        draft.chmod(0o644)
+        draft.chmod(mode)
         draft.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error

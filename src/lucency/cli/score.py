@@ -94,9 +94,8 @@ def _key(path: Path) -> bytes:
     from lucency.files import beside
 
     if not path.exists():
-        with beside(path) as draft:
+        with beside(path, mode=0o600) as draft:
             draft.write_bytes(token_bytes(KEY_BYTES))
-        path.chmod(0o600)
     try:
         key = path.read_bytes()
     except OSError as error:
