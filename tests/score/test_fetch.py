@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def test_why_bytes_are_no_film(tmp_path: Path, expected: str) -> None:
 
 
 class LikeS3(MemoryFileSystem):  # type: ignore[misc]
-    """A store that takes the bounds of a read in the order in which s3fs does."""
+    """Takes the bounds of a read in the order in which s3fs does, and refuses any of an empty object, as S3 does."""
 
     protocol = "likes3"
 
@@ -59,6 +60,8 @@ class LikeS3(MemoryFileSystem):  # type: ignore[misc]
         self, path: str, version_id: str | None = None, start: int | None = None, end: int | None = None, **_: Any
     ) -> bytes:
         assert version_id is None
+        if not self.size(path):
+            raise OSError(errno.EINVAL, "The requested range is not satisfiable")
         return bytes(super().cat_file(path, start=start, end=end))
 
 
@@ -70,6 +73,16 @@ def test_a_film_from_a_store_like_s3(tmp_path: Path) -> None:
     assert isinstance(found, Film)
     assert isinstance(there, Film)
     assert (found.pixels == there.pixels).all()
+
+
+def test_an_empty_object_is_what_an_empty_file_is(tmp_path: Path) -> None:
+    fsspec.register_implementation("likes3", LikeS3, clobber=True)
+    fsspec.filesystem("likes3").pipe("/fetch/empty.png", b"")
+    (tmp_path / "empty.png").write_bytes(b"")
+    found = fetched("likes3://fetch/empty.png")
+    assert isinstance(found, Failure)
+    assert found == fetched(str(tmp_path / "empty.png"))
+    assert found.kind == "not_a_film"
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ PASSING = frozenset(KINDS) - {"not_a_film", "unreadable"}
 """Those that may be gone another time, and so are worth another attempt; the others lie in the film's bytes."""
 HEAD = 512
 """Bytes that tell what a file is."""
+NO_SUCH_RANGE = "satisfiable"
+"""In every store's words for HTTP's status 416: a range from the first byte on is refused of an empty object only."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ def _from_store(url: str) -> Film | Failure:
     except FileNotFoundError:
         return Failure("missing", f"found no such file; expected {ACCEPTED}; check the path")
     except Exception as error:  # each store has exceptions of its own, whose messages quote the URL
-        return Failure("unreachable", f"the store did not give it ({type(error).__name__})")
+        if NO_SUCH_RANGE not in str(error):
+            return Failure("unreachable", f"the store did not give it ({type(error).__name__})")
+        data = b""
     if len(data) > MAX_BYTES:
         return Failure("unreadable", f"found a file of more than {MAX_BYTES // 2**20} MiB, which is not read")
     try:
