@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import fsspec
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lucency.errors import SourceError, UsageError
+from lucency.score.fetch import Failure, fetched
 from lucency.score.manifest import open_manifest
 
 NAMES = ["a b.png", "sub/c;d.png", "/elsewhere/e.png", "s3://bucket/f.dcm"]
@@ -80,6 +82,18 @@ def test_a_list_a_folder_and_a_glob_in_a_store() -> None:
 def test_nothing_there(source: str) -> None:
     with pytest.raises(SourceError, match="found nothing there"):
         open_manifest(source)
+
+
+@pytest.mark.parametrize(("url", "extra"), [("s3://b/list.csv", "s3"), ("gs://b/list.csv", "gcs")])
+def test_a_store_whose_library_is_missing(url: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["fsspec.registry"], "_registry", {})  # what was imported before is forgotten
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(UsageError, match=rf"cannot be read here \(it needs pip install 'lucency\[{extra}\]'\)"):
+        open_manifest(url)
+    found = fetched(url)
+    assert isinstance(found, Failure)
+    assert f"lucency[{extra}]" in found.words
 
 
 def test_a_store_that_no_library_reads() -> None:

@@ -10,7 +10,7 @@ from lucency.film import Film, open_film
 from lucency.film.kinds import kind_of
 from lucency.film.opening import READERS
 from lucency.film.refuse import ACCEPTED, MAX_BYTES
-from lucency.score.manifest import is_url
+from lucency.score.manifest import how_to_read, is_url
 
 KINDS = {
     "missing": "no such file",
@@ -63,6 +63,9 @@ def _from_store(url: str) -> Film | Failure:
         data: bytes = store.cat_file(inside, start=0, end=MAX_BYTES + 1)  # by name: s3fs has them in another order
     except FileNotFoundError:
         return Failure("missing", f"found no such file; expected {ACCEPTED}; check the path")
+    except ImportError as error:
+        need = how_to_read(url.partition("://")[0]) or error
+        return Failure("unreachable", f"the store cannot be read here ({need})")
     except Exception as error:  # each store has exceptions of its own, whose messages quote the URL
         if NO_SUCH_RANGE not in str(error):
             return Failure("unreachable", f"the store did not give it ({type(error).__name__})")

@@ -24,6 +24,9 @@ DELIMITERS = (",", ";", "\t")
 READ_AT_ONCE = 10_000
 """Rows of a Parquet manifest in memory."""
 
+STORES = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+"""A URL's scheme -> the extra that reads it."""
+
 Names = Callable[[], Iterator[str]]
 
 
@@ -58,10 +61,16 @@ def require_store(url: str) -> None:
     """
     import fsspec
 
+    scheme = url.partition("://")[0]
     try:
-        fsspec.get_filesystem_class(url.partition("://")[0])
+        fsspec.get_filesystem_class(scheme)
     except (ImportError, ValueError) as error:
-        raise UsageError(f"{url.partition('://')[0]}://: cannot be read here ({error})") from error
+        raise UsageError(f"{scheme}://: cannot be read here ({how_to_read(scheme) or error})") from error
+
+
+def how_to_read(scheme: str) -> str:
+    """What to install for a store that one of our extras reads; empty for others."""
+    return f"it needs pip install 'lucency[{STORES[scheme]}]'" if scheme in STORES else ""
 
 
 def open_manifest(source: str, column: str | None = None) -> Manifest:
