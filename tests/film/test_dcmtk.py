@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
+from pydicom.encaps import generate_frames
+from pydicom.uid import ExplicitVRLittleEndian
 
 from lucency.film import open_film
 
@@ -65,9 +69,10 @@ def test_signed(make_dicom, tmp_path):
     agrees(path, tmp_path, "+Wi", "1")
 
 
-def test_inverse_shape_with_monochrome1_inverts_once(make_dicom, tmp_path):
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_inverse_shape_inverts_once(make_dicom, tmp_path, photometric):
     path = tmp_path / "ours.dcm"
-    header = {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}
+    header = {"PhotometricInterpretation": photometric, "PresentationLUTShape": "INVERSE"}
     path.write_bytes(make_dicom(NOISE12, BitsStored=12, WindowCenter=1800, WindowWidth=2500, **header))
     agrees(path, tmp_path, "+Wi", "1")
 
@@ -83,6 +88,38 @@ def test_high_bits(make_dicom, tmp_path):
 @pytest.mark.parametrize("name", ["RG1_UNCR.dcm", "RG3_UNCR.dcm", "MR2_UNCR.dcm"])
 def test_real_films_with_their_window(pydicom_data, tmp_path, name):
     agrees(pydicom_data / name, tmp_path, "+Wi", "1")
+
+
+REAL = {
+    "sigmoid": ({"VOILUTFunction": "SIGMOID"}, 15, ("+Wi", "1")),
+    "inverse": ({"PresentationLUTShape": "INVERSE"}, 15, ("+Wi", "1")),
+    "12 bits": ({"WindowCenter": 1800, "WindowWidth": 2500}, 12, ("+Wi", "1")),
+    "12 bits, sigmoid": (
+        {"WindowCenter": 1800, "WindowWidth": 2500, "VOILUTFunction": "SIGMOID"},
+        12,
+        ("+Wi", "1"),
+    ),
+    "12 bits, lut": ({"VOILUTSequence": (CURVE, 0, 12)}, 12, ("+Wl", "1")),
+    "12 bits, lut, inverse": (
+        {"VOILUTSequence": (CURVE, 0, 12), "PresentationLUTShape": "INVERSE"},
+        12,
+        ("+Wl", "1"),
+    ),
+}
+"""What is made of a real film of 15 bits: header, bits, and dcm2pnm's options; it heeds the function and the shape."""
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("case", REAL)
+def test_variants_of_a_real_film(pydicom_data, make_lut, tmp_path, case, photometric):
+    header, bits, options = REAL[case]
+    film = dcmread(pydicom_data / "RG1_UNCR.dcm")
+    film.PixelData = (film.pixel_array >> (15 - bits)).astype("<u2").tobytes()
+    film.BitsStored, film.HighBit, film.PhotometricInterpretation = bits, bits - 1, photometric
+    for key, value in header.items():
+        setattr(film, key, [make_lut(*value)] if key.endswith("Sequence") else value)
+    film.save_as(tmp_path / "ours.dcm")
+    agrees(tmp_path / "ours.dcm", tmp_path, *options)
 
 
 def test_a_real_film_with_its_lut(pydicom_data, tmp_path):
@@ -101,3 +138,18 @@ def test_a_real_film_in_jpeg_2000_is_the_one_that_dcm2pnm_shows(pydicom_data, tm
     assert packed.facts["photometric"] == "MONOCHROME1"
     assert packed.facts["bits"] == "15"
     assert np.array_equal(packed.pixels, plain.pixels)
+
+
+@pytest.mark.parametrize("name", ["RG1_J2KI.dcm", "RG3_J2KI.dcm"])
+def test_real_films_in_lossy_jpeg_2000(shared, tmp_path, name):
+    # Unpacked by Pillow, since DCMTK does not read it, so that dcm2pnm can show it.
+    path = shared / "data/dicom" / name
+    film = dcmread(path)
+    with Image.open(io.BytesIO(next(generate_frames(film.PixelData, number_of_frames=1)))) as unpacked:
+        values = np.asarray(unpacked) >> (16 - film.BitsStored)  # Pillow fills the upper bits
+    film.PixelData = values.astype("<u2").tobytes()
+    film["PixelData"].is_undefined_length = False
+    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    film.save_as(tmp_path / "plain.dcm")
+    agrees(tmp_path / "plain.dcm", tmp_path, "+Wi", "1")
+    assert np.array_equal(open_film(path).pixels, open_film(tmp_path / "plain.dcm").pixels)

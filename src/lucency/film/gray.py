@@ -126,7 +126,8 @@ def _lut_entries(dataset: Dataset, item: Dataset, entries: int) -> Values:
 def is_inverted(dataset: Dataset) -> bool:
     """Whether the lowest value is meant to be shown white. PS3.3 C.7.6.3.1.2 and C.11.6.
 
-    MONOCHROME1 and the presentation shape INVERSE say the same thing, so both together invert once.
+    MONOCHROME1 and the presentation shape INVERSE say the same thing, so both together invert once. MONOCHROME1 with
+    IDENTITY contradicts itself (C.8.11.3 allows only INVERSE there): here MONOCHROME1 holds, for DCMTK the shape.
     """
     shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
     return str(dataset.PhotometricInterpretation).strip() == "MONOCHROME1" or shape == "INVERSE"
