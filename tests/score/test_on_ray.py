@@ -12,6 +12,14 @@ from lucency.errors import UsageError
 from lucency.score.on_ray import JOINING, on_ray
 
 
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the code sets for Ray is taken back."""
+    for name in JOINING:
+        monkeypatch.setenv(name, "1")
+        monkeypatch.delenv(name)
+
+
 def told(bundle: Bundle) -> str:
     with pytest.raises(UsageError) as refused:
         list(on_ray(iter([["a.png"]]), bundle, 1))
@@ -29,9 +37,6 @@ def silent(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    for name in JOINING:
-        monkeypatch.setenv(name, "1")  # so that what the code sets is taken back
-        monkeypatch.delenv(name)
     yield
     assert capfd.readouterr().err == ""
 
@@ -50,6 +55,20 @@ def test_somebody_else_listens_there(bundle: Bundle, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("RAY_ADDRESS", address)
         assert told(bundle).startswith(f"expected a Ray cluster at {address}, none lets us in (The current node")
     assert {name: os.environ[name] for name in JOINING} == JOINING
+
+
+def test_a_cluster_that_asks_for_its_token(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="needs lucency[ray]")
+
+    def init(**_: object) -> None:  # as Ray words it
+        raise ConnectionError("Failed to connect to Ray cluster") from RuntimeError(
+            "ray.exceptions.AuthenticationError: …"
+        )
+
+    monkeypatch.setattr(ray, "init", init)
+    with socket.create_server(("127.0.0.1", 0)) as cluster:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{cluster.getsockname()[1]}")
+        assert "it asks for its token: set RAY_AUTH_MODE=token" in told(bundle)
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
