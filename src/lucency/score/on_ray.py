@@ -124,7 +124,8 @@ def _start(init: Callable[..., object], workers: int) -> None:
     Raises:
         UsageError: it failed.
     """
-    here: dict[str, Any] = {} if os.environ.get(ADDRESS) else {"num_cpus": workers + SPARE_CPUS}
+    # "local": else it would join what somebody else has started on this machine, or has left behind.
+    here: dict[str, Any] = {} if os.environ.get(ADDRESS) else {"address": "local", "num_cpus": workers + SPARE_CPUS}
     failure: Exception | None = None
     with quiet():
         try:

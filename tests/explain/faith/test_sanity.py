@@ -7,7 +7,8 @@ import pytest
 
 from lucency.explain.activation import cam
 from lucency.explain.faith.cases import Case, Cases
-from lucency.explain.faith.sanity import cascade, compared, likeness
+from lucency.explain.faith.sanity import Cascade, cascade, compared, likeness
+from lucency.explain.faith.study import Figure
 from lucency.models.classifier import Classifier
 
 from ..conftest import random_network
@@ -42,7 +43,16 @@ def test_showing_the_network_passes() -> None:
     maps = [cam(classifier, case.gray) for case in films.films]
     found = cascade("cam", cam, classifier, films, maps, 200)
     assert not found.fails
+    assert (found.half.value or 0) < 0.6
     assert (found.figures[-1].value or 0) < 0.6
+
+
+@pytest.mark.parametrize(("low", "fails"), [(0.51, True), (0.49, False), (None, False)])
+def test_what_survives_the_later_half_fails(low: float | None, fails: bool) -> None:
+    """As published for guided backpropagation: alike until the first layers are random, too."""
+    likenesses = [Figure("blocks", value, floor, None, 9) for value, floor in ((0.99, 0.9), (0.83, 0.8), (0.71, low))]
+    last = [Figure("blocks", 0.54, 0.5, None, 9), Figure("blocks", 0.15, 0.1, None, 9)]
+    assert Cascade("guided", (0, 5, 10, 14, 19), (*likenesses, *last)).fails is fails
 
 
 def test_other_networks_beside_this_one() -> None:
