@@ -72,7 +72,8 @@ def test_a_depth_that_cannot_be() -> None:
 
 def test_evidence_handed_out_by_hand() -> None:
     """Reach 1 on 4 × 1 cells: the first hands out to 2 (its own edge is the film's), the second to 3; so 4, 4, 1, 0.
-    Then once more: 2 to each by the first, 4/3 by the second, 1/3 by the third."""
+    Then once more: 2 to each by the first, 4/3 by the second, 1/3 by the third.
+    """
     evidence = torch.tensor([6.0, 3.0, 0.0, 0.0]).reshape(1, 1, 4, 1)
     found = Spread(3).eval()(evidence)
     assert found.ravel().tolist() == pytest.approx([2 + 4 / 3, 2 + 5 / 3, 5 / 3, 1 / 3])

@@ -40,7 +40,8 @@ def test_its_map_lies_where_the_lesion_is(found: dict) -> None:  # type: ignore[
 @pytest.mark.slow
 def test_its_strongest_evidence_lies_in_the_lesion(found: dict) -> None:  # type: ignore[type-arg]
     """The bar is 0.95, met by three seeds on 482 films (0.963 to 0.967); 300 drawn here leave 100 or so, which can
-    miss it by three of their standard errors."""
+    miss it by three of their standard errors.
+    """
     assert found["cam"]["pointing_near"] >= 0.95 - 3 * (0.95 * 0.05 / 100) ** 0.5
     assert found["random"]["pointing_near"] < 0.2
 
@@ -56,7 +57,8 @@ def test_a_random_map_scores_at_chance(found: dict) -> None:  # type: ignore[typ
 @pytest.mark.slow
 def test_who_shows_the_film_and_not_the_network_is_marked(found: dict) -> None:  # type: ignore[type-arg]
     """Of five blocks, as here, guided backpropagation minds losing half; the mark says what is known of whole
-    networks (docs/explaining.md has it measured)."""
+    networks (docs/explaining.md has it measured).
+    """
     assert found["rows"]["guided_backprop"]["mark"]
     assert found["rows"]["cam"]["mark"] == ""
     assert found["rows"]["cam"]["fails_randomisation"] is False
