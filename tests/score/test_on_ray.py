@@ -48,6 +48,17 @@ def test_a_ray_that_does_not_start_here(bundle: Bundle) -> None:
     assert words.endswith("startup); try again, or --engine local")
 
 
+def test_without_an_address_no_ray_that_is_there_is_joined(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="needs lucency[ray]")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    def init(**given: object) -> None:
+        raise Exception(f"asked for {given['address']}")  # without one Ray looks for what is there, and stale files
+
+    monkeypatch.setattr(ray, "init", init)
+    assert "(asked for local)" in told(bundle)
+
+
 @pytest.mark.usefixtures("silent")
 def test_somebody_else_listens_there(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
