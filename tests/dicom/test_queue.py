@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -119,4 +120,5 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
     queue = Queue(tmp_path / "q")
     assert queue._rows("PRAGMA synchronous") == [(2,)]
-    assert sqlite3.connect(tmp_path / "q" / "queue.sqlite").execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with closing(sqlite3.connect(tmp_path / "q" / "queue.sqlite")) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def test_a_crash_in_the_middle_keeps_the_batches_before_it(
     monkeypatch.setattr(features, "pooled", crash)
     with pytest.raises(KeyboardInterrupt):
         pooled_features(classifier, films, SQUARE, tmp_path)
-    with sqlite3.connect(tmp_path / "features.sqlite") as base:
+    with closing(sqlite3.connect(tmp_path / "features.sqlite")) as base:
         assert base.execute("SELECT COUNT(*) FROM features").fetchone() == (16,)
     found = pooled_features(classifier, films, SQUARE, tmp_path)
     assert len(calls) == 3 + 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -72,25 +73,24 @@ def serve(
     send = destination(to, title, credentials)
     reader = Reader.open(bundle)
     waiting = Queue(queue)
-    held = lock(queue)
-    stop = Event()
-    door = Door(title, host, port, tuple(allow), associations, largest * 2**20, most_waiting, drop)
-    try:
-        close = open_door(door, waiting, reader.bundle.digest, credentials)
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise UsageError(
-            f"expected a free port, {host}:{port} cannot be used ({why}); choose another --port"
-        ) from error
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    threads = start(waiting, reader, send, stop)
-    typer.echo(f"{title} listens on {host}:{port}, answers to {_without_secret(to)}. {NOTICE}", err=True)
-    stop.wait()
-    close()
-    for thread in threads:
-        thread.join()
-    held.close()
+    with closing(lock(queue)):
+        stop = Event()
+        door = Door(title, host, port, tuple(allow), associations, largest * 2**20, most_waiting, drop)
+        try:
+            close = open_door(door, waiting, reader.bundle.digest, credentials)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise UsageError(
+                f"expected a free port, {host}:{port} cannot be used ({why}); choose another --port"
+            ) from error
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        threads = start(waiting, reader, send, stop)
+        typer.echo(f"{title} listens on {host}:{port}, answers to {_without_secret(to)}. {NOTICE}", err=True)
+        stop.wait()
+        close()
+        for thread in threads:
+            thread.join()
 
 
 @pacs.command()
@@ -127,10 +127,8 @@ def pull(
     send, client = destination(to, title, credentials), web_client(source, credentials)
     reader = Reader.open(bundle)
     waiting = Queue(queue)
-    held = lock(queue)
-    with working(waiting, reader, send):
+    with closing(lock(queue)), working(waiting, reader, send):
         missed = fetch_all(client, query, waiting, reader.bundle.digest)
-    held.close()
     if missed:
         typer.echo(f"{missed} films were not given by the server; the same command asks for them again", err=True)
     return tell(waiting, json=False) or (SOME_DEAD if missed else 0)

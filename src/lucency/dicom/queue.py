@@ -15,6 +15,7 @@ import hashlib
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,7 @@ class Queue:
             OutputError: it cannot be written there.
         """
         self._database = opened(folder)
+        weakref.finalize(self, self._database.close)
         self.folder = folder
         self._lock = threading.Lock()
 

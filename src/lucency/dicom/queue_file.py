@@ -32,6 +32,7 @@ def opened(folder: Path) -> sqlite3.Connection:
     Raises:
         OutputError: it cannot be written there.
     """
+    database = None
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         database = sqlite3.connect(folder / "queue.sqlite", timeout=60, check_same_thread=False)
@@ -40,6 +41,8 @@ def opened(folder: Path) -> sqlite3.Connection:
             database.execute(f"PRAGMA {pragma}")
         database.executescript(_SCHEMA)
     except (OSError, sqlite3.Error) as error:
+        if database:
+            database.close()
         raise OutputError(f"{folder}: no queue can be kept here ({error}); choose another --queue") from error
     return database
 
