@@ -225,3 +225,24 @@ def test_a_unit_that_claims_gigabytes_is_hung_up_on(begin: Begin, archive: Archi
             while caller.recv(4096):
                 pass
     assert [answer.Status for answer in send(port, [film(2)])] == [0]
+
+
+def test_a_caller_who_says_nothing_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, the thread that spoke with it ended with a traceback, "Invalid event 'Evt15' for the state 'Sta2'"."""
+    failed: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    port = free_port()
+    close = open_door(Door(port=port), Queue(tmp_path / "q"), "digest", Credentials())
+    with socket.create_connection(("127.0.0.1", port)) as silent:
+        silent.settimeout(10)
+        until(lambda: any(_listens(thread) for thread in threading.enumerate()))
+        close()
+        with contextlib.suppress(ConnectionResetError):
+            assert silent.recv(1) == b""
+    until(lambda: not any(_listens(thread) for thread in threading.enumerate()), 10)
+    assert failed == []
+
+
+def _listens(thread: Any) -> bool:
+    """Whether it waits for a caller's first word."""
+    return "AcceptorThread" in thread.name and thread.dul.state_machine.current_state == "Sta2"

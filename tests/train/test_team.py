@@ -212,7 +212,7 @@ def test_what_srun_says_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_two_processes_learn_as_well_as_one(tmp_path: Path) -> None:
     """Said beforehand: with all that is drawn at random, the mean validation loss and AUROC of three runs of two
-    processes lie within three standard errors of the means of five runs of one, at the same batch; and all have learned.
+    processes lie within three standard errors of the means of five runs of one, at the same batch; all have learned.
     """
     chosen = recipe(
         data={"side": 65},

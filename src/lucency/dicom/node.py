@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ SUCCESS, FULL, NOT_OURS, BROKEN = 0x0000, 0xA700, 0xA900, 0xC000
 """C-STORE statuses, PS3.4 table B.2-1: out of resources, data set does not match, cannot understand."""
 LARGEST_PDU = 2**20
 """Bytes that one unit of the protocol may claim. We ask for 16 KiB; an association request may be longer."""
+HANG_UP_S = 1.0
+"""For which callers that have said nothing are waited for when the node closes."""
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
 
 
@@ -86,7 +89,29 @@ def open_door(door: Door, queue: Queue, digest: str, credentials: Credentials, l
     server = node.start_server((door.host, door.port), block=False, ssl_context=tls, evt_handlers=handlers)
     if server is None:
         raise OSError("the node could not be started")
-    return node.shutdown
+
+    def close() -> None:
+        server.shutdown()
+        _hang_up(server.active_associations)
+        node.shutdown()
+
+    return close
+
+
+def _hang_up(callers: list[Any]) -> None:
+    """Close the connections of callers who have said nothing yet.
+
+    They have no association to abort: pynetdicom would end with a traceback (PS3.8 table 9-10: no event 15 in state 2).
+    """
+
+    def silent() -> list[Any]:
+        return [caller for caller in callers if caller.is_alive() and caller.dul.state_machine.current_state == "Sta2"]
+
+    for caller in silent():
+        caller.dul.socket.close()
+    until = time.monotonic() + HANG_UP_S
+    while silent() and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def readable_syntaxes() -> list[str]:
