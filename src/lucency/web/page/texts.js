@@ -104,7 +104,7 @@ export const TEXTS = {
   camera_found_says: "Film found, {verdict}",
   camera_failed: "The reading stopped: {reason}",
   camera_keep: "Keep this film",
-  camera_rate: "{rate} readings a second",
+  camera_rate: "Readings a second: {rate}",
   camera_note: "A photograph of a film is not the film: light, glare and angle change what is read.",
 
   saved_probability: "Probability of {finding}: {percent} %",
