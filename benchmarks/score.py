@@ -4,7 +4,8 @@
     python benchmarks/score.py --rounds 0 --writer 1000000
 
 One worker decodes and reads at once, so it takes more than a core where there is one to spare; how the work grows with
-cores is told by one worker that is kept to a core (bar: 2 workers read 1.8 times as many films).
+cores is told by one worker that is kept to a core. Two workers are held to 1.8 times one: on two cores that can be met
+beside the one that is kept to a core, and not beside the one that has both.
 
 A round runs each way in turn on the same films (a manifest that names drawn JPEG films again and again), so that a
 machine whose speed drifts slows all; ratios are taken within a round. Times are of the whole call, the start of the

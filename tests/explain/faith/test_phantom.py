@@ -20,10 +20,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict:  # type: ignore[typ
     assert run(["evaluate", str(root / "run"), "--data", "phantom:300:1", "--out", str(root / "judged")]) == 0
     methods = ["--method", "cam", "--method", "guided_backprop"]
     assert run(["faith", str(root / "run"), "--data", "phantom:300:1", *methods, "--out", str(root / "faith")]) == 0
+    whole = ["--data", "phantom:800:9", "--films", "0", "--quick"]
+    assert run(["faith", str(root / "run"), *whole, "--out", str(root / "every")]) == 0
     report = json.loads((root / "judged" / "report.json").read_text())
-    faith = json.loads((root / "faith" / "faith.json").read_text())
-    rows = {row["method"]: row for row in faith["methods"]}
-    figures = {method: {f["name"]: f["value"] for f in row["figures"]} for method, row in rows.items()}
+    faith, every = (json.loads((root / name / "faith.json").read_text())["methods"] for name in ("faith", "every"))
+    rows = {row["method"]: row for row in faith}
+    figures = {row["method"]: {f["name"]: f["value"] for f in row["figures"]} for row in every}
     return {"auroc": next(m["value"] for m in report["metrics"] if m["name"] == "auroc"), "rows": rows} | figures
 
 
@@ -39,10 +41,8 @@ def test_its_map_lies_where_the_lesion_is(found: dict) -> None:  # type: ignore[
 
 @pytest.mark.slow
 def test_its_strongest_evidence_lies_in_the_lesion(found: dict) -> None:  # type: ignore[type-arg]
-    """The bar is 0.95, met by three seeds on 482 films (0.963 to 0.967); 300 drawn here leave 100 or so, which can
-    miss it by three of their standard errors.
-    """
-    assert found["cam"]["pointing_near"] >= 0.95 - 3 * (0.95 * 0.05 / 100) ** 0.5
+    """The bar of the pointing game, on 482 ill films of patients that chose nothing."""
+    assert found["cam"]["pointing_near"] >= 0.95
     assert found["random"]["pointing_near"] < 0.2
 
 
