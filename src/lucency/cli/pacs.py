@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +63,7 @@ def serve(
     from lucency.dicom.node import Door, open_door
     from lucency.dicom.queue import Queue
     from lucency.dicom.queue_file import lock
-    from lucency.dicom.work import start
+    from lucency.dicom.work import IDLE_S, start
     from lucency.errors import UsageError
     from lucency.reader import Reader
 
@@ -75,6 +76,8 @@ def serve(
     waiting = Queue(queue)
     with closing(lock(queue)):
         stop = Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
         door = Door(title, host, port, tuple(allow), associations, largest * 2**20, most_waiting, drop)
         try:
             close = open_door(door, waiting, reader.bundle.digest, credentials)
@@ -83,11 +86,10 @@ def serve(
             raise UsageError(
                 f"expected a free port, {host}:{port} cannot be used ({why}); choose another --port"
             ) from error
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
         threads = start(waiting, reader, send, stop)
         typer.echo(f"{title} listens on {host}:{port}, answers to {_without_secret(to)}. {NOTICE}", err=True)
-        stop.wait()
+        while not stop.is_set():  # never stop.wait(): a signal that comes as it begins to block would not wake it
+            time.sleep(IDLE_S)
         close()
         for thread in threads:
             thread.join()
