@@ -47,6 +47,8 @@ def test_a_far_name_lists_what_is_known() -> None:
         ({"name": "x", "augment": {"zoom": [0.5, 2.5]}}, "cannot exceed 2, got 2.5"),
         ({"name": "x", "augment": {"resample": [0.5, 1.5]}}, "cannot exceed 1, got 1.5"),
         ({"name": "x", "data": {"fit": "pad"}, "model": {"frame": 96}}, "[data] fit must be stretch, not pad"),
+        ({"name": "x", "data": {"fit": "crop"}, "augment": {"reacquire": 0.5}}, "fit must be stretch, and [model] frame 0"),
+        ({"name": "x", "model": {"frame": 96}, "augment": {"reacquire": 0.5}}, "fit must be stretch, and [model] frame 0"),
         ({"name": "x", "model": {"dropout": 1.0}}, "[model]: 'dropout' = 1.0"),
         ({"name": "x", "data": {"imbalance": "weights"}}, "'class_weights'"),
     ],

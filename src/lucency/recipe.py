@@ -128,6 +128,9 @@ class AugmentSettings(Settings):
     """Largest shift, gray levels either way."""
     swap_tone: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Chance that a film takes on, in part, the gray levels of a film of another class: exposure no longer tells."""
+    reacquire: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Chance that a film is re-acquired first, as if taken and stored like a film of the other class: letters, border,
+    shape, tone, noise, sharpness (docs/acquisition.md). `aspect_of_class` and `swap_tone` then do not count for it."""
     sharpness: Span = (0.0, 0.0)
     """Below 0: blurred by a Gaussian of so many pixels of the canvas; above 0: sharpened by this share."""
     resample: Span = (1.0, 1.0)
@@ -172,6 +175,12 @@ class Recipe(Settings):
             raise ValueError(
                 f"[model] frame is looked for on whole films: [data] fit must be stretch, not {self.data.fit}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _reacquired_films_are_squares(self) -> Recipe:
+        if self.augment.reacquire and (self.data.fit != "stretch" or self.model.frame):
+            raise ValueError("[augment] reacquire makes squares: [data] fit must be stretch, and [model] frame 0")
         return self
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from data.films import as_films, chest
 from lucency.audit.facts import gather
+from lucency.data.donors import squares_of
 from lucency.shift.bias import bias_only
-from lucency.shift.donors import squares_of
-
-from .films import as_films, chest
 
 N, DECEIVING = 120, 12
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.films import as_films, chest
+from lucency.data.donors import Squares, squares_of
 from lucency.errors import UsageError
 from lucency.reader import Reader
-from lucency.shift.donors import Squares, squares_of
 from lucency.shift.judge import CONDITIONS, Answers, Figures, ask, figures, reacquired, seen
 
 from ..cli.brightness import write_brightness_bundle
-from .films import as_films, chest
 
 N = 40
 

@@ -9,13 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from data.films import as_films, chest
+from lucency.data.donors import Squares, squares_of
 from lucency.models import Classifier
 from lucency.models.heads import Linear
 from lucency.preprocess import Preprocess
-from lucency.shift.donors import Squares, squares_of
 from lucency.shift.probe import pooled, probe, series
-
-from .films import as_films, chest
 
 N = 120
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.films import as_films, chest
 from html_pages import assert_whole_and_silent
 from lucency.shift.judge import Answers, Figures
 from lucency.shift.page import page
 from lucency.shift.study import OnWrong, Study, moves_together, on_wrong
 from lucency.shift.table import table
-
-from .films import as_films, chest
 
 
 def a_study(title: str, plain: float, moved: float) -> Study:

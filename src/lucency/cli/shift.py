@@ -52,8 +52,8 @@ def shift(
     from shlex import join
 
     from lucency.data import read_films
+    from lucency.data.donors import WHOSE, known_aspects
     from lucency.errors import UsageError
-    from lucency.shift.donors import WHOSE, known_aspects
     from lucency.shift.study import Settings, baseline, study
     from lucency.shift.table import table
 

@@ -40,9 +40,9 @@ def tune(
 
     from lucency.cli.options import open_recipe
     from lucency.data import read_films
+    from lucency.data.donors import known_aspects
     from lucency.data.partition import not_test
     from lucency.errors import UsageError
-    from lucency.shift.donors import known_aspects
     from lucency.tune.record import cost, line, write_record
     from lucency.tune.score import SCORE, parts_of
     from lucency.tune.search import Registered, best, done, open_search, search

@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from lucency.audit.facts import Facts
 from lucency.audit.shortcuts import PROPERTIES, auroc_within_folds, held_out_scores
+from lucency.data.donors import Squares
 from lucency.data.split import stratified_grouped
-from lucency.shift.donors import Squares
 
 FOLDS = 5
 Numbers = NDArray[np.float64]

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lucency.data.acquisition import SIDE
+from lucency.data.donors import Squares, Whose, as_another, donor_pools, draws
+from lucency.data.reacquire import ALL, PARTS
 from lucency.errors import UsageError
 from lucency.evaluate.metrics import auroc
 from lucency.evaluate.operating import by_sensitivity
@@ -17,9 +20,6 @@ from lucency.evaluate.reliability import ece
 from lucency.preprocess import Preprocess, fitted, resized
 from lucency.progress import track
 from lucency.reader import Reader
-from lucency.shift.acquisition import SIDE
-from lucency.shift.donors import Squares, Whose, donor_pools, draws
-from lucency.shift.reacquire import ALL, PARTS, reacquire
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -105,11 +105,10 @@ def reacquired(
     pools = donor_pools(squares.films, whose)
     found = []
     for index in indices:
-        record, square = squares.films.records[index], squares.pixels[index]
-        rng = draws(record.name, seed)
+        record = squares.films.records[index]
         assert isinstance(record.label, int)
-        donor = squares.acquisitions[int(rng.choice(pools[record.label]))]
-        found.append((reacquire(square, squares.acquisitions[index], donor, parts, rng), index))
+        again = as_another(squares, index, pools[record.label], parts, draws(record.name, seed))
+        found.append((again, index))
     return found
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from lucency.data.donors import WHOSE, Whose
 from lucency.shift.bias import Bias
-from lucency.shift.donors import WHOSE, Whose
 from lucency.shift.judge import FLOOR
 from lucency.shift.seeds import over_runs
 from lucency.shift.study import LEAST_RUNS, Study, moves_together

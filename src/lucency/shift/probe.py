@@ -19,13 +19,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from lucency.data.donors import Squares
 from lucency.data.record import Films
 from lucency.data.split import Indices, stratified_grouped
 from lucency.evaluate.metrics import auroc
 from lucency.models import Classifier
 from lucency.models.folded import folded
 from lucency.preprocess import Preprocess
-from lucency.shift.donors import Squares
 from lucency.shift.judge import BATCH, seen
 
 Numbers = NDArray[np.float64]

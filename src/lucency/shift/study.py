@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from lucency.audit.facts import gather
+from lucency.data.donors import Squares, Whose, squares_of
 from lucency.data.partition import not_test
 from lucency.data.record import Films
 from lucency.reader import Reader
 from lucency.shift.bias import Bias, bias_only
-from lucency.shift.donors import Squares, Whose, squares_of
 from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Answers, Figures, ask, figures
 from lucency.shift.pairs import Moved, pair_up
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lucency.data.donors import WHOSE, Whose
 from lucency.shift.bias import Bias
-from lucency.shift.donors import WHOSE, Whose
 from lucency.shift.judge import FLOOR
 from lucency.shift.seeds import OverRuns, over_runs
 from lucency.shift.study import Study

@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lucency.data.augment import WHOLE, Box, Jitter, apply, draw
+from lucency.data.donors import Squares, as_another
 from lucency.data.imbalance import oversampled
+from lucency.data.reacquire import ALL
 from lucency.data.swap import swapped
 from lucency.preprocess import Preprocess
 from lucency.recipe import AugmentSettings, DataSettings
@@ -36,6 +38,8 @@ class Examples:
     """What is drawn for films in training; None shows them as they are."""
     frames: tuple[Box, ...] = ()
     """The part of each film that is shown, as shares of it; empty shows films whole."""
+    again: Squares | None = None
+    """The same films with their acquisition, where the recipe has them re-acquired."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,7 +71,11 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         if self.examples.augment is None or self.examples.preprocess is None:
             return np.asarray(gray, dtype=np.uint8)
         rng = np.random.default_rng((*self.seed, place))
-        jitter = self._swapped(draw(self.examples.augment, rng), film, rng)
+        jitter = draw(self.examples.augment, rng)
+        if self.examples.again and rng.uniform() < self.examples.augment.reacquire:
+            gray = as_another(self.examples.again, film, self._others(film), ALL, rng)
+        else:
+            jitter = self._swapped(jitter, film, rng)
         side, fit = self.examples.preprocess.side, self.examples.preprocess.fit
         return apply(jitter, gray, side, fit, self.examples.frames[film] if self.examples.frames else WHOLE)
 
@@ -78,9 +86,13 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
             return jitter
 
         def other(draws: np.random.Generator) -> Pixels:
-            return self._shown(int(draws.choice(np.flatnonzero(labels != labels[film]))))
+            return self._shown(int(draws.choice(self._others(film))))
 
         return swapped(jitter, augment, self._shown(film), int(labels[film]), other, rng)
+
+    def _others(self, film: int) -> NDArray[np.int64]:
+        """Indices of the films of another class."""
+        return np.flatnonzero(self.examples.labels != self.examples.labels[film])
 
     def _shown(self, film: int) -> Pixels:
         """The part of a film that is shown, uint8 (h, w)."""

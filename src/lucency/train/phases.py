@@ -9,12 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from lucency.data.acquisition import SIDE
+from lucency.data.donors import Squares, measured
 from lucency.data.imbalance import class_weights
 from lucency.data.record import Films
-from lucency.data.squares import decode_canvases, decode_squares, report_unreadable
+from lucency.data.squares import Decoded, decode_canvases, decode_squares, report_unreadable
 from lucency.models import Classifier, blocks
 from lucency.models.frame import LungFrame
-from lucency.preprocess import Preprocess
+from lucency.preprocess import Preprocess, resized
 from lucency.recipe import FitSettings, Recipe, TuneSettings
 from lucency.train.batches import Examples, judging_batches, training_batches
 from lucency.train.features import pooled_features
@@ -50,7 +52,8 @@ def fine_tune(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe
     learned = decode_canvases(own_patients(learn), recipe.augment.canvas or recipe.data.side)
     judged = decode_squares(own_part(judge), preprocess)
     report_unreadable(together([*learned.unreadable, *judged.unreadable]))
-    train = Examples(learned.pixels, learned.films.label_array(), preprocess, recipe.augment)
+    again = _acquired(learned) if recipe.augment.reacquire else None
+    train = Examples(learned.pixels, learned.films.label_array(), preprocess, recipe.augment, again=again)
     val = Examples(judged.pixels, judged.films.label_array(), preprocess)
     if classifier.frame is not None:
         train, val = _framed(classifier.frame, train, val, recipe.model.frame)
@@ -65,6 +68,12 @@ def fine_tune(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe
         keep_still=thaw(classifier, recipe.tune),
     )
     return fit(step, recipe.tune, out / "checkpoints" / "tune", "fine-tuning")
+
+
+def _acquired(decoded: Decoded) -> Squares:
+    """The same films with their acquisition measured."""
+    ratios = [gray.shape[1] / gray.shape[0] for gray in decoded.pixels]
+    return measured(decoded.films, [resized(gray, SIDE) for gray in decoded.pixels], ratios)
 
 
 def _framed(frame: LungFrame, train: Examples, val: Examples, side: int) -> tuple[Examples, Examples]:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lucency.data.donors import Squares, squares_of
 from lucency.data.partition import Fold
 from lucency.data.record import Films
 from lucency.reader import Reader
 from lucency.recipe import Recipe
-from lucency.shift.donors import Squares, squares_of
 from lucency.shift.judge import PLAIN, TOGETHER, ask, figures
 from lucency.train import train_run
 

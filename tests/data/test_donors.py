@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data.films import as_films, chest
+from lucency.data.donors import ASPECTS, SHARES, donor_pools, draws, squares_of
 from lucency.data.record import Films
 from lucency.errors import SourceError, UsageError
-from lucency.shift.donors import ASPECTS, SHARES, donor_pools, draws, squares_of
-
-from .films import as_films, chest
 
 
 def some(count: int = 6, source: str = "test") -> Films:

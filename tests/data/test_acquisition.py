@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.films import chest, lettered
 from lucency.audit import facts
-from lucency.shift.acquisition import MIDDLE, SIDE, acquisition, border, letters, noise, sharpness, tone
-
-from .films import chest, lettered
+from lucency.data.acquisition import MIDDLE, SIDE, acquisition, border, letters, noise, sharpness, tone
 
 
 def test_sharpness_is_the_audits() -> None:

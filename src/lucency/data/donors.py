@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.data import read_films
+from lucency.data.acquisition import SIDE, Acquisition, acquisition
+from lucency.data.reacquire import reacquire
 from lucency.data.record import Films
 from lucency.data.squares import attempts, report_unreadable, require_some
 from lucency.errors import RadiographError, UsageError
 from lucency.film import Film
 from lucency.preprocess import Preprocess
 from lucency.progress import track
-from lucency.shift.acquisition import SIDE, Acquisition, acquisition
 
 Pixels = NDArray[np.uint8]
 Whose = Literal["other", "any", "same"]
@@ -66,23 +67,45 @@ def squares_of(films: Films, aspects: Mapping[str, float] | None = None) -> Squa
         UsageError: a task with several findings.
         SourceError: no film can be read.
     """
-    if films.task != "binary":
-        raise UsageError(f"re-acquiring needs two classes to swap between, came a {films.task} task")
-    good, pixels, found, stored, known, unreadable = [], [], [], [], [], []
+    _require_two_classes(films)
+    good, pixels, ratios, unreadable = [], [], [], []
     for index, came in enumerate(track(attempts(films, _square), "decoding films", total=len(films))):
         if isinstance(came, RadiographError):
             unreadable.append(came)
             continue
-        square, ratio = came
         good.append(index)
-        pixels.append(square)
-        stored.append(ratio)
-        true = ratio if ratio != 1.0 else (aspects or {}).get(Path(films.records[index].name).stem, np.nan)
-        known.append(true)
-        found.append(acquisition(square, _drawn_aspect(films, index) if np.isnan(true) else true))
+        pixels.append(came[0])
+        ratios.append(came[1])
     require_some(films, len(good), unreadable)
     report_unreadable(unreadable)
-    return Squares(films.pick(good), np.stack(pixels), tuple(found), np.array(stored), np.array(known))
+    return measured(films.pick(good), pixels, ratios, aspects)
+
+
+def measured(
+    films: Films, pixels: Sequence[Pixels], ratios: Sequence[float], aspects: Mapping[str, float] | None = None
+) -> Squares:
+    """Measure the acquisition of films that are squares already.
+
+    Args:
+        films: n, all readable.
+        pixels: n squares, uint8 (SIDE, SIDE), stretched.
+        ratios: width over height of each as stored.
+        aspects: file stem -> true width over height, of films stored as squares.
+
+    Raises:
+        UsageError: a task with several findings.
+    """
+    _require_two_classes(films)
+    stems = [Path(record.name).stem for record in films.records]
+    known = [
+        ratio if ratio != 1.0 else (aspects or {}).get(stem, np.nan) for stem, ratio in zip(stems, ratios, strict=True)
+    ]
+    work = track(zip(pixels, known, strict=True), "measuring acquisition", total=len(films))
+    found = tuple(
+        acquisition(square, _drawn_aspect(films, index) if np.isnan(true) else true)
+        for index, (square, true) in enumerate(work)
+    )
+    return Squares(films, np.stack(pixels), found, np.array(ratios), np.array(known))
 
 
 def known_aspects(folder: Path) -> dict[str, float]:
@@ -109,6 +132,19 @@ def donor_pools(films: Films, whose: Whose) -> dict[int, NDArray[np.int64]]:
     alike = {own: np.flatnonzero(labels == own) for own in (0, 1)}
     pools = {"other": (alike[1], alike[0]), "same": (alike[0], alike[1]), "any": (np.arange(len(labels)),) * 2}
     return dict(enumerate(pools[whose]))
+
+
+def as_another(
+    squares: Squares, index: int, donors: NDArray[np.int64], parts: Sequence[str], rng: np.random.Generator
+) -> Pixels:
+    """The film at `index` as if it had been acquired like one of `donors`, drawn by `rng`: uint8 (SIDE, SIDE)."""
+    donor = squares.acquisitions[int(rng.choice(donors))]
+    return reacquire(squares.pixels[index], squares.acquisitions[index], donor, parts, rng)
+
+
+def _require_two_classes(films: Films) -> None:
+    if films.task != "binary":
+        raise UsageError(f"re-acquiring needs two classes to swap between, came a {films.task} task")
 
 
 def _square(film: Film) -> tuple[Pixels, float]:

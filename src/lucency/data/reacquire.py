@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from lucency.shift.acquisition import Acquisition, border, letters, noise, sharpness, tone
+from lucency.data.acquisition import Acquisition, border, letters, noise, sharpness, tone
 
 Pixels = NDArray[np.uint8]
 Gray = NDArray[np.float32]

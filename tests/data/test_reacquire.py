@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lucency.shift.acquisition import SIDE, acquisition, border, letters, noise, sharpness, tone
-from lucency.shift.reacquire import ALL, PARTS, TONE, reacquire
-
-from .films import chest, lettered
+from data.films import chest, lettered
+from lucency.data.acquisition import SIDE, acquisition, border, letters, noise, sharpness, tone
+from lucency.data.reacquire import ALL, PARTS, TONE, reacquire
 
 OWN, DONOR = chest(0, sharp=1.0), chest(1, sharp=2.0, level=30)
 

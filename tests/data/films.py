@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from lucency.data.acquisition import SIDE
 from lucency.data.record import Films, Record
 from lucency.film import Film
-from lucency.shift.acquisition import SIDE
 
 Pixels = NDArray[np.uint8]
 
