@@ -7,7 +7,7 @@ import pytest
 
 from data.films import chest, lettered
 from lucency.audit import facts
-from lucency.data.acquisition import MIDDLE, SIDE, acquisition, border, letters, noise, sharpness, tone
+from lucency.data.acquisition import MIDDLE, SIDE, acquisition, bands_of, border, contrast, letters, noise, sharpness, tone
 
 
 def test_sharpness_is_the_audits() -> None:
@@ -67,3 +67,18 @@ def test_acquisition_holds_the_letters_gray() -> None:
     found = acquisition(square, 1.3)
     assert found.aspect == 1.3
     assert np.array_equal(found.marks[found.marks > 0], square[letters(square)])
+
+
+@pytest.mark.parametrize(("wave", "scale"), [(6, 0), (12, 1), (28, 2)])
+def test_contrast_is_of_its_scale_and_zone(wave: int, scale: int) -> None:
+    y, x = np.mgrid[:SIDE, :SIDE]
+    ramp = 40 + 160 * x / SIDE  # dark at the left, bright at the right, with no edge between
+    found = contrast((ramp + 20 * np.sin(2 * np.pi * y / wave) * (x > 0.6 * SIDE)).astype(np.float32))
+    assert found[:, 1].argmax() == scale
+    assert found[scale, 1] > 3 * found[scale, 0]
+
+
+def test_bands_add_up_to_the_film() -> None:
+    gray = chest(3).astype(np.float32)
+    finest, bands, base = bands_of(gray)
+    assert np.abs(finest + sum(bands) + base - gray).max() < 1e-3

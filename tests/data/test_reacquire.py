@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from data.films import chest, lettered
-from lucency.data.acquisition import SIDE, acquisition, border, letters, noise, sharpness, tone
+from lucency.data.acquisition import SIDE, acquisition, border, contrast, letters, noise, sharpness, tone
 from lucency.data.reacquire import ALL, PARTS, TONE, reacquire
 
 OWN, DONOR = chest(0, sharp=1.0), chest(1, sharp=2.0, level=30)
@@ -52,6 +52,15 @@ def test_aspect_squeezes_a_circle_by_the_ratio(own: float, donor: float) -> None
     found = given_by("aspect", square, DONOR, (own, donor)) > 125
     across, down = found.any(axis=0).sum(), found.any(axis=1).sum()
     assert across / down == pytest.approx(1 / donor, rel=0.03)
+
+
+@pytest.mark.parametrize(("square", "donor"), [(OWN, DONOR), (DONOR, OWN)], ids=["stronger", "fainter"])
+def test_contrast_becomes_the_donors_scale_by_scale(square: NDArray[np.uint8], donor: NDArray[np.uint8]) -> None:
+    found, wanted, before = (
+        contrast(film.astype(np.float32)) for film in (given_by("contrast", square, donor), donor, square)
+    )
+    assert np.abs(before / wanted - 1).max() > 0.3
+    assert found == pytest.approx(wanted, rel=0.1)
 
 
 def test_the_same_aspect_changes_nothing() -> None:

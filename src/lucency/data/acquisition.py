@@ -6,9 +6,11 @@ Everything is measured on the square of SIDE pixels, stretched, at which `lucenc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 Pixels = NDArray[np.uint8]
@@ -32,6 +34,8 @@ SMALLEST, LARGEST = 3, 30
 """…whose height is between these, in pixels, as is their width at most…"""
 UNEVEN = 16.0
 """…and whose surroundings vary less than this (standard deviation, gray levels), as beside a rib they do not."""
+SCALES = (112, 56, 28, 14)
+"""Pixels along the side through which a film is seen; contrast is measured between one and the next."""
 MIDDLE = slice(SIDE // 5, SIDE - SIDE // 5)
 """Rows and columns where no letter is looked for: rather tubes and bone."""
 
@@ -50,6 +54,9 @@ class Acquisition:
     """Standard deviation, gray levels."""
     border: tuple[int, int, int, int]
     """Black lines at top, bottom, left and right, in pixels of the square."""
+    contrast: Gray
+    """float32 (3, 2), gray levels: how strong detail is between one of SCALES and the next, where the chest is dark and where
+    it is bright. Some machines show ribs and spine through the heart, others leave it white."""
     marks: Pixels
     """uint8 (s, s): the gray of burnt-in letters, 0 elsewhere."""
 
@@ -63,7 +70,7 @@ def acquisition(square: Pixels, aspect: float = 1.0) -> Acquisition:
     """
     gray = square.astype(np.float32)
     marks = np.where(letters(square), square, 0).astype(np.uint8)
-    return Acquisition(aspect, sharpness(gray), tone(gray), noise(gray), border(square), marks)
+    return Acquisition(aspect, sharpness(gray), tone(gray), noise(gray), border(square), contrast(gray), marks)
 
 
 def sharpness(gray: Gray) -> float:
@@ -88,6 +95,36 @@ def noise(gray: Gray) -> float:
     left = np.abs(2 * across[1:-1] - across[:-2] - across[2:]).ravel()
     half = len(left) // 2
     return float(np.partition(left, half)[:half].mean() / (2 * 0.3247 * 3))
+
+
+def contrast(gray: Gray) -> Gray:
+    """Standard deviation of detail by scale and zone, float32 (3, 2), gray levels: dark, bright."""
+    _, bands, base = bands_of(gray)
+    bright = brightness(base)[CHEST, CHEST]
+    weights = np.stack([1 - bright, bright])
+    power = np.stack([band[CHEST, CHEST] ** 2 for band in bands])
+    found = np.tensordot(power, weights, axes=((1, 2), (1, 2))) / np.maximum(weights.sum(axis=(1, 2)), 1.0)
+    return np.sqrt(found).astype(np.float32)
+
+
+def bands_of(gray: Gray) -> tuple[Gray, list[Gray], Gray]:
+    """What is finer than SCALES, what lies between one and the next, and what is coarser: their sum is the film.
+
+    A Laplacian pyramid (Burt & Adelson 1983), each level at the film's own size.
+    """
+    seen = [_size(_size(gray, side, Image.Resampling.BILINEAR), len(gray), Image.Resampling.BICUBIC) for side in SCALES]
+    return gray - seen[0], [finer - coarser for finer, coarser in pairwise(seen)], seen[-1]
+
+
+def brightness(base: Gray) -> Gray:
+    """0 in the darkest quarter of the chest, 1 in the brightest, float32 (s, s)."""
+    low, high = np.quantile(base[CHEST, CHEST], (0.25, 0.75))
+    share: Gray = ((base - low) / max(high - low, 1.0)).clip(0, 1).astype(np.float32)
+    return share
+
+
+def _size(gray: Gray, side: int, how: Image.Resampling) -> Gray:
+    return np.asarray(Image.fromarray(gray).resize((side, side), how))
 
 
 def border(square: Pixels) -> tuple[int, int, int, int]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from lucency.data.acquisition import Acquisition, border, letters, noise, sharpness, tone
+from lucency.data.acquisition import Acquisition, bands_of, border, brightness, contrast, letters, noise, sharpness, tone
 
 Pixels = NDArray[np.uint8]
 Gray = NDArray[np.float32]
@@ -29,6 +29,8 @@ QUALITY = (50, 95)
 """JPEG quality, drawn from here."""
 CENTRAL = (0.3, 0.7)
 """Where the kept part of a cropped film lies in the room left over, drawn from here."""
+PASSES, FAINTER, STRONGER = 3, 0.6, 1.7
+"""How often contrast is moved, and the bounds of the factor on the detail of one scale each time."""
 STEPS = 9
 """Halvings when a strength is searched: a 512th of the span."""
 BLURRIEST, SHARPEST, HALO, GRAINLESS = 6.0, 10.0, 1.5, 0.8
@@ -84,6 +86,18 @@ def tone_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: Gene
     return _bytes(curve)[square]
 
 
+def contrast_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
+    """Make detail as strong as the donor's, scale by scale, where the chest is dark and where it is bright."""
+    gray = square.astype(np.float32)
+    for _ in range(PASSES):  # a scale's detail also has its share in its neighbours
+        finest, bands, base = bands_of(gray)
+        factors = (donor.contrast / np.maximum(contrast(gray), 0.1)).clip(FAINTER, STRONGER)
+        bright = brightness(base)
+        moved = [band * (dark + (light - dark) * bright) for band, (dark, light) in zip(bands, factors, strict=True)]
+        gray = finest + base + np.sum(moved, axis=0)
+    return _bytes(gray)
+
+
 def noise_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
     """Add white noise, or take fine grain away, until the film is as noisy as the donor."""
     gray = square.astype(np.float32)
@@ -123,6 +137,7 @@ PARTS: dict[str, Part] = {
     "aspect": aspect,
     "resolution": resolution,
     "tone": tone_matched,
+    "contrast": contrast_matched,
     "noise": noise_matched,
     "jpeg": jpeg,
     "sharpness": sharpness_matched,
