@@ -53,8 +53,10 @@ class ModelSettings(Settings):
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map: 16 doubles the map's sides, for about 1.6 times the work."""
     frame: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Pixels along the square that the network itself cuts to the lungs and reads; 0 reads the whole film. What lies
-    around the lungs, and how a film was cut and stretched, then tells nothing (lucency.models.frame)."""
+    """Pixels along the square that the network cuts out itself and reads (lucency.models.frame); 0: whole films."""
+    within: Literal["lungs", "middle"] = "lungs"
+    """What it cuts out. lungs: the square around them, which it finds; how a film was cut and stretched then tells
+    nothing. middle: nine tenths of the rows, stretched; in training films are seen whole and cropped by `augment`."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Cells a side over which a cell of the map hands out its evidence: what it sees, over the stride. The map is then
     strongest inside what was found and not beside it; no logit changes. 1 keeps it in the cell's middle."""
@@ -103,7 +105,7 @@ class TuneSettings(FitSettings):
     """What evidence costs wherever the map puts it, for or against: this times mean |M| joins the loss. Evidence then
     stays where it is needed (about 0.1); 0 lets it spread."""
     precision: Literal["auto", "32", "bf16"] = "auto"
-    """auto: bf16 on a GPU, 32 bit on a CPU, where bf16 is slower."""
+    """auto: 32 bit; a MobileNetV2 at 160 pixels is slower in bf16, on a GPU too (docs/decisions.md)."""
 
 
 class AugmentSettings(Settings):
@@ -130,7 +132,8 @@ class AugmentSettings(Settings):
     """Chance that a film takes on, in part, the gray levels of a film of another class: exposure no longer tells."""
     reacquire: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Chance that a film is re-acquired first, as if taken and stored like a film of the other class: letters, border,
-    shape, tone, noise, sharpness (docs/acquisition.md). `aspect_of_class` and `swap_tone` then do not count for it."""
+    shape, tone, contrast, noise, sharpness (docs/acquisition.md). Films then wait as squares of 224 pixels.
+    `aspect_of_class` and `swap_tone` then do not count for it."""
     sharpness: Span = (0.0, 0.0)
     """Below 0: blurred by a Gaussian of so many pixels of the canvas; above 0: sharpened by this share."""
     resample: Span = (1.0, 1.0)
@@ -172,15 +175,16 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _frame_needs_whole_films(self) -> Recipe:
         if self.model.frame and self.data.fit != "stretch":
-            raise ValueError(
-                f"[model] frame is looked for on whole films: [data] fit must be stretch, not {self.data.fit}"
-            )
+            raise ValueError(f"[model] frame is cut from whole films: [data] fit must be stretch, not {self.data.fit}")
         return self
 
     @model_validator(mode="after")
     def _reacquired_films_are_squares(self) -> Recipe:
-        if self.augment.reacquire and (self.data.fit != "stretch" or self.model.frame):
-            raise ValueError("[augment] reacquire makes squares: [data] fit must be stretch, and [model] frame 0")
+        lungs = self.model.frame and self.model.within == "lungs"
+        if self.augment.reacquire and (self.data.fit != "stretch" or lungs):
+            raise ValueError(
+                "[augment] reacquire makes squares: [data] fit must be stretch, and [model] frame 0 or within middle"
+            )
         return self
 
 

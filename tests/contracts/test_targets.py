@@ -39,9 +39,11 @@ RUNS = {
     "mobilenet_v2 finer": ("mobilenet_v2", "linear", "binary", 0.35, Calibration(), 0, 16),
     "mobilenet_v1 cut and finest": ("mobilenet_v1", "linear", "binary", 0.25, Calibration(), 12, 8),
     "mobilenet_v2 framed": ("mobilenet_v2", "linear", "binary", 0.35, Calibration(), 0, 32, 64),
+    "mobilenet_v2 middle": ("mobilenet_v2", "linear", "binary", 0.35, Calibration(), 0, 32, 64, "middle"),
 }
-"""Every kind of backbone, both heads, every task; maps made finer by stride and by depth; films cut to their lungs."""
-CELLS = {"finer": 4, "finest": 8, "framed": 16}
+"""Every kind of backbone, both heads, every task; maps made finer by stride and by depth; films cut to their lungs, to
+their middle."""
+CELLS = {"finer": 4, "finest": 8, "framed": 16, "middle": 16}
 """Rows of the map of a film of SIDE: 32 pixels a cell, unless the name ends so."""
 pairs = pytest.mark.parametrize("pair", [(to, name) for to in TARGETS for name in RUNS], ids="-".join, indirect=True)
 targets = pytest.mark.parametrize("pair", [(to, "mobilenet_v2 linear") for to in TARGETS], ids="-".join, indirect=True)

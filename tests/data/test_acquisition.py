@@ -7,7 +7,18 @@ import pytest
 
 from data.films import chest, lettered
 from lucency.audit import facts
-from lucency.data.acquisition import MIDDLE, SIDE, acquisition, bands_of, border, contrast, letters, noise, sharpness, tone
+from lucency.data.acquisition import (
+    MIDDLE,
+    SIDE,
+    acquisition,
+    bands_of,
+    border,
+    contrast,
+    letters,
+    noise,
+    sharpness,
+    tone,
+)
 
 
 def test_sharpness_is_the_audits() -> None:

@@ -72,9 +72,11 @@ def card_of(
     depth: int = 0,
     stride: Literal[8, 16, 32] = 32,
     frame: int = 0,
+    within: Literal["lungs", "middle"] = "lungs",
 ) -> Card:
     """The card of such a run."""
     shape = {"backbone": backbone, "width": width, "head": head, "depth": depth, "stride": stride, "frame": frame}
+    shape |= {"within": within}
     return Card(
         name="small",
         task=task,  # type: ignore[arg-type]
@@ -98,10 +100,11 @@ def write_run(
     depth: int = 0,
     stride: Literal[8, 16, 32] = 32,
     frame: int = 0,
+    within: Literal["lungs", "middle"] = "lungs",
 ) -> Path:
     """Write such a run to `out`."""
-    card = card_of(task, head, side, backbone, width, calibration, depth, stride, frame)
-    shape = card.model.model_dump(include={"backbone", "width", "head", "depth", "stride", "frame"})
+    card = card_of(task, head, side, backbone, width, calibration, depth, stride, frame, within)
+    shape = card.model.model_dump(include={"backbone", "width", "head", "depth", "stride", "frame", "within"})
     settings = ModelSettings.model_validate(shape)
     torch.manual_seed(0)
     save_run(out, alive(build(settings, card.findings), side), card)

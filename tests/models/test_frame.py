@@ -1,4 +1,4 @@
-"""The lungs' frame: found, cut out, and maps brought back."""
+"""The frame: found, cut out, and maps brought back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lucency.data.phantom import draw
 from lucency.explain.lungs import lung_probability
 from lucency.film import Film
 from lucency.models import build
-from lucency.models.frame import LungFrame
+from lucency.models.frame import FRAMES, MIDDLE, Frame, LungFrame, MiddleFrame
 from lucency.preprocess import Preprocess
 from lucency.recipe import ModelSettings
 
@@ -56,9 +56,14 @@ def test_lungs_lie_in_their_frame() -> None:
         assert inside.mean() > 0.99
 
 
-def test_cut_is_what_pillow_cuts(films: torch.Tensor, frame: LungFrame) -> None:
-    box = frame.box(films)
-    cut = frame(films, box)[:, 0].numpy()
+@pytest.fixture(scope="module", params=FRAMES)
+def any_frame(request: pytest.FixtureRequest) -> Frame:
+    return FRAMES[request.param](96)
+
+
+def test_cut_is_what_pillow_cuts(films: torch.Tensor, any_frame: Frame) -> None:
+    box = any_frame.box(films).expand(len(films), 4)
+    cut = any_frame(films, any_frame.box(films))[:, 0].numpy()
     for film, corners, found in zip(films[:, 0].numpy().astype(np.uint8), box.tolist(), cut, strict=True):
         wanted = tuple(corner * SIDE for corner in corners)
         pillow = np.asarray(Image.fromarray(film).resize((96, 96), Image.Resampling.BILINEAR, box=wanted), np.float32)
@@ -78,10 +83,9 @@ def test_frame_takes_the_aspect_away(films: torch.Tensor, frame: LungFrame, sque
     assert np.corrcoef(cuts[0].ravel(), cuts[1].ravel())[0, 1] > 0.9
 
 
-def test_maps_come_back_to_the_film_with_nothing_lost(films: torch.Tensor, frame: LungFrame) -> None:
+def test_maps_come_back_to_the_film_with_nothing_lost(films: torch.Tensor, any_frame: Frame) -> None:
     maps = torch.randn(len(films), 2, 3, 3, generator=torch.Generator().manual_seed(0))
-    box = frame.box(films)
-    back = frame.on_film(maps, box)
+    back = any_frame.on_film(maps, any_frame.box(films))
     assert back.shape == (len(films), 2, 16, 16)
     torch.testing.assert_close(back.mean((2, 3)), maps.mean((2, 3)), atol=1e-5, rtol=1e-4)
 
@@ -102,8 +106,21 @@ def test_a_film_of_no_lungs_still_gives_a_box_on_it(frame: LungFrame) -> None:
         assert 0 <= top < bottom <= 1
 
 
-def test_map_adds_up_to_the_logit_and_the_finder_does_not_learn(films: torch.Tensor) -> None:
-    classifier = build(ModelSettings(backbone="mobilenet_v1", width=0.25, frame=96)).eval()
+def test_the_middle_is_the_same_of_every_film_and_says_nothing_of_its_edge(films: torch.Tensor) -> None:
+    frame = MiddleFrame(96)
+    assert frame.box(films).tolist() == [pytest.approx(MIDDLE)]
+    edge = round(SIDE * MIDDLE[1]) - 2  # the filter reaches a pixel or two beyond
+    other = films.clone()
+    other[:, :, :edge] = other[:, :, -edge:] = 0
+    torch.testing.assert_close(frame(films, frame.box(films)), frame(other, frame.box(films)))
+    back = frame.on_film(torch.ones(1, 1, 5, 5), frame.box(films))[0, 0]
+    assert float(back[0].mean()) < 0.3 * float(back[8].mean())
+
+
+@pytest.mark.parametrize("within", FRAMES)
+def test_map_adds_up_to_the_logit_and_the_finder_does_not_learn(films: torch.Tensor, within: str) -> None:
+    settings = ModelSettings.model_validate({"backbone": "mobilenet_v1", "width": 0.25, "frame": 96, "within": within})
+    classifier = build(settings).eval()
     with torch.no_grad():
         logits, maps = classifier.forward_map(films)
     torch.testing.assert_close(maps.mean((2, 3)) + classifier.head.last.bias, logits, atol=1e-4, rtol=1e-4)
@@ -111,8 +128,10 @@ def test_map_adds_up_to_the_logit_and_the_finder_does_not_learn(films: torch.Ten
     assert not any(weight.requires_grad for weight in classifier.frame.parameters())
 
 
-def test_unframed_reads_what_the_frame_cut_out(films: torch.Tensor) -> None:
-    classifier = build(ModelSettings(backbone="mobilenet_v1", width=0.25, frame=96)).eval()
+@pytest.mark.parametrize("within", FRAMES)
+def test_unframed_reads_what_the_frame_cut_out(films: torch.Tensor, within: str) -> None:
+    settings = ModelSettings.model_validate({"backbone": "mobilenet_v1", "width": 0.25, "frame": 96, "within": within})
+    classifier = build(settings).eval()
     bare = classifier.unframed()
     with torch.no_grad():
         torch.testing.assert_close(bare(classifier.look(films).seen), classifier(films))

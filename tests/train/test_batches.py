@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from data.films import as_films, chest
 from lucency.data.acquisition import SIDE, tone
@@ -10,17 +11,18 @@ from lucency.data.donors import measured
 from lucency.preprocess import Preprocess
 from lucency.recipe import AugmentSettings
 from lucency.train.batches import Batches, Examples
+from lucency.train.seen.films import Gallery
 
 PIXELS = [chest(0, level=-40), chest(1, level=60), chest(2, level=-40), chest(3, level=60)]
 LABELS = [0, 1, 0, 1]
+GALLERY = Gallery.of(measured(as_films(PIXELS, LABELS), PIXELS, [1.0] * 4), torch.device("cpu"))
 
 
-def seen(chance: float, seed: int = 0) -> np.ndarray:
-    again = measured(as_films(PIXELS, LABELS), PIXELS, [1.0] * 4) if chance else None
+def seen(chance: float, seed: int = 0, batch: int = 4) -> np.ndarray:
     settings = AugmentSettings(canvas=SIDE, reacquire=chance)
-    examples = Examples(tuple(PIXELS), np.array(LABELS), Preprocess(SIDE), settings, again=again)
-    inputs, _ = Batches(examples, np.arange(4), 4, (seed, 0))[0]
-    return inputs.numpy()[:, 0]
+    examples = Examples(tuple(PIXELS), np.array(LABELS), Preprocess(SIDE), settings, gallery=GALLERY)
+    batches = Batches(examples, np.arange(4), batch, (seed, 0))
+    return np.concatenate([batches[index][0].numpy()[:, 0] for index in range(len(batches))])
 
 
 def middles(films: np.ndarray) -> list[float]:
@@ -43,3 +45,11 @@ def test_the_chance_is_kept_and_the_draws_follow_from_the_seed() -> None:
 
 def test_no_chance_shows_films_as_they_are() -> None:
     assert np.array_equal(seen(0.0), np.stack(PIXELS).astype(np.float32))
+
+
+def test_batches_of_an_epoch_draw_apart() -> None:
+    """Noise and all else that a batch draws at once: two batches of one film would otherwise be the same picture."""
+    settings = AugmentSettings(canvas=SIDE, reacquire=1.0)
+    examples = Examples(tuple(PIXELS), np.array(LABELS), Preprocess(SIDE), settings, gallery=GALLERY)
+    batches = Batches(examples, np.zeros(2, dtype=np.int64), 1, (0, 0))
+    assert not torch.equal(batches[0][0], batches[1][0])

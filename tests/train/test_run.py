@@ -228,9 +228,16 @@ def test_evidence_that_costs_stays_small(films: Films, tmp_path: Path) -> None:
     assert sizes[1] < 0.8 * sizes[0]
 
 
-def test_a_framed_network_learns_in_the_lungs_frame_and_reads_whole_films(films: Films, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("within", "reacquire"), [("lungs", 0.0), ("middle", 0.0), ("middle", 0.5)])
+def test_a_framed_network_learns_in_its_frame_and_reads_whole_films(
+    within: str, reacquire: float, films: Films, tmp_path: Path
+) -> None:
     """What it was judged on in training, films cut beforehand, is what it answers by itself on whole films."""
-    framed = recipe(data={"side": 64, "fit": "stretch", "imbalance": "none"}, model={"frame": 48})
+    framed = recipe(
+        data={"side": 64, "fit": "stretch", "imbalance": "none"},
+        model={"frame": 48, "within": within},
+        augment={"reacquire": reacquire},
+    )
     train_run(framed, films, tmp_path / "run", tmp_path / "cache")
     run = open_run(tmp_path / "run")
     assert run.card.model.frame == 48

@@ -50,7 +50,9 @@ class Model(Part):
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map, unless `depth` ends the network before."""
     frame: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Pixels along the square that the network cuts to the lungs and reads; 0: it reads the whole film."""
+    """Pixels along the square that the network cuts out and reads; 0: it reads the whole film."""
+    within: Literal["lungs", "middle"] = "lungs"
+    """What it cuts out, where `frame` is not 0: the square around the lungs, or the middle nine tenths of the rows."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Cells a side over which a cell of the map hands out its evidence; 1 keeps it."""
     head: Literal["linear", "dense128"] = "linear"

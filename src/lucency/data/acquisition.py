@@ -55,8 +55,8 @@ class Acquisition:
     border: tuple[int, int, int, int]
     """Black lines at top, bottom, left and right, in pixels of the square."""
     contrast: Gray
-    """float32 (3, 2), gray levels: how strong detail is between one of SCALES and the next, where the chest is dark and where
-    it is bright. Some machines show ribs and spine through the heart, others leave it white."""
+    """float32 (3, 2), gray levels: how strong detail is between one of SCALES and the next, where the chest is dark and
+    where it is bright. Some machines show ribs and spine through the heart, others leave it white."""
     marks: Pixels
     """uint8 (s, s): the gray of burnt-in letters, 0 elsewhere."""
 
@@ -104,7 +104,8 @@ def contrast(gray: Gray) -> Gray:
     weights = np.stack([1 - bright, bright])
     power = np.stack([band[CHEST, CHEST] ** 2 for band in bands])
     found = np.tensordot(power, weights, axes=((1, 2), (1, 2))) / np.maximum(weights.sum(axis=(1, 2)), 1.0)
-    return np.sqrt(found).astype(np.float32)
+    strengths: Gray = np.sqrt(found).astype(np.float32)
+    return strengths
 
 
 def bands_of(gray: Gray) -> tuple[Gray, list[Gray], Gray]:

@@ -15,10 +15,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from lucency.data.acquisition import Acquisition, bands_of, border, brightness, contrast, letters, noise, sharpness, tone
+from lucency.data.acquisition import (
+    Acquisition,
+    bands_of,
+    border,
+    brightness,
+    contrast,
+    letters,
+    noise,
+    sharpness,
+    tone,
+)
 
 Pixels = NDArray[np.uint8]
 Gray = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 Part = Callable[[Pixels, Acquisition, Acquisition, Generator], Pixels]
 
 TONE = 0.6
@@ -50,12 +61,12 @@ def erased(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator)
     """Paint burnt-in letters over with what surrounds them, and cut black borders off."""
     top, bottom, left, right = border(square)
     side = len(square)
-    return _stretched(_unlettered(square), (left, top, side - right, side - bottom))
+    return _stretched(_without_letters(square), (left, top, side - right, side - bottom))
 
 
 def letters_swapped(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
     """Paint the film's burnt-in letters over and write the donor's."""
-    return np.where(donor.marks > 0, donor.marks, _unlettered(square))
+    return np.where(donor.marks > 0, donor.marks, _without_letters(square))
 
 
 def border_swapped(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
@@ -166,10 +177,23 @@ def reacquire(square: Pixels, own: Acquisition, donor: Acquisition, parts: Seque
     return square
 
 
-def _unlettered(square: Pixels) -> Pixels:
-    strokes = ndimage.binary_dilation(letters(square), iterations=2)
+def _without_letters(square: Pixels) -> Pixels:
+    return unlettered(square, letters(square))
+
+
+def unlettered(square: Pixels, strokes: Bools) -> Pixels:
+    """Paint letters over with what surrounds them.
+
+    Args:
+        square: uint8 (s, s).
+        strokes: bool (s, s), where the letters are.
+
+    Returns:
+        uint8 (s, s).
+    """
     if not strokes.any():
         return square
+    strokes = ndimage.binary_dilation(strokes, iterations=2)
     around = ndimage.uniform_filter(ndimage.grey_opening(square, size=(13, 13)), size=5)
     return np.where(strokes, around, square)
 

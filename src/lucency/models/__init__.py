@@ -19,7 +19,7 @@ from lucency.models import timm_row
 from lucency.models.classifier import Classifier
 from lucency.models.efficientnet_lite import efficientnet_lite
 from lucency.models.finer import cut, refine, spread
-from lucency.models.frame import LungFrame
+from lucency.models.frame import FRAMES
 from lucency.models.heads import HEADS
 from lucency.models.mobilenet_v1 import mobilenet_v1
 from lucency.models.mobilenet_v2 import mobilenet_v2
@@ -145,7 +145,7 @@ def build(settings: ModelSettings, findings: int = 1, bias: Sequence[float] | No
     head = HEADS[settings.head](channels(features), findings, settings.dropout)
     if bias is not None:
         head.set_bias(bias)
-    frame = LungFrame(settings.frame) if settings.frame else None
+    frame = FRAMES[settings.within](settings.frame) if settings.frame else None
     return Classifier(features, head, row.mean, row.std, frame)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lucency.models.frame import LungFrame
+from lucency.models.frame import Frame
 from lucency.models.heads import Dense128, Linear
 
 
@@ -18,7 +18,7 @@ class Look(NamedTuple):
     seen: Tensor
     """Gray, float32 (n, 1, t, t)."""
     box: Tensor | None
-    """Where on the film it was cut, (n, 4) as shares; None: it is the film."""
+    """Where on the film it was cut, (n, 4), or (1, 4) for all alike, as shares; None: it is the film."""
 
 
 class Classifier(nn.Module):
@@ -37,7 +37,7 @@ class Classifier(nn.Module):
         head: Linear | Dense128,
         mean: Sequence[float],
         std: Sequence[float],
-        frame: LungFrame | None = None,
+        frame: Frame | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -45,7 +45,7 @@ class Classifier(nn.Module):
             features: the backbone.
             head: from its pooled features to logits.
             mean, std: of the backbone's three channels, on a scale of 0..1.
-            frame: cuts films to their lungs; None reads whole films.
+            frame: cuts films to the part that is read; None reads whole films.
         """
         super().__init__()
         self.frame = frame
@@ -72,7 +72,7 @@ class Classifier(nn.Module):
         return found
 
     def activations(self, gray: Tensor) -> Tensor:
-        """Gray films (n, 1, s, s) → A (n, k, h, w), in the lungs' frame where there is one."""
+        """Gray films (n, 1, s, s) → A (n, k, h, w), in the frame where there is one."""
         return self.read(self.look(gray).seen)
 
     def pooled(self, gray: Tensor) -> Tensor:

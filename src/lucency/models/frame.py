@@ -1,8 +1,9 @@
-"""The lungs' frame: the network finds the lungs, and reads the square cut around them instead of the whole film.
+"""The part of a film that the network reads, cut out by itself: the lungs, which it finds, or the middle.
 
 Where a film was cut, how wide it was before it was stretched to a square, what stands in its corners and how the arms
-lie: all of it tells the classes apart in some collection, and none of it is disease. In the frame it is gone, for the
-box around the lungs becomes the same square whatever film it came from.
+lie: all of it tells the classes apart in some collection, and none of it is disease. In the lungs' frame it is gone,
+for the box around the lungs becomes the same square whatever film it came from. The middle costs nothing and takes
+away what differs most: how far the film goes beyond the chest.
 
 Only sums, products and comparisons with constants: every exporter knows each step, and a bundle takes whole films.
 """
@@ -23,39 +24,28 @@ LEAST = 0.15
 """Half of the narrowest frame, as a share of the film."""
 FAINT = 1e-3
 """Added to each probability: where no lung is found at all, the frame is the film."""
+MIDDLE = (0.0, 0.05, 1.0, 0.95)
+"""The middle: all columns, nine tenths of the rows. Films differ most in how far they go above and below the chest."""
 CELLS = 16
 """Rows and columns of a map on the whole film, at least."""
 
 
-class LungFrame(nn.Module):
-    """Gray films to the square around their lungs, and maps of that square back to the film.
+class Frame(nn.Module):
+    """Gray films to the square that is read, and maps of that square back to the film.
 
-    A box is (left, top, right, bottom) as shares of the film, float32 (n, 4), within 0..1.
+    A box is (left, top, right, bottom) as shares of the film in 0..1, float32 (n, 4), or (1, 4) for all films alike.
     """
 
-    reach: Tensor
     middles: Tensor
 
     def __init__(self, side: int) -> None:
         """`side`: pixels along the square that is cut out."""
         super().__init__()
-        self.finder = trained_finder()
-        self.register_buffer("reach", torch.tensor(REACH))
         self.register_buffer("middles", _middles(side))
 
     def box(self, gray: Tensor) -> Tensor:
-        """Films (n, 1, s, s) of 0..255 → box (n, 4): the lungs' mean place, more or less REACH standard deviations.
-
-        Moments follow the film as it is stretched: of a film squeezed to half its width the box is half as wide.
-        """
-        small = F.interpolate(gray, (FINDER_SIDE, FINDER_SIDE), mode="bilinear", align_corners=False)[:, 0]
-        away = small - small.mean((1, 2), keepdim=True)
-        spread = (away * away).mean((1, 2), keepdim=True).sqrt() + 1.0
-        lung = torch.sigmoid(self.finder((away / spread)[:, None]))[:, 0] + FAINT
-        across, down = _moments(lung.sum(1)), _moments(lung.sum(2))
-        middle = torch.cat([across[0], down[0]], 1)
-        half = (torch.cat([across[1], down[1]], 1) * self.reach).clamp(min=LEAST)
-        return torch.cat([middle - half, middle + half], 1).clamp(0.0, 1.0)
+        """Films (n, 1, s, s) of 0..255 → their boxes."""
+        raise NotImplementedError
 
     def forward(self, gray: Tensor, box: Tensor) -> Tensor:
         """Films (n, 1, s, s) and boxes → (n, 1, side, side): Pillow's antialiased bilinear filter, without rounding."""
@@ -75,12 +65,55 @@ class LungFrame(nn.Module):
         return rows[:, None].transpose(2, 3) @ maps @ columns[:, None] * scale
 
 
+class MiddleFrame(Frame):
+    """The same part of every film."""
+
+    where: Tensor
+
+    def __init__(self, side: int) -> None:
+        super().__init__(side)
+        self.register_buffer("where", torch.tensor([MIDDLE]))
+
+    def box(self, gray: Tensor) -> Tensor:
+        """MIDDLE, (1, 4)."""
+        return self.where
+
+
+class LungFrame(Frame):
+    """The square around the lungs, which it finds."""
+
+    reach: Tensor
+
+    def __init__(self, side: int) -> None:
+        super().__init__(side)
+        self.finder = trained_finder()
+        self.register_buffer("reach", torch.tensor(REACH))
+
+    def box(self, gray: Tensor) -> Tensor:
+        """Films (n, 1, s, s) of 0..255 → box (n, 4): the lungs' mean place, more or less REACH standard deviations.
+
+        Moments follow the film as it is stretched: of a film squeezed to half its width the box is half as wide.
+        """
+        small = F.interpolate(gray, (FINDER_SIDE, FINDER_SIDE), mode="bilinear", align_corners=False)[:, 0]
+        away = small - small.mean((1, 2), keepdim=True)
+        spread = (away * away).mean((1, 2), keepdim=True).sqrt() + 1.0
+        lung = torch.sigmoid(self.finder((away / spread)[:, None]))[:, 0] + FAINT
+        across, down = _moments(lung.sum(1)), _moments(lung.sum(2))
+        middle = torch.cat([across[0], down[0]], 1)
+        half = (torch.cat([across[1], down[1]], 1) * self.reach).clamp(min=LEAST)
+        return torch.cat([middle - half, middle + half], 1).clamp(0.0, 1.0)
+
+
+FRAMES: dict[str, type[Frame]] = {"lungs": LungFrame, "middle": MiddleFrame}
+"""What `model.within` names."""
+
+
 def resample(gray: Tensor, box: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Films (n, h, w) → (n, len(rows), len(columns)): what lies in each film's box, as two matrix products.
 
     Args:
         gray: float32.
-        box: (n, 4), shares of the film.
+        box: (n, 4) or (1, 4), shares of the film.
         rows, columns: where the middles of the new pixels lie, as shares of the box.
     """
     down = _tents(box[:, 1:2], box[:, 3:4], rows, gray.shape[1])

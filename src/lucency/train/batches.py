@@ -13,12 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lucency.data.augment import WHOLE, Box, Jitter, apply, draw
-from lucency.data.donors import Squares, as_another
 from lucency.data.imbalance import oversampled
-from lucency.data.reacquire import ALL
 from lucency.data.swap import swapped
 from lucency.preprocess import Preprocess
 from lucency.recipe import AugmentSettings, DataSettings
+from lucency.train.seen.films import Gallery
 from lucency.train.team import fewest
 
 Pixels = NDArray[np.uint8]
@@ -38,8 +37,8 @@ class Examples:
     """What is drawn for films in training; None shows them as they are."""
     frames: tuple[Box, ...] = ()
     """The part of each film that is shown, as shares of it; empty shows films whole."""
-    again: Squares | None = None
-    """The same films with their acquisition, where the recipe has them re-acquired."""
+    gallery: Gallery | None = None
+    """The same films as squares where the network learns, where the recipe has them re-acquired."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,8 +61,27 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         labels = torch.from_numpy(self.examples.labels[chosen])
         if isinstance(self.examples.inputs, np.ndarray):
             return torch.from_numpy(self.examples.inputs[chosen]), labels
-        squares = [self._square(int(film), index * len(self.parts[0]) + place) for place, film in enumerate(chosen)]
+        places = index * len(self.parts[0]) + np.arange(len(chosen))
+        if self.examples.gallery:
+            return self._seen(self.examples.gallery, chosen, places), labels
+        squares = [self._square(int(film), int(place)) for film, place in zip(chosen, places, strict=True)]
         return torch.from_numpy(np.stack(squares)).unsqueeze(1).float(), labels
+
+    def _seen(self, gallery: Gallery, chosen: NDArray[np.int64], places: NDArray[np.int64]) -> Tensor:
+        """Films as they are seen this time, some of them re-acquired: float32 (b, 1, side, side), where they wait."""
+        assert self.examples.augment is not None
+        assert self.examples.preprocess is not None
+        donors, jitters = np.full(len(chosen), -1), []
+        for at, (film, place) in enumerate(zip(chosen, places, strict=True)):
+            rng = np.random.default_rng((*self.seed, place))
+            jitter = draw(self.examples.augment, rng)
+            if rng.uniform() < self.examples.augment.reacquire:
+                donors[at] = rng.choice(self._others(film))
+            else:
+                jitter = self._swapped(jitter, film, rng)
+            jitters.append(jitter)
+        seed = int(np.random.SeedSequence((*self.seed, int(places[0]))).generate_state(1)[0])
+        return gallery.seen(chosen, donors, jitters, self.examples.preprocess.side, seed)
 
     def _square(self, film: int, place: int) -> Pixels:
         """One film as it is seen this time. `place` tells repeats of an oversampled film apart."""
@@ -71,11 +89,7 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         if self.examples.augment is None or self.examples.preprocess is None:
             return np.asarray(gray, dtype=np.uint8)
         rng = np.random.default_rng((*self.seed, place))
-        jitter = draw(self.examples.augment, rng)
-        if self.examples.again and rng.uniform() < self.examples.augment.reacquire:
-            gray = as_another(self.examples.again, film, self._others(film), ALL, rng)
-        else:
-            jitter = self._swapped(jitter, film, rng)
+        jitter = self._swapped(draw(self.examples.augment, rng), film, rng)
         side, fit = self.examples.preprocess.side, self.examples.preprocess.fit
         return apply(jitter, gray, side, fit, self.examples.frames[film] if self.examples.frames else WHOLE)
 

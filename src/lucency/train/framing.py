@@ -1,4 +1,4 @@
-"""Films cut to their lungs before training, which draws the cut anew: where the frame lies, and what is in it."""
+"""Films cut before training, which draws the cut anew: where the frame lies, and what is in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lucency.data.augment import Box
-from lucency.models.frame import LungFrame
+from lucency.models.frame import Frame
 from lucency.preprocess import Preprocess, fitted, resized
 from lucency.progress import track
 
@@ -20,8 +20,8 @@ BATCH = 64
 """Films in a forward pass; more only costs memory."""
 
 
-def frames(frame: LungFrame, films: Sequence[Pixels], preprocess: Preprocess) -> tuple[Box, ...]:
-    """Where the lungs' frame lies on each film, uint8 (h, w), prepared as the network will meet it."""
+def frames(frame: Frame, films: Sequence[Pixels], preprocess: Preprocess) -> tuple[Box, ...]:
+    """Where the frame lies on each film, uint8 (h, w), prepared as the network will meet it."""
     found: list[list[float]] = []
     for gray in _batches(films, preprocess, "finding lungs"):
         with torch.inference_mode():
@@ -29,10 +29,10 @@ def frames(frame: LungFrame, films: Sequence[Pixels], preprocess: Preprocess) ->
     return tuple((left, top, right, bottom) for left, top, right, bottom in found)
 
 
-def cut(frame: LungFrame, squares: Sequence[Pixels], preprocess: Preprocess) -> tuple[Pixels, ...]:
+def cut(frame: Frame, squares: Sequence[Pixels], preprocess: Preprocess) -> tuple[Pixels, ...]:
     """What the network cuts out of prepared squares, rounded to bytes: uint8 (side, side) each."""
     found: list[Pixels] = []
-    for gray in _batches(squares, preprocess, "cutting films to their lungs"):
+    for gray in _batches(squares, preprocess, "cutting films"):
         with torch.inference_mode():
             found += [*frame(gray, frame.box(gray))[:, 0].round().to(torch.uint8).numpy()]
     return tuple(found)

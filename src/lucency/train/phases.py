@@ -10,20 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from lucency.data.acquisition import SIDE
-from lucency.data.donors import Squares, measured
+from lucency.data.donors import measured
 from lucency.data.imbalance import class_weights
 from lucency.data.record import Films
 from lucency.data.squares import Decoded, decode_canvases, decode_squares, report_unreadable
 from lucency.models import Classifier, blocks
-from lucency.models.frame import LungFrame
+from lucency.models.frame import Frame
 from lucency.preprocess import Preprocess, resized
-from lucency.recipe import FitSettings, Recipe, TuneSettings
+from lucency.recipe import FitSettings, ModelSettings, Recipe, TuneSettings
 from lucency.train.batches import Examples, judging_batches, training_batches
 from lucency.train.features import pooled_features
 from lucency.train.fit import fit
 from lucency.train.framing import cut, frames
+from lucency.train.seen.films import Gallery
 from lucency.train.step import Objective, Row, Step
-from lucency.train.team import own_batch, own_folder, own_part, own_patients, own_seed, together
+from lucency.train.team import device, own_batch, own_folder, own_part, own_patients, own_seed, together
 
 
 def fit_head(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe, out: Path, cache: Path) -> list[Row]:
@@ -52,11 +53,10 @@ def fine_tune(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe
     learned = decode_canvases(own_patients(learn), recipe.augment.canvas or recipe.data.side)
     judged = decode_squares(own_part(judge), preprocess)
     report_unreadable(together([*learned.unreadable, *judged.unreadable]))
-    again = _acquired(learned) if recipe.augment.reacquire else None
-    train = Examples(learned.pixels, learned.films.label_array(), preprocess, recipe.augment, again=again)
+    train = seen_films(learned, preprocess, recipe)
     val = Examples(judged.pixels, judged.films.label_array(), preprocess)
     if classifier.frame is not None:
-        train, val = _framed(classifier.frame, train, val, recipe.model.frame)
+        train, val = _framed(classifier.frame, train, val, recipe.model)
     batch, seed = own_batch(recipe.tune.batch), own_seed(recipe.seed)
     step = Step(
         classifier.unframed(),
@@ -70,17 +70,21 @@ def fine_tune(classifier: Classifier, learn: Films, judge: Films, recipe: Recipe
     return fit(step, recipe.tune, out / "checkpoints" / "tune", "fine-tuning")
 
 
-def _acquired(decoded: Decoded) -> Squares:
-    """The same films with their acquisition measured."""
+def seen_films(decoded: Decoded, preprocess: Preprocess, recipe: Recipe) -> Examples:
+    """The films learned from, seen as the recipe says; those to be re-acquired as squares, where the network learns."""
+    train = Examples(decoded.pixels, decoded.films.label_array(), preprocess, recipe.augment)
+    if not recipe.augment.reacquire:
+        return train
     ratios = [gray.shape[1] / gray.shape[0] for gray in decoded.pixels]
-    return measured(decoded.films, [resized(gray, SIDE) for gray in decoded.pixels], ratios)
+    squares = measured(decoded.films, [resized(gray, SIDE) for gray in decoded.pixels], ratios)
+    return replace(train, inputs=tuple(squares.pixels), gallery=Gallery.of(squares, device()))
 
 
-def _framed(frame: LungFrame, train: Examples, val: Examples, side: int) -> tuple[Examples, Examples]:
-    """The same films, seen in the frame of their lungs: the network learns on what it will cut out by itself."""
+def _framed(frame: Frame, train: Examples, val: Examples, model: ModelSettings) -> tuple[Examples, Examples]:
+    """The same films in their frame: the network learns on what it will cut out by itself, or on crops around it."""
     assert train.preprocess is not None
-    within = replace(train.preprocess, side=side)
-    boxes = frames(frame, train.inputs, train.preprocess)  # type: ignore[arg-type]
+    within = replace(train.preprocess, side=model.frame)
+    boxes = () if model.within == "middle" else frames(frame, train.inputs, train.preprocess)  # type: ignore[arg-type]
     seen = cut(frame, val.inputs, train.preprocess)  # type: ignore[arg-type]
     return replace(train, preprocess=within, frames=boxes), replace(val, inputs=seen, preprocess=within)
 

@@ -50,6 +50,7 @@ def save(
             depth=recipe.model.depth,
             stride=recipe.model.stride,
             frame=recipe.model.frame,
+            within=recipe.model.within,
             spread=recipe.model.spread,
             head=recipe.model.head,
         ),
