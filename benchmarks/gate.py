@@ -43,8 +43,10 @@ SPOILED: dict[str, Callable[[Squares], Squares]] = {
     "rotated by 10°": pictured(lambda film: film.rotate(10)),
     "rotated by 20°": pictured(lambda film: film.rotate(20)),
     "rotated by 45°": pictured(lambda film: film.rotate(45)),
-    "one quarter of the film": pictured(lambda film: film.crop((0, 0, 112, 112)).resize((224, 224))),
-    "blurred, sigma 4": pictured(lambda film: film.filter(ImageFilter.GaussianBlur(4))),
+    "one quarter of the film": pictured(
+        lambda film: film.crop((0, 0, film.width // 2, film.height // 2)).resize(film.size)
+    ),
+    "blurred, sigma 4 of 160": pictured(lambda film: film.filter(ImageFilter.GaussianBlur(4 * film.width / 160))),
 }
 
 

@@ -40,15 +40,25 @@ def table(curve: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Callab
     return lambda films: steps[films]
 
 
+UNIT = 160
+"""Blur and noise are told for squares of this side; on larger squares they are larger, so as strong."""
+
+
 def blurred(sigma: float) -> Callable[[Squares], Squares]:
-    return lambda films: np.stack(
-        [np.asarray(Image.fromarray(film).filter(ImageFilter.GaussianBlur(sigma))) for film in films]
-    )
+    def blur(film: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(Image.fromarray(film).filter(ImageFilter.GaussianBlur(sigma * len(film) / UNIT)))
+
+    return lambda films: np.stack([blur(film) for film in films])
 
 
 def noisy(sigma: float) -> Callable[[Squares], Squares]:
     rng = np.random.default_rng(0)
-    return lambda films: np.clip(films + rng.normal(0, sigma, films.shape), 0, 255).astype(np.uint8)
+
+    def noise(films: Squares) -> Squares:
+        grain = rng.normal(0, sigma * films.shape[1] / UNIT, films.shape)
+        return np.clip(films + grain, 0, 255).astype(np.uint8)
+
+    return noise
 
 
 SHIFTS: dict[str, Callable[[Squares], Squares]] = {
