@@ -20,8 +20,10 @@ from lucency.reader.quiet import quiet
 Squares = NDArray[np.uint8]
 POOLS = ("MEAN", "SUM", "AVERAGE_POOL_2D")
 WEIGHED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-CUTTING = "BATCH_MATMUL"
-"""What cuts a film to its lungs: a product of two things that follow from the film. No backbone has one."""
+CUTTING = ("BATCH_MATMUL", "FULLY_CONNECTED")
+"""What cuts a film, to its lungs or its middle: matrix products. No backbone has one before its pool."""
+PACKAGES = re.compile(rb"(?:\w+\.)+(\w)")
+"""`lucency.models.layers.` of `lucency.models.layers.Unit_expand`."""
 FEW = 4096
 """Weights below this number stay in float32: there is little to save, and each of them counts for more."""
 MIDDLE = (12, 24)
@@ -69,7 +71,19 @@ def int8(content: bytes, squares: Squares | None) -> bytes:
                 )
         _choose(made, steps(content))
         ranges = measured(content, made, squares)
-        return centred(content, bytes(made.quantize(ranges, enable_progress_report=False).quantized_model), squares)
+        small = bytes(made.quantize(ranges, enable_progress_report=False).quantized_model)
+        return shortly_named(centred(content, small, squares))
+
+
+def shortly_named(content: bytes) -> bytes:
+    """The same file, its tensors named without the packages that their layers come from: a hundredth smaller."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer(content)
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.name = PACKAGES.sub(rb"\1", bytes(tensor.name))
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _choose(made: Any, all_steps: list[Step]) -> None:
@@ -139,7 +153,7 @@ def steps(content: bytes) -> list[Step]:
     pools = [step for step in _before(logit, makers) if codes[step.opcodeIndex] in POOLS]
     if not pools:
         raise ExportError("litert: expected a pool before the logit, found none; this network has no such edition")
-    features = _before(int(pools[0].inputs[0]), makers, lambda step: codes[step.opcodeIndex] == CUTTING)
+    features = _before(int(pools[0].inputs[0]), makers, lambda step: codes[step.opcodeIndex] in CUTTING)
 
     def told(step: Any) -> Step:
         given, kind = graph.tensors[step.outputs[0]], codes[step.opcodeIndex]

@@ -20,6 +20,8 @@ from lucency.train.clock import TimeLeft
 from lucency.train.step import Row, Step
 from lucency.train.team import settle, size
 
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts: its sums come in one order
+
 MONITOR = "val_auroc"
 """The best checkpoint is the one with the highest validation AUROC."""
 
