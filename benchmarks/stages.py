@@ -56,7 +56,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     print(
-        f"{len(films)} films, {recipe.data.side} pixels, batch {recipe.tune.batch}, {where}, torch {torch.__version__}"
+        f"{len(films)} films, {recipe.model.frame or recipe.data.side} pixels, batch {recipe.tune.batch}, {where}, torch {torch.__version__}"
     )
 
     def told(stage: str, count: int, took: float) -> None:
@@ -69,7 +69,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         took, features = seconds(lambda: pooled_features(classifier, films, preprocess, Path(cache)))
     told("features, decoding included", len(films), took)
-    took, train = seconds(lambda: seen_films(decoded, preprocess, recipe))
+    within = Preprocess(recipe.model.frame or recipe.data.side, recipe.data.fit)  # what is learned on, crops drawn
+    took, train = seconds(lambda: seen_films(decoded, within, recipe))
     told("bringing films, acquisition measured", len(films), took)
 
     head, labels = classifier.head, features.films.label_array()

@@ -1,8 +1,8 @@
 """Make the bundles that ship, from the films and one recipe: `python scripts/ship.py --data chest_xray --weights FILE`.
 
 Each step is a lucency command, printed before it runs; a stopped step goes on where it was. The answers of the
-cross-validation, each by a run that never saw the patient, are what calibration and abstention are fitted to;
-the network that ships then learns from all patients.
+cross-validation, each by a run that never saw the patient, are what calibration and abstention are fitted to; one of
+its networks ships.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ pneumonias do not score lower. At 2 logits, 0.96 calls more films rightly than 0
 and 234), and costs 0.003 where nothing moves."""
 COVERAGE = "0.985"
 """Of the prediction sets; one film in twenty-two is then referred, and 98.8 % of the others are called rightly."""
+FOLD = 2
+"""Whose network ships, of the three. Kaggle's eight `val` normals, which none met, lie 1.51, 1.05 and 1.11 standard
+deviations above the normals held out, and 1, 0 and 1 of them above the threshold of sensitivity 0.96; of a fourth
+network, which learned from all films, 1.86, and 3. Re-acquired AUROC of the folds: 0.9960, 0.9976, 0.9975."""
 BUNDLES = ROOT / "src" / "lucency" / "bundles"
 
 
@@ -50,14 +54,14 @@ def main() -> int:
 
 def steps(recipe: Path, data: str, weights: str, runs: Path) -> list[tuple[Path, list[str]]]:
     """What each step leaves, and its command."""
-    folds, learned, gated, fitted = (runs / f"ship-{name}" for name in ("folds", "learned", "gated", "fitted"))
+    folds, gated, fitted = (runs / f"ship-{name}" for name in ("folds", "gated", "fitted"))
+    chosen, of = str(folds / f"fold-{FOLD}"), ["--data", data, "--fold", str(FOLD), "--folds", "3"]
     whole, small = runs / "ship-default", runs / "ship-int8"
-    train = ["train", str(recipe), "--data", data, "--weights", weights, "--out"]
+    train = ["train", str(recipe), "--data", data, "--weights", weights]
     answers = str(folds / "predictions.csv")
     return [
-        (folds, [*train, str(folds), "--folds", "3", "--seeds"]),
-        (learned, [*train, str(learned)]),
-        (gated, ["gate", str(learned), "--data", data, "--out", str(gated)]),
+        (folds, [*train, "--out", str(folds), "--folds", "3", "--seeds"]),
+        (gated, ["gate", chosen, *of, "--out", str(gated)]),
         (
             fitted,
             [
@@ -74,7 +78,7 @@ def steps(recipe: Path, data: str, weights: str, runs: Path) -> list[tuple[Path,
             ],
         ),
         (whole, ["export", str(fitted), "--out", str(whole)]),
-        (small, ["export", str(fitted), "--quantize", "int8", "--data", data, "--out", str(small)]),
+        (small, ["export", str(fitted), "--quantize", "int8", *of, "--out", str(small)]),
     ]
 
 

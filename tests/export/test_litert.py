@@ -86,6 +86,22 @@ def deep() -> bytes:
     return litert.convert(Answering(alive(classifier, WIDE), card_of("binary", "linear", WIDE)), WIDE)
 
 
+def shortly(name: str) -> str:
+    """As int8 files name their tensors."""
+    return litert_quantize.PACKAGES.sub(rb"\1", name.encode()).decode()
+
+
+def test_int8_files_name_layers_without_their_packages(deep: bytes) -> None:
+    assert (
+        shortly("lucency.models.layers.Unit_0/torch.nn.modules.conv.Conv2d_conv;1_dequant")
+        == "Unit_0/Conv2d_conv;1_dequant"
+    )
+    small = litert_quantize.int8(deep, squares(8, WIDE))
+    interpreter = Interpreter(model_content=small)
+    assert not any("torch.nn" in item["name"] for item in interpreter.get_tensor_details())
+    assert set(interpreter.get_signature_runner().get_output_details()) >= {"logit", "probability", "map"}
+
+
 def test_int8_sums_are_int8_in_the_middle_only(deep: bytes) -> None:
     small = litert_quantize.int8(deep, squares(8, WIDE))
     interpreter = Interpreter(model_content=small)
@@ -95,7 +111,7 @@ def test_int8_sums_are_int8_in_the_middle_only(deep: bytes) -> None:
     assert runner.get_input_details()["film"]["dtype"] == np.float32
     assert {item["dtype"] for item in runner.get_output_details().values()} == {np.float32}
     steps = [step for step in litert_quantize.steps(deep) if step.operator == "CONV_2D" and step.inside]
-    told = [(step.rows, kinds[step.output]) for step in steps]
+    told = [(step.rows, kinds[shortly(step.output)]) for step in steps]
     whole, less = np.float32, np.int8
     assert told == [(32, whole), (16, whole), (8, whole), (4, less), (4, less), (2, whole)]
     assert len(small) < 0.4 * len(deep)  # the large weights of the others are int8 too
