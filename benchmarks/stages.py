@@ -69,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         took, features = seconds(lambda: pooled_features(classifier, films, preprocess, Path(cache)))
     told("features, decoding included", len(films), took)
-    within = Preprocess(recipe.model.frame or recipe.data.side, recipe.data.fit)  # what is learned on, crops drawn
+    within = Preprocess(side, recipe.data.fit)  # what is learned on, crops drawn
     took, train = seconds(lambda: seen_films(decoded, within, recipe))
     told("bringing films, acquisition measured", len(films), took)
 
