@@ -55,9 +55,9 @@ def main() -> None:
     films = everything.pick(np.sort(chosen))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    print(
-        f"{len(films)} films, {recipe.model.frame or recipe.data.side} pixels, batch {recipe.tune.batch}, {where}, torch {torch.__version__}"
-    )
+    side = recipe.model.frame or recipe.data.side
+    about = f"{len(films)} films, {side} pixels, batch {recipe.tune.batch}"
+    print(f"{about}, {where}, torch {torch.__version__}")
 
     def told(stage: str, count: int, took: float) -> None:
         print(f"{stage:34}{count / took:10.0f} films/s", flush=True)
