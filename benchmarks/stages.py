@@ -91,7 +91,8 @@ def main() -> None:
     told("head, a step", len(films), seconds(lambda: learn(head, vectors, len(films)))[0])
     network = classifier.unframed().train()
     thaw(classifier, recipe.tune)()
-    batch, many = recipe.tune.batch, 10
+    batch = recipe.tune.batch
+    many = min(10, len(films) // batch)
 
     def look() -> None:
         for _, __ in zip(range(many), training_batches(train, recipe.data, batch, 0, 0), strict=False):
