@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -220,6 +221,7 @@ def _brightness(base: Tensor) -> Tensor:
     return share
 
 
+@cache
 def _pyramid(device: torch.device) -> list[Tensor]:
     """For each of SCALES, the matrix that sees a film through so many pixels: (1, SIDE, SIDE)."""
     return [through(torch.tensor([float(side)], device=device), SIDE, cubic) for side in SCALES]
@@ -235,11 +237,6 @@ def grained(films: Tensor, wanted: Tensor, grain: Tensor) -> Tensor:
     return whole(torch.where((have <= wanted)[:, None, None], added, torch.lerp(films, smooth, share[:, None, None])))
 
 
-def noise(films: Tensor) -> Tensor:
-    """Standard deviation of noise, (b,): as `lucency.data.acquisition.noise`."""
-    return _spread(_unplaned(films))
-
-
 def _unplaned(films: Tensor) -> Tensor:
     """What cancels planes and straight edges, (b, k): the second difference along rows of that along columns."""
     across = (2 * films[:, :, 1:-1] - films[:, :, :-2] - films[:, :, 2:])[:, :, ::FEW]
@@ -247,7 +244,7 @@ def _unplaned(films: Tensor) -> Tensor:
 
 
 def _spread(left: Tensor) -> Tensor:
-    """The standard deviation of noise from the smaller half of what is left, (b,)."""
+    """The standard deviation of noise, as `lucency.data.acquisition.noise`: from the smaller half of what is left."""
     sizes = left.abs()
     half = sizes <= sizes.median(dim=1, keepdim=True).values
     return (sizes * half).sum(dim=1) / half.sum(dim=1) / (2 * 0.3247 * 3)
@@ -263,6 +260,7 @@ def stored(films: Tensor, quality: Tensor) -> Tensor:
     return whole((waves.T @ kept @ waves).permute(0, 1, 3, 2, 4).reshape(films.shape) + 128)
 
 
+@cache
 def _cosines(device: torch.device) -> Tensor:
     """The discrete cosine transform of eight pixels, (8, 8)."""
     place = torch.arange(8.0, device=device)
