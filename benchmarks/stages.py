@@ -78,7 +78,7 @@ def main() -> None:
 
     def learn(network: torch.nn.Module, examples: Examples, most: int, dtype: torch.dtype | None = None) -> None:
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
-        for number, (inputs, targets) in enumerate(training_batches(examples, recipe.data, recipe.tune.batch, 0, 0)):
+        for number, (inputs, targets, _) in enumerate(training_batches(examples, recipe.data, recipe.tune.batch, 0, 0)):
             if number == most:
                 return
             optimizer.zero_grad(set_to_none=True)

@@ -33,8 +33,9 @@ from lucency.preprocess import Preprocess
 from lucency.recipe import DataSettings, FitSettings, ModelSettings, TuneSettings
 from lucency.train.batches import Examples, training_batches
 from lucency.train.features import pooled_features
+from lucency.train.objective import Mean, Objective
 from lucency.train.phases import thaw
-from lucency.train.step import Objective, Step
+from lucency.train.step import Step
 
 NOTEBOOK = Path(__file__).with_name("notebook_keras.py")
 
@@ -51,9 +52,9 @@ def one_epoch(step: Step, most: int | None = None) -> None:
     optimizer = torch.optim.AdamW(moving, step.settings.lr, weight_decay=0.0, fused=True)
     step.network.train()
     step.keep_still()
-    for inputs, labels in itertools.islice(step.train_loader(0), most):
+    for inputs, labels, _ in itertools.islice(step.train_loader(0), most):
         optimizer.zero_grad(set_to_none=True)
-        step.objective(step.network(inputs), labels).backward()
+        step.loss.objective(step.network(inputs), labels).backward()
         optimizer.step()
 
 
@@ -65,11 +66,11 @@ def measure_lucency(films: Films, options: argparse.Namespace) -> dict[str, floa
     with tempfile.TemporaryDirectory() as cache:
         features = seconds(lambda: pooled_features(classifier, films, preprocess, Path(cache)))
         again = pooled_features(classifier, films, preprocess, Path(cache))
-    objective = Objective("binary")
+    loss = Mean(Objective("binary"))
     vectors = Examples(again.vectors, films.label_array())
     head = Step(
         classifier.head,
-        objective,
+        loss,
         FitSettings(batch=options.batch),
         0,
         lambda epoch: training_batches(vectors, settings, options.batch, 0, epoch),
@@ -81,7 +82,7 @@ def measure_lucency(films: Films, options: argparse.Namespace) -> dict[str, floa
     tune = TuneSettings(batch=options.batch, batch_norm="train")
     whole = Step(
         network,
-        objective,
+        loss,
         tune,
         0,
         lambda epoch: training_batches(squares, settings, options.batch, 0, epoch),

@@ -33,12 +33,18 @@ class DataSettings(Settings):
     """How a film meets the square: stretch it, crop to its short side, or pad to its long side."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the patients set aside to choose the checkpoint; unused where the source states a `val` split."""
-    imbalance: Literal["none", "class_weights", "oversample", "focal"] = "class_weights"
-    """The answer to unequal classes: weigh the loss, repeat rare films, focus on hard films, or nothing."""
+    imbalance: Literal["none", "class_weights", "oversample", "focal", "group_dro"] = "class_weights"
+    """The answer to unequal classes: weigh the loss, repeat rare films, focus on hard films, or nothing. group_dro: of
+    each class those that acquisition misleads and the others are a group; what is read worst weighs most."""
     class_weights: Literal["balanced"] | tuple[Positive, ...] = "balanced"
     """Loss weight per class: n / (classes · n_class), or one number a class in label order."""
     focal_gamma: Annotated[float, Field(ge=0)] = 2.0
     """Focusing exponent of the focal loss (Lin et al. 2017, eq. 4)."""
+    group_step: Positive = 0.01
+    """How fast group_dro moves the weights of its groups (Sagawa et al. 2020, alg. 1)."""
+    misled: Positive = 1.0
+    """Weight in the loss of films that a baseline which sees only their acquisition calls wrongly: where the cues
+    deceive, disease has to be read (Nam et al. 2020; Liu et al. 2021). 1 does not look for them."""
 
 
 class ModelSettings(Settings):
@@ -101,11 +107,34 @@ class TuneSettings(FitSettings):
     """frozen: running means stay those of the pretrained network. train: thawed layers follow the films."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the exponential moving average of the weights that is judged and kept; 0 keeps the last step's."""
+    swa: Count = 0
+    """Epochs, the last ones, whose weights are averaged evenly, step by step, to be judged and kept (Izmailov et al.
+    2018; Cha et al. 2021). Instead of `ema`."""
+    wise_ft: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """How far of the way from the weights that fine-tuning began with to those that it found the network goes in the
+    end (Wortsman et al. 2022); 1 goes all of it."""
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    """Films are laid over others of their batch, by a share drawn from Beta(mixup, mixup), and learned as both in those
+    shares (Zhang et al. 2018); 0 lays none."""
+    adversary: Annotated[float, Field(ge=0)] = 0.0
+    """How strongly the features are led away from what a probe can tell by them of a film's gray levels, sharpness and
+    contrast, beyond its class: the probe's gradient reversed, times this (Ganin et al. 2016)."""
+    teachers: Count = 0
+    """Networks trained first, by this recipe and seeds of their own; what they say on average of a film, as it is seen,
+    is learned beside its label, for half of the loss (Hinton et al. 2015)."""
     sparse: Annotated[float, Field(ge=0)] = 0.0
     """What evidence costs wherever the map puts it, for or against: this times mean |M| joins the loss. Evidence then
     stays where it is needed (about 0.1); 0 lets it spread."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: 32 bit; a MobileNetV2 at 160 pixels is slower in bf16, on a GPU too (docs/decisions.md)."""
+
+    @model_validator(mode="after")
+    def _one_average(self) -> TuneSettings:
+        if self.ema and self.swa:
+            raise ValueError("[tune] ema and swa are two averages of the weights: set one of them to 0")
+        if self.swa > self.epochs:
+            raise ValueError(f"[tune] swa averages the last {self.swa} epochs, there are {self.epochs}")
+        return self
 
 
 class AugmentSettings(Settings):
@@ -140,6 +169,8 @@ class AugmentSettings(Settings):
     """The film is seen through this share of its pixels (drawn), then brought back: sharpness no longer tells."""
     noise: Annotated[float, Field(ge=0, le=64)] = 0.0
     """Largest standard deviation of added noise, gray levels."""
+    clahe: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Chance that contrast is evened out part by part, limits drawn (CLAHE; Zuiderveld 1994)."""
     erase: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Chance that each corner or edge, where letters stand, is painted over."""
 
@@ -176,6 +207,12 @@ class Recipe(Settings):
     def _frame_needs_whole_films(self) -> Recipe:
         if self.model.frame and self.data.fit != "stretch":
             raise ValueError(f"[model] frame is cut from whole films: [data] fit must be stretch, not {self.data.fit}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_film_is_of_one_group(self) -> Recipe:
+        if self.tune.mixup and self.data.imbalance == "group_dro":
+            raise ValueError("[tune] mixup makes films of two groups: [data] imbalance cannot be group_dro")
         return self
 
     @model_validator(mode="after")

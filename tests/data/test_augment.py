@@ -23,6 +23,7 @@ EVERYTHING = AugmentSettings(
     resample=(0.4, 1.0),
     noise=10,
     erase=0.5,
+    clahe=0.5,
 )
 
 

@@ -23,7 +23,7 @@ from lucency.data.record import Films
 from lucency.errors import SourceError, TrainingError
 from lucency.models.run import open_run
 from lucency.preprocess import Preprocess
-from lucency.recipe import Recipe, parse_recipe
+from lucency.recipe import Recipe, TuneSettings, parse_recipe
 from lucency.train import train_run
 from lucency.train.step import Step
 
@@ -138,6 +138,59 @@ def _toml(content: dict[str, Any]) -> str:
         if isinstance(table, dict):
             lines += [f"[{key}]", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
     return "\n".join(lines)
+
+
+def test_a_run_goes_on_from_its_last_epoch_even_where_it_was_not_the_best(films: Films, tmp_path: Path) -> None:
+    worse = recipe(head={"epochs": 0}, tune={"epochs": 4, "lr": 0.3, "schedule": "constant", "ema": 0.0})
+    train_run(worse, films, tmp_path / "run", tmp_path / "cache")
+    kept = {
+        name: torch.load(tmp_path / "run" / "checkpoints" / "tune" / f"{name}.ckpt", weights_only=True)["epoch"]
+        for name in ("best", "last")
+    }
+    assert kept["best"] < kept["last"] == 3  # else the test says nothing
+
+
+LEVERS: list[dict[str, Any]] = [
+    {"tune": {"ema": 0.0, "swa": 2}},
+    {"tune": {"wise_ft": 0.5}},
+    {"tune": {"mixup": 0.4}},
+    {"tune": {"adversary": 0.5, "sparse": 0.1}},
+    {"tune": {"teachers": 1, "epochs": 2}},
+    {"data": {"misled": 4.0}},
+    {"data": {"imbalance": "group_dro", "group_step": 0.1}},
+    {"augment": {"clahe": 0.5}},
+]
+
+
+@pytest.mark.parametrize("lever", LEVERS, ids=[json.dumps(lever) for lever in LEVERS])
+def test_each_lever_moves_the_weights_and_a_stopped_run_resumes_to_the_same(
+    whole: Path, films: Films, tmp_path: Path, lever: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = recipe(**lever)
+    train_run(changed, films, tmp_path / "whole", whole.parent / "cache")
+    assert not same(whole, tmp_path / "whole")
+    original = Step.on_validation_epoch_end
+
+    def stop(self: Step) -> None:
+        if isinstance(self.settings, TuneSettings) and len(self.history) == 1:
+            raise InterruptedError("pulled the plug")
+        original(self)
+
+    monkeypatch.setattr(Step, "on_validation_epoch_end", stop)
+    with pytest.raises(Exception, match="pulled the plug"):
+        train_run(changed, films, tmp_path / "run", whole.parent / "cache")
+    monkeypatch.undo()
+    train_run(changed, films, tmp_path / "run", whole.parent / "cache", resume=True)
+    assert same(tmp_path / "whole", tmp_path / "run")
+
+
+def test_going_back_is_judged_and_told(whole: Path, films: Films, tmp_path: Path) -> None:
+    said = train_run(recipe(tune={"wise_ft": 0.5}), films, tmp_path / "run", whole.parent / "cache")
+    with (tmp_path / "run" / "history.csv").open() as file:
+        *epochs, back = list(csv.DictReader(file))
+    assert len(epochs) == 2 + 3
+    assert back["train_loss"] == "nan"
+    assert f"{float(back['val_auroc']):.4f}" in said
 
 
 def test_the_best_epoch_is_put_back_even_if_training_did_not_stop_early(whole: Path) -> None:

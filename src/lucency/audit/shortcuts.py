@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
-from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from lucency.audit.facts import Facts
+from lucency.data.cues import held_out_scores
 from lucency.data.record import Films
 from lucency.data.split import Indices, stratified_grouped
 from lucency.errors import SourceError
@@ -105,18 +105,6 @@ def label_columns(films: Films) -> dict[str, NDArray[np.int64]]:
         return {films.labels[1]: labels}
     columns = labels if films.task == "multilabel" else np.eye(len(films.labels), dtype=np.int64)[labels]
     return {name: columns[:, index] for index, name in enumerate(films.labels)}
-
-
-def held_out_scores(values: Numbers, target: NDArray[np.int64], folds: list[tuple[Indices, Indices]]) -> Numbers:
-    """float64 (n,): each film scored by an ensemble that saw no film of its patient."""
-    scores = np.zeros(len(target))
-    for train, held in folds:
-        if len(np.unique(target[train])) == 2:
-            model = HistGradientBoostingClassifier(
-                max_iter=40, max_leaf_nodes=6, min_samples_leaf=max(3, len(train) // 50), early_stopping=False
-            )
-            scores[held] = model.fit(values[train], target[train]).predict_proba(values[held])[:, 1]
-    return scores
 
 
 def auroc_within_folds(

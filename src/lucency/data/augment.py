@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from lucency.data.clahe import LIMITS, clahe
 from lucency.preprocess import Fit
 from lucency.recipe import AugmentSettings
 
@@ -58,6 +59,8 @@ class Jitter:
     noise: float = 0.0
     """Standard deviation, gray levels."""
     noise_seed: int = 0
+    clahe: float = 0.0
+    """Limit to which contrast is evened out part by part, after `levels`; 0 leaves it."""
     erase: tuple[tuple[float, float, float, float, int], ...] = ()
     """Patches: left, top, width, height as shares of the square, and the gray they are painted."""
 
@@ -78,6 +81,7 @@ def draw(settings: AugmentSettings, rng: np.random.Generator) -> Jitter:
         noise=float(rng.uniform(0, settings.noise)),
         noise_seed=int(rng.integers(2**31)),
         erase=_draw_patches(settings.erase, rng),
+        clahe=_draw_limit(settings.clahe, rng),
     )
 
 
@@ -98,6 +102,8 @@ def apply(jitter: Jitter, gray: Pixels, side: int, fit: Fit, frame: Box = WHOLE)
     image = Image.fromarray(gray)
     if jitter.levels:
         image = image.point(list(jitter.levels))
+    if jitter.clahe:
+        image = Image.fromarray(clahe(np.asarray(image), jitter.clahe))
     if jitter.sharpness:
         image = image.filter(_edges(jitter.sharpness))
     if jitter.turn:
@@ -190,6 +196,13 @@ def _draw_patches(chance: float, rng: np.random.Generator) -> tuple[tuple[float,
         for (left, top), (width, height), gray, use in zip(CORNERS, shares, grays, hit, strict=True)
         if use
     )
+
+
+def _draw_limit(chance: float, rng: np.random.Generator) -> float:
+    if not chance:  # nothing is drawn: recipes of before this setting see what they saw
+        return 0.0
+    hit, limit = rng.uniform(), rng.uniform(*LIMITS)
+    return float(limit) if hit < chance else 0.0
 
 
 def _log_uniform(rng: np.random.Generator, span: tuple[float, float]) -> float:

@@ -1,7 +1,7 @@
 """The bias-only baseline: a classifier that sees how a film was taken and stored, and no lung.
 
 The films that it gets wrong are those where acquisition points the wrong way; a reader of disease reads them as well as
-the others (Nam et al. 2020, arXiv:2007.02561, learn from such a model's failures; here it only judges).
+the others. It only judges; what training may learn from such films is found by `lucency.data.cues`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from lucency.audit.facts import Facts
-from lucency.audit.shortcuts import PROPERTIES, auroc_within_folds, held_out_scores
+from lucency.audit.shortcuts import PROPERTIES, auroc_within_folds
+from lucency.data.cues import FOLDS, called_wrongly, held_out_scores, varying
 from lucency.data.donors import Squares
 from lucency.data.split import stratified_grouped
 
-FOLDS = 5
 Numbers = NDArray[np.float64]
 
 
@@ -47,12 +47,7 @@ def bias_only(facts: Facts, squares: Squares) -> Bias:
     with threadpool_limits(1):
         scores = held_out_scores(columns(facts, squares), target, folds)
     area, _ = auroc_within_folds(scores, target, facts.films.groups(), folds)
-    called = np.zeros(len(target), dtype=np.bool_)
-    for _, held in folds:  # scores of different ensembles do not compare
-        called[held] = scores[held] > np.quantile(scores[held], 1 - target[held].mean())
-    names = (record.name for record in facts.films.records)
-    wrong = frozenset(name for name, miss in zip(names, called != (target == 1), strict=True) if miss)
-    return Bias(area, len(target), wrong)
+    return Bias(area, len(target), called_wrongly(facts.films, scores, folds))
 
 
 def columns(facts: Facts, squares: Squares) -> Numbers:
@@ -60,5 +55,4 @@ def columns(facts: Facts, squares: Squares) -> Numbers:
     audited = [values(facts).reshape(len(facts), -1).astype(np.float64) for values, _ in PROPERTIES.values()]
     noise = np.array([[one.noise, *one.border] for one in squares.acquisitions])
     tone = np.stack([one.tone for one in squares.acquisitions]).astype(np.float64)
-    found = np.hstack([*audited, noise, tone, squares.known[:, None]])
-    return found[:, [len(np.unique(column[np.isfinite(column)])) > 1 for column in found.T]]
+    return varying(np.hstack([*audited, noise, tone, squares.known[:, None]]))

@@ -5,6 +5,7 @@ exactly what an uninterrupted one would have seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,17 @@ from lucency.train.team import fewest
 Pixels = NDArray[np.uint8]
 
 
+class Batch(NamedTuple):
+    """What a network learns from, or is judged on, at once."""
+
+    inputs: Tensor
+    """float32 (b, k) features; or films (b, 1, side, side), in 0..255."""
+    labels: Tensor
+    """int64 (b,), or (b, labels) for a multilabel task."""
+    misled: Tensor
+    """bool (b,), whether a film's acquisition points to another class (lucency.data.cues)."""
+
+
 @dataclass(frozen=True)
 class Examples:
     """What a network is fitted to or judged on in one phase: pooled features, or films."""
@@ -39,12 +51,14 @@ class Examples:
     """The part of each film that is shown, as shares of it; empty shows films whole."""
     gallery: Gallery | None = None
     """The same films as squares where the network learns, where the recipe has them re-acquired."""
+    misled: NDArray[np.bool_] | None = None
+    """(n,), whose acquisition points to another class; None: nobody asked."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
-class Batches(Dataset[tuple[Tensor, Tensor]]):
+class Batches(Dataset[Batch]):
     """The batches of one epoch, made when asked for."""
 
     def __init__(self, examples: Examples, order: NDArray[np.int64], batch: int, seed: tuple[int, int]) -> None:
@@ -55,17 +69,21 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.parts)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Batch number `index`: float32 (b, k) or (b, 1, side, side) in 0..255, and int64 labels."""
-        chosen = self.parts[index]
-        labels = torch.from_numpy(self.examples.labels[chosen])
-        if isinstance(self.examples.inputs, np.ndarray):
-            return torch.from_numpy(self.examples.inputs[chosen]), labels
+    def __getitem__(self, index: int) -> Batch:
+        """Batch number `index`."""
+        chosen, misled = self.parts[index], self.examples.misled
+        flags = np.zeros(len(chosen), dtype=np.bool_) if misled is None else misled[chosen]
         places = index * len(self.parts[0]) + np.arange(len(chosen))
+        labels = torch.from_numpy(self.examples.labels[chosen])
+        return Batch(self._inputs(chosen, places), labels, torch.from_numpy(flags))
+
+    def _inputs(self, chosen: NDArray[np.int64], places: NDArray[np.int64]) -> Tensor:
+        if isinstance(self.examples.inputs, np.ndarray):
+            return torch.from_numpy(self.examples.inputs[chosen])
         if self.examples.gallery:
-            return self._seen(self.examples.gallery, chosen, places), labels
+            return self._seen(self.examples.gallery, chosen, places)
         squares = [self._square(int(film), int(place)) for film, place in zip(chosen, places, strict=True)]
-        return torch.from_numpy(np.stack(squares)).unsqueeze(1).float(), labels
+        return torch.from_numpy(np.stack(squares)).unsqueeze(1).float()
 
     def _seen(self, gallery: Gallery, chosen: NDArray[np.int64], places: NDArray[np.int64]) -> Tensor:
         """Films as they are seen this time, some of them re-acquired: float32 (b, 1, side, side), where they wait."""
@@ -119,7 +137,7 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
 
 def training_batches(
     examples: Examples, settings: DataSettings, batch: int, seed: int, epoch: int
-) -> DataLoader[tuple[Tensor, Tensor]]:
+) -> DataLoader[Batch]:
     """One epoch's batches in a fresh random order; rare classes repeated where the recipe says oversample."""
     if settings.imbalance == "oversample":
         order = oversampled(examples.labels, seed, epoch)
@@ -131,11 +149,11 @@ def training_batches(
     return _loader(Batches(examples, order, batch, (seed, epoch)))
 
 
-def judging_batches(examples: Examples, batch: int) -> DataLoader[tuple[Tensor, Tensor]]:
+def judging_batches(examples: Examples, batch: int) -> DataLoader[Batch]:
     """All examples once, in order."""
     return _loader(Batches(examples, np.arange(len(examples)), batch, (0, 0)))
 
 
-def _loader(batches: Batches) -> DataLoader[tuple[Tensor, Tensor]]:
+def _loader(batches: Batches) -> DataLoader[Batch]:
     # Batches are made in this process: on two cores a worker would only take turns with the network.
     return DataLoader(batches, batch_size=None, shuffle=False, num_workers=0)

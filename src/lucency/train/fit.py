@@ -10,15 +10,16 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from lucency.errors import OutputError, TrainingError
 from lucency.recipe import FitSettings, TuneSettings
+from lucency.train.average import averaging
 from lucency.train.clock import TimeLeft
 from lucency.train.step import Row, Step
-from lucency.train.team import settle, size
+from lucency.train.team import size
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts: its sums come in one order
 
@@ -47,18 +48,11 @@ def fit(step: Step, settings: FitSettings, folder: Path, doing: str) -> list[Row
     if last.exists() and _finished(last, settings):
         step.history = list(_load(last)["history"])
         return _put_back(step, folder / "best.ckpt")
-    # At the end of the epoch, after early stopping has counted: what is resumed then begins with a whole epoch.
-    keep = ModelCheckpoint(
-        folder,
-        "best",
-        monitor=MONITOR,
-        mode="max",
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    steps = len(step.train_loader(0))
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its advice on devices is not for who trains
-    trainer = _trainer(settings, folder, [TimeLeft(doing, settings.epochs), *_extras(settings), keep])
+    trainer = _trainer(
+        settings, folder, [TimeLeft(doing, settings.epochs), *_extras(settings, steps), *_keepers(folder)]
+    )
     try:
         with warnings.catch_warnings():
             _hush()
@@ -71,6 +65,18 @@ def fit(step: Step, settings: FitSettings, folder: Path, doing: str) -> list[Row
         reason = f"a checkpoint cannot be written ({error.strerror or error})"
         raise OutputError(f"{folder}: {reason}; free some space, then go on with --resume") from error
     return _put_back(step, folder / "best.ckpt")
+
+
+def _keepers(folder: Path) -> list[Callback]:
+    """The best epoch is kept, and the last one: what a stopped run goes on from.
+
+    At the end of the epoch, after early stopping has counted: what is resumed then begins with a whole epoch.
+    """
+    best = ModelCheckpoint(
+        folder, "best", monitor=MONITOR, mode="max", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    return [best, last]
 
 
 def _trainer(settings: FitSettings, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
@@ -107,22 +113,10 @@ def _precision(settings: FitSettings) -> Any:
     return "bf16-mixed" if wanted == "bf16" else "32-true"
 
 
-def _extras(settings: FitSettings) -> list[Callback]:
-    extras: list[Callback] = []
-    if settings.patience:
-        extras.append(EarlyStopping(MONITOR, mode="max", patience=settings.patience))
-    if isinstance(settings, TuneSettings) and settings.ema:
-        extras.append(_Averaging(decay=settings.ema, use_buffers=True))
-    return extras
-
-
-class _Averaging(EMAWeightAveraging):
-    """The average is judged; what learns on is settled too, so that a resumed run begins alike in all processes."""
-
-    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Average the running statistics of what learns, before it makes way for the average."""
-        settle(pl_module)
-        super().on_validation_epoch_start(trainer, pl_module)
+def _extras(settings: FitSettings, steps: int) -> list[Callback]:
+    stopping = [EarlyStopping(MONITOR, mode="max", patience=settings.patience)] if settings.patience else []
+    average = averaging(settings, steps) if isinstance(settings, TuneSettings) else None
+    return [*stopping, *([average] if average else [])]
 
 
 def _loggers(folder: Path) -> list[Logger]:

@@ -35,15 +35,14 @@ def focus(losses: Tensor, gamma: float) -> Tensor:
     return (1 - torch.exp(-losses)) ** gamma * losses
 
 
-def weighed_mean(losses: Tensor, labels: Tensor, class_weights: Tensor | None) -> Tensor:
-    """Mean loss, each film weighed by its class: sum(w_y · loss) / sum(w_y), as Keras' `class_weight` up to the mean.
+def weighed_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean loss, each film by its weight: sum(w · loss) / sum(w), as Keras' `class_weight` up to the mean.
 
     Args:
         losses: float (n,).
-        labels: int (n,).
-        class_weights: float (classes,), or None for the plain mean.
+        weights: float (n,), or None for the plain mean.
     """
-    if class_weights is None:
+    if weights is None:
         return losses.mean()
-    weights = class_weights.to(losses)[labels]
+    weights = weights.to(losses)
     return (weights * losses).sum() / weights.sum()

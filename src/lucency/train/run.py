@@ -8,18 +8,21 @@ from pathlib import Path
 
 import torch
 
+from lucency.data.cues import misled
 from lucency.data.imbalance import table
 from lucency.data.partition import learn_and_judge
 from lucency.data.record import Films
 from lucency.data.split import split_hash
-from lucency.models import build
+from lucency.models import Classifier, build
 from lucency.models.memory import keep_freed_memory
-from lucency.recipe import Recipe
+from lucency.models.run import open_run
+from lucency.recipe import DataSettings, Recipe
 from lucency.train.history import write_history
-from lucency.train.phases import fine_tune, fit_head
-from lucency.train.plan import PLAN, Plan, begin
+from lucency.train.phases import Lesson, fine_tune, fit_head
+from lucency.train.plan import CARD, PLAN, Plan, begin
 from lucency.train.save import save
 from lucency.train.step import Row
+from lucency.train.teachers import SEEDS_APART
 from lucency.train.team import decided, first, require_shared, size
 
 
@@ -53,14 +56,33 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
     if first():
         print(f"{table(learn)}\n{len(judge)} further films choose the checkpoint: {how}", file=sys.stderr)
 
+    teachers = [taught(recipe, number, films, out, cache) for number in range(1, recipe.tune.teachers + 1)]
+    lesson = Lesson(learn, judge, recipe, misled(learn) if asks_for_misled(recipe.data) else frozenset(), teachers)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     phases: dict[str, list[Row]] = {}
     if recipe.head.epochs:
-        phases["head"] = fit_head(classifier, learn, judge, recipe, out, cache)
+        phases["head"] = fit_head(classifier, lesson, out, cache)
     if recipe.tune.epochs:
-        phases["tune"] = fine_tune(classifier, learn, judge, recipe, out)
+        phases["tune"] = fine_tune(classifier, lesson, out)
     if first():
         write_history(phases, out)
         save(out, classifier, recipe, learn, judge, how, minutes=(time.monotonic() - start) / 60)
-    best = max(row["val_auroc"] for row in list(phases.values())[-1])
-    return f"{out}: trained; validation AUROC {best:.4f} on {len(judge)} films that chose the checkpoint"
+    rows = list(phases.values())[-1]
+    kept = rows[-1] if recipe.tune.epochs and recipe.tune.wise_ft < 1 else max(rows, key=lambda row: row["val_auroc"])
+    return f"{out}: trained; validation AUROC {kept['val_auroc']:.4f} on {len(judge)} films that chose the checkpoint"
+
+
+def taught(recipe: Recipe, number: int, films: Films, out: Path, cache: Path) -> Classifier:
+    """A teacher: the recipe by another seed, trained on the same films, or gone on with; in evaluation mode."""
+    seed, place = recipe.seed + number * SEEDS_APART, out / "teachers" / str(number)
+    own = recipe.model_copy(update={"seed": seed, "tune": recipe.tune.model_copy(update={"teachers": 0})})
+    if first():
+        print(f"teacher {number} of {recipe.tune.teachers}", file=sys.stderr)
+    train_run(own, films, place, cache, resume=place.exists())
+    require_shared(place / CARD)
+    return open_run(place).classifier
+
+
+def asks_for_misled(settings: DataSettings) -> bool:
+    """Whether a recipe needs to know the films that acquisition misleads."""
+    return settings.misled != 1 or settings.imbalance == "group_dro"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,39 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lucency.data.record import Task
 from lucency.models.classifier import Classifier
 from lucency.recipe import FitSettings, TuneSettings
-from lucency.train.losses import film_losses, focus, weighed_mean
+from lucency.train.batches import Batch
 from lucency.train.measure import measure
+from lucency.train.mixup import mixed
+from lucency.train.objective import Extra, GroupDRO, Mean, Said
 from lucency.train.schedules import factor
-from lucency.train.team import gathered, settle, share, size
+from lucency.train.team import gathered, settle, size
 
-Loader = DataLoader[tuple[Tensor, Tensor]]
+Loader = DataLoader[Batch]
 Row = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is made small."""
-
-    task: Task
-    class_weights: Tensor | None = None
-    focal_gamma: float = 0.0
-    smoothing: float = 0.0
-
-    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch, a scalar."""
-        losses = film_losses(logits, labels, self.task, self.smoothing)
-        if self.focal_gamma:
-            losses = focus(losses, self.focal_gamma)
-        return weighed_mean(losses, labels, None if self.task == "multilabel" else self.class_weights)
-
-    def weight(self, labels: Tensor) -> Tensor:
-        """What the mean over these films was divided by, a scalar: their number, or the sum of their weights."""
-        if self.class_weights is None or self.task == "multilabel":
-            return torch.tensor(float(len(labels)))
-        return self.class_weights[labels.cpu()].sum()
 
 
 class Step(pl.LightningModule):
@@ -52,27 +30,31 @@ class Step(pl.LightningModule):
 
     Args:
         network: takes what the loaders yield, gives logits (n, findings).
-        objective: the loss.
+        loss: of a training batch.
         settings: rate, schedule, decay.
         seed: with the epoch, decides dropout.
         train_loader: epoch -> the training batches of that epoch.
         judge_loader: the validation batches.
         keep_still: called each time training starts, to put frozen parts back into evaluation mode.
+        extras: what a training batch costs besides its loss; those that are modules learn too.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        objective: Objective,
+        loss: Mean | GroupDRO,
         settings: FitSettings,
         seed: int,
         train_loader: Callable[[int], Loader],
         judge_loader: Loader,
         keep_still: Callable[[], None] = lambda: None,
+        extras: Sequence[Extra] = (),
     ) -> None:
         super().__init__()
         self.network = network
-        self.objective = objective
+        self.loss = loss
+        self.learners = nn.ModuleList(extra for extra in extras if isinstance(extra, nn.Module))
+        self.extras = tuple(extras)
         self.settings = settings
         self.seed = seed
         self.train_loader = train_loader
@@ -91,7 +73,7 @@ class Step(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam, its rate moved at each step by the schedule."""
-        moving = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        moving = [parameter for parameter in self.parameters() if parameter.requires_grad]
         decay = self.settings.weight_decay
         optimizer = torch.optim.AdamW(moving, self.settings.lr, weight_decay=decay, fused=True)
         curve = factor(self.settings, len(self.train_loader(0)))
@@ -107,17 +89,17 @@ class Step(pl.LightningModule):
         self.network.train()
         self.keep_still()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of a training batch. Dropout is drawn from seed, epoch and batch: a resumed epoch repeats itself."""
         torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + index)
-        loss = self._see("train", batch)
+        loss = self._learn(batch)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at epoch {self.current_epoch}, batch {index}")
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:
         """Logits of a validation batch are kept for the end of the epoch."""
-        self._see("val", batch)
+        self.seen["val"].append((self.network(batch.inputs).float(), batch.labels))
 
     def on_validation_epoch_end(self) -> None:
         """One row of history: the metrics of both sides, on all of their films, of all processes, at once."""
@@ -129,6 +111,16 @@ class Step(pl.LightningModule):
         for name, value in row.items():
             self.log(name, value, prog_bar=False, rank_zero_only=False, sync_dist=size() > 1)
 
+    @torch.no_grad()
+    def judge(self) -> Row:
+        """The metrics of the network as it is, once fitting is over; what is of training is not a number."""
+        self.network.eval()
+        self.seen["val"].clear()
+        for index, batch in enumerate(self.judge_loader):
+            self.validation_step(Batch(*(part.to(self.device) for part in batch)), index)
+        found = {f"val_{name}": value for name, value in self._measure("val").items()}
+        return {name: found.get(name, math.nan) for name in self.history[-1]} | {"epoch": len(self.history) + 1.0}
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """History travels with the checkpoint, so that a resumed run's is whole."""
         checkpoint["history"] = self.history
@@ -137,30 +129,29 @@ class Step(pl.LightningModule):
         """Take the history up where it was."""
         self.history = list(checkpoint["history"])
 
-    def _see(self, side: str, batch: tuple[Tensor, Tensor]) -> Tensor:
-        inputs, labels = batch
-        logits, cost = self._priced(inputs) if side == "train" and self._sparse else (self.network(inputs).float(), 0.0)
-        self.seen[side].append((logits.detach(), labels))
-        loss = self.objective(logits, labels)
-        if side == "train":
-            loss = loss * share(self.objective.weight(labels)).to(loss)
-        return loss + cost
+    def _learn(self, batch: Batch) -> Tensor:
+        alpha = self.settings.mixup if isinstance(self.settings, TuneSettings) else 0.0
+        batch, under, share = mixed(batch, alpha) if alpha else (batch, None, 1.0)
+        said = self._said(batch)
+        self.seen["train"].append((said.logits.detach(), batch.labels))
+        loss: Tensor = self.loss(said.logits, batch.labels, batch.misled)
+        if under is not None:
+            loss = share * loss + (1 - share) * self.loss(said.logits, under.labels, under.misled)
+        return loss + sum(extra(said) for extra in self.extras)
 
-    @property
-    def _sparse(self) -> float:
-        """The price of a logit of evidence; a head alone has no map, so it pays none."""
-        return self.settings.sparse if isinstance(self.settings, TuneSettings) else 0.0
-
-    def _priced(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (n, findings), and what their evidence costs: sparse · mean |M| over films and places."""
+    def _said(self, batch: Batch) -> Said:
+        """What the network says; maps and features only where something beside the loss asks for them."""
+        if not self.extras:
+            none = torch.empty(0)
+            return Said(batch, self.network(batch.inputs).float(), none, none)
         assert isinstance(self.network, Classifier)
-        logits, maps = self.network.forward_map(inputs)
-        return logits.float(), self._sparse * maps.float().abs().mean()
+        logits, maps, pooled = self.network.answers(batch.inputs)
+        return Said(batch, logits.float(), maps, pooled)
 
     def _measure(self, side: str) -> Row:
         logits = gathered(torch.cat([logits for logits, _ in self.seen[side]]))
         labels = gathered(torch.cat([labels for _, labels in self.seen[side]]))
-        loss = self.objective(logits, labels).item()
+        loss = self.loss.objective(logits, labels).item()
         return {"loss": loss} | measure(logits.numpy(), labels.numpy().astype(np.int64))
 
     def _rate(self) -> float:

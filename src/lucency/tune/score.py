@@ -75,5 +75,6 @@ def judge(recipe: Recipe, part: Part, out: Path, cache: Path) -> Judged:
     train_run(recipe, part.rest, run, cache, resume=run.exists())
     (answers,) = ask([Reader.open(run)], part.held, "other", 0, (TOGETHER,))
     found = {one.condition: one.auroc for one in figures(answers, part.held.films.label_array(), 0.5)}
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)  # ten times the weights, and of no more use
+    for checkpoints in [*run.rglob("checkpoints")]:  # ten times the weights, and of no more use
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return Judged(found[PLAIN], found[TOGETHER], (time.monotonic() - start) / 60)

@@ -18,7 +18,7 @@ FILMS = [chest(seed) for seed in range(4)]
 SIDE = 160
 DRAWN = AugmentSettings(
     canvas=224, aspect=(0.7, 1.4), zoom=(0.7, 1.0), rotate=5, gamma=(0.7, 1.5), contrast=(0.6, 1.2), brightness=25,
-    sharpness=(-1.5, 2.0), resample=(0.5, 1.0), erase=0.5,
+    sharpness=(-1.5, 2.0), resample=(0.5, 1.0), erase=0.5, clahe=0.5,
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def test_no_jitter_is_preprocessing() -> None:
         ({"aspect": 1.3, "zoom": 0.8, "across": 0.2, "down": 0.9}, 0.3),
         ({"turn": 4.0}, 0.8),  # Pillow cuts off what is behind the point, half a gray level on average
         ({"levels": bytes(reversed(range(256)))}, 0.3),
+        ({"clahe": 3.0}, 0.3),
         ({"sharpness": -1.5}, 0.6),  # Pillow's blur is three boxes
         ({"sharpness": 1.5}, 1.0),
         ({"gamma": 1.4, "contrast": 0.7, "brightness": 20.0}, 0.3),

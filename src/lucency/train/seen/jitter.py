@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lucency.data.augment import EDGE, MIDDLE, Jitter, kept_box
+from lucency.train.seen.clahe import clahe
 from lucency.train.seen.matrices import blurring, both, resizing, through, triangle
 from lucency.train.seen.reacquire import looked_up, whole
 
@@ -36,6 +37,7 @@ def seen_through(jitters: Sequence[Jitter], films: Tensor, side: int, generator:
         same = bytes(range(256))
         levels = np.frombuffer(b"".join(jitter.levels or same for jitter in jitters), np.uint8).reshape(-1, 256)
         films = looked_up(films, torch.tensor(levels, dtype=torch.float32, device=device))
+    films = _evened(films, column("clahe"))
     films = _edged(films, column("sharpness"))
     films = _turned(films, column("turn"))
     shown = _resized(films, jitters, side)
@@ -45,6 +47,12 @@ def seen_through(jitters: Sequence[Jitter], films: Tensor, side: int, generator:
     if not bool((grain > 0).any()):
         return shown
     return whole(shown + grain[:, None, None] * torch.randn(shown.shape, generator=generator, device=device))
+
+
+def _evened(films: Tensor, limit: Tensor) -> Tensor:
+    """Contrast evened out part by part where the limit, (b,), is not 0."""
+    (those,) = torch.nonzero(limit, as_tuple=True)
+    return films.index_copy(0, those, clahe(films[those], limit[those])) if len(those) else films
 
 
 def _edged(films: Tensor, sharpness: Tensor) -> Tensor:
