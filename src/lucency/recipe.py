@@ -109,7 +109,7 @@ class TuneSettings(FitSettings):
     """Decay of the exponential moving average of the weights that is judged and kept; 0 keeps the last step's."""
     swa: Count = 0
     """Epochs, the last ones, whose weights are averaged evenly, step by step, to be judged and kept (Izmailov et al.
-    2018; Cha et al. 2021). Instead of `ema`."""
+    2018; Cha et al. 2021). `ema` then does not count."""
     wise_ft: Annotated[float, Field(gt=0, le=1)] = 1.0
     """How far of the way from the weights that fine-tuning began with to those that it found the network goes in the
     end (Wortsman et al. 2022); 1 goes all of it."""
@@ -127,14 +127,6 @@ class TuneSettings(FitSettings):
     stays where it is needed (about 0.1); 0 lets it spread."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: 32 bit; a MobileNetV2 at 160 pixels is slower in bf16, on a GPU too (docs/decisions.md)."""
-
-    @model_validator(mode="after")
-    def _one_average(self) -> TuneSettings:
-        if self.ema and self.swa:
-            raise ValueError("[tune] ema and swa are two averages of the weights: set one of them to 0")
-        if self.swa > self.epochs:
-            raise ValueError(f"[tune] swa averages the last {self.swa} epochs, there are {self.epochs}")
-        return self
 
 
 class AugmentSettings(Settings):
@@ -207,12 +199,6 @@ class Recipe(Settings):
     def _frame_needs_whole_films(self) -> Recipe:
         if self.model.frame and self.data.fit != "stretch":
             raise ValueError(f"[model] frame is cut from whole films: [data] fit must be stretch, not {self.data.fit}")
-        return self
-
-    @model_validator(mode="after")
-    def _a_film_is_of_one_group(self) -> Recipe:
-        if self.tune.mixup and self.data.imbalance == "group_dro":
-            raise ValueError("[tune] mixup makes films of two groups: [data] imbalance cannot be group_dro")
         return self
 
     @model_validator(mode="after")

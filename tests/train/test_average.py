@@ -30,7 +30,7 @@ def test_from_the_first_step_on() -> None:
 
 def test_the_recipe_says_which_average() -> None:
     assert averaging(TuneSettings(epochs=4), 10) is None
-    even = averaging(TuneSettings(epochs=4, swa=1), 10)
+    even = averaging(TuneSettings(epochs=4, swa=1, ema=0.9), 10)
     assert even is not None
     assert even._kwargs["avg_fn"].first == 30
 

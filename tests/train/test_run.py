@@ -151,7 +151,7 @@ def test_a_run_goes_on_from_its_last_epoch_even_where_it_was_not_the_best(films:
 
 
 LEVERS: list[dict[str, Any]] = [
-    {"tune": {"ema": 0.0, "swa": 2}},
+    {"tune": {"swa": 2}},
     {"tune": {"wise_ft": 0.5}},
     {"tune": {"mixup": 0.4}},
     {"tune": {"adversary": 0.5, "sparse": 0.1}},

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 from lucency.errors import LucencyError, RecipeError, TrainingError, UsageError, WeightsError
 from lucency.recipe import Recipe, parse_recipe
 from lucency.tune import search as module
-from lucency.tune.record import cost, toml, trials_csv, write_record
+from lucency.tune.record import cost, line, toml, trials_csv, write_record
 from lucency.tune.score import SCORE, Judged, Part
 from lucency.tune.search import Registered, best, done, folder, open_search, search
 from lucency.tune.space import Space
@@ -122,6 +122,35 @@ def test_a_stopped_trial_is_tried_again_with_the_same_recipe(tmp_path: Path, mon
     (again,) = done(study)
     assert again.user_attrs["recipe"] == begun[0].model_dump(mode="json")
     assert again.user_attrs["runs"] == folder(tmp_path, begun[0]).name  # where its first fold lies trained
+
+
+def test_planned_trials_come_first_in_order_and_are_taken_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, planned = Space({"model.dropout": [0.2, 0.3, 0.9]}).each(RECIPE)
+
+    def go_on() -> Any:
+        study = open_search(tmp_path, REGISTERED, 0, planned)
+        search(study, RECIPE, space, PARTS, len(planned), tmp_path, quiet)
+        return study
+
+    def stop(recipe: Recipe, *rest: Any) -> Judged:
+        if recipe.model.dropout == 0.3:
+            raise KeyboardInterrupt
+        return by_dropout(recipe, *rest)
+
+    monkeypatch.setattr(module, "judge", stop)
+    with pytest.raises(KeyboardInterrupt):
+        go_on()
+    monkeypatch.setattr(module, "judge", by_dropout)
+    trials = done(go_on())
+    assert {(trial.user_attrs["changed"], trial.user_attrs["recipe"]["model"]["dropout"]) for trial in trials} == {
+        ("the recipe as it is", 0.2),
+        ("model.dropout 0.3", 0.3),
+        ("model.dropout 0.9", 0.9),
+    }
+    assert trials[0].user_attrs["changed"] == "the recipe as it is"
+    assert "model.dropout 0.9" in line(trials[1])
 
 
 @pytest.mark.parametrize("what", ["recipe", "space", "score", "films", "folds", "aspects"])

@@ -57,6 +57,30 @@ def test_another_file_is_refused(text: str, tmp_path: Path) -> None:
         read_space(written(tmp_path, text), RECIPE)
 
 
+def test_each_change_alone() -> None:
+    """The recipe first, then every value that is not its own, whatever the order in the file; of a range both ends."""
+    table = {
+        "model.dropout": [0.5, 0.2, 0.0],
+        "augment.zoom": [[1, 1], [0.8, 1.0]],
+        "tune.lr": {"low": 1e-4, "high": 1e-2},
+    }
+    space, trials = Space(table).each(RECIPE)
+    assert list(trials) == [
+        "the recipe as it is",
+        "model.dropout 0.5",
+        "model.dropout 0.0",
+        "augment.zoom [0.8, 1.0]",
+        "tune.lr 0.01",
+    ]
+    assert trials["augment.zoom [0.8, 1.0]"] == {
+        "model.dropout": "0.2",
+        "augment.zoom": "[0.8, 1.0]",
+        "tune.lr": "0.0001",
+    }
+    assert space.table["augment.zoom"] == [[1.0, 1.0], [0.8, 1.0]]
+    assert space.to_json() != Space(space.table).to_json()  # not gone on with as a search
+
+
 def test_draws_are_of_the_space_and_are_remembered() -> None:
     space = Space(
         {"a": [[1.0, 1.0], [0.5, 2.0]], "b": {"low": 1, "high": 3}, "c": {"low": 0.1, "high": 10, "log": True}}

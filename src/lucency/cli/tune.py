@@ -18,7 +18,15 @@ def tune(
     space: Annotated[
         Path | None, typer.Option(help="TOML with a table [space] of settings. [default: the built-in one]")
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="How many in all, those of earlier calls counted.")] = 30,
+    each: Annotated[
+        bool, typer.Option("--each", help="Try the recipe, then each value of the space alone, on all judged folds.")
+    ] = False,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How many in all, those of earlier calls counted. [default: 30, with --each all of them]"
+        ),
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Folds by patient.")] = 5,
     judged: Annotated[int, typer.Option(min=1, help="How many of the folds a trial is judged on.")] = 2,
     source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
@@ -33,6 +41,8 @@ def tune(
 
     Score, space, films and folds are written down before the first trial. A trial that falls behind is stopped after
     a fold. The same command goes on where it was stopped. Leaves trials.csv, best.toml and every run.
+
+    With --each nothing is drawn: what does each lever do by itself?
 
     Example: lucency tune recipes/kermany.toml --data chest_xray --out search --trials 30
     """
@@ -51,10 +61,13 @@ def tune(
     if judged > folds:
         raise UsageError(f"--judged: expected at most the {folds} folds there are, came {judged}")
     start = open_recipe(recipe, None, weights)
-    searched = read_space(space, start)
+    searched, planned = read_space(space, start), None
+    if each:
+        searched, planned = searched.each(start)
+    trials = trials or (len(planned) if planned else 30)
     films = not_test(read_films(data, source))
     known = known_aspects(aspects) if aspects else {}
-    study = open_search(out, Registered.of(start, searched, films, (folds, judged), known), seed)
+    study = open_search(out, Registered.of(start, searched, films, (folds, judged), known), seed, planned)
     typer.echo(f"score: {SCORE}", err=True)
 
     def tell(trial: FrozenTrial) -> None:

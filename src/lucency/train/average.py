@@ -25,9 +25,9 @@ class Averaging(WeightAveraging):
 
 def averaging(settings: TuneSettings, steps: int) -> Averaging | None:
     """The average that the recipe asks for, of the weights after each step; `steps` is how many an epoch has."""
-    if settings.ema:
-        return Averaging(avg_fn=get_ema_avg_fn(settings.ema))  # type: ignore[no-untyped-call]
-    return Averaging(avg_fn=EvenFrom((settings.epochs - settings.swa) * steps)) if settings.swa else None
+    if settings.swa:
+        return Averaging(avg_fn=EvenFrom((settings.epochs - settings.swa) * steps))
+    return Averaging(avg_fn=get_ema_avg_fn(settings.ema)) if settings.ema else None  # type: ignore[no-untyped-call]
 
 
 class EvenFrom:

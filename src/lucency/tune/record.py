@@ -45,7 +45,7 @@ def trials_csv(trials: list[FrozenTrial]) -> str:
 
 def line(trial: FrozenTrial) -> str:
     """One trial for a person."""
-    drawn = ", ".join(f"{name} {value}" for name, value in trial.params.items())
+    drawn = trial.user_attrs.get("changed") or ", ".join(f"{name} {value}" for name, value in trial.params.items())
     return f"trial {trial.number}: {outcome(trial)} {_score(trial)}, {minutes(trial):.1f} minutes; {drawn}"
 
 

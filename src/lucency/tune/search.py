@@ -47,8 +47,16 @@ class Registered:
         return cls(content, space.to_json(), SCORE, every, f"{folds[1]} of {folds[0]}", known)
 
 
-def open_search(out: Path, registered: Registered, seed: int) -> optuna.Study:
+def open_search(
+    out: Path, registered: Registered, seed: int, planned: Mapping[str, Mapping[str, Any]] | None = None
+) -> optuna.Study:
     """The search in `out`, new or gone on with; trials that were stopped are queued again.
+
+    Args:
+        out: its folder.
+        registered: what is fixed.
+        seed: of the sampler.
+        planned: what is changed, in words -> the settings of the first trials, in order; none of them is stopped early.
 
     Raises:
         UsageError: `out` holds a search with another recipe, space, score, films, folds or aspects.
@@ -66,12 +74,14 @@ def open_search(out: Path, registered: Registered, seed: int) -> optuna.Study:
         ) from error
     before = study.user_attrs.get("registered")
     if before is None:
+        for what, settings in (planned or {}).items():
+            study.enqueue_trial(dict(settings), {"changed": what})
         study.set_user_attr("registered", asdict(registered))
     elif before != asdict(registered):
         others = ", ".join(name for name, value in asdict(registered).items() if before.get(name) != value)
         raise UsageError(f"{out}: holds a search with another {others}; go on with that, or choose another --out")
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=STARTUP)
-    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
+    study.pruner = optuna.pruners.NopPruner() if planned else optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
     _queue_stopped(study)
     return study
 
@@ -149,7 +159,8 @@ def _fail(study: optuna.Study, trial: optuna.Trial, error: Exception) -> None:
 
 def _queue_stopped(study: optuna.Study) -> None:
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        study.enqueue_trial(trial.params)
+        words = {"changed": trial.user_attrs["changed"]} if "changed" in trial.user_attrs else None
+        study.enqueue_trial(trial.system_attrs.get("fixed_params", {}) | trial.params, words)
         study.tell(trial.number, state=TrialState.FAIL)  # of the trials that failed, it alone gives no reason
 
 

@@ -16,13 +16,20 @@ from lucency.recipe import Recipe, parse_recipe
 
 SPACE: dict[str, Any] = {
     "model.dropout": [0.0, 0.2, 0.5],
-    "data.imbalance": ["none", "class_weights", "oversample"],
-    "data.side": [96, 128, 160],
+    "data.imbalance": ["none", "class_weights", "oversample", "group_dro"],
+    "data.misled": [1.0, 4.0],
+    "data.side": [64, 96, 128, 160, 224],
     "tune.blocks": ["all", 12, 6],
     "tune.lr": {"low": 1e-4, "high": 1e-3, "log": True},
     "tune.batch_norm": ["frozen", "train"],
     "tune.ema": [0.0, 0.98],
+    "tune.swa": [0, 1],
+    "tune.wise_ft": [0.8, 1.0],
     "tune.label_smoothing": [0.0, 0.05],
+    "tune.mixup": [0.0, 0.2],
+    "tune.adversary": [0.0, 0.1],
+    "tune.teachers": [0, 2],
+    "augment.reacquire": [0.0, 0.6],
     "augment.aspect": [[1.0, 1.0], [0.8, 1.25], [0.64, 1.57]],
     "augment.zoom": [[1.0, 1.0], [0.85, 1.0], [0.7, 1.0]],
     "augment.resample": [[1.0, 1.0], [0.5, 1.0]],
@@ -30,6 +37,7 @@ SPACE: dict[str, Any] = {
     "augment.swap_tone": [0.0, 0.5, 1.0],
     "augment.sharpness": [[0.0, 0.0], [-1.5, 2.0]],
     "augment.noise": [0.0, 8.0],
+    "augment.clahe": [0.0, 0.5],
     "augment.erase": [0.0, 0.5],
 }
 """Searched when no file is given: setting -> a list to choose from, or low and high (log: evenly by factor)."""
@@ -42,14 +50,35 @@ class Space:
     """Settings and what they are drawn from."""
 
     table: Mapping[str, Any]
+    alone: bool = False
+    """Whether one setting is changed at a time."""
 
     def draw(self, trial: optuna.Trial) -> dict[str, Any]:
         """Setting -> value, suggested by the sampler and remembered by it."""
         return {name: _suggest(trial, name, choice) for name, choice in self.table.items()}
 
+    def each(self, recipe: Recipe) -> tuple[Space, dict[str, dict[str, Any]]]:
+        """One change at a time: of a range, its two ends.
+
+        Returns:
+            the space, every setting a list that begins with the recipe's own value; and in words what is changed -> the
+            settings of that trial, as the sampler knows them. The first changes nothing.
+        """
+        own = {name: _setting(recipe, name) for name in self.table}
+        table: dict[str, Any] = {}
+        trials = {"the recipe as it is": dict(own)}
+        for name, choice in self.table.items():
+            values = [_setting(changed(recipe, {name: value}, name), name) for value in _values("space", name, choice)]
+            others = [value for value in values if value != own[name]]
+            table[name] = [own[name], *others]
+            trials |= {f"{name} {json.dumps(value)}": own | {name: value} for value in others}
+        return Space(table, alone=True), {
+            what: {name: json.dumps(value) for name, value in settings.items()} for what, settings in trials.items()
+        }
+
     def to_json(self) -> str:
         """The same text for the same space."""
-        return json.dumps(self.table, sort_keys=True)
+        return ("one at a time: " if self.alone else "") + json.dumps(self.table, sort_keys=True)
 
 
 def read_space(path: Path | None, recipe: Recipe) -> Space:
@@ -82,6 +111,14 @@ def changed(recipe: Recipe, settings: Mapping[str, Any], where: str) -> Recipe:
                 raise RecipeError(f"{where}: '{name}' expected as table.setting, such as model.dropout")
         table[last] = value
     return parse_recipe(content, where)
+
+
+def _setting(recipe: Recipe, name: str) -> Any:
+    """The value that a recipe has, by its dotted name, as JSON holds it."""
+    found: Any = recipe.model_dump(mode="json")
+    for part in name.split("."):
+        found = found[part]
+    return found
 
 
 def _table(path: Path) -> Mapping[str, Any]:
