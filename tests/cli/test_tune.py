@@ -53,6 +53,19 @@ def test_a_search_goes_on_and_leaves_a_recipe(
         assert not (out / "runs" / row["runs"] / "fold-1" / "checkpoints").exists()
 
 
+def test_each_change_is_tried_beside_the_recipe(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "space.toml").write_text('[space]\n"tune.mixup" = [0.4]\n"model.dropout" = [0.2]\n')
+    assert run([*command, "--each"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "search" / "trials.csv").read_text())))
+    assert [row["changed"] for row in rows] == ["the recipe as it is", "tune.mixup 0.4"]  # its dropout is 0.2 already
+    assert said[1].split()[-3:] == [rows[0]["score"], rows[0]["plain"], rows[0]["moved"]]
+    gain = float(said[2].split()[-1])
+    assert gain == pytest.approx(float(rows[1]["score"]) - float(rows[0]["score"]), abs=2e-4)
+
+
 def test_more_folds_judged_than_there_are_is_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command, "--judged", "3"]) == 2
     assert "--judged: expected at most the 2 folds" in capsys.readouterr().err

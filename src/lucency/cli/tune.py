@@ -53,7 +53,7 @@ def tune(
     from lucency.data.donors import known_aspects
     from lucency.data.partition import not_test
     from lucency.errors import UsageError
-    from lucency.tune.record import cost, line, write_record
+    from lucency.tune.record import changes, cost, line, write_record
     from lucency.tune.score import SCORE, parts_of
     from lucency.tune.search import Registered, best, done, open_search, search
     from lucency.tune.space import read_space
@@ -80,5 +80,6 @@ def tune(
     write_record(study, out)
     found = best(study)
     told = None if found is None else {"trial": found.number, "score": found.value, **found.user_attrs}
-    lines = [cost(done(study)), "no trial is whole yet" if found is None else f"best: {line(found)}", f"written: {out}"]
+    lines = [*([changes(done(study))] if each else []), cost(done(study))]
+    lines += ["no trial is whole yet" if found is None else f"best: {line(found)}", f"written: {out}"]
     typer.echo(js.dumps(told, indent=1) if json else "\n".join(lines))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,14 @@ def trials_csv(trials: list[FrozenTrial]) -> str:
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "outcome", "score", "plain", "moved", "minutes", "runs", *names, "reason"])
+    writer.writerow(["trial", "outcome", "score", "plain", "moved", "minutes", "runs", "changed", *names, "reason"])
     for trial in trials:
         folds = trial.user_attrs.get("folds", [])
         areas = (" ".join(f"{one[side]:.4f}" for one in folds) for side in ("plain", "moved"))
         drawn = [trial.params.get(name, "") for name in names]
         head = [trial.number, outcome(trial), _score(trial), *areas, f"{minutes(trial):.2f}"]
-        writer.writerow([*head, trial.user_attrs.get("runs", ""), *drawn, trial.user_attrs.get("failed", "")])
+        runs, changed, failed = (trial.user_attrs.get(name, "") for name in ("runs", "changed", "failed"))
+        writer.writerow([*head, runs, changed, *drawn, failed])
     return text.getvalue()
 
 
@@ -47,6 +49,20 @@ def line(trial: FrozenTrial) -> str:
     """One trial for a person."""
     drawn = trial.user_attrs.get("changed") or ", ".join(f"{name} {value}" for name, value in trial.params.items())
     return f"trial {trial.number}: {outcome(trial)} {_score(trial)}, {minutes(trial):.1f} minutes; {drawn}"
+
+
+def changes(trials: list[FrozenTrial]) -> str:
+    """Planned trials for a person: score, mean AUROC plain and moved, and how far the score is from the first one's."""
+    planned = [trial for trial in trials if "changed" in trial.user_attrs]
+    width = max((len(trial.user_attrs["changed"]) for trial in planned), default=0)
+    lines = [f"{'':{width}}  {'score':>7}{'plain':>9}{'moved':>9}{'gain':>10}"]
+    for trial in planned:
+        folds = trial.user_attrs.get("folds", [])
+        areas = [sum(one[side] for one in folds) / len(folds) if folds else math.nan for side in ("plain", "moved")]
+        gain = "" if trial is planned[0] else f"{(trial.value or math.nan) - (planned[0].value or math.nan):+10.4f}"
+        numbers = f"{_score(trial) or outcome(trial):>7}{areas[0]:>9.4f}{areas[1]:>9.4f}{gain}"
+        lines.append(f"{trial.user_attrs['changed']:{width}}  {numbers}")
+    return "\n".join(lines)
 
 
 def cost(trials: list[FrozenTrial]) -> str:
