@@ -10,7 +10,6 @@ from lucency.data import cues
 from lucency.data.cues import misled
 from lucency.data.donors import Squares, measured
 from lucency.data.record import Films
-from lucency.errors import UsageError
 
 COUNT = 80
 DECEIVED = {5, 33, 46, 72}
@@ -39,10 +38,3 @@ def test_columns_that_say_nothing_are_left_out() -> None:
     pixels = [chest(index) for index in range(4)]
     found = cues.columns(measured(as_films(pixels, [0, 1, 0, 1]), pixels, [1.0] * 4))
     assert all(len(np.unique(column)) > 1 for column in found.T)
-
-
-def test_another_task_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    films = squares(monkeypatch)
-    many = Films(films.records, films.labels, "multiclass", films.source, films.patients_known)
-    with pytest.raises(UsageError, match="between two classes"):
-        misled(many)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from safetensors.numpy import load_file
 from lucency.data import read_films
 from lucency.data.partition import learn_and_judge
 from lucency.data.record import Films
-from lucency.errors import SourceError, TrainingError
+from lucency.errors import SourceError, TrainingError, UsageError
 from lucency.models.run import open_run
 from lucency.preprocess import Preprocess
 from lucency.recipe import Recipe, TuneSettings, parse_recipe
@@ -182,6 +183,18 @@ def test_each_lever_moves_the_weights_and_a_stopped_run_resumes_to_the_same(
     monkeypatch.undo()
     train_run(changed, films, tmp_path / "run", whole.parent / "cache", resume=True)
     assert same(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "asked", [{"augment": {"reacquire": 0.5}}, {"data": {"misled": 2.0}}, {"data": {"imbalance": "group_dro"}}]
+)
+def test_what_only_two_classes_have_is_refused_for_more_before_anything_is_done(
+    films: Films, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    many = replace(films, task="multiclass")
+    with pytest.raises(UsageError, match="two classes, came a multiclass task"):
+        train_run(recipe(**{"data": {"fit": "stretch"}, **asked}), many, tmp_path / "run", tmp_path / "cache")
+    assert not (tmp_path / "run").exists()
 
 
 def test_going_back_is_judged_and_told(whole: Path, films: Films, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 from lucency.data.donors import Squares, squares_of
 from lucency.data.record import Films
 from lucency.data.split import Indices, stratified_grouped
-from lucency.errors import UsageError
 
 FOLDS = 5
 Numbers = NDArray[np.float64]
@@ -31,8 +30,6 @@ def misled(films: Films) -> frozenset[str]:
         UsageError: another task.
         SourceError: no film can be read, or a class has fewer patients than there are folds.
     """
-    if films.task != "binary":
-        raise UsageError(f"films that acquisition misleads are found between two classes, came a {films.task} task")
     squares = squares_of(films)
     folds = stratified_grouped(squares.films, FOLDS)
     with threadpool_limits(1):  # the ensembles are small: threads would wait for each other longer than they work

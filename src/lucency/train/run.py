@@ -13,6 +13,7 @@ from lucency.data.imbalance import table
 from lucency.data.partition import learn_and_judge
 from lucency.data.record import Films
 from lucency.data.split import split_hash
+from lucency.errors import UsageError
 from lucency.models import Classifier, build
 from lucency.models.memory import keep_freed_memory
 from lucency.models.run import open_run
@@ -40,10 +41,12 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
         a line for a person: what was learned and where it is.
 
     Raises:
+        UsageError: the recipe swaps something between two classes, and the films have more.
         SourceError, RecipeError, WeightsError, TrainingError, OutputError: what to do is in the message.
     """
     start = time.monotonic()
     keep_freed_memory()
+    require_two_classes(recipe, films)
     learn, judge, how = learn_and_judge(films, recipe.data)
     plan = Plan.of(recipe, split_hash(learn, range(len(learn))), split_hash(judge, range(len(judge))), size())
     torch.manual_seed(recipe.seed)
@@ -81,6 +84,15 @@ def taught(recipe: Recipe, number: int, films: Films, out: Path, cache: Path) ->
     train_run(own, films, place, cache, resume=place.exists())
     require_shared(place / CARD)
     return open_run(place).classifier
+
+
+def require_two_classes(recipe: Recipe, films: Films) -> None:
+    """Raise UsageError where a recipe asks for what only two classes have, before anything is done."""
+    if films.task != "binary" and (recipe.augment.reacquire or asks_for_misled(recipe.data)):
+        raise UsageError(
+            f"{recipe.name}: [augment] reacquire, [data] misled and group_dro swap or tell between two classes, "
+            f"came a {films.task} task of {len(films.labels)}; leave them out"
+        )
 
 
 def asks_for_misled(settings: DataSettings) -> bool:
