@@ -118,9 +118,13 @@ def test_a_folder_that_not_all_machines_share_is_refused(tmp_path: Path, monkeyp
         team.require_shared(tmp_path / "elsewhere")
 
 
-def test_both_processes_end_with_the_same_weights(tmp_path: Path) -> None:
-    rows = trained(recipe(), tmp_path / "run")
-    assert len(rows) == 4
+LEVERS = {"swa": 1, "mixup": 0.2, "adversary": 0.5, "teachers": 1, "wise_ft": 0.5}
+
+
+@pytest.mark.parametrize(("tune", "epochs"), [({}, 4), (LEVERS, 5)])
+def test_both_processes_end_with_the_same_weights(tune: dict[str, Any], epochs: int, tmp_path: Path) -> None:
+    rows = trained(recipe(tune=tune), tmp_path / "run")
+    assert len(rows) == epochs  # going back is a row too
     for phase in ("head", "tune"):
         one, other = (torch.load(tmp_path / f"{phase}-{rank}.pt", weights_only=True) for rank in (0, 1))
         assert all(torch.equal(one[name], other[name]) for name in one), phase
@@ -130,12 +134,14 @@ def test_both_processes_end_with_the_same_weights(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {"0-of-2", "1-of-2"}
 
 
-def test_whole_batches_make_two_processes_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [{}, {"imbalance": "group_dro", "group_step": 0.5}, {"misled": 4.0}])
+def test_whole_batches_make_two_processes_one(data: dict[str, Any], tmp_path: Path) -> None:
     """All films in one batch, nothing drawn: the mean of two equal halves' gradients is the gradient of the whole.
 
     What is left is how float32 adds up: weights may end apart by a hundredth of the way they went, losses by 1e-4.
     """
     still = recipe(
+        data=data,
         model={"dropout": 0.0},
         head={"epochs": 3, "batch": 38},
         tune={"epochs": 3, "batch": 38, "ema": 0.0, "batch_norm": "frozen"},
