@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lucency.train.objective import Said
+from lucency.train.seen.reacquire import sharpness
 
 HIDDEN = 64
 EVEN = 1e-3
@@ -69,8 +70,7 @@ def properties(gray: Tensor) -> Tensor:
     Returns:
         float (n, PROPERTIES).
     """
-    kernel = gray.new_tensor([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]).reshape(1, 1, 3, 3)
-    edges = functional.conv2d(gray, kernel).abs().mean((1, 2, 3))
+    edges = sharpness(gray[:, 0])
     smaller = [functional.avg_pool2d(gray, size) for size in (2, 4, 8, 16)]
     bands = [
         (finer - functional.interpolate(coarser, finer.shape[2:], mode="bilinear")).std((1, 2, 3))

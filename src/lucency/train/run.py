@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from lucency.data.cues import misled
 from lucency.data.imbalance import table
 from lucency.data.partition import learn_and_judge
 from lucency.data.record import Films
@@ -60,7 +59,7 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
         print(f"{table(learn)}\n{len(judge)} further films choose the checkpoint: {how}", file=sys.stderr)
 
     teachers = [taught(recipe, number, films, out, cache) for number in range(1, recipe.tune.teachers + 1)]
-    lesson = Lesson(learn, judge, recipe, misled(learn) if asks_for_misled(recipe.data) else frozenset(), teachers)
+    lesson = Lesson(learn, judge, recipe, misled(learn, recipe.data), teachers)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     phases: dict[str, list[Row]] = {}
     if recipe.head.epochs:
@@ -93,6 +92,15 @@ def require_two_classes(recipe: Recipe, films: Films) -> None:
             f"{recipe.name}: [augment] reacquire, [data] misled and group_dro swap or tell between two classes, "
             f"came a {films.task} task of {len(films.labels)}; leave them out"
         )
+
+
+def misled(learn: Films, settings: DataSettings) -> frozenset[str]:
+    """Names of the films whose acquisition points to another class, where the recipe asks for them."""
+    if not asks_for_misled(settings):
+        return frozenset()
+    from lucency.data import cues  # scikit-learn: a third of a second that only those who ask should pay
+
+    return cues.misled(learn)
 
 
 def asks_for_misled(settings: DataSettings) -> bool:

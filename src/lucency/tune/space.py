@@ -28,7 +28,7 @@ SPACE: dict[str, Any] = {
     "tune.label_smoothing": [0.0, 0.05],
     "tune.mixup": [0.0, 0.2],
     "tune.adversary": [0.0, 0.1],
-    "tune.teachers": [0, 2],
+    "tune.teachers": [0, 1],
     "augment.reacquire": [0.0, 0.6],
     "augment.aspect": [[1.0, 1.0], [0.8, 1.25], [0.64, 1.57]],
     "augment.zoom": [[1.0, 1.0], [0.85, 1.0], [0.7, 1.0]],
