@@ -66,14 +66,14 @@ def _loop(ways: dict[str, Callable[[Sequence[str]], list[Answer]]]) -> None:
 
 
 def lucency(bundle: Path, threads: int) -> None:
-    from lucency.errors import RadiographError
+    from lucency.errors import FilmError
     from lucency.film import open_film
     from lucency.reader import Reader, Reading
 
     reader = Reader.open(bundle, threads)
 
-    def taken(reading: Reading | RadiographError) -> Answer:
-        if isinstance(reading, RadiographError):
+    def taken(reading: Reading | FilmError) -> Answer:
+        if isinstance(reading, FilmError):
             raise reading
         return reading.logits[:1], reading.map[None]
 

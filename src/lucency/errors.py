@@ -1,83 +1,138 @@
-"""Everything lucency raises on purpose, drawn once.
+"""Every error that lucency raises on purpose.
 
-    LucencyError                exit code 1
-    ├── UsageError              2   an option or argument makes no sense
-    │   └── RecipeError             a recipe is wrong: unknown setting, bad value
-    ├── RadiographError         3   a film cannot be read: which file, what came, what is accepted
-    ├── SourceError             4   a folder of films cannot be learned from or judged on
-    ├── WeightsError            5   pretrained weights are missing, wrong or truncated
-    ├── TrainingError           6   training cannot start, go on or resume
-    ├── BundleError             7   a bundle or run is broken, altered, or from a newer lucency
-    ├── ExportError             8   a network cannot be written for its target
-    ├── ExplainError            9   an explainer cannot answer for this network or film
-    └── OutputError             10  a result cannot be written: full disk, no permission
+    class                     code            exit code
+    LucencyError              error           1
+    ├── UsageError            usage           2   an option or argument makes no sense
+    │   └── RecipeError       recipe              a recipe has an unknown setting or a bad value
+    ├── FilmError             film            3   a film cannot be read
+    ├── SourceError           source          4   a data set cannot be trained or evaluated on
+    ├── WeightsError          weights         5   pretrained weights are missing, wrong or truncated
+    ├── TrainingError         training        6   training cannot start, continue or resume
+    ├── BundleError           bundle          7   a bundle or run is broken, altered, or from a newer lucency
+    ├── ExportError           export          8   a network cannot be written for its target
+    ├── ExplainError          explain         9   an explainer does not support this network or film
+    └── OutputError           output          10  a result cannot be written: full disk, no permission
 
-Every message is one line: what was expected, what came, what to do. The command line prints it and leaves
-with the exit code; Ctrl-C leaves with 130.
+A message is one line: what was expected, what came, what to do. It may be reworded at any time; programs read `code`,
+which stays. An error may carry a finer code than its class: FilmError has the FILM_* codes below.
+The command line prints the message and exits with the class's exit code.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar, Self
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it."""
+
+FILM_MISSING = "film_missing"
+"""No such file, or one that may not be opened."""
+FILM_DAMAGED = "film_damaged"
+"""A known format that its decoder gives up on."""
+FILM_UNSUPPORTED = "film_unsupported"
+"""A whole file, but of a kind that is not read."""
+FILM_TOO_LARGE = "film_too_large"
+"""More pixels or bytes than are read."""
+
 
 class LucencyError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose.
 
-    exit_code = 1
+    Args:
+        message: one line for a person.
+        code: a finer code than the class's.
+    """
+
+    exit_code: ClassVar[int] = 1
+    code: str = "error"
+
+    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+    def prefixed(self, name: str) -> Self:
+        """The same error with `name: ` in front of its message."""
+        error = type(self)(f"{name}: {self}")
+        error.__dict__.update(self.__dict__)
+        return error
 
 
 class UsageError(LucencyError):
     """An option or argument makes no sense."""
 
     exit_code = 2
+    code = "usage"
 
 
 class RecipeError(UsageError):
-    """A recipe holds an unknown setting or a value out of range."""
+    """A recipe has an unknown setting or a value out of range."""
+
+    code = "recipe"
 
 
-class RadiographError(LucencyError):
-    """A film cannot be read. The message names the file, what was found and what would be accepted."""
+class FilmError(LucencyError):
+    """A film cannot be read. The message names the file, what was found and what would be accepted.
+
+    Args:
+        message: one line for a person.
+        code: one of the FILM_* codes.
+        found: what the file holds, for protocols that have no room for the message.
+    """
 
     exit_code = 3
+    code = "film"
+    found: str = ""
+
+    def __init__(self, message: str = "", *, code: str | None = None, found: str = "") -> None:
+        super().__init__(message, code=code)
+        self.found = found
 
 
 class SourceError(LucencyError):
-    """A data set cannot be read, learned from or judged on."""
+    """A data set cannot be read, trained or evaluated on."""
 
     exit_code = 4
+    code = "source"
 
 
 class WeightsError(LucencyError):
     """Pretrained weights are missing, truncated, altered or made for another network."""
 
     exit_code = 5
+    code = "weights"
 
 
 class TrainingError(LucencyError):
-    """Training cannot start, go on or resume."""
+    """Training cannot start, continue or resume."""
 
     exit_code = 6
+    code = "training"
 
 
 class BundleError(LucencyError):
     """A bundle or run is incomplete, altered, or written by a newer lucency."""
 
     exit_code = 7
+    code = "bundle"
 
 
 class ExportError(LucencyError):
     """A network cannot be written for its target."""
 
     exit_code = 8
+    code = "export"
 
 
 class ExplainError(LucencyError):
-    """An explainer cannot answer for this network or film."""
+    """An explainer does not support this network or film."""
 
     exit_code = 9
+    code = "explain"
 
 
 class OutputError(LucencyError):
     """A result cannot be written."""
 
     exit_code = 10
+    code = "output"

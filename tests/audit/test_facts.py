@@ -81,10 +81,10 @@ def _balance(film: np.ndarray) -> float:
 
 def test_nothing_readable_is_refused(tmp_path: object) -> None:
     from lucency.data.record import Films, Record
-    from lucency.errors import RadiographError
+    from lucency.errors import FilmError
 
     def broken() -> None:
-        raise RadiographError("film.png: broken")
+        raise FilmError("film.png: broken")
 
     with pytest.raises(SourceError, match=r"none of 1 could be read; the first: film\.png: broken"):
         gather(Films(("a", "b"), (Record("film.png", 0, broken),), source="test"))  # type: ignore[arg-type]

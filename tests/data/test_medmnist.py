@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lucency.data import medmnist, read_films
-from lucency.errors import RadiographError, SourceError
+from lucency.errors import FilmError, SourceError
 from sample_sources import medmnist as archive
 from sample_sources import put
 
@@ -93,5 +93,5 @@ def test_damaged_images_are_a_film_error(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[200:220] = bytes(20)
     path.write_bytes(data)
-    with pytest.raises(RadiographError, match=r"pneumoniamnist.npz:train/000000: expected images in a whole archive"):
+    with pytest.raises(FilmError, match=r"pneumoniamnist.npz:train/000000: expected images in a whole archive"):
         films.records[0].load()

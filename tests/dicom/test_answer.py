@@ -20,7 +20,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, JPEG2000Lossless
 from dicom.films import dataset, file, film, gray
 from lucency.dicom.answer import Answer, answer
 from lucency.dicom.stamp import NOTICE
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.reader import Reader
 
 NOON = datetime(2025, 6, 7, 12, 0, 0)
@@ -143,20 +143,20 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_with_the_reason(reader: Reader, case: str) -> None:
     header, reason = REFUSED[case]
-    with pytest.raises(RadiographError, match=reason) as caught:
+    with pytest.raises(FilmError, match=reason) as caught:
         answer(film(**header), reader, NOON)
     assert "Müller" not in str(caught.value)
 
 
 def test_a_name_typed_into_another_field_is_not_quoted(reader: Reader) -> None:
     for keyword in ("ViewPosition", "BodyPartExamined", "Modality"):
-        with pytest.raises(RadiographError, match="other than that") as caught:
+        with pytest.raises(FilmError, match="other than that") as caught:
             answer(film(**{keyword: "ZACHARIAS"}), reader, NOON)
         assert "ZACHARIAS" not in str(caught.value)
 
 
 def test_a_film_of_no_study_is_refused(reader: Reader) -> None:
-    with pytest.raises(RadiographError, match="without StudyInstanceUID"):
+    with pytest.raises(FilmError, match="without StudyInstanceUID"):
         answer(film(without=("StudyInstanceUID",)), reader, NOON)
 
 
@@ -188,13 +188,13 @@ def test_nonsense_in_a_header_costs_no_answer_and_is_not_repeated(reader: Reader
     [({"PatientID": ["P7", "P8"]}, "several patients"), ({"SOPInstanceUID": ["1.2", "1.3"]}, "without SOPInstanceUID")],
 )
 def test_who_it_is_of_must_be_one(reader: Reader, header: dict[str, Any], reason: str) -> None:
-    with pytest.raises(RadiographError, match=reason):
+    with pytest.raises(FilmError, match=reason):
         answer(film(**header), reader, NOON)
 
 
 def test_its_own_overlay_is_not_answered(reader: Reader) -> None:
     overlay = answer(film(), reader, NOON).parts[1]
-    with pytest.raises(RadiographError, match="in colour"):
+    with pytest.raises(FilmError, match="in colour"):
         answer(overlay.content, reader, NOON)
 
 
@@ -211,9 +211,9 @@ def test_a_digital_film_that_states_view_and_region_in_codes(reader: Reader) -> 
     chest = {"AnatomicRegionSequence": coded("51185008", "Chest")}
     said = answer(film(without=without, **header, **frontal, **chest), reader, NOON).reading
     assert said.verdict == "pneumonia"
-    with pytest.raises(RadiographError, match="view lateral"):
+    with pytest.raises(FilmError, match="view lateral"):
         answer(film(without=without, **header, **chest, ViewCodeSequence=coded("399067008", "lateral")), reader, NOON)
-    with pytest.raises(RadiographError, match="body part Hand"):
+    with pytest.raises(FilmError, match="body part Hand"):
         answer(
             film(without=without, **header, **frontal, AnatomicRegionSequence=coded("85562004", "Hand")), reader, NOON
         )

@@ -14,7 +14,7 @@ from pydicom.uid import JPEG2000Lossless
 from dicom.films import dataset, file, film
 from lucency.dicom.answer import answer
 from lucency.dicom.deid import Pseudonyms, deidentify
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.reader import Reader
 
 NAME, NUMBER = "Zebrastreifen", "Q4815162342"
@@ -57,7 +57,7 @@ def test_no_crash_no_leak(reader: Reader, caplog: pytest.LogCaptureFixture, capf
             for part in answer(data, reader, datetime(2025, 1, 1)).parts:
                 pydicom.dcmread(io.BytesIO(part.content))
             read += 1
-        except RadiographError as error:
+        except FilmError as error:
             refused += 1
             told.append(str(error))
         try:
@@ -65,7 +65,7 @@ def test_no_crash_no_leak(reader: Reader, caplog: pytest.LogCaptureFixture, capf
             given += 1
             assert NAME.encode() not in content
             assert NUMBER.encode() not in content
-        except RadiographError as error:
+        except FilmError as error:
             told.append(str(error))
     assert read > 50  # or the mutants would be too broken to try anything
     assert refused > 50

@@ -18,7 +18,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.film import open_film
 
 RAMP12 = (np.arange(48, dtype=np.uint16) * 87).reshape(6, 8)
@@ -131,7 +131,7 @@ REFUSED = {
 def test_refused_with_the_reason(make_dicom, case):
     header, without, reason = REFUSED[case]
     data = make_dicom(RAMP12, without=without, **{"BitsStored": 12} | header)
-    with pytest.raises(RadiographError, match=reason) as caught:
+    with pytest.raises(FilmError, match=reason) as caught:
         open_film(data, "chest.dcm")
     message = str(caught.value)
     assert message.startswith("chest.dcm: found ")
@@ -141,7 +141,7 @@ def test_refused_with_the_reason(make_dicom, case):
 
 
 def test_a_compression_nobody_here_decodes_says_how_to_undo_it(pydicom_data):
-    with pytest.raises(RadiographError, match=r"compressed as JPEG Lossless.*dcmdjpeg"):
+    with pytest.raises(FilmError, match=r"compressed as JPEG Lossless.*dcmdjpeg"):
         open_film(pydicom_data / "JPEG-LL.dcm")
 
 
@@ -150,7 +150,7 @@ def test_a_deflated_file_is_refused_before_it_is_inflated(make_dicom):
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     stream = io.BytesIO()
     dataset.save_as(stream)
-    with pytest.raises(RadiographError, match=r"a deflated DICOM.*dcmconv"):
+    with pytest.raises(FilmError, match=r"a deflated DICOM.*dcmconv"):
         open_film(stream.getvalue())
 
 
@@ -163,7 +163,7 @@ def test_a_small_frame_cannot_claim_a_huge_picture(make_dicom):
     siz = data.index(b"\xff\x4f\xff\x51")
     data[siz + 8 : siz + 12] = (60000).to_bytes(4, "big")
     data[siz + 12 : siz + 16] = (60000).to_bytes(4, "big")
-    with pytest.raises(RadiographError, match="an image of 60000 x 60000 pixels"):
+    with pytest.raises(FilmError, match="an image of 60000 x 60000 pixels"):
         open_film(bytes(data))
 
 
@@ -171,7 +171,7 @@ def test_no_name_of_a_patient_reaches_a_log_or_an_error(make_dicom, caplog):
     caplog.set_level(0)
     data = make_dicom(RAMP12, BitsStored=12, PatientAge="004Y").replace(b"004Y", b"JANE")  # no age: pydicom complains
     assert open_film(data).facts["age"] == "JANE"
-    with pytest.raises(RadiographError) as caught:
+    with pytest.raises(FilmError) as caught:
         open_film(data[:-4])
     assert not caplog.records
     assert "JANE" not in str(caught.value)

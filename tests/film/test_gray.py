@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.film.gray import gray_table, stored_values, window
 
 
@@ -69,7 +69,7 @@ def test_sigmoid_by_hand():
 
 
 def test_an_unknown_window_function_is_refused():
-    with pytest.raises(RadiographError, match="VOILUTFunction CUBIC"):
+    with pytest.raises(FilmError, match="VOILUTFunction CUBIC"):
         gray_table(header(WindowCenter=1, WindowWidth=5, VOILUTFunction="CUBIC"), 8, signed=False)
 
 
@@ -155,14 +155,14 @@ def test_a_window_without_width_is_no_window():
 
 
 def test_a_slope_of_zero_is_refused():
-    with pytest.raises(RadiographError, match="RescaleSlope 0"):
+    with pytest.raises(FilmError, match="RescaleSlope 0"):
         gray_table(header(RescaleSlope=0), 8, signed=False)
 
 
 def test_a_lut_shorter_than_it_says_is_refused(make_lut):
     item = make_lut([1, 2, 3], 0, 8)
     item.LUTDescriptor = [4, 0, 8]
-    with pytest.raises(RadiographError, match="3 entries instead of 4"):
+    with pytest.raises(FilmError, match="3 entries instead of 4"):
         gray_table(header(VOILUTSequence=[item]), 8, signed=False)
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.film import Film, open_film, open_films
 from lucency.film.kinds import kind_of
 from lucency.film.refuse import MAX_BYTES, at_most
@@ -38,7 +38,7 @@ def test_a_server_may_want_fewer_pixels():
     film = encoded("PNG")
     with at_most(48 * 40):
         assert open_film(film).shape == (40, 48)
-    with at_most(48 * 40 - 1), pytest.raises(RadiographError, match=r"48 x 40 pixels.*at most 0.001919 megapixels"):
+    with at_most(48 * 40 - 1), pytest.raises(FilmError, match=r"48 x 40 pixels.*at most 0.001919 megapixels"):
         open_film(film)
     assert open_film(film).shape == (40, 48)
 
@@ -59,9 +59,9 @@ def test_dicom_under_any_name(tmp_path, make_dicom):
 
 def test_bytes_may_have_a_name():
     assert open_film(encoded("PNG"), "chest.png").name == "chest.png"
-    with pytest.raises(RadiographError, match=r"^chest\.png: found an empty file"):
+    with pytest.raises(FilmError, match=r"^chest\.png: found an empty file"):
         open_film(b"", "chest.png")
-    with pytest.raises(RadiographError, match=r"^film: found an empty file"):
+    with pytest.raises(FilmError, match=r"^film: found an empty file"):
         open_film(b"")
 
 
@@ -83,23 +83,23 @@ def test_bytes_may_have_a_name():
 )
 def test_what_is_no_film_is_named(head, kind):
     assert kind_of(head) == kind
-    with pytest.raises(RadiographError, match=f"film: found {kind}; expected PNG, JPEG or TIFF"):
+    with pytest.raises(FilmError, match=f"film: found {kind}; expected PNG, JPEG or TIFF"):
         open_film(head)
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(RadiographError, match=r"nowhere\.png: found no such file.*check the path"):
+    with pytest.raises(FilmError, match=r"nowhere\.png: found no such file.*check the path"):
         open_film(tmp_path / "nowhere.png")
 
 
 def test_a_folder(tmp_path):
-    with pytest.raises(RadiographError, match="found a folder"):
+    with pytest.raises(FilmError, match="found a folder"):
         open_film(tmp_path)
 
 
 def test_a_pipe_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(RadiographError, match="a device or pipe"):
+    with pytest.raises(FilmError, match="a device or pipe"):
         open_film(tmp_path / "pipe")
 
 
@@ -107,14 +107,14 @@ def test_a_pipe_does_not_hang(tmp_path):
 def test_a_file_without_permission(tmp_path):
     (tmp_path / "film.png").write_bytes(encoded("PNG"))
     (tmp_path / "film.png").chmod(0)
-    with pytest.raises(RadiographError, match=r"cannot be read .Permission denied"):
+    with pytest.raises(FilmError, match=r"cannot be read .Permission denied"):
         open_film(tmp_path / "film.png")
 
 
 def test_an_impossible_path():
-    with pytest.raises(RadiographError, match=r"film\?\.png: cannot be read"):
+    with pytest.raises(FilmError, match=r"film\?\.png: cannot be read"):
         open_film("film\0.png")
-    with pytest.raises(RadiographError, match=r"cannot be read .File name too long"):
+    with pytest.raises(FilmError, match=r"cannot be read .File name too long"):
         open_film("a" * 5000)
 
 
@@ -122,12 +122,12 @@ def test_a_huge_file_is_not_read(tmp_path):
     path = tmp_path / "film.png"
     with path.open("wb") as stream:
         stream.truncate(MAX_BYTES + 1)  # sparse: takes no room
-    with pytest.raises(RadiographError, match=r"found a file of 256 MiB.*at most 256 MiB are read"):
+    with pytest.raises(FilmError, match=r"found a file of 256 MiB.*at most 256 MiB are read"):
         open_film(path)
 
 
 def test_a_name_with_a_newline_stays_on_one_line(tmp_path):
-    with pytest.raises(RadiographError) as caught:
+    with pytest.raises(FilmError) as caught:
         open_film(tmp_path / "two\nlines\udcff\x1b[31m.png")
     assert str(caught.value).isprintable()
 
@@ -137,7 +137,7 @@ def test_a_batch_goes_on_past_a_bad_film(tmp_path):
         (tmp_path / name).write_bytes(content)
     answers = list(open_films([tmp_path / name for name in ("a.png", "b.png", "missing", "c.jpg")]))
     assert [path.name for path, _ in answers] == ["a.png", "b.png", "missing", "c.jpg"]
-    assert [type(answer) for _, answer in answers] == [Film, RadiographError, RadiographError, Film]
+    assert [type(answer) for _, answer in answers] == [Film, FilmError, FilmError, Film]
 
 
 def test_threads_read_the_same_films(tmp_path, make_dicom):
@@ -147,7 +147,7 @@ def test_threads_read_the_same_films(tmp_path, make_dicom):
     def read(index: int) -> None:
         try:
             answers[index] = open_film(files[index]).pixels.tobytes()
-        except RadiographError as error:
+        except FilmError as error:
             answers[index] = str(error)
 
     threads = [threading.Thread(target=read, args=(index,)) for index in range(len(files))]
@@ -202,7 +202,7 @@ def refusals(data: bytes, seed: int, number: int) -> list[str]:
     for mutant in mutants(data, seed, number):
         try:
             open_film(mutant)
-        except RadiographError as error:
+        except FilmError as error:
             said.append(str(error))
     return said
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.film import open_film
 
 RANDOM = np.random.default_rng(3)
@@ -187,7 +187,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_with_the_reason(case):
     data, reason = REFUSED[case]
-    with pytest.raises(RadiographError, match=reason) as caught:
+    with pytest.raises(FilmError, match=reason) as caught:
         open_film(data, "chest.img")
     message = str(caught.value)
     assert message.startswith("chest.img: found ")
@@ -199,7 +199,7 @@ def test_refused_with_the_reason(case):
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.9])
 def test_cut_short(kind, part, capfd):
     data = encoded(RANDOM.integers(0, 256, (60, 80)).astype(np.uint8), kind)
-    with pytest.raises(RadiographError, match=rf"{kind} that cannot be decoded .*copy it again"):
+    with pytest.raises(FilmError, match=rf"{kind} that cannot be decoded .*copy it again"):
         open_film(data[: int(len(data) * part)])
     assert capfd.readouterr() == ("", "")
 
@@ -208,7 +208,7 @@ def test_cut_short(kind, part, capfd):
 def test_a_damaged_tiff_prints_nothing(compression, capfd):
     data = bytearray(encoded(RANDOM.integers(0, 256, (60, 80)).astype(np.uint8), "TIFF", compression=compression))
     data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
-    with pytest.raises(RadiographError):
+    with pytest.raises(FilmError):
         open_film(bytes(data[:-50]))
     assert capfd.readouterr() == ("", "")
 

@@ -10,7 +10,7 @@ import pytest
 
 from cli.brightness import write_brightness_bundle, write_film
 from lucency.bundle import Card, Model, OperatingPoint
-from lucency.errors import BundleError, RadiographError
+from lucency.errors import BundleError, FilmError
 from lucency.film import open_film
 from lucency.reader import Answers, Reader, Reading
 from lucency.reader import reader as module
@@ -46,7 +46,7 @@ def test_many_films_in_order_and_past_the_bad_ones(bundle: Path, tmp_path: Path,
     assert [path for path, _ in found] == paths
     errors = [(path.name, outcome) for path, outcome in found if not isinstance(outcome, Reading)]
     assert [name for name, _ in errors] == ["bad.png", "missing.png"]
-    assert all(isinstance(error, RadiographError) for _, error in errors)
+    assert all(isinstance(error, FilmError) for _, error in errors)
     logits = [outcome.logit for _, outcome in found if isinstance(outcome, Reading)]
     assert logits == sorted(logits)
     assert len(logits) == len(grays)

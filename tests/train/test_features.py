@@ -11,7 +11,7 @@ import torch
 
 from lucency.data import read_films
 from lucency.data.record import Films, Record
-from lucency.errors import OutputError, RadiographError, SourceError
+from lucency.errors import FilmError, OutputError, SourceError
 from lucency.film import Film
 from lucency.models import Classifier, build
 from lucency.preprocess import Preprocess
@@ -34,7 +34,7 @@ def films() -> Films:
 
 
 def broken() -> Film:
-    raise RadiographError("bad.png: expected an image, found text")
+    raise FilmError("bad.png: expected an image, found text")
 
 
 def test_features_are_the_networks_own_pool(classifier: Classifier, films: Films, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from scipy import ndimage
 from lucency.audit.files import file_facts
 from lucency.data.record import Films
 from lucency.data.squares import attempts, require_some
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.film import Film
 from lucency.preprocess import Preprocess
 from lucency.progress import track
@@ -95,9 +95,9 @@ def gather(films: Films) -> Facts:
     """
     rows = np.zeros(len(films), dtype=ROW)
     good: list[int] = []
-    unreadable: list[tuple[int, RadiographError]] = []
+    unreadable: list[tuple[int, FilmError]] = []
     for index, outcome in enumerate(track(attempts(films, measure), "measuring films", total=len(films))):
-        if isinstance(outcome, RadiographError):
+        if isinstance(outcome, FilmError):
             unreadable.append((index, outcome))
         else:
             rows[len(good)] = outcome

@@ -56,7 +56,7 @@ def measure(bundles: Sequence[Path], files: Sequence[Path], threads: Sequence[in
 
     Raises:
         BundleError: a bundle cannot be opened.
-        RadiographError: a film cannot be read.
+        FilmError: a film cannot be read.
     """
     readers = [[Reader.open(bundle, count) for count in threads] for bundle in bundles]
     every = [reader for row in readers for reader in row]

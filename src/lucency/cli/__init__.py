@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from lucency import __version__
-from lucency.errors import LucencyError
+from lucency.errors import INTERRUPTED, LucencyError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("lucency.cli.audit:audit", "Look over a data set: leaks, duplicates, odd films, shortcuts"),
@@ -54,8 +54,6 @@ EXTRAS = dict.fromkeys(("torch", "lightning", "captum", "safetensors", "sklearn"
 EXTRAS["optuna"] = "tune"
 EXTRAS |= dict.fromkeys(("pynetdicom", "highdicom", "dicomweb_client"), "dicom")
 """What `pip install lucency` alone leaves out -> the extra that brings it."""
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells expect it."""
 BadUsage: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 """What typer raises for an unknown command or option; it has no public name of its own."""
 

@@ -31,7 +31,7 @@ def deid(
     from json import dumps
 
     from lucency.dicom.deid import make_key, read_key
-    from lucency.errors import RadiographError
+    from lucency.errors import FilmError
     from lucency.progress import track
 
     if new_key:
@@ -41,7 +41,7 @@ def deid(
         try:
             place = str(_written(path, out, pseudonyms, seen))
             typer.echo(dumps({"out": place}) if json else place)
-        except RadiographError as error:
+        except FilmError as error:
             refused += 1
             typer.echo(dumps({"film": str(path), "error": str(error)}) if json else str(error), err=not json)
     if refused:
@@ -51,14 +51,14 @@ def deid(
 
 def _written(path: Path, out: Path, pseudonyms: Pseudonyms, seen: bool) -> Path:
     from lucency.dicom.deid import deidentify
-    from lucency.errors import RadiographError
+    from lucency.errors import FilmError
     from lucency.files import write_bytes
     from lucency.film.opening import read_file
 
     try:
         data = read_file(path)
-    except RadiographError as error:
-        raise RadiographError(f"{path}: {error}") from None
+    except FilmError as error:
+        raise error.prefixed(str(path)) from None
     cleaned = deidentify(data, pseudonyms, str(path), seen)
     place = out / cleaned.patient / f"{cleaned.uid}.dcm"
     write_bytes(place, cleaned.content)

@@ -29,7 +29,7 @@ def dicom(
     Example: lucency dicom film.dcm --out answers
     """
     from lucency.dicom.answer import answer
-    from lucency.errors import RadiographError
+    from lucency.errors import FilmError
     from lucency.progress import track
     from lucency.reader import Reader
 
@@ -38,7 +38,7 @@ def dicom(
     for path in track(films, "answering films"):
         try:
             _show(path, _written(answer(_content(path), reader, datetime.now(), str(path)), out), json)
-        except RadiographError as error:
+        except FilmError as error:
             unread += 1
             _print_json({"film": str(path), "error": str(error)}) if json else typer.echo(f"{error}", err=True)
     if not json:
@@ -47,13 +47,13 @@ def dicom(
 
 
 def _content(path: Path) -> bytes:
-    from lucency.errors import RadiographError
+    from lucency.errors import FilmError
     from lucency.film.opening import read_file
 
     try:
         return read_file(path)
-    except RadiographError as error:
-        raise RadiographError(f"{path}: {error}") from None
+    except FilmError as error:
+        raise error.prefixed(str(path)) from None
 
 
 def _written(answered: Answer, out: Path) -> tuple[Answer, dict[str, Path]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.errors import RadiographError, UsageError
+from lucency.errors import FilmError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +87,7 @@ class Done:
 
     tiles: list[tuple[str, Image.Image]] = field(default_factory=list)
     """A line and an overlay a film, for the contact sheet."""
-    unread: list[RadiographError] = field(default_factory=list)
+    unread: list[FilmError] = field(default_factory=list)
 
 
 def _all(reader: Reader, films: list[Path], how: How, out: Path, json: bool) -> Done:
@@ -100,7 +100,7 @@ def _all(reader: Reader, films: list[Path], how: How, out: Path, json: bool) -> 
     for path in track(films, "explaining films", total=len(films)):
         try:
             film = open_film(path)
-        except RadiographError as error:
+        except FilmError as error:
             done.unread.append(error)
             continue
         reading, index, evidence = _one(reader, film, how)
@@ -193,7 +193,7 @@ def _remark(evidence: np.ndarray) -> str:
     return ""
 
 
-def _report(unread: list[RadiographError], total: int) -> int:
+def _report(unread: list[FilmError], total: int) -> int:
     for error in unread:
         typer.echo(f"{error}", err=True)
     if unread:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lucency.errors import RadiographError
+    from lucency.errors import FilmError
     from lucency.reader import Reader, Reading
 
 NOTICE = "Research use only. Not for diagnosis."
@@ -32,7 +32,7 @@ def read(
     from lucency.reader import Reader, Reading
 
     reader = Reader.open(bundle, threads)
-    unread: list[RadiographError] = []
+    unread: list[FilmError] = []
     taken: set[str] = set()
     for path, outcome in track(reader.read_many(films), "reading films", total=len(films)):
         if isinstance(outcome, Reading):
@@ -83,7 +83,7 @@ def _bundle_line(reader: Reader) -> str:
     return f"{card.name} ({card.model.format}), threshold {point.threshold:g} chosen by {point.chosen_by or 'default'}"
 
 
-def _report(unread: list[RadiographError], total: int) -> None:
+def _report(unread: list[FilmError], total: int) -> None:
     if unread:
         typer.echo(f"\n{len(unread)} of {total} films could not be read:", err=True)
         for error in unread:

@@ -16,7 +16,7 @@ from lucency.data.acquisition import SIDE, Acquisition, acquisition
 from lucency.data.reacquire import reacquire
 from lucency.data.record import Films
 from lucency.data.squares import attempts, report_unreadable, require_some
-from lucency.errors import RadiographError, UsageError
+from lucency.errors import FilmError, UsageError
 from lucency.film import Film
 from lucency.preprocess import Preprocess
 from lucency.progress import track
@@ -70,7 +70,7 @@ def squares_of(films: Films, aspects: Mapping[str, float] | None = None) -> Squa
     _require_two_classes(films)
     good, pixels, ratios, unreadable = [], [], [], []
     for index, came in enumerate(track(attempts(films, _square), "decoding films", total=len(films))):
-        if isinstance(came, RadiographError):
+        if isinstance(came, FilmError):
             unreadable.append(came)
             continue
         good.append(index)
@@ -113,7 +113,7 @@ def known_aspects(folder: Path) -> dict[str, float]:
     films = read_films(folder)
     stems = [Path(record.name).stem for record in films.records]
     found = track(attempts(films, lambda film: film.width / film.height), "measuring aspects", total=len(films))
-    return {stem: ratio for stem, ratio in zip(stems, found, strict=True) if not isinstance(ratio, RadiographError)}
+    return {stem: ratio for stem, ratio in zip(stems, found, strict=True) if not isinstance(ratio, FilmError)}
 
 
 def draws(name: str, seed: int) -> np.random.Generator:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lucency.data.folder import task_of
 from lucency.data.record import Films, Record
 from lucency.data.tree import inventory, require_folder
-from lucency.errors import RadiographError, SourceError
+from lucency.errors import FILM_DAMAGED, FilmError, SourceError
 from lucency.film import Film
 
 SPLITS = ("train", "val", "test")
@@ -151,7 +151,9 @@ def _load(archive: Path, split: str, index: int, name: str) -> Film:
         with _one_at_a_time:
             images = _images(archive, archive.stat().st_mtime_ns, split)
     except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise RadiographError(f"{name}: expected images in a whole archive, found a broken one ({error})") from error
+        raise FilmError(
+            f"{name}: expected images in a whole archive, found a broken one ({error})", code=FILM_DAMAGED
+        ) from error
     return Film(images[index], name)
 
 

@@ -28,7 +28,7 @@ class Record:
     label: int | tuple[int, ...]
     """Index into `Films.labels`; for multilabel, one 0 or 1 per label."""
     load: Callable[[], Film]
-    """Decodes the film; raises RadiographError. Can be pickled."""
+    """Decodes the film; raises FilmError. Can be pickled."""
     patient: str | None = None
     """Who is on the film, or None where the source cannot know."""
     split: str | None = None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lucency.data.record import Films, Record
-from lucency.errors import RadiographError, SourceError
+from lucency.errors import FilmError, SourceError
 from lucency.film import Film
 from lucency.preprocess import Preprocess
 from lucency.progress import track
@@ -39,7 +39,7 @@ class Decoded:
     """The readable films, in order."""
     pixels: tuple[Pixels, ...]
     """One uint8 array a readable film."""
-    unreadable: tuple[RadiographError, ...]
+    unreadable: tuple[FilmError, ...]
     """One error per film that was gone past."""
 
 
@@ -71,13 +71,13 @@ def shrink(gray: Pixels, short_side: int) -> Pixels:
     return np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR))
 
 
-def attempts(films: Films, prepare: Callable[[Film], Prepared]) -> Iterator[Prepared | RadiographError]:
+def attempts(films: Films, prepare: Callable[[Film], Prepared]) -> Iterator[Prepared | FilmError]:
     """Decode and prepare films on threads, in order; a film that cannot be read yields its error and costs no other."""
 
-    def attempt(record: Record) -> Prepared | RadiographError:
+    def attempt(record: Record) -> Prepared | FilmError:
         try:
             return prepare(record.load())
-        except RadiographError as error:
+        except FilmError as error:
             return error
 
     with ThreadPoolExecutor(DECODERS) as pool:
@@ -92,7 +92,7 @@ def attempts(films: Films, prepare: Callable[[Film], Prepared]) -> Iterator[Prep
 def _decode(films: Films, prepare: Callable[[Film], Pixels]) -> Decoded:
     pixels, good, unreadable = [], [], []
     for index, outcome in enumerate(track(attempts(films, prepare), "decoding films", total=len(films))):
-        if isinstance(outcome, RadiographError):
+        if isinstance(outcome, FilmError):
             unreadable.append(outcome)
         else:
             good.append(index)
@@ -101,7 +101,7 @@ def _decode(films: Films, prepare: Callable[[Film], Pixels]) -> Decoded:
     return Decoded(films.pick(good), tuple(pixels), tuple(unreadable))
 
 
-def require_some(films: Films, readable: int, unreadable: list[RadiographError]) -> None:
+def require_some(films: Films, readable: int, unreadable: list[FilmError]) -> None:
     """Refuse a data set of which no film can be read, quoting the first reason.
 
     Raises:
@@ -112,7 +112,7 @@ def require_some(films: Films, readable: int, unreadable: list[RadiographError])
         raise SourceError(f"{films.source}: expected readable films, none of {len(films)} could be read{first}")
 
 
-def report_unreadable(errors: Sequence[RadiographError]) -> None:
+def report_unreadable(errors: Sequence[FilmError]) -> None:
     """Tell the person, on stderr, which films were gone past: the first ten, and how many."""
     for error in errors[:SHOWN]:
         print(f"gone past: {error}", file=sys.stderr)

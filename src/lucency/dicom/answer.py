@@ -11,7 +11,6 @@ from pydicom import Dataset, dcmwrite
 from lucency.dicom.overlay import secondary_capture
 from lucency.dicom.report import report
 from lucency.dicom.sources import open_chest
-from lucency.errors import RadiographError
 from lucency.film.quiet import dicom_quiet, quiet
 from lucency.film.refuse import damaged
 from lucency.reader import Reader, Reading
@@ -51,7 +50,7 @@ def answer(data: bytes, reader: Reader, at: datetime, name: str = "film") -> Ans
         name: what messages call the film.
 
     Raises:
-        RadiographError: no film that is answered; see `open_chest`.
+        FilmError: no film that is answered; see `open_chest`.
     """
     film, header = open_chest(data, name)
     reading = reader.read(film)
@@ -63,7 +62,7 @@ def answer(data: bytes, reader: Reader, at: datetime, name: str = "film") -> Ans
             }
             parts = tuple(Part(what, str(one.SOPInstanceUID), _file(one)) for what, one in made.items())
     except (ValueError, TypeError, AttributeError, KeyError) as error:  # a header with values that no answer can hold
-        raise RadiographError(f"{name}: {damaged('DICOM header', error)}") from error
+        raise damaged("DICOM header", error).prefixed(name) from error
     return Answer(reading, parts)
 
 

@@ -23,7 +23,7 @@ from lucency.dicom.queue import Queue, key_of
 from lucency.dicom.sources import CLASSES, open_chest
 from lucency.dicom.uids import IMPLEMENTATION
 from lucency.dicom.work import Log, say
-from lucency.errors import RadiographError
+from lucency.errors import FILM_DAMAGED, FilmError
 from lucency.film.quiet import dicom_quiet, quiet
 from lucency.film.refuse import MAX_BYTES
 
@@ -152,7 +152,7 @@ def _store(event: Any, door: Door, queue: Queue, digest: str, log: Log) -> int |
     try:
         with quiet, dicom_quiet:
             take(event.encoded_dataset(), queue, digest, door.most_waiting, uid)
-    except RadiographError as error:
+    except FilmError as error:
         log("dropped" if door.drop else "refused", key_of(uid), str(error))
         return SUCCESS if door.drop else _refusal(error)
     except Exception as error:  # of the disk, say; the sender keeps the film and tries again
@@ -166,21 +166,20 @@ def take(data: bytes, queue: Queue, digest: str, most_waiting: int, uid: str | N
     """Put a film on the queue if it is one that will be answered; False for a repeat.
 
     Raises:
-        RadiographError: it is not; or it is not the instance `uid` that it was announced as.
+        FilmError: it is not; or it is not the instance `uid` that it was announced as.
         OverflowError: too many wait already.
     """
     _, header = open_chest(data)
     if uid is not None and header.SOPInstanceUID != uid:
-        raise RadiographError("film: found another instance than was announced; expected one UID in both; send again")
+        found = "another instance than was announced"
+        raise FilmError(f"film: found {found}; expected one UID in both; send again", found=found)
     if queue.unfinished() >= most_waiting:
         raise OverflowError
     return queue.put(str(header.SOPInstanceUID), data, digest)
 
 
-def _refusal(error: RadiographError) -> Dataset:
-    words = str(error)
+def _refusal(error: FilmError) -> Dataset:
     status = Dataset()
-    status.Status = BROKEN if "cannot be decoded" in words else NOT_OURS
-    # An LO of 64 characters: the part that says what was found.
-    status.ErrorComment = words.partition("found ")[2].partition(";")[0].encode("ascii", "replace").decode()[:64]
+    status.Status = BROKEN if error.code == FILM_DAMAGED else NOT_OURS
+    status.ErrorComment = error.found.encode("ascii", "replace").decode()[:64]  # an LO of 64 characters
     return status

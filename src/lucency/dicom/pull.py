@@ -12,7 +12,7 @@ from pydicom import dcmwrite
 from lucency.dicom.node import take
 from lucency.dicom.queue import Queue, key_of
 from lucency.dicom.work import IDLE_S, Log, say
-from lucency.errors import RadiographError, SourceError
+from lucency.errors import FilmError, SourceError
 from lucency.progress import track
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def fetch_all(
         except SourceError as error:
             missed += 1
             log("missed", key_of(instance), str(error))
-        except RadiographError as error:
+        except FilmError as error:
             log("refused", key_of(instance), str(error))
     return missed
 

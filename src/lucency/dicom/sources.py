@@ -12,7 +12,7 @@ from pydicom.uid import (
 )
 
 from lucency.dicom.values import fitting, is_one, is_uid
-from lucency.errors import RadiographError
+from lucency.errors import FILM_UNSUPPORTED, FilmError
 from lucency.film import Film, open_film
 from lucency.film.quiet import dicom_quiet, quiet
 from lucency.film.refuse import printable
@@ -67,7 +67,7 @@ def open_chest(data: bytes, name: str = "film") -> tuple[Film, Dataset]:
         name: what messages call it.
 
     Raises:
-        RadiographError: no film, or none that is answered: which one, what was found, what would be accepted.
+        FilmError: no film, or none that is answered: which one, what was found, what would be accepted.
     """
     film = open_film(data, name)
     _check_kind(film, printable(name))
@@ -97,7 +97,7 @@ def copied(dataset: Dataset, name: str = "film") -> Dataset:
     """The attributes of COPIED alone, empty where the film leaves them out or states what cannot be.
 
     Raises:
-        RadiographError: it does not say which study, series or instance it is, or names several patients.
+        FilmError: it does not say which study, series or instance it is, or names several patients.
     """
     missing = [keyword for keyword in REQUIRED if not is_uid(dataset.get(keyword))]
     if missing:
@@ -110,6 +110,6 @@ def copied(dataset: Dataset, name: str = "film") -> Dataset:
     return header
 
 
-def _refusal(name: str, found: str, advice: str = "send frontal chest films only") -> RadiographError:
+def _refusal(name: str, found: str, advice: str = "send frontal chest films only") -> FilmError:
     expected = "a frontal chest film (CR, DX for presentation or gray secondary capture)"
-    return RadiographError(f"{name}: found {found}; expected {expected}; {advice}")
+    return FilmError(f"{name}: found {found}; expected {expected}; {advice}", code=FILM_UNSUPPORTED, found=found)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lucency.bundle import Card
 from lucency.data.record import Films
 from lucency.data.squares import attempts, require_some
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.film import Film
 from lucency.progress import track
 from lucency.reader import Answers, Reader
@@ -37,7 +37,7 @@ class Sample:
     """Name -> (n, d): many numbers a film."""
     called: dict[str, float]
     """Label -> share of films called so; `uncertain` -> share not answered."""
-    unreadable: tuple[RadiographError, ...] = ()
+    unreadable: tuple[FilmError, ...] = ()
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -54,14 +54,14 @@ def sample(reader: Reader, films: Films, doing: str = "reading films") -> Sample
         return film.width / film.height, reader.preprocess(film)
 
     good: list[int] = []
-    unreadable: list[RadiographError] = []
+    unreadable: list[FilmError] = []
     aspects: list[float] = []
     squares: list[NDArray[np.uint8]] = []
     answers: list[Answers] = []
     outcomes = enumerate(track(attempts(films, both), doing, total=len(films)))
     while batch := list(islice(outcomes, BATCH)):
-        unreadable += [outcome for _, outcome in batch if isinstance(outcome, RadiographError)]
-        usable = [(index, *outcome) for index, outcome in batch if not isinstance(outcome, RadiographError)]
+        unreadable += [outcome for _, outcome in batch if isinstance(outcome, FilmError)]
+        usable = [(index, *outcome) for index, outcome in batch if not isinstance(outcome, FilmError)]
         if usable:
             good += [index for index, _, _ in usable]
             aspects += [aspect for _, aspect, _ in usable]

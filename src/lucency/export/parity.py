@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lucency.bundle import Card, Parity
 from lucency.data.record import Films
 from lucency.data.squares import attempts, require_some
-from lucency.errors import BundleError, RadiographError
+from lucency.errors import BundleError, FilmError
 from lucency.evaluate.calibrate import truths
 from lucency.evaluate.metrics import auroc
 from lucency.progress import track
@@ -48,7 +48,7 @@ class Comparison:
     parity: Parity
     """What is written into the card."""
     flips: tuple[Flip, ...]
-    unreadable: tuple[RadiographError, ...]
+    unreadable: tuple[FilmError, ...]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def compare(source: Reader, export: Reader, films: Films, data: str) -> Comparis
         SourceError: other labels, or no film can be read.
     """
     require_same(source, export)
-    unreadable: list[RadiographError] = []
+    unreadable: list[FilmError] = []
     pair = _ask(source, export, as_labelled(films, source.card.labels), unreadable)
     flips = _flips(pair, source.card)
     return Comparison(_parity(pair, source.card, data, flips), flips, tuple(unreadable))
@@ -101,7 +101,7 @@ def require_same(source: Reader, export: Reader) -> None:
         raise BundleError(f"{export.bundle.path}: prepares films otherwise than {source.bundle.path}; export it again")
 
 
-def _ask(source: Reader, export: Reader, films: Films, unreadable: list[RadiographError]) -> _Pair:
+def _ask(source: Reader, export: Reader, films: Films, unreadable: list[FilmError]) -> _Pair:
     good: list[int] = []
     columns: list[tuple[NDArray[Any], ...]] = []
     for places, squares in _batches(films, source, unreadable):
@@ -115,13 +115,13 @@ def _ask(source: Reader, export: Reader, films: Films, unreadable: list[Radiogra
 
 
 def _batches(
-    films: Films, reader: Reader, unreadable: list[RadiographError]
+    films: Films, reader: Reader, unreadable: list[FilmError]
 ) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
     """(indices, squares) of the readable films, some at a time; the others' errors go to `unreadable`."""
     outcomes = enumerate(track(attempts(films, reader.preprocess), "comparing films", total=len(films)))
     while batch := list(islice(outcomes, BATCH)):
-        unreadable += [outcome for _, outcome in batch if isinstance(outcome, RadiographError)]
-        good = [(place, outcome) for place, outcome in batch if not isinstance(outcome, RadiographError)]
+        unreadable += [outcome for _, outcome in batch if isinstance(outcome, FilmError)]
+        good = [(place, outcome) for place, outcome in batch if not isinstance(outcome, FilmError)]
         if good:
             yield [place for place, _ in good], np.stack([square for _, square in good])
 

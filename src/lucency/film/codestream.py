@@ -33,7 +33,7 @@ def check_coded(frame: bytes) -> None:
     """Refuse a JPEG, JPEG-LS or JPEG 2000 frame that is too large or in colour by its own header.
 
     Raises:
-        RadiographError: see `check_size`; or more than one component, or too many scans.
+        FilmError: see `check_size`; or more than one component, or too many scans.
     """
     at = frame.find(b"\xff\x4f\xff\x51")
     if frame.startswith(b"\xff\xd8"):

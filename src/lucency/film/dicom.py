@@ -19,7 +19,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.film.codestream import check_coded
 from lucency.film.gray import gray_table
 from lucency.film.quiet import dicom_quiet, quiet
@@ -68,7 +68,7 @@ def read_dicom(data: bytes) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], dic
             codes, bits, signed = stored_codes(dataset)
             table, voi = gray_table(dataset, bits, signed)
             return table[codes], _facts(dataset) | {"bits": str(bits), "voi": voi}
-    except RadiographError:
+    except FilmError:
         raise
     except Exception as error:  # pydicom and its decoders raise nearly anything on a damaged file
         raise damaged("DICOM", error) from error
@@ -98,7 +98,7 @@ def stored_codes(dataset: Dataset) -> tuple[NDArray[np.uint16], int, bool]:
     """The bits that count of every pixel, uint16 (h, w); how many bits those are; whether they are signed.
 
     Raises:
-        RadiographError: a layout or compression that is not read.
+        FilmError: a layout or compression that is not read.
     """
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     high = int(dataset.get("HighBit", bits - 1))

@@ -87,7 +87,7 @@ def window(values: Values, center: float, width: float, function: str) -> Values
         SIGMOID       1 / (1 + exp(-4 (x - c) / w))
 
     Raises:
-        RadiographError: another function.
+        FilmError: another function.
     """
     if function == "LINEAR_EXACT":
         return np.clip((values - center) / width + 0.5, 0.0, 1.0)
@@ -147,7 +147,7 @@ def number(dataset: Dataset, keyword: str) -> float | None:
     """The first value of an attribute, None where it is absent or empty.
 
     Raises:
-        RadiographError: it is not a finite number.
+        FilmError: it is not a finite number.
     """
     value = dataset.get(keyword)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.errors import RadiographError
+from lucency.errors import FILM_MISSING, FILM_TOO_LARGE, FilmError
 from lucency.film.film import Film
 from lucency.film.kinds import kind_of
 from lucency.film.raster import read_jpeg, read_png, read_tiff
@@ -42,7 +42,7 @@ def open_film(source: Path | str | bytes, name: str = "") -> Film:
         name: what messages call the film; the path where not given.
 
     Raises:
-        RadiographError: one line: which file, what was found, what would be accepted.
+        FilmError: one line: which file, what was found, what would be accepted.
     """
     label = printable(name or ("film" if isinstance(source, bytes) else os.fspath(source)))
     try:
@@ -51,17 +51,17 @@ def open_film(source: Path | str | bytes, name: str = "") -> Film:
         if kind not in READERS:
             raise refusal(kind)
         pixels, facts = READERS[kind](data)
-    except RadiographError as error:
-        raise RadiographError(f"{label}: {error}") from None
+    except FilmError as error:
+        raise error.prefixed(label) from None
     return Film(pixels, name or label, {"format": kind, **facts})
 
 
-def open_films(paths: Iterable[Path | str]) -> Iterator[tuple[Path, Film | RadiographError]]:
+def open_films(paths: Iterable[Path | str]) -> Iterator[tuple[Path, Film | FilmError]]:
     """Yield each path with its film, or with the error that says why there is none; never stops at a bad one."""
     for path in paths:
         try:
             yield Path(path), open_film(path)
-        except RadiographError as error:
+        except FilmError as error:
             yield Path(path), error
 
 
@@ -69,7 +69,7 @@ def read_file(path: Path) -> bytes:
     """The bytes of a regular file of bounded size.
 
     Raises:
-        RadiographError: nothing there, no regular file, too large, or not to be read; without the path in front.
+        FilmError: nothing there, no regular file, too large, or not to be read; without the path in front.
     """
     try:
         # Asked before opening, because opening a pipe would wait for ever.
@@ -79,13 +79,17 @@ def read_file(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise refusal("a device or pipe instead of a file")
         if status.st_size > MAX_BYTES:
-            raise refusal(f"a file of {status.st_size / 2**20:.0f} MiB", f"at most {MAX_BYTES // 2**20} MiB are read")
+            raise refusal(
+                f"a file of {status.st_size / 2**20:.0f} MiB",
+                f"at most {MAX_BYTES // 2**20} MiB are read",
+                FILM_TOO_LARGE,
+            )
         with path.open("rb") as stream:
             return stream.read(status.st_size)
     except FileNotFoundError:
-        raise RadiographError(f"found no such file; expected {ACCEPTED}; check the path") from None
+        raise FilmError(f"found no such file; expected {ACCEPTED}; check the path", code=FILM_MISSING) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise RadiographError(
-            f"cannot be read ({reason}); expected {ACCEPTED}; check the path and permissions"
+        raise FilmError(
+            f"cannot be read ({reason}); expected {ACCEPTED}; check the path and permissions", code=FILM_MISSING
         ) from None

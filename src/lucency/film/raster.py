@@ -14,7 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.film.codestream import check_scans
 from lucency.film.memory import gray_pixels
 from lucency.film.quiet import mute, quiet
@@ -78,7 +78,7 @@ def _read(reader: type[ImageFile], data: bytes, kind: str) -> tuple[Gray, dict[s
             pixels, facts = _gray(image)
             turn = _UPRIGHT.get(_orientation(image), np.asarray)
             return np.ascontiguousarray(turn(pixels)), facts
-    except RadiographError:
+    except FilmError:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file: OSError, SyntaxError, struct.error…
         raise damaged(kind, error) from error

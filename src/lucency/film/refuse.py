@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from lucency.errors import RadiographError
+from lucency.errors import FILM_DAMAGED, FILM_TOO_LARGE, FILM_UNSUPPORTED, FilmError
 
 ACCEPTED = "PNG, JPEG or TIFF (8 or 16 bits, gray or RGB) or DICOM (one gray frame)"
 
@@ -30,31 +30,36 @@ def at_most(pixels: int) -> Iterator[None]:
         _PIXELS.reset(before)
 
 
-def refusal(found: str, advice: str = "export the film again as one of these") -> RadiographError:
+def refusal(
+    found: str, advice: str = "export the film again as one of these", code: str = FILM_UNSUPPORTED
+) -> FilmError:
     """The one line a person reads: what was found, what would be accepted, what to do."""
-    return RadiographError(f"found {_one_line(found)}; expected {ACCEPTED}; {advice}")
+    found = _one_line(found)
+    return FilmError(f"found {found}; expected {ACCEPTED}; {advice}", code=code, found=found)
 
 
-def damaged(kind: str, error: Exception) -> RadiographError:
+def damaged(kind: str, error: Exception) -> FilmError:
     """The refusal of a file whose decoder gave up; the decoder's own first line says where."""
     text = str(error).strip()
     # What stands in quotes is often a value of the header, which may name the patient.
     reason = text.splitlines()[0] if text and not {"'", '"'} & set(text) else type(error).__name__
-    return refusal(f"a {kind} that cannot be decoded ({reason})", "it is damaged or cut short; copy it again")
+    return refusal(
+        f"a {kind} that cannot be decoded ({reason})", "it is damaged or cut short; copy it again", FILM_DAMAGED
+    )
 
 
 def check_size(height: int, width: int) -> None:
     """Refuse a film too large to decode.
 
     Raises:
-        RadiographError: more than MAX_PIXELS or `at_most`, longer than MAX_SIDE, or no pixel at all.
+        FilmError: more than MAX_PIXELS or `at_most`, longer than MAX_SIDE, or no pixel at all.
     """
     if height < 1 or width < 1:
         raise refusal(f"an image of {width} x {height} pixels")
     most = _PIXELS.get()
     if height * width > most or max(height, width) > MAX_SIDE:
         limit = f"at most {most / 10**6:g} megapixels and {MAX_SIDE} pixels a side"
-        raise refusal(f"an image of {width} x {height} pixels", f"{limit} are read; make it smaller")
+        raise refusal(f"an image of {width} x {height} pixels", f"{limit} are read; make it smaller", FILM_TOO_LARGE)
 
 
 def _one_line(text: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lucency.data.record import Films
 from lucency.data.squares import attempts, require_some
-from lucency.errors import RadiographError, SourceError
+from lucency.errors import FilmError, SourceError
 from lucency.evaluate import Predictions
 from lucency.progress import track
 from lucency.reader.answers import abstains, doubted, standing
@@ -25,7 +25,7 @@ class Predicted:
     """Answers for the films that could be read, and what was wrong with the others."""
 
     predictions: Predictions
-    unreadable: tuple[RadiographError, ...]
+    unreadable: tuple[FilmError, ...]
     let_in: NDArray[np.bool_]
     """(n,), films that the gate takes for its kind; all where the reader has no gate."""
 
@@ -43,12 +43,12 @@ def predict(reader: Reader, films: Films) -> Predicted:
     aligned = as_labelled(films, reader.card.labels)
     outcomes = track(attempts(aligned, reader.preprocess), "reading films", total=len(aligned))
     good: list[int] = []
-    unreadable: list[RadiographError] = []
+    unreadable: list[FilmError] = []
     logits, probabilities, stands, passes = [], [], [], []
     numbered = enumerate(outcomes)
     while batch := list(islice(numbered, BATCH)):
-        unreadable += [square for _, square in batch if isinstance(square, RadiographError)]
-        squares = [(index, square) for index, square in batch if not isinstance(square, RadiographError)]
+        unreadable += [square for _, square in batch if isinstance(square, FilmError)]
+        squares = [(index, square) for index, square in batch if not isinstance(square, FilmError)]
         if squares:
             answers = reader.read_batch(np.stack([square for _, square in squares]))
             good += [index for index, _ in squares]

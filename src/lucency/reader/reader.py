@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lucency.bundle import DEFAULT, Bundle, Card, open_bundle
 from lucency.bundle.card import Format
-from lucency.errors import BundleError, RadiographError
+from lucency.errors import BundleError, FilmError
 from lucency.film import Film, open_film
 from lucency.preprocess import Preprocess
 from lucency.reader.answers import Answers, Engine, Reading, Squares, numbers, reading
@@ -77,13 +77,13 @@ class Reader:
         """
         return numbers(self._engine.batch(squares))
 
-    def read_many(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Reading | RadiographError]]:
+    def read_many(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Reading | FilmError]]:
         """Read files in order, `threads` side by side; a bad film yields its error and costs no other."""
 
-        def attempt(path: Path) -> tuple[Path, Reading | RadiographError]:
+        def attempt(path: Path) -> tuple[Path, Reading | FilmError]:
             try:
                 return path, self._reading(open_film(path), self._engine.aside)
-            except RadiographError as error:
+            except FilmError as error:
                 return path, error
 
         waiting = iter(paths)

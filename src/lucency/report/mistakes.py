@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lucency.data import Films
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.evaluate import Predictions
 from lucency.paint import Legend, overlay
 from lucency.reader import Reader
@@ -67,7 +67,7 @@ def look(reader: Reader, films: Films, predictions: Predictions, threshold: floa
     record = next(record for record in films.records if record.name == name)
     try:
         film = record.load()
-    except RadiographError:
+    except FilmError:
         return None
     reading = reader.read(film)
     painted = overlay(film, reading.map, reader.preprocess, Legend(finding=reading.finding))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.film import Film, open_film
 from lucency.film.kinds import kind_of
 from lucency.film.opening import READERS
@@ -51,7 +51,7 @@ def fetched(place: str) -> Film | Failure:
 def _from_disk(place: str) -> Film | Failure:
     try:
         return open_film(Path(place), name="film")
-    except RadiographError as error:
+    except FilmError as error:
         return Failure(_kind_on_disk(Path(place)), _words(error))
 
 
@@ -74,7 +74,7 @@ def _from_store(url: str) -> Film | Failure:
         return Failure("unreadable", f"found a file of more than {MAX_BYTES // 2**20} MiB, which is not read")
     try:
         return open_film(data, name="film")
-    except RadiographError as error:
+    except FilmError as error:
         return Failure(_kind_of_bytes(data), _words(error))
 
 
@@ -95,5 +95,5 @@ def _kind_of_bytes(data: bytes) -> str:
     return "unreadable" if kind_of(data) in READERS else "not_a_film"
 
 
-def _words(error: RadiographError) -> str:
+def _words(error: FilmError) -> str:
     return str(error).removeprefix("film: ")

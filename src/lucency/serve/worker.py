@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lucency.errors import LucencyError, RadiographError
+from lucency.errors import FilmError, LucencyError
 from lucency.film import Film, open_film
 from lucency.film.refuse import at_most
 from lucency.paint import Legend, overlay, png
@@ -58,7 +58,7 @@ def answer(reader: Reader, pixels: int, request: dict[str, Any], film: bytes) ->
             opened = open_film(film, request["film"])
         reading = reader.read(opened)
         return {"reading": reading.to_json()}, _drawn(reader, opened, reading) if request["map"] else b""
-    except RadiographError as error:
+    except FilmError as error:
         return {"refused": str(error)}, b""
     except MemoryError:
         return {

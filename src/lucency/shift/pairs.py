@@ -9,7 +9,7 @@ import numpy as np
 
 from lucency.data.record import Films
 from lucency.data.squares import attempts
-from lucency.errors import RadiographError, SourceError
+from lucency.errors import FilmError, SourceError
 from lucency.reader import Reader
 
 
@@ -40,7 +40,7 @@ def pair_up(reader: Reader, films: Films, others: Films) -> Moved:
 def _logits(reader: Reader, films: Films) -> np.ndarray:
     squares = []
     for came in attempts(films, reader.preprocess):
-        if isinstance(came, RadiographError):
+        if isinstance(came, FilmError):
             raise SourceError(f"a film of the pairs cannot be read: {came}")
         squares.append(came)
     return reader.read_batch(np.stack(squares)).logits[:, 0]

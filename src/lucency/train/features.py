@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from lucency.data.record import Films, Record
 from lucency.data.squares import attempts, require_some
-from lucency.errors import OutputError, RadiographError
+from lucency.errors import FilmError, OutputError
 from lucency.models import Classifier
 from lucency.models.folded import folded
 from lucency.preprocess import Preprocess
@@ -47,7 +47,7 @@ class Features:
     """The readable films, in order."""
     vectors: Vectors
     """float32 (readable, k)."""
-    unreadable: tuple[RadiographError, ...]
+    unreadable: tuple[FilmError, ...]
     """One error per film that was gone past."""
 
 
@@ -103,20 +103,20 @@ def _content(record: Record) -> str:
     """The film's content hash; one that cannot be opened gets a key that no film has, and fails when decoded."""
     try:
         return record.content()
-    except (OSError, RadiographError):
+    except (OSError, FilmError):
         return "unreadable"
 
 
 def _fill(
     base: sqlite3.Connection, classifier: Classifier, films: Films, keys: list[str], preprocess: Preprocess
-) -> list[RadiographError]:
+) -> list[FilmError]:
     """Compute what the cache lacks, a batch a commit."""
-    unreadable: list[RadiographError] = []
+    unreadable: list[FilmError] = []
     answering = folded(classifier).to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     outcomes = zip(keys, attempts(films, preprocess), strict=True)
     for batch in _batches(track(outcomes, "computing features, once", total=len(keys)), BATCH):
-        good = [(key, square) for key, square in batch if not isinstance(square, RadiographError)]
-        unreadable.extend(square for _, square in batch if isinstance(square, RadiographError))
+        good = [(key, square) for key, square in batch if not isinstance(square, FilmError)]
+        unreadable.extend(square for _, square in batch if isinstance(square, FilmError))
         if good:
             vectors = pooled(answering, np.stack([square for _, square in good])).astype("<f4")
             with base:

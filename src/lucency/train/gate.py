@@ -18,7 +18,7 @@ from lucency.data.partition import Fold, learn_and_judge
 from lucency.data.record import Films
 from lucency.data.split import split_hash
 from lucency.data.squares import attempts, report_unreadable, require_some
-from lucency.errors import RadiographError, SourceError
+from lucency.errors import FilmError, SourceError
 from lucency.evaluate.conformal import fit_least
 from lucency.models import Classifier
 from lucency.models.gate import CHECKS, GATE, directions, gate_from, thumbnails
@@ -151,12 +151,12 @@ def look(
 ) -> Looks:
     """Thumbnail and pooled features of every film that can be read, its squares (n, side, side) changed beforehand."""
     good: list[int] = []
-    unreadable: list[RadiographError] = []
+    unreadable: list[FilmError] = []
     rows: list[tuple[torch.Tensor, torch.Tensor]] = []
     outcomes = track(enumerate(attempts(films, preprocess)), doing, total=len(films))
     for batch in _batches(outcomes):
-        unreadable += [square for _, square in batch if isinstance(square, RadiographError)]
-        squares = [(index, square) for index, square in batch if not isinstance(square, RadiographError)]
+        unreadable += [square for _, square in batch if isinstance(square, FilmError)]
+        squares = [(index, square) for index, square in batch if not isinstance(square, FilmError)]
         if squares:
             good += [index for index, _ in squares]
             with torch.inference_mode():
@@ -170,8 +170,8 @@ def look(
 
 
 def _batches(
-    outcomes: Iterator[tuple[int, NDArray[np.uint8] | RadiographError]],
-) -> Iterator[list[tuple[int, NDArray[np.uint8] | RadiographError]]]:
+    outcomes: Iterator[tuple[int, NDArray[np.uint8] | FilmError]],
+) -> Iterator[list[tuple[int, NDArray[np.uint8] | FilmError]]]:
     while batch := list(islice(outcomes, BATCH)):
         yield batch
 

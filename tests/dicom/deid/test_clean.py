@@ -21,7 +21,7 @@ from dicom.films import dataset, file, film
 from lucency.cli import run
 from lucency.dicom.deid import Cleaned, Pseudonyms, deidentify
 from lucency.dicom.deid.rules import PROFILE
-from lucency.errors import RadiographError
+from lucency.errors import FilmError
 from lucency.film import open_film
 
 KEY = Pseudonyms(b"sixteen bytes at least")
@@ -177,7 +177,7 @@ def written_on(words: str, size: int, fill: int) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("size", [12, 20, 40])
 @pytest.mark.parametrize("fill", [0, 255])
 def test_text_in_the_pixels_is_seen(size: int, fill: int) -> None:
-    with pytest.raises(RadiographError, match="what looks like text at rows"):
+    with pytest.raises(FilmError, match="what looks like text at rows"):
         deidentify(film(pixels=written_on("MUELLER ANNA", size, fill)), KEY)
 
 
@@ -196,7 +196,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case: str) -> None:
     header, reason = REFUSED[case]
-    with pytest.raises(RadiographError, match=reason):
+    with pytest.raises(FilmError, match=reason):
         deidentify(film(pixels=noise(), **header), KEY)
 
 

@@ -15,7 +15,7 @@ from lucency.dicom.deid.burnt import text_lines
 from lucency.dicom.deid.header import cleaned
 from lucency.dicom.deid.pseudonyms import Pseudonyms
 from lucency.dicom.uids import IMPLEMENTATION
-from lucency.errors import RadiographError
+from lucency.errors import FILM_UNSUPPORTED, FilmError
 from lucency.film import Film, open_film
 from lucency.film.dicom import stored_codes
 from lucency.film.quiet import dicom_quiet, quiet
@@ -46,7 +46,7 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms, name: str = "film", seen: bo
         seen: a person has looked at the pixels and found no text: do not search them.
 
     Raises:
-        RadiographError: no such film; or text is, or may be, burnt into it.
+        FilmError: no such film; or text is, or may be, burnt into it.
     """
     label = printable(name)
     film = open_film(data, name)
@@ -57,10 +57,10 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms, name: str = "film", seen: bo
             made = cleaned(source, pseudonyms)
             _copy_pixels(source, made)
             return Cleaned(str(made.PatientID), str(made.SOPInstanceUID), _file(made))
-    except RadiographError:
+    except FilmError:
         raise
     except Exception as error:  # pydicom raises nearly anything on a damaged header
-        raise RadiographError(f"{label}: {damaged('DICOM', error)}") from error
+        raise damaged("DICOM", error).prefixed(label) from error
 
 
 def _check(source: Dataset, film: Film, label: str, seen: bool) -> None:
@@ -82,8 +82,8 @@ def _check(source: Dataset, film: Film, label: str, seen: bool) -> None:
         raise _refusal(label, f"what looks like text at {places}", clean, "look; if there is none, use --seen")
 
 
-def _refusal(label: str, found: str, expected: str, advice: str) -> RadiographError:
-    return RadiographError(f"{label}: found {found}; expected {expected}; {advice}")
+def _refusal(label: str, found: str, expected: str, advice: str) -> FilmError:
+    return FilmError(f"{label}: found {found}; expected {expected}; {advice}", code=FILM_UNSUPPORTED, found=found)
 
 
 def _copy_pixels(source: Dataset, made: Dataset) -> None:

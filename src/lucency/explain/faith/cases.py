@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lucency.data.record import Films, Record
 from lucency.data.squares import attempts, require_some
-from lucency.errors import RadiographError, SourceError
+from lucency.errors import FilmError, SourceError
 from lucency.explain.faith.place import Mask
 from lucency.film import Film
 from lucency.preprocess import Preprocess, fitted, resized
@@ -39,7 +39,7 @@ class Cases:
     """What is judged, and what could not be read."""
 
     films: tuple[Case, ...]
-    unreadable: tuple[RadiographError, ...] = ()
+    unreadable: tuple[FilmError, ...] = ()
 
     @property
     def groups(self) -> NDArray[np.int64]:
@@ -72,11 +72,11 @@ def gather(films: Films, preprocess: Preprocess, lungs: Lungs, finding: int, mos
         return preprocess(film)
 
     made: list[Case] = []
-    unreadable: list[RadiographError] = []
+    unreadable: list[FilmError] = []
     groups = chosen.groups()
     outcomes = track(attempts(chosen, prepare), "finding lungs and lesions", total=len(chosen))
     for record, group, gray in zip(chosen.records, groups, outcomes, strict=True):
-        if isinstance(gray, RadiographError):
+        if isinstance(gray, FilmError):
             unreadable.append(gray)
         else:
             made.append(Case(record.name, gray, int(group), _lesion(record, preprocess), lungs(gray)))
