@@ -3,7 +3,7 @@
 The same films read as they are, with the lungs painted over, and with all but the lungs painted over, in the film's
 own mean gray. A reader of pneumonia should answer badly without lungs and well from them alone; one that read the
 acquisition would do the opposite. Paint says something too, by its outline and by being strange: as much is painted
-with the outline of another film's lungs, upside down. Lungs by `lucency.explain.lungs`. Prints the area under the ROC
+with the outline of another film's lungs, upside down. Lungs by `lucency.lungs`. Prints the area under the ROC
 curve with its 95 % interval by patient, and the mean logits.
 """
 
@@ -20,7 +20,7 @@ from lucency.data.partition import Fold
 from lucency.data.squares import decode_squares
 from lucency.evaluate.bounds import area_interval
 from lucency.evaluate.metrics import auroc
-from lucency.explain.lungs import lung_mask
+from lucency.lungs import lung_mask
 from lucency.reader import Reader
 from lucency.reader.predict import as_labelled
 

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from captum.attr import LayerGradCam
 
-from lucency.explain.shares import occlusion, shap
+from lucency.explain.attribution import occlusion, shap
 from lucency.models import build
 from lucency.models.classifier import Classifier
 from lucency.models.folded import folded

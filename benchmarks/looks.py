@@ -21,8 +21,7 @@ from lucency.data.donors import known_aspects, squares_of
 from lucency.models.folded import folded
 from lucency.models.run import open_run
 from lucency.progress import track
-from lucency.shift.held import held_out
-from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Answers, figures, reacquired
+from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Answers, figures, held_out, reacquired
 
 CUTS = {
     "middle": (0.0, 0.05, 1.0, 0.95),

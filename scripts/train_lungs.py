@@ -1,4 +1,4 @@
-"""Train the network of `lucency.explain.lungs` on drawn films and write its weights.
+"""Train the network of `lucency.lungs` on drawn films and write its weights.
 
     python scripts/train_lungs.py --out src/lucency/models/lungs.npz
 
@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lucency.data.phantom import draw
-from lucency.explain.lungs import SIDE, dice, network, standardised
 from lucency.files import write_bytes
+from lucency.lungs import SIDE, dice, network, standardised
 from lucency.models.finder import Finder
 from lucency.progress import track
 
@@ -37,7 +37,7 @@ class UNet(Finder):
         super().__init__(_unit)
 
     def folded(self) -> dict[str, NDArray[np.float16]]:
-        """The weights with each norm multiplied into its convolution, as lucency.explain.lungs reads them."""
+        """The weights with each norm multiplied into its convolution, as lucency.lungs reads them."""
         found: dict[str, Tensor] = {}
         for name, part in self.parts.items():
             if isinstance(part, nn.Conv2d):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.films import chest, lettered
-from lucency.audit import facts
+from lucency.audit import measurements as facts
 from lucency.data.acquisition import (
     MIDDLE,
     SIDE,

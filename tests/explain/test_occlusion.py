@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lucency.errors import ExplainError
+from lucency.explain.attribution import occlusion
 from lucency.explain.occlusion import occlude
-from lucency.explain.shares import occlusion
 
 from .conftest import random_network
 

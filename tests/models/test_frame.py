@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from lucency.data.phantom import draw
-from lucency.explain.lungs import lung_probability
 from lucency.film import Film
+from lucency.lungs import lung_probability
 from lucency.models import build
 from lucency.models.frame import FRAMES, MIDDLE, Frame, LungFrame, MiddleFrame
 from lucency.preprocess import Preprocess

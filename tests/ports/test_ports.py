@@ -15,8 +15,7 @@ from lucency.bundle import DEFAULT, Abstention, Card, Check, Gate, Model, Operat
 from lucency.bundle.card import Task
 from lucency.bundle.golden import GOLDEN as GOLDEN_ANSWERS
 from lucency.bundle.golden import parse_golden
-from lucency.paint import window
-from lucency.paint.colours import LIMIT, TOP, ZERO, cover, ramp
+from lucency.paint import LIMIT, TOP, ZERO, cover, ramp, window
 from lucency.preprocess import FITS, Preprocess
 from lucency.reader import Answers
 from lucency.reader.answers import reading

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from data.films import as_films, chest
+from lucency.bundle import Card, Model, Square, Training
+from lucency.data import read_films
 from lucency.data.donors import Squares, squares_of
-from lucency.errors import UsageError
+from lucency.data.partition import Fold, learn_and_judge
+from lucency.data.record import Films
+from lucency.data.split import split_hash
+from lucency.errors import SourceError, UsageError
 from lucency.reader import Reader
-from lucency.shift.judge import CONDITIONS, Answers, Figures, ask, figures, reacquired, seen
+from lucency.recipe import Recipe
+from lucency.shift.judge import CONDITIONS, Answers, Figures, ask, figures, held_out, reacquired, seen
 
 from ..cli.brightness import write_brightness_bundle
 
@@ -96,3 +102,50 @@ def test_a_reader_that_crops_gets_the_shape_of_the_film_again() -> None:
     squares.pixels[0] = np.asarray(Preprocess(224).__call__(as_films([film], [0]).records[0].load()))
     assert seen(Preprocess(32, "crop"), squares.pixels[0], squares, 0)[:, 2:-2].min() > 190
     assert seen(Preprocess(32, "stretch"), squares.pixels[0], squares, 0).min() == 0
+
+
+RECIPE = Recipe(name="test")
+
+
+@pytest.fixture(scope="module")
+def films() -> Films:
+    return read_films("phantom:60")
+
+
+def card(learn: Films) -> Card:
+    trained = Training(
+        recipe=RECIPE.model_dump(mode="json"), films=len(learn), split_hash=split_hash(learn, range(len(learn)))
+    )
+    model = Model(format="torch", file="model.safetensors", backbone="mobilenet_v2")
+    return Card(name="test", labels=("normal", "pneumonia"), preprocess=Square(side=32), model=model, training=trained)
+
+
+def names(films: Films) -> set[str]:
+    return {record.name for record in films.records}
+
+
+def test_a_run_alone_is_judged_on_the_patients_who_chose_its_checkpoint(films: Films) -> None:
+    learn, judge, _ = learn_and_judge(films, RECIPE.data)
+    held, how = held_out(card(learn), films)
+    assert names(held) == names(judge)
+    assert "chose the checkpoint" in how
+
+
+@pytest.mark.parametrize("of", [3, 5])
+def test_a_fold_is_recognised(films: Films, of: int) -> None:
+    rest, judge = Fold(2, of).parts(films)
+    held, how = held_out(card(learn_and_judge(rest, RECIPE.data)[0]), films)
+    assert names(held) == names(judge)
+    assert f"fold 2 of {of}, never met" in how
+
+
+def test_a_fold_that_is_named_wrongly_is_refused(films: Films) -> None:
+    rest, _ = Fold(2, 5).parts(films)
+    with pytest.raises(SourceError, match="split hash"):
+        held_out(card(learn_and_judge(rest, RECIPE.data)[0]), films, fold=3, folds=5)
+
+
+def test_other_films_are_refused(films: Films) -> None:
+    learn, _, _ = learn_and_judge(films, RECIPE.data)
+    with pytest.raises(SourceError, match="none fits the split hash"):
+        held_out(card(learn), read_films("phantom:50"))

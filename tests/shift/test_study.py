@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from data.films import as_films, chest
 from html_pages import assert_whole_and_silent
+from lucency.audit.measurements import gather
+from lucency.data.donors import squares_of
 from lucency.shift.judge import Answers, Figures
-from lucency.shift.page import page
-from lucency.shift.study import OnWrong, Study, moves_together, on_wrong
-from lucency.shift.table import table
+from lucency.shift.report import page, table
+from lucency.shift.study import OnWrong, Span, Study, bias_only, moves_together, on_wrong, over_runs
 
 
 def a_study(title: str, plain: float, moved: float) -> Study:
@@ -58,3 +61,63 @@ def test_the_table_names_the_measures_of_several_runs() -> None:
     told = table([a_study("one", 0.99, 0.9), a_study("other", 0.98, 0.95)], "other", None)
     assert "AUROC normals moved" in told
     assert "accuracy 0.900 on the 10 films that the baseline gets wrong, 0.990 on the others" in told
+
+
+N, DECEIVING = 120, 12
+
+
+def test_the_baseline_is_wrong_where_acquisition_deceives() -> None:
+    labels = [k % 2 for k in range(N)]
+    as_class = [1 - label if k < DECEIVING else label for k, label in enumerate(labels)]
+    films = as_films([chest(k, sharp=1.0 if of else 2.0) for k, of in enumerate(as_class)], labels)
+    found = bias_only(gather(films), squares_of(films))
+    deceiving = {record.name for record in films.records[:DECEIVING]}
+    assert found.films == N
+    assert found.auroc > 0.7
+    assert len(deceiving & found.wrong) >= DECEIVING - 2
+    assert len(found.wrong - deceiving) <= N // 10
+
+
+def test_where_nothing_tells_the_baseline_guesses() -> None:
+    labels = (np.random.default_rng(0).permutation(80) % 2).tolist()
+    films = as_films([chest(k) for k in range(80)], labels)
+    found = bias_only(gather(films), squares_of(films))
+    assert 0.3 < found.auroc < 0.7
+    assert len(found.wrong) > 20
+
+
+STUDIES = [
+    replace(a_study(f"{recipe}-{seed}", 0.99, moved), recipe=recipe, choices=recipe, seed=seed)
+    for recipe, seed, moved in (("plain", 0, 0.8), ("plain", 1, 0.9), ("plain", 2, 0.7), ("other", 5, 0.6))
+]
+
+
+def test_mean_and_range_by_hand() -> None:
+    (plain,) = over_runs(STUDIES)  # one run is no range
+    assert (plain.recipe, plain.seeds) == ("plain", (0, 1, 2))
+    span = plain.measures["AUROC all"]
+    assert (span.mean, span.low, span.high) == (pytest.approx(0.8), 0.7, 0.9)
+    assert plain.measures["AUROC plain"] == Span(pytest.approx(0.99), 0.99, 0.99)
+
+
+def test_a_measure_that_one_run_lacks_has_no_range() -> None:
+    (plain,) = over_runs([STUDIES[0], replace(STUDIES[1], probe={})])
+    assert "probe sharpness" not in plain.measures
+    assert "AUROC all" in plain.measures
+
+
+def test_recipes_of_one_name_that_choose_otherwise_are_not_taken_together() -> None:
+    assert over_runs([STUDIES[0], replace(STUDIES[1], choices="more epochs")]) == []
+
+
+def test_runs_of_no_known_recipe_are_not_taken_together() -> None:
+    assert over_runs([a_study("one", 0.99, 0.9), a_study("two", 0.99, 0.8)]) == []
+
+
+def test_the_page_and_the_table_tell_it() -> None:
+    said = "0.800 (0.700 to 0.900)"
+    told = table(STUDIES, "other", None)
+    assert "plain: mean (lowest to highest) of 3 runs, seeds 0, 1, 2" in told
+    assert said in told
+    assert said in page(STUDIES, "other", None, "lucency shift")
+    assert "Over seeds" not in page(STUDIES[2:], "other", None, "lucency shift")

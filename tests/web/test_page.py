@@ -14,9 +14,7 @@ from PIL import Image
 
 from lucency.bundle import DEFAULT
 from lucency.film import open_film
-from lucency.paint import LIMIT
-from lucency.paint.colours import coloured, levels
-from lucency.paint.place import placed
+from lucency.paint import LIMIT, coloured, levels, placed
 from lucency.preprocess import Preprocess
 from lucency.reader import Reader
 from lucency.web import CSP

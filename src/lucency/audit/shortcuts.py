@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-from lucency.audit.facts import Facts
+from lucency.audit.measurements import Facts
 from lucency.data.cues import held_out_scores
 from lucency.data.record import Films
 from lucency.data.split import Indices, stratified_grouped

@@ -30,7 +30,7 @@ def audit(
     import json
 
     from lucency.audit import audit as audit_films
-    from lucency.audit.page import page
+    from lucency.audit.report import page
     from lucency.data import read_films
     from lucency.errors import SourceError
     from lucency.files import write_text

@@ -32,9 +32,7 @@ def drift(
     from json import dumps
 
     from lucency.data import read_films
-    from lucency.drift import compare, sample
-    from lucency.drift.page import page, table, to_json
-    from lucency.drift.sample import some_patients
+    from lucency.drift import compare, page, sample, some_patients, table, to_json
     from lucency.files import write_text
     from lucency.reader import Reader
 

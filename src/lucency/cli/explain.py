@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from lucency.cli.asking import Asked, Map
+    from lucency.cli.explainers import Asked, Map
     from lucency.film import Film
     from lucency.paint import Legend
     from lucency.reader import Reader, Reading
@@ -46,7 +46,7 @@ def explain(
 
     Example: lucency explain film.png --bundle runs/kermany --method grad_cam --out maps
     """
-    from lucency.cli.asking import asked, label_index, layer_lines
+    from lucency.cli.explainers import asked, label_index, layer_lines
     from lucency.reader import Reader
 
     reader = Reader.open(bundle)
@@ -127,7 +127,8 @@ def _one(reader: Reader, film: Film, how: How) -> tuple[Reading, int, Map]:
 
 def _write(reader: Reader, film: Film, evidence: Map, legend: Legend, how: How, path: Path) -> Path:
     from lucency.files import write_bytes
-    from lucency.paint import png, side_by_side
+    from lucency.paint import png
+    from lucency.paint.sheets import side_by_side
 
     write_bytes(path, png(side_by_side(film, evidence, reader.preprocess, legend, how.smooth)))
     return path
@@ -135,7 +136,8 @@ def _write(reader: Reader, film: Film, evidence: Map, legend: Legend, how: How, 
 
 def _write_sheet(reader: Reader, how: How, tiles: list[tuple[str, Image.Image]], out: Path) -> Path:
     from lucency.files import write_bytes
-    from lucency.paint import contact_sheet, png
+    from lucency.paint import png
+    from lucency.paint.sheets import contact_sheet
 
     legend = _legend(reader, how, how.finding or 0, f"{reader.card.name} · {how.asked.method}")
     write_bytes(out / SHEET, png(contact_sheet(tiles, legend)))

@@ -9,11 +9,9 @@ import numpy as np
 import typer
 
 if TYPE_CHECKING:
-    from lucency.cli.asking import Asked
+    from lucency.cli.explainers import Asked
     from lucency.data import Films
-    from lucency.explain.faith.cases import Cases
-    from lucency.explain.faith.report import Judged
-    from lucency.explain.faith.run import Networks, Way
+    from lucency.explain.faithfulness import Cases, Judged, Networks, Way
     from lucency.reader import Reader
 
 ALL = "all"
@@ -52,9 +50,9 @@ def faith(
 
     Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
     """
-    from lucency.cli.asking import label_index
-    from lucency.explain.faith.cases import gather
-    from lucency.explain.lungs import lung_mask
+    from lucency.cli.explainers import label_index
+    from lucency.explain.faithfulness import gather
+    from lucency.lungs import lung_mask
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
 
@@ -90,8 +88,8 @@ def _films(data: str, source: str, split: str | None, fold: int | None, folds: i
 def _judged(
     reader: Reader, ways: list[Way], index: int, cases: Cases, networks: Networks, resamples: int, quick: bool
 ) -> list[Judged]:
-    from lucency.cli.asking import asked
-    from lucency.explain.faith.run import judge_all
+    from lucency.cli.explainers import asked
+    from lucency.explain.faithfulness import judge_all
 
     occlusion = asked(reader, "occlusion")
     return judge_all(
@@ -108,7 +106,7 @@ def _judged(
 def _tell(judged: list[Judged], about: dict[str, Any], out: Path, json: bool) -> None:
     """Write faith.json, the curves where some were drawn, and print what was found."""
     from lucency.evaluate.report import dump
-    from lucency.explain.faith.report import curves_picture, table, to_json
+    from lucency.explain.faithfulness_report import curves_picture, table, to_json
     from lucency.files import write_bytes, write_text
 
     content = dump(to_json(judged, about))
@@ -120,14 +118,14 @@ def _tell(judged: list[Judged], about: dict[str, Any], out: Path, json: bool) ->
 
 def _ways(reader: Reader, wanted: list[str], index: int) -> list[Way]:
     """The explainers named, or all that this reader can be asked by."""
-    from lucency.cli.asking import asked, methods
+    from lucency.cli.explainers import asked, methods
 
     names = list(methods(reader)) if ALL in wanted else list(dict.fromkeys(wanted))
     return [_way(asked(reader, name), index) for name in names]
 
 
 def _way(chosen: Asked, index: int) -> Way:
-    from lucency.explain.faith.run import Way
+    from lucency.explain.faithfulness import Way
 
     on = chosen.on
     general = None if on is None else (lambda network, gray: on(network, gray, index))
@@ -142,7 +140,7 @@ def _networks(reader: Reader, others: list[Path], shuffled: Path | None) -> Netw
         BundleError: one of them is no run.
     """
     from lucency.errors import UsageError
-    from lucency.explain.faith.run import Networks
+    from lucency.explain.faithfulness import Networks
 
     if reader.card.model.format != "torch":
         if others or shuffled:

@@ -9,8 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from lucency.data import Films
-    from lucency.shift.bias import Bias
-    from lucency.shift.study import Asked, Settings, Study
+    from lucency.shift.study import Asked, Bias, Settings, Study
 
 
 def shift(
@@ -54,8 +53,8 @@ def shift(
     from lucency.data import read_films
     from lucency.data.donors import WHOSE, known_aspects
     from lucency.errors import UsageError
+    from lucency.shift.report import table
     from lucency.shift.study import Settings, baseline, study
-    from lucency.shift.table import table
 
     whose = next((name for name in WHOSE if name == donors), None)
     if whose is None:
@@ -90,7 +89,7 @@ def _asked(
     from lucency.cli.films import labelled_films
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
-    from lucency.shift.held import held_out
+    from lucency.shift.judge import held_out
     from lucency.shift.study import Asked
 
     reader = Reader.open(run, threads)
@@ -118,7 +117,7 @@ def _json(studies: list[Study], settings: Settings, bias: Bias | None, command: 
     from dataclasses import asdict
     from json import dumps
 
-    from lucency.shift.seeds import over_runs
+    from lucency.shift.study import over_runs
 
     baseline = None if bias is None else {"auroc": bias.auroc, "films": bias.films, "wrong": len(bias.wrong)}
     recipes = [asdict(one) for one in over_runs(studies)]
@@ -129,7 +128,7 @@ def _json(studies: list[Study], settings: Settings, bias: Bias | None, command: 
 
 def _write(out: Path, studies: list[Study], settings: Settings, bias: Bias | None, command: str, told: str) -> None:
     from lucency.files import write_text
-    from lucency.shift.page import page
+    from lucency.shift.report import page
 
     write_text(out / "shift.json", told + "\n")
     write_text(out / "shift.html", page(studies, settings.whose, bias, command))

@@ -16,7 +16,8 @@ from lucency.dicom.sources import COPIED
 from lucency.dicom.stamp import NOTICE, SERIES, stamp
 from lucency.dicom.uids import IMPLEMENTATION, answer_uid
 from lucency.film import Film
-from lucency.paint import Legend, overlay, scale_bar
+from lucency.paint import Legend, overlay
+from lucency.paint.sheets import scale_bar
 from lucency.preprocess import Preprocess
 from lucency.reader import Reading
 

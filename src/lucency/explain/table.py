@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lucency.explain.activation import cam, grad_cam, grad_cam_pp, layer_cam
-from lucency.explain.guided import guided_backprop, guided_grad_cam
+from lucency.explain.attribution import integrated_gradients, lime, occlusion, shap
+from lucency.explain.gradients import cam, grad_cam, grad_cam_pp, guided_backprop, guided_grad_cam, layer_cam
 from lucency.explain.network import Map
-from lucency.explain.shares import integrated_gradients, lime, occlusion, shap
 from lucency.paint import LIMIT
 
 RANDOMISED = "fails the randomisation test"

@@ -1,6 +1,6 @@
 """The lung finder: a U-Net (Ronneberger et al. 2015) of 71,000 numbers that has only ever seen drawn films.
 
-`lucency.explain.lungs` evaluates the same numbers in numpy, to judge maps where PyTorch is absent; here it is part of a
+`lucency.lungs` evaluates the same numbers in numpy, to judge maps where PyTorch is absent; here it is part of a
 network (`lucency.models.frame`). `scripts/train_lungs.py` makes the numbers.
 """
 

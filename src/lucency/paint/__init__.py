@@ -1,23 +1,240 @@
 """Map → colours over the film; the only place that rescales a map.
 
 The scale is fixed, in logits, and the same for every film: two films compare, and a film without evidence stays
-gray instead of glowing with stretched noise. Colours and their order: `lucency.paint.colours`.
+gray instead of glowing with stretched noise. Colours and their order: `lucency.paint`.
 """
 
-from lucency.paint.colours import LIMIT, Map
-from lucency.paint.page import CAPTION, Legend, contact_sheet, map_alone, overlay, png, scale_bar, side_by_side
-from lucency.paint.place import window
+from __future__ import annotations
 
-__all__ = [
-    "CAPTION",
-    "LIMIT",
-    "Legend",
-    "Map",
-    "contact_sheet",
-    "map_alone",
-    "overlay",
-    "png",
-    "scale_bar",
-    "side_by_side",
-    "window",
-]
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from lucency.errors import ExplainError
+from lucency.film import Film
+from lucency.preprocess import Preprocess
+
+Map = NDArray[np.float32]
+"""float32 (h, w), signed: above zero speaks for the finding, below zero against it."""
+
+LIMIT = 10.0
+"""Logits at which colours saturate unless told otherwise. The same for every film, so that two films compare."""
+
+UNSEEN, ZERO, TOP = 0, 128, 255
+"""Levels: no evidence known here (outside what the network saw); none either way; as much as the scale can show."""
+
+CAPTION = "Research use only. Not for diagnosis."
+PAPER, INK, FAINT, WARN = (255, 255, 255), (20, 20, 20), (110, 110, 110), (170, 30, 0)
+
+AGAINST, NEITHER, FOR = (8, 40, 110), (134, 134, 134), (255, 222, 70)
+"""Dark blue → middle gray → bright yellow. Lightness rises all the way, so a gray print keeps the order; blue and
+yellow are what red-green blindness leaves apart. Red minus blue rises all the way too: over any gray film, that
+difference is the evidence and nothing else."""
+
+COVER = 0.72
+"""Share of the film's own gray that the strongest evidence hides in an overlay."""
+
+
+def levels(values: NDArray[np.floating], limit: float = LIMIT) -> NDArray[np.uint8]:
+    """Evidence to levels: 128 + round(127 · clip(v / limit, -1, 1)); more evidence never gets a lower level.
+
+    Args:
+        values: logits, any shape.
+        limit: logits at which the scale ends, both ways.
+
+    Raises:
+        ExplainError: a value is not a number or infinite, or the limit is not above zero.
+    """
+    if not (math.isfinite(limit) and limit > 0):
+        raise ExplainError(f"the scale of a map must end above zero, got {limit}; give --scale a number of logits")
+    if not np.isfinite(values).all():
+        raise ExplainError(
+            "the map holds values that are not numbers (NaN or infinite): the network's weights or the film are "
+            "broken; nothing is drawn"
+        )
+    # In single precision and in place: this passes over every pixel of the film.
+    level = np.array(values, dtype=np.float32)
+    level /= limit
+    np.clip(level, -1.0, 1.0, out=level)
+    level *= TOP - ZERO
+    np.rint(level, out=level)
+    level += ZERO
+    return level.astype(np.uint8)
+
+
+def ramp() -> NDArray[np.uint8]:
+    """The colour of each level, uint8 (256, 3); level 0 (not seen) is white, a colour no evidence has."""
+    share = (np.arange(256) - ZERO) / (TOP - ZERO)
+    anchors = np.array([AGAINST, NEITHER, FOR], dtype=np.float64)
+    colours = np.stack([np.interp(share, [-1.0, 0.0, 1.0], channel) for channel in anchors.T], axis=1)
+    colours[UNSEEN] = 255
+    return np.asarray(np.rint(colours), dtype=np.uint8)
+
+
+def cover() -> list[int]:
+    """How much of the film each level hides in an overlay, 0 to 255: nothing at zero, COVER at either end."""
+    share = np.abs(np.arange(256) - ZERO) / (TOP - ZERO)
+    share[UNSEEN] = 0.0
+    return [int(value) for value in np.rint(255 * COVER * share)]
+
+
+def coloured(level: Image.Image) -> Image.Image:
+    """An image of levels (mode L) in colour (mode RGB)."""
+    picture = level.copy()
+    picture.putpalette(ramp().tobytes())
+    return picture.convert("RGB")
+
+
+def blended(film: Image.Image, level: Image.Image) -> Image.Image:
+    """A gray film (mode L) under an image of levels of the same size, RGB; without evidence, the film itself."""
+    return Image.composite(coloured(level), film.convert("RGB"), level.point(cover()))
+
+
+Window = tuple[int, int, int, int]
+"""left, top, right, bottom in the film's pixels; beyond the film where it was padded."""
+
+
+def window(preprocess: Preprocess, height: int, width: int) -> Window:
+    """The part of a film that became the network's square.
+
+    stretch: the whole film. crop: the square of the short side in its middle. pad: the square of the long side
+    around it, so parts of the window lie off the film.
+    """
+    if preprocess.fit == "stretch":
+        return 0, 0, width, height
+    side = min(height, width) if preprocess.fit == "crop" else max(height, width)
+    left, top = int((width - side) / 2), int((height - side) / 2)  # toward zero: an odd remainder is right or below
+    return left, top, left + side, top + side
+
+
+def placed(
+    evidence: Map, preprocess: Preprocess, height: int, width: int, limit: float = LIMIT, smooth: bool = True
+) -> Image.Image:
+    """A map over a film of the given size, as levels (mode L); what the network did not see is level 0.
+
+    Between the centres of its cells the map is interpolated linearly, which cannot overshoot; `smooth=False` shows
+    the cells as they are.
+
+    Raises:
+        ExplainError: the map is not (h, w), is empty, or holds values that are not numbers.
+    """
+    if evidence.ndim != 2 or not evidence.size:
+        raise ExplainError(f"a map must be (h, w) with at least one cell, got shape {evidence.shape}")
+    levels(evidence, limit)  # refuses what is not a number before it is spread over the film
+    left, top, right, bottom = window(preprocess, height, width)
+    seen = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    cell_x, cell_y = evidence.shape[1] / (right - left), evidence.shape[0] / (bottom - top)
+    box = (seen[0] - left) * cell_x, (seen[1] - top) * cell_y, (seen[2] - left) * cell_x, (seen[3] - top) * cell_y
+    spread = _resized(evidence, (seen[2] - seen[0], seen[3] - seen[1]), box, smooth)
+    canvas = Image.new("L", (width, height), UNSEEN)
+    canvas.paste(Image.fromarray(levels(spread, limit)), (seen[0], seen[1]))
+    return canvas
+
+
+def _resized(
+    evidence: Map, size: tuple[int, int], box: tuple[float, float, float, float], smooth: bool
+) -> NDArray[np.float32]:
+    """The part of a map inside `box` (cells: left, top, right, bottom), drawn `size` (width, height) pixels large."""
+    image = Image.fromarray(np.ascontiguousarray(evidence, dtype=np.float32))
+    method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
+    return np.asarray(image.resize(size, method, box=box))
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What stands around a map: how to read it, and why to doubt it."""
+
+    limit: float = LIMIT
+    """Where the scale ends, both ways, in `unit`."""
+    finding: str = "the finding"
+    """What bright yellow speaks for and dark blue against."""
+    unit: str = "logits"
+    title: str = ""
+    """One line above the film: the answer, the method. Never a patient's name: pictures travel."""
+    mark: str = ""
+    """A doubt that must be seen wherever the map is shown, such as a failed randomisation test."""
+
+
+def overlay(
+    film: Film, evidence: Map, preprocess: Preprocess, legend: Legend | None = None, smooth: bool = True
+) -> Image.Image:
+    """The film in its own size and shape with the evidence laid over it, mode RGB.
+
+    Where the evidence is zero the film shows unchanged; a frame bounds what the network saw of a cropped film.
+
+    Args:
+        film: any film.
+        evidence: float32 (h, w), over the square the network saw.
+        preprocess: how that square was cut from the film.
+        legend: the scale, and a mark to paint across the film.
+        smooth: interpolate between cells; False shows the network's own cells.
+
+    Raises:
+        ExplainError: the map is empty, not two-dimensional, or holds values that are not numbers.
+    """
+    legend = legend or Legend()
+    level = placed(evidence, preprocess, film.height, film.width, legend.limit, smooth)
+    picture = blended(Image.fromarray(film.gray8()), level)
+    return stamp(_framed(picture, preprocess), legend.mark)
+
+
+def map_alone(
+    film: Film, evidence: Map, preprocess: Preprocess, legend: Legend | None = None, smooth: bool = True
+) -> Image.Image:
+    """The evidence in colour without the film, in the film's size and shape, mode RGB."""
+    legend = legend or Legend()
+    level = placed(evidence, preprocess, film.height, film.width, legend.limit, smooth)
+    return stamp(_framed(coloured(level), preprocess), legend.mark)
+
+
+def png(picture: Image.Image) -> bytes:
+    """The picture as PNG, carrying the caption as its description and nothing of the film's origin."""
+    from PIL.PngImagePlugin import PngInfo
+
+    facts = PngInfo()
+    facts.add_text("Description", CAPTION)
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", pnginfo=facts)
+    return stream.getvalue()
+
+
+def _framed(picture: Image.Image, preprocess: Preprocess) -> Image.Image:
+    """Bound what the network saw, where that is less than the film."""
+    left, top, right, bottom = window(preprocess, picture.height, picture.width)
+    if left > 0 or top > 0:
+        wide = max(1, max(picture.size) // 400)
+        ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), outline=FOR, width=wide)
+    return picture
+
+
+def stamp(picture: Image.Image, mark: str) -> Image.Image:
+    """Write a doubt across the top of a picture, large enough to survive a thumbnail, cut off rather than left out."""
+    if not mark:
+        return picture
+    size = max(9, picture.width // 22)
+    while size > 9 and text_width(mark, font_of(size)) > picture.width - 4:
+        size -= 1
+    font = font_of(size)
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((0, 0, picture.width, line_height(font) + 4), fill=WARN)
+    pen.text((2, 2), mark, fill=PAPER, font=font)
+    return picture
+
+
+def font_of(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font."""
+    return ImageFont.load_default(size)
+
+
+def text_width(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+    """Pixels that a line of text takes."""
+    return math.ceil(font.getlength(text))
+
+
+def line_height(font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+    """Pixels between lines."""
+    return math.ceil(font.getbbox("Ag")[3]) + 2

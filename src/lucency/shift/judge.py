@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lucency.bundle import Card
 from lucency.data.acquisition import SIDE
 from lucency.data.donors import Squares, Whose, as_another, donor_pools, draws
+from lucency.data.partition import Fold, learn_and_judge
 from lucency.data.reacquire import ALL, PARTS
-from lucency.errors import UsageError
+from lucency.data.record import Films
+from lucency.data.split import split_hash
+from lucency.data.squares import attempts
+from lucency.errors import FilmError, SourceError, UsageError
 from lucency.evaluate.metrics import auroc
 from lucency.evaluate.operating import by_sensitivity
 from lucency.evaluate.predictions import Predictions
@@ -20,6 +26,7 @@ from lucency.evaluate.reliability import ece
 from lucency.preprocess import Preprocess, fitted, resized
 from lucency.progress import track
 from lucency.reader import Reader
+from lucency.recipe import parse_recipe
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -153,3 +160,79 @@ def _predictions(said: Answers, labels: NDArray[np.int64]) -> Predictions:
     names = tuple(map(str, range(len(labels))))
     columns = (said.logits[:, None], said.probabilities[:, None])
     return Predictions(names, (None,) * len(labels), labels, *columns, ("without", "with"))
+
+
+FOLD_COUNTS = (5, 3, 10, 2, 4)
+"""Numbers of folds that are tried when nothing is said."""
+
+
+def held_out(card: Card, films: Films, fold: int | None = None, folds: int | None = None) -> tuple[Films, str]:
+    """The films that a run has not learned from, and how they were held out, in words.
+
+    A run of cross-validation met none of its fold; any other run met its validation patients only to choose the
+    checkpoint. Which of the two it was is told by the hash of the films it learned from.
+
+    Args:
+        card: of a run; a bundle's says the same.
+        films: those that the run was trained on, as they were then.
+        fold: number of the fold that was held out, from 1; None finds out.
+        folds: how many there were; None tries FOLD_COUNTS.
+
+    Raises:
+        SourceError: the films are not those it was trained on.
+    """
+    recipe = parse_recipe(card.training.recipe, f"card of {card.name}")
+    if fold is None and folds is None:
+        learn, judge, _ = learn_and_judge(films, recipe.data)
+        if _learned(card, learn):
+            return judge, f"{len(judge)} films of validation patients, who chose the checkpoint"
+    counts = FOLD_COUNTS if folds is None else (folds,)
+    for found in _folds(counts, fold):
+        rest, held = found.parts(films)
+        if _learned(card, learn_and_judge(rest, recipe.data)[0]):
+            return held, f"{len(held)} films of fold {found.number} of {found.of}, never met in training"
+    raise SourceError(
+        f"{films.source}: expected the {card.training.films} films that {card.name} was trained on and their split, "
+        "none fits the split hash on its card; name its data and --fold, or judge all films with --split all"
+    )
+
+
+def _folds(counts: Sequence[int], fold: int | None) -> list[Fold]:
+    return [Fold(number, of) for of in counts for number in ((fold,) if fold else range(1, of + 1)) if number <= of]
+
+
+def _learned(card: Card, learn: Films) -> bool:
+    return len(learn) == card.training.films and split_hash(learn, range(len(learn))) == card.training.split_hash
+
+
+@dataclass(frozen=True)
+class Moved:
+    """|logit of one copy - logit of the other| over the films that both folders hold."""
+
+    films: int
+    mean: float
+    largest: float
+
+
+def pair_up(reader: Reader, films: Films, others: Films) -> Moved:
+    """Read films of the same name in two editions, such as at original resolution and as squares of 224 pixels.
+
+    Raises:
+        SourceError: no name is in both, or one of the pair cannot be read.
+    """
+    theirs = {Path(record.name).stem: index for index, record in enumerate(others.records)}
+    ours = {stem: index for index, record in enumerate(films.records) if (stem := Path(record.name).stem) in theirs}
+    if not ours:
+        raise SourceError(f"expected films of the same names in both folders, found none among {len(others)} others")
+    one = _logits(reader, films.pick(list(ours.values())))
+    moved = np.abs(one - _logits(reader, others.pick([theirs[stem] for stem in ours])))
+    return Moved(len(ours), float(moved.mean()), float(moved.max()))
+
+
+def _logits(reader: Reader, films: Films) -> np.ndarray:
+    squares = []
+    for came in attempts(films, reader.preprocess):
+        if isinstance(came, FilmError):
+            raise SourceError(f"a film of the pairs cannot be read: {came}")
+        squares.append(came)
+    return reader.read_batch(np.stack(squares)).logits[:, 0]

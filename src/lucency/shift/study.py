@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+from threadpoolctl import threadpool_limits
 
-from lucency.audit.facts import gather
+from lucency.audit.measurements import Facts, gather
+from lucency.audit.shortcuts import PROPERTIES, auroc_within_folds
+from lucency.data.cues import FOLDS, called_wrongly, held_out_scores, varying
 from lucency.data.donors import Squares, Whose, squares_of
 from lucency.data.partition import not_test
 from lucency.data.record import Films
+from lucency.data.split import stratified_grouped
 from lucency.reader import Reader
-from lucency.shift.bias import Bias, bias_only
-from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Answers, Figures, ask, figures
-from lucency.shift.pairs import Moved, pair_up
+from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Answers, Figures, Moved, ask, figures, pair_up
 
 LEAST_RUNS = 4
 """Runs below which nothing can be said to move together."""
@@ -192,3 +194,84 @@ def _probed(reader: Reader, squares: Squares) -> dict[str, float]:
     from lucency.shift.probe import probe
 
     return probe(load_run(reader.bundle).classifier, reader.preprocess, squares)
+
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bias:
+    """What acquisition alone tells."""
+
+    auroc: float
+    """Cross-validated by patient."""
+    films: int
+    wrong: frozenset[str]
+    """Names of the films that it calls wrongly, where it calls as many films of a fold as have the finding."""
+
+
+def bias_only(facts: Facts, squares: Squares) -> Bias:
+    """Fit the baseline on every fold but one and ask it about that one.
+
+    Args:
+        facts: measured by the audit: sizes, files, borders, letters, tone, sharpness.
+        squares: the same films; their noise, tone curves and true aspects.
+
+    Raises:
+        SourceError: a class has fewer patients than there are folds.
+    """
+    target = facts.films.label_array()
+    folds = stratified_grouped(facts.films, FOLDS)
+    with threadpool_limits(1):
+        scores = held_out_scores(columns(facts, squares), target, folds)
+    area, _ = auroc_within_folds(scores, target, facts.films.groups(), folds)
+    return Bias(area, len(target), called_wrongly(facts.films, scores, folds))
+
+
+def columns(facts: Facts, squares: Squares) -> Numbers:
+    """Low-level statistics that vary, float64 (n, columns); NaN where a true aspect is not known."""
+    audited = [values(facts).reshape(len(facts), -1).astype(np.float64) for values, _ in PROPERTIES.values()]
+    noise = np.array([[one.noise, *one.border] for one in squares.acquisitions])
+    tone = np.stack([one.tone for one in squares.acquisitions]).astype(np.float64)
+    return varying(np.hstack([*audited, noise, tone, squares.known[:, None]]))
+
+
+@dataclass(frozen=True)
+class Span:
+    """A measure over runs."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class OverRuns:
+    """One recipe, trained several times."""
+
+    recipe: str
+    seeds: tuple[int, ...]
+    """Of its runs, in the order in which they were named; equal ones are folds."""
+    measures: Mapping[str, Span]
+    """Those that all its runs have."""
+
+
+def over_runs(studies: Sequence[Study]) -> list[OverRuns]:
+    """Mean and range of every recipe that has several runs; range, since so few seeds have no percentiles."""
+    choices = dict.fromkeys(one.choices for one in studies if one.choices)
+    groups = [[one for one in studies if one.choices == these] for these in choices]
+    return [_spans(group) for group in groups if len(group) > 1]
+
+
+def _spans(group: Sequence[Study]) -> OverRuns:
+    measures = [one.measures() for one in group]
+    shared = [name for name in measures[0] if all(name in one for one in measures)]
+    spans = {name: _span([one[name] for one in measures]) for name in shared}
+    return OverRuns(group[0].recipe, tuple(one.seed for one in group), spans)
+
+
+def _span(values: Sequence[float]) -> Span:
+    return Span(sum(values) / len(values), min(values), max(values))

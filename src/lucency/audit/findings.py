@@ -1,0 +1,306 @@
+"""What the audit has against a data set: each concern says what, how bad, which films, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lucency.audit.appearance import KINDS, Kind, Pair, Suspect, families
+from lucency.audit.measurements import Facts
+from lucency.audit.shortcuts import Shortcut
+from lucency.data.record import Films, Record
+
+NAIVE = re.compile(r"person\d+")
+"""The key that most published code takes for the patient in the films of Kermany et al. It is wrong: persons are
+counted apart for bacteria and virus."""
+VALIDATION = 0.1
+"""Share of the films that the careless split of `sibling_leak` sets aside."""
+
+
+@dataclass(frozen=True)
+class Patients:
+    """Who is on the films."""
+
+    known: int
+    """Patients named."""
+    nameless: int
+    """Films that do not say whose they are."""
+    films_each: dict[int, int]
+    """Number of films -> patients who have so many; a nameless film is a patient of its own."""
+    crossing: tuple[str, ...]
+    """Patients with films in more than one split."""
+    both_labels: tuple[str, ...]
+    """Patients with films of different labels."""
+    sibling_leak: float
+    """Share of validation films with a film of the same patient in training, if a tenth of the films were drawn
+    without looking at patients."""
+    naive: NaiveKey | None
+    """What the naive key would say; None where no name fits it."""
+
+
+@dataclass(frozen=True)
+class NaiveKey:
+    """What `person12` alone, without bacteria or virus, would say."""
+
+    patients: int
+    """Distinct numbers."""
+    merging: int
+    """Numbers that stand for more than one patient."""
+    crossing: int
+    """Numbers with films in more than one split: the leak that it would report."""
+    truly_crossing: int
+    """Of the patients behind these numbers, how many do cross."""
+    example: tuple[str, ...]
+    """The patients that share the first number that merges."""
+
+
+def patients(films: Films) -> Patients:
+    """Count patients; no film is decoded."""
+    named = [record for record in films.records if record.patient]
+    sizes = Counter(films.groups().tolist())
+    return Patients(
+        known=len({record.patient for record in named}),
+        nameless=len(films) - len(named),
+        films_each=dict(sorted(Counter(sizes.values()).items())),
+        crossing=_with_several(films, lambda record: record.split),
+        both_labels=_with_several(films, lambda record: record.label),
+        sibling_leak=sibling_leak(list(sizes.values())),
+        naive=naive_key(films),
+    )
+
+
+def sibling_leak(sizes: list[int], share: float = VALIDATION) -> float:
+    """What a random split of films, not of patients, would leak, on average.
+
+    A validation film of a patient with m of the n films has a sibling in training unless all m - 1 of them are among
+    the other v - 1 validation films:  P = 1 - Π_{i < m-1} (v - 1 - i) / (n - 1 - i)
+
+    Args:
+        sizes: films of each patient.
+        share: v / n.
+
+    Returns:
+        Expected share of validation films with a sibling in training, 0 to 1.
+    """
+    total = sum(sizes)
+    aside = max(1, round(share * total))
+    leaks = 0.0
+    for size, count in Counter(sizes).items():
+        steps = np.arange(min(size - 1, aside))
+        alone = float(np.prod((aside - 1 - steps) / np.maximum(total - 1 - steps, 1)))
+        leaks += count * size * (1 - alone)
+    return leaks / total if total else 0.0
+
+
+def naive_key(films: Films) -> NaiveKey | None:
+    """What the naive key would say of these films."""
+    behind: dict[str, set[str]] = {}
+    splits: dict[str, set[str]] = {}
+    for record in films.records:
+        if record.patient and (match := NAIVE.search(record.name)):
+            behind.setdefault(match[0], set()).add(record.patient)
+            splits.setdefault(match[0], set()).add(record.split or "")
+    if not behind:
+        return None
+    merging = sorted(key for key, people in behind.items() if len(people) > 1)
+    crossing = {key for key, where in splits.items() if len(where) > 1}
+    true = set(_with_several(films, lambda record: record.split))
+    return NaiveKey(
+        patients=len(behind),
+        merging=len(merging),
+        crossing=len(crossing),
+        truly_crossing=len(true & {person for key in crossing for person in behind[key]}),
+        example=tuple(sorted(behind[merging[0]])) if merging else (),
+    )
+
+
+def films_of(films: Films, patient: str) -> tuple[int, ...]:
+    """Indices of one patient's films."""
+    return tuple(index for index, record in enumerate(films.records) if record.patient == patient)
+
+
+def _with_several(films: Films, what: Callable[[Record], object]) -> tuple[str, ...]:
+    """Patients whose films differ in something, in the order of their names."""
+    seen: dict[str, set[object]] = {}
+    for record in films.records:
+        if record.patient:
+            seen.setdefault(record.patient, set()).add(what(record))
+    return tuple(sorted(patient for patient, values in seen.items() if len(values) > 1))
+
+
+Weight = Literal["invalid", "danger"]
+"""invalid: results on this set would be wrong. danger: they may mislead, or a film should be looked at."""
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One thing that the audit has against a data set."""
+
+    key: str
+    weight: Weight
+    title: str
+    line: str
+    """What was found and what to do, in a sentence or two."""
+    groups: tuple[tuple[int, ...], ...] = ()
+    """The films, by index into the readable ones; those of a group belong together."""
+    words: tuple[str, ...] = ()
+    """One line a group."""
+
+
+def concerns(
+    facts: Facts,
+    people: Patients,
+    pairs: tuple[Pair, ...],
+    odd: tuple[Suspect, ...],
+    told: tuple[Shortcut, ...],
+) -> tuple[Concern, ...]:
+    """Everything that was found, what makes results invalid first."""
+    found = [
+        *_unreadable(facts),
+        *_patients(facts.films, people),
+        *_duplicates(facts.films, pairs),
+        *_files(facts),
+        *_suspects(odd),
+        *_shortcuts(told),
+        *(Concern("source", "danger", "The source warns", warning) for warning in facts.films.warnings),
+    ]
+    return tuple(sorted(found, key=lambda concern: concern.weight != "invalid"))
+
+
+def _unreadable(facts: Facts) -> Iterable[Concern]:
+    if facts.unreadable:
+        line = f"{count(len(facts.unreadable), 'film')} cannot be read; replace or remove them"
+        reasons = tuple(reason for _, reason in facts.unreadable)
+        yield Concern("unreadable", "invalid", "Unreadable films", line, words=reasons)
+
+
+def _patients(films: Films, people: Patients) -> Iterable[Concern]:
+    of_patient: dict[str | None, list[int]] = {}
+    for index, record in enumerate(films.records):
+        of_patient.setdefault(record.patient, []).append(index)
+
+    def concern(key: str, weight: Weight, title: str, line: str, who: tuple[str, ...]) -> Iterable[Concern]:
+        if who:
+            groups = tuple(tuple(of_patient.get(patient, ())) for patient in who)
+            yield Concern(key, weight, title, f"{count(len(who), 'patient')} {line}", groups, who)
+
+    yield from concern(
+        "patients across splits",
+        "invalid",
+        "Patients on both sides of a split",
+        "with films in more than one split: a reader is tested on people it has seen; split by patient",
+        people.crossing,
+    )
+    yield from concern(
+        "patients with several labels",
+        "danger",
+        "Patients with several labels",
+        "with films of different labels: a course of illness, or a mistake; look at them",
+        people.both_labels,
+    )
+    if people.naive and people.naive.merging:
+        yield Concern("naive patient key", "danger", "The naive patient key misleads here", naive_line(people))
+
+
+def naive_line(people: Patients) -> str:
+    """What the naive key would say, and why it is wrong."""
+    naive = people.naive
+    assert naive is not None
+    shared = " and ".join(naive.example)
+    report = (
+        f"it would report {naive.crossing} patients across splits, of whom {naive.truly_crossing} truly cross; "
+        if naive.crossing
+        else ""
+    )
+    return (
+        f"the key person\\d+ alone would see {naive.patients:,} people, but {naive.merging:,} of its numbers each "
+        f"merge different patients ({shared} are not one); {report}this audit takes number and cause together"
+    )
+
+
+def _duplicates(films: Films, pairs: tuple[Pair, ...]) -> Iterable[Concern]:
+    across = tuple(pair for pair in pairs if _differ(films, pair, "split"))
+    conflicts = tuple(pair for pair in pairs if _differ(films, pair, "label"))
+    strangers = tuple(pair for pair in pairs if _differ(films, pair, "patient") and pair not in across)
+    within = tuple(pair for pair in pairs if pair not in across and pair not in strangers)
+    rows: tuple[tuple[str, Weight, str, str, tuple[Pair, ...]], ...] = (
+        ("duplicates across splits", "invalid", "The same film on both sides of a split", _SEEN, across),
+        ("label conflicts", "invalid", "The same film with different labels", _CONFLICT, conflicts),
+        ("duplicates across patients", "danger", "The same film under different patients", _STRANGERS, strangers),
+        ("duplicates", "danger", "Duplicates", _TWICE, within),
+    )
+    for key, weight, title, advice, chosen in rows:
+        if chosen:
+            groups = families(chosen, len(films))
+            line = f"{_pairs(chosen)}, {count(len(groups), 'film')} stored more than once: {advice}"
+            yield Concern(key, weight, title, line, groups, tuple(_family_words(group, chosen) for group in groups))
+
+
+_SEEN = "a reader is tested on films it has seen; remove one side"
+_CONFLICT = "one of the labels is wrong; ask who read them"
+_STRANGERS = "a split by patient may put one on each side; find out whose it is"
+_TWICE = "each counts twice; keep one"
+
+
+def _differ(films: Films, pair: Pair, what: str) -> bool:
+    first, second = films.records[pair.first], films.records[pair.second]
+    return bool(getattr(first, what) != getattr(second, what))
+
+
+def _pairs(pairs: tuple[Pair, ...]) -> str:
+    kinds = Counter(pair.kind for pair in pairs)
+    words: dict[Kind, str] = {
+        "identical": "pixel for pixel",
+        "near": "within 3 gray levels",
+        "processed": "processed otherwise",
+        "turned": "turned, mirrored or inverted",
+    }
+    parts = ", ".join(f"{kinds[kind]} {words[kind]}" for kind in words if kinds[kind])
+    return f"{count(len(pairs), 'pair')} ({parts})"
+
+
+def _family_words(group: tuple[int, ...], pairs: tuple[Pair, ...]) -> str:
+    turns = {pair.turn if pair.kind == "turned" else pair.kind for pair in pairs if pair.first in group}
+    return ", ".join(sorted(turns))
+
+
+def _files(facts: Facts) -> Iterable[Concern]:
+    kind, named = facts.files["kind"], facts.files["named"]
+    wrong = [i for i in range(len(facts)) if kind[i] and named[i] and kind[i] != named[i]]
+    if wrong:
+        line = f"{count(len(wrong), 'film')} named like another kind of file; programs that trust names will fail on it"
+        groups, words = tuple((i,) for i in wrong), tuple(f"is {kind[i]}, named {named[i]}" for i in wrong)
+        yield Concern("misnamed", "danger", "Files that are not what they are named", line, groups, words)
+
+
+def _suspects(odd: tuple[Suspect, ...]) -> Iterable[Concern]:
+    for kind, (title, advice) in KINDS.items():
+        chosen = [suspect for suspect in odd if suspect.kind == kind]
+        if chosen:
+            groups, words = tuple((suspect.film,) for suspect in chosen), tuple(suspect.words for suspect in chosen)
+            yield Concern(kind, "danger", title, f"{count(len(chosen), 'film')}: {advice}", groups, words)
+
+
+def _shortcuts(told: tuple[Shortcut, ...]) -> Iterable[Concern]:
+    dangers = [shortcut for shortcut in told if shortcut.verdict == "danger"]
+    if dangers:
+        line = f"{len(dangers)} of {len(told)} properties tell the label without a look at the lungs; so may a network"
+        words = tuple(
+            f"{one.name} tells {one.label}: AUROC {one.auroc:.3f} ({one.low:.3f} to {one.high:.3f}), {one.grade}"
+            for one in dangers
+        )
+        yield Concern("shortcuts", "danger", "Shortcuts", line, words=words)
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> count(1, "film"), count(2, "film")
+    ('1 film', '2 films')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,246 @@
+"""What is measured on each film: decoded once, everything taken then, one small row kept.
+
+A row is 1.2 kB whatever the film's size, so memory is flat in the films' pixels and a million films need 1.2 GB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from scipy import ndimage
+
+from lucency.data.record import Films
+from lucency.data.squares import attempts, require_some
+from lucency.errors import FilmError
+from lucency.film import Film
+from lucency.preprocess import Preprocess
+from lucency.progress import track
+
+SIDE = 224
+"""Pixels along the square on which tone, sharpness, borders and letters are measured: what a network would see."""
+THUMB = 32
+"""Pixels along the thumbnail, each the mean of 7 × 7 pixels of the square."""
+RING = 8
+"""Pixels of border, on the square."""
+BLACK = 12
+"""Gray levels up to here count as black border."""
+STROKE = 9
+"""Letters are strokes thinner than this many pixels…"""
+CONTRAST = 60
+"""…and brighter than what surrounds them by this many gray levels."""
+CELLS = ("top left", "top", "top right", "left", "right", "bottom left", "bottom", "bottom right")
+"""Where letters are looked for: the square in 3 × 3 parts, without the middle."""
+
+ROW = np.dtype(
+    [
+        ("width", np.int32),
+        ("height", np.int32),
+        ("mean", np.float32),
+        ("spread", np.float32),
+        ("sharpness", np.float32),
+        ("balance", np.float32),
+        ("border", np.float32, (4,)),
+        ("letters", np.float32, (len(CELLS),)),
+        ("digest", "S32"),
+        ("thumb", np.uint8, (THUMB, THUMB)),
+    ]
+)
+"""One film: size in pixels; gray level mean and standard deviation; mean absolute Laplacian; left half minus right
+half; black share of the top, bottom, left and right border; share of letter strokes in each of CELLS; SHA-256 of the
+decoded pixels; thumbnail."""
+
+PART = 1024
+"""Films whose thumbnails are worked on at once."""
+
+Pixels = NDArray[np.uint8]
+Number = TypeVar("Number", np.bool_, np.float32, np.float64)
+Rows = NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was measured on a data set."""
+
+    films: Films
+    """The readable films; row i of `rows` is record i."""
+    rows: Rows
+    """(n,) of ROW."""
+    files: Rows
+    """(n,) of FILE_ROW."""
+    unreadable: tuple[tuple[str, str], ...]
+    """Name and reason of each film that cannot be read."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def thumbs(self) -> Pixels:
+        """uint8 (n, THUMB, THUMB)."""
+        return np.ascontiguousarray(self.rows["thumb"])
+
+
+def gather(films: Films) -> Facts:
+    """Measure every film of a data set.
+
+    Raises:
+        SourceError: no film at all can be read.
+    """
+    rows = np.zeros(len(films), dtype=ROW)
+    good: list[int] = []
+    unreadable: list[tuple[int, FilmError]] = []
+    for index, outcome in enumerate(track(attempts(films, measure), "measuring films", total=len(films))):
+        if isinstance(outcome, FilmError):
+            unreadable.append((index, outcome))
+        else:
+            rows[len(good)] = outcome
+            good.append(index)
+    require_some(films, len(good), [error for _, error in unreadable])
+    kept = films.pick(good)
+    return Facts(
+        kept,
+        rows[: len(good)],
+        file_facts(kept),
+        tuple((films.records[index].name, str(error)) for index, error in unreadable),
+    )
+
+
+def measure(film: Film) -> tuple[object, ...]:
+    """One film's row, in the order of ROW."""
+    square = Preprocess(SIDE)(film)
+    return (
+        film.width,
+        film.height,
+        float(square.mean()),
+        float(square.std()),
+        sharpness(square),
+        float(square[:, : SIDE // 2].mean() - square[:, SIDE // 2 :].mean()),
+        black_border(square),
+        letters(square),
+        pixel_digest(film.pixels),
+        thumbnail(square),
+    )
+
+
+def sharpness(square: Pixels) -> float:
+    """Mean absolute Laplacian, in gray levels: |4 p - up - down - left - right|."""
+    p = square.astype(np.int16)
+    inner = 4 * p[1:-1, 1:-1] - p[:-2, 1:-1] - p[2:, 1:-1] - p[1:-1, :-2] - p[1:-1, 2:]
+    return float(np.abs(inner).mean())
+
+
+def black_border(square: Pixels) -> tuple[float, ...]:
+    """Black share of the top, bottom, left and right border of a square."""
+    sides = square[:RING], square[-RING:], square[:, :RING], square[:, -RING:]
+    return tuple(float((side <= BLACK).mean()) for side in sides)
+
+
+def letters(square: Pixels) -> tuple[float, ...]:
+    """Share of letter strokes in each of CELLS: what an opening takes away, as letters are thin and bright."""
+    strokes = square - ndimage.grey_opening(square, size=(STROKE, STROKE)) > CONTRAST
+    rows, columns = (np.array_split(np.arange(length), 3) for length in square.shape)
+    shares = [float(strokes[np.ix_(row, column)].mean()) for row in rows for column in columns]
+    return tuple(shares[:4] + shares[5:])
+
+
+def thumbnail(square: Pixels) -> Pixels:
+    """uint8 (THUMB, THUMB): means of blocks."""
+    block = SIDE // THUMB
+    return np.asarray(Image.fromarray(square).reduce(block))
+
+
+def in_parts(function: Callable[[Pixels], NDArray[Number]], thumbs: Pixels) -> NDArray[Number]:
+    """`function` of thumbnails, PART at a time: what it needs on its way does not grow with the number of films."""
+    return np.concatenate([function(thumbs[start : start + PART]) for start in range(0, max(1, len(thumbs)), PART)])
+
+
+def pixel_digest(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """SHA-256 of decoded pixels with their shape and depth: equal for equal pictures, however they are stored."""
+    digest = hashlib.sha256(repr((pixels.shape, pixels.dtype.str)).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()
+
+
+NAMED = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".dcm": "DICOM",
+    ".dicom": "DICOM",
+}
+"""What a suffix promises."""
+GRAY_MODES = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+"""Pillow's names for pictures that cannot have colour."""
+LUMINANCE_SUM = 3688
+"""Sum of the luminance quantisation table of ITU-T T.81, table K.1: quality 50 of the Independent JPEG Group."""
+COLOUR_SIDE = 64
+"""Pixels along the copy on which colour is measured."""
+
+FILE_ROW = np.dtype(
+    [("bytes", np.float64), ("quality", np.float32), ("chroma", np.float32), ("kind", "U5"), ("named", "U5")]
+)
+"""One file: its bytes; JPEG quality, 1 to 100; largest minus smallest channel, mean gray levels; what it is; what its
+name says. NaN or empty where there is no file of its own, or no JPEG."""
+NO_FILE = (np.nan, np.nan, 0.0, "", "")
+
+
+def file_facts(films: Films) -> NDArray[np.void]:
+    """(n,) of FILE_ROW: the file behind each film."""
+    return np.array(
+        [NO_FILE if record.path is None else of_file(record.path) for record in films.records], dtype=FILE_ROW
+    )
+
+
+def of_file(path: Path) -> tuple[float, float, float, str, str]:
+    """One file's row, in the order of FILE_ROW."""
+    named = NAMED.get(path.suffix.lower(), "")
+    size = float(path.stat().st_size)
+    try:
+        with Image.open(path) as image:
+            kind = "JPEG" if image.format == "MPO" else image.format or ""
+            return size, quality(getattr(image, "quantization", None)), chroma(image), kind, named
+    except (UnidentifiedImageError, OSError, ValueError):
+        return size, np.nan, 0.0, "DICOM" if is_dicom(path) else "", named
+
+
+def quality(tables: Mapping[int, Sequence[int]] | None) -> float:
+    """JPEG quality as the Independent JPEG Group counts it, from how coarse the luminance table is.
+
+        coarseness s = 100 · Σ table / Σ K.1;  quality = 5000 / s  where s > 100, else 100 - s / 2
+
+    libjpeg 9, jcparam.c, solved for the quality. Good to ±1 where the tables are libjpeg's, an equivalent where not.
+
+    Args:
+        tables: quantisation tables by number, 64 values each; None where the file is no JPEG.
+
+    Returns:
+        1 to 100, or NaN.
+    """
+    if not tables:
+        return np.nan
+    coarse = 100 * sum(tables[min(tables)]) / LUMINANCE_SUM
+    return float(np.clip(5000 / coarse if coarse > 100 else 100 - coarse / 2, 1, 100))
+
+
+def chroma(image: Image.Image) -> float:
+    """How coloured a picture is: largest minus smallest channel, mean over its pixels, in gray levels."""
+    if image.mode in GRAY_MODES:
+        return 0.0
+    image.draft("RGB", (2 * COLOUR_SIDE, 2 * COLOUR_SIDE))  # a JPEG is decoded at an eighth of its size
+    small = np.asarray(image.convert("RGB").resize((COLOUR_SIDE, COLOUR_SIDE)), dtype=np.int16)
+    return float((small.max(axis=2) - small.min(axis=2)).mean())
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file carries the mark of DICOM part 10."""
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"

@@ -1,0 +1,115 @@
+"""What was found of each explainer, for machines, for a terminal and as a picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lucency.evaluate.intervals import LEVEL, METHOD
+from lucency.explain.faithfulness import RANDOM, Judged
+
+SCHEMA_VERSION = 1
+
+SAYS: dict[str, str] = {
+    "pointing": "pointing game, no tolerance",
+    "pointing_near": "pointing game, 3 % of the side",
+    "energy_in_lesion": "energy in the lesion",
+    "lesion_share": "  chance: lesion's share of film",
+    "energy_over_chance": "  times chance",
+    "precision": "average precision of pixels",
+    "iou": "intersection over union",
+    "energy_in_lungs": "energy in the lungs",
+    "lungs_share": "  chance: lungs' share of film",
+    "energy_in_lungs_untrained": "  of random weights",
+    "deletion": "deletion area (small is good)",
+    "insertion": "insertion area (large is good)",
+    "occlusion": "agreement with occlusion",
+    "labels_rank": "like shuffled labels', rank",
+    "labels_structure": "like shuffled labels', structure",
+    "seeds_rank": "like other seeds', rank",
+    "seeds_structure": "like other seeds', structure",
+}
+"""Figure → how a person reads it, in the order of the table."""
+
+
+def to_json(judged: Sequence[Judged], about: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of faith.json."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **about,
+        "intervals": {"level": LEVEL, "method": METHOD, "drawn": "patients"},
+        "methods": [_one(row) for row in judged],
+    }
+
+
+def table(judged: Sequence[Judged], about: Mapping[str, Any]) -> str:
+    """What a person reads in a terminal."""
+    chance = {f.name: f for row in judged if row.method == RANDOM for f in row.figures}
+    lines = [f"{about['films']} films with {about['finding']} of {about['patients']} patients; {about['data']}"]
+    for row in judged:
+        if row.method == RANDOM and len(judged) > 1:
+            continue
+        lines += ["", row.method + (f"   ✗ {row.mark}" if row.mark else "")]
+        named = {f.name: f for f in row.figures}
+        for name, says in SAYS.items():
+            if name in named:
+                beside = f"random map {chance[name]}" if name in chance and not says.startswith("  ") else ""
+                lines.append(f"  {says:34}{named[name]!s:26}{beside}".rstrip())
+        lines += _cascade_lines(row)
+    lines += ["", f"In brackets: {LEVEL:.0%} intervals, resampling patients."]
+    return "\n".join(lines)
+
+
+def curves_picture(judged: Sequence[Judged]) -> bytes:
+    """Deletion, insertion and the cascade of every explainer, as PNG."""
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(12, 4), layout="constrained")
+    deletion, insertion, cascade = canvas.subplots(1, 3)
+    for row in judged:
+        style = {"color": "gray", "linestyle": ":"} if row.method == RANDOM else {}
+        share = [step / (len(row.deletion) - 1) for step in range(len(row.deletion))]
+        deletion.plot(share, row.deletion, label=row.method, **style)
+        insertion.plot(share, row.insertion, label=row.method, **style)
+        if row.cascade:
+            values = [figure.value for figure in row.cascade.figures]
+            label = row.method + (" ✗" if row.failed else "")
+            cascade.plot(row.cascade.blocks, values, marker="o", label=label)
+    deletion.set(title="Deletion: evidence covered first", xlabel="share of the film covered", ylabel="probability")
+    insertion.set(title="Insertion: evidence uncovered first", xlabel="share of the film uncovered")
+    cascade.set(title="Weights made random", xlabel="blocks randomised, from the last", ylabel="likeness of the map")
+    for panel in (deletion, insertion, cascade):
+        panel.set_ylim(-0.05, 1.05)
+        panel.grid(alpha=0.3)
+    deletion.legend(fontsize=8)
+    stream = io.BytesIO()
+    canvas.savefig(stream, format="png", dpi=110, metadata={"Software": "lucency"})
+    return stream.getvalue()
+
+
+def _one(row: Judged) -> dict[str, Any]:
+    cascade = None
+    if row.cascade:
+        cascade = {"blocks": list(row.cascade.blocks), "likeness": [asdict(f) for f in row.cascade.figures]}
+    return {
+        "method": row.method,
+        "mark": row.mark,
+        "fails_randomisation": row.failed,
+        "figures": [asdict(figure) for figure in row.figures],
+        "cascade": cascade,
+        "curves": {"deletion": row.deletion.tolist(), "insertion": row.insertion.tolist()},
+    }
+
+
+def _cascade_lines(row: Judged) -> list[str]:
+    if row.cascade is None:
+        return []
+    stops = zip(row.cascade.blocks, row.cascade.figures, strict=True)
+    found = "  ".join(f"{blocks}: {figure.value:.2f}" for blocks, figure in stops)
+    verdict = "FAILS: the map shows the film, not the network" if row.failed else "passes"
+    return [
+        f"  likeness with random blocks       {found}",
+        f"  {'the later half random':34}{row.cascade.half!s:26}{verdict}",
+    ]

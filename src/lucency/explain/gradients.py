@@ -1,0 +1,227 @@
+"""Maps made of a layer's activations, each weighed by what the logit owes it.
+
+All are scaled so that their unit is that of the class activation map: at the last layer, evidence spread over the
+film whose mean is the logit but for a constant. A is (k, h, w), G its gradient, Z = h · w.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lucency.errors import ExplainError
+from lucency.explain.network import (
+    LAST,
+    Evidence,
+    Gray,
+    Map,
+    as_input,
+    check_finding,
+    finer,
+    finished,
+    layer,
+    untouched,
+)
+from lucency.models.classifier import Classifier
+from lucency.models.heads import Dense128
+
+
+def cam(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False) -> Map:
+    """The network's own second answer: signed, exact, and free. Zhou et al. 2016, eq. 2.
+
+        M(i, j) = sum_k w_k A_k(i, j)
+
+    Args:
+        classifier: any.
+        gray: uint8 (s, s).
+        finding: which logit.
+        opposite: whether what speaks against the finding is asked for.
+
+    Returns:
+        float32 (h, w), in logits; its mean and the head's constant add up to the logit.
+
+    Raises:
+        ExplainError: no such finding, or weights that are not numbers. The same for all explainers here.
+    """
+    film = as_input(classifier, gray)
+    with untouched(classifier), torch.no_grad():
+        _, maps = classifier.forward_map(film)
+        check_finding(maps.shape[1], finding)
+        return finished(-maps[0, finding] if opposite else maps[0, finding])
+
+
+def grad_cam(
+    classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False, layer_name: str = LAST
+) -> Map:
+    """Grad-CAM at any layer: channels weighed by their mean gradient. Selvaraju et al. 2017, eq. 1 and 2.
+
+        L(i, j) = Z · ReLU(sum_k mean_ij(G_k) A_k(i, j))
+
+    The factor Z, which the paper leaves out, turns mean gradients into logits: at the last layer this is ReLU(cam).
+    """
+    from captum.attr import LayerGradCam
+
+    def alone(network: Classifier, seen: Tensor) -> Tensor:
+        method = LayerGradCam(Evidence(network, finding, opposite), layer(network, layer_name))
+        found: Tensor = method.attribute(seen, relu_attributions=True)[0, 0]
+        return found * found.numel()
+
+    return in_sight(classifier, gray, finding, alone)
+
+
+def grad_cam_pp(
+    classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False, layer_name: str = LAST
+) -> Map:
+    """Grad-CAM++: each place counts by how much it alone moves the score. Chattopadhay et al. 2018, eq. 10 and 19.
+
+        alpha_k(i, j) = G² / (2 G² + sum_ab A_k(a, b) G³),   w_k = sum_ij alpha_k ReLU(G_k)
+        L(i, j) = ReLU(sum_k w_k A_k(i, j))
+
+    alpha is a share, so the map has the sign and order of logits but not their size.
+    """
+
+    def alone(network: Classifier, seen: Tensor) -> Tensor:
+        activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), seen, layer_name)
+        squared, cubed = gradients**2, gradients**3
+        below = 2 * squared + activations.sum((1, 2), keepdim=True) * cubed
+        alpha = torch.where(below != 0, squared / torch.where(below != 0, below, 1.0), 0.0)
+        weights = (alpha * gradients.relu()).sum((1, 2), keepdim=True)
+        return (weights * activations).sum(0).relu()
+
+    return in_sight(classifier, gray, finding, alone)
+
+
+def layer_cam(
+    classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False, layer_name: str | None = None
+) -> Map:
+    """LayerCAM: every place weighed by its own gradient, so earlier layers serve too. Jiang et al. 2021, eq. 6 and 7.
+
+        L(i, j) = Z · ReLU(sum_k ReLU(G_k(i, j)) A_k(i, j))
+
+    Without a layer name, the last block whose maps are finer than the network's own.
+    """
+    name = layer_name or finer(classifier, gray.shape[0])
+
+    def alone(network: Classifier, seen: Tensor) -> Tensor:
+        activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), seen, name)
+        return (gradients.relu() * activations).sum(0).relu() * activations[0].numel()
+
+    return in_sight(classifier, gray, finding, alone)
+
+
+def in_sight(classifier: Classifier, gray: Gray, finding: int, alone: Callable[[Classifier, Tensor], Tensor]) -> Map:
+    """A map on the film from what `alone` says of what the network sees of it, by a network that sees no more.
+
+    Most networks see the whole film: their map is `alone` of themselves and the film.
+    """
+    film = as_input(classifier, gray)
+    check_finding(classifier.head.last.out_features, finding)
+    with untouched(classifier):
+        with torch.no_grad():
+            look = classifier.look(film)
+        found = alone(classifier if classifier.frame is None else classifier.unframed(), look.seen)
+        return finished(classifier.on_film(found.detach()[None, None], look)[0, 0])
+
+
+def _activations_and_gradients(evidence: Evidence, seen: Tensor, layer_name: str) -> tuple[Tensor, Tensor]:
+    """A and G at a layer, each (k, h, w)."""
+    kept: list[Tensor] = []
+
+    def keep(_module: object, _inputs: object, output: Tensor) -> Tensor:
+        kept.append(output.clone().requires_grad_())
+        return kept[0].clone()  # what follows may work in place
+
+    handle = layer(evidence.classifier, layer_name).register_forward_hook(keep)
+    try:
+        (gradient,) = torch.autograd.grad(evidence(seen).sum(), kept[0])
+    finally:
+        handle.remove()
+    return kept[0].detach()[0], gradient[0]
+
+
+WHITE = 255.0
+"""Gradients are per gray level; times this they are per full range from black to white."""
+
+GATES = (nn.Sigmoid, nn.Hardsigmoid)
+"""They weigh whole channels and pass their gradient unguided, as everything does that is not a ReLU."""
+
+
+class Clipped(nn.ReLU):
+    """ReLU6 that captum knows for a ReLU. It looks for nn.ReLU alone and would pass nn.ReLU6 by without a word."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Clip to 0..6."""
+        return nn.functional.relu6(x)
+
+
+def guided_backprop(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False) -> Map:
+    """The gradient on the film, letting only what is positive pass each ReLU. Springenberg et al. 2015.
+
+    Returns:
+        float32 (s, s): logits per pixel going from black to white.
+
+    Raises:
+        ExplainError: the network bends its signals by something other than ReLU or ReLU6.
+    """
+    from captum.attr import GuidedBackprop
+
+    film = as_input(classifier, gray).requires_grad_()
+    check_finding(classifier.head.last.out_features, finding)
+    with untouched(classifier), _quiet():
+        found = GuidedBackprop(Evidence(rectified(classifier), finding, opposite)).attribute(film)
+    return finished(found[0, 0] * WHITE)
+
+
+def guided_grad_cam(
+    classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False, layer_name: str = LAST
+) -> Map:
+    """Guided backpropagation times Grad-CAM brought to the film's size. Selvaraju et al. 2017, section 3.2.
+
+    Returns:
+        float32 (s, s).
+
+    Raises:
+        ExplainError: as for guided_backprop and grad_cam.
+    """
+    fine = torch.from_numpy(guided_backprop(classifier, gray, finding, opposite=opposite))
+    warm = torch.from_numpy(grad_cam(classifier, gray, finding, opposite=opposite, layer_name=layer_name))
+    large = F.interpolate(warm[None, None], fine.shape, mode="bilinear", align_corners=False)[0, 0]
+    return finished(fine * large / warm.numel())
+
+
+def rectified(classifier: Classifier) -> Classifier:
+    """A copy of the network in which every ReLU is a module that captum can guide.
+
+    Raises:
+        ExplainError: there is an activation that the method is not defined for.
+    """
+    network = copy.deepcopy(classifier)
+    for parent in [*network.modules()]:
+        for name, child in parent.named_children():
+            if isinstance(child, nn.ReLU6):
+                setattr(parent, name, Clipped())
+            elif isinstance(child, nn.ReLU):
+                setattr(parent, name, nn.ReLU())
+            elif "activation" in type(child).__module__ and not isinstance(child, GATES):
+                raise ExplainError(
+                    f"guided backpropagation is defined for ReLU; the network has {type(child).__name__}; "
+                    "choose another method, such as cam"
+                )
+    if isinstance(network.head, Dense128):
+        head = network.head
+        network.head = nn.Sequential(head.hidden, nn.ReLU(), head.drop, head.last)  # type: ignore[assignment]
+    return network
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Captum warns that it sets hooks and will remove them; the contract tests check that it does."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
+        yield

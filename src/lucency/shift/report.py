@@ -1,0 +1,121 @@
+"""The comparison for a terminal and as one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lucency.data.donors import WHOSE, Whose
+from lucency.html import render
+from lucency.shift.judge import FLOOR
+from lucency.shift.study import LEAST_RUNS, Bias, OverRuns, Study, moves_together, over_runs
+
+
+def table(studies: Sequence[Study], whose: Whose, bias: Bias | None) -> str:
+    """Every reader's figures; of several readers, their measures beside each other at the end."""
+    lines = [f"donors: {whose}, {WHOSE[whose]}"]
+    if bias is not None:
+        told = f"AUROC {bias.auroc:.3f}, {len(bias.wrong):,} of {bias.films:,} films wrong"
+        lines.append(f"bias-only baseline, cross-validated by patient: {told}")
+    for one in studies:
+        lines += ["", *_one(one)]
+    lines += ["", f"spec. and sens.: at the threshold where the plain films have a sensitivity of {FLOOR:g}"]
+    lines += _beside(studies) if len(studies) > 1 else []
+    return "\n".join([*lines, *(line for recipe in over_runs(studies) for line in _over(recipe))])
+
+
+def _one(study: Study) -> list[str]:
+    lines = [
+        f"{study.title}: {study.how}",
+        f"{'':12}{'AUROC':>8}{'normals':>9}{'spec.':>8}{'sens.':>8}{'acc.':>8}{'ECE':>8}{'logit shift':>20}",
+        f"{'':12}{'':8}{'moved':>9}{'':32}{'normal':>12}{'ill':>8}",
+    ]
+    for one in study.figures:
+        shown = (one.specificity, one.sensitivity, one.accuracy, one.ece)
+        cells = "".join(f"{value:>8.3f}" for value in shown)
+        head = f"{one.condition:12}{one.auroc:>8.4f}{one.auroc_normals_moved:>9.4f}"
+        lines.append(f"{head}{cells}{one.normal_shift:>+12.2f}{one.pneumonia_shift:>+8.2f}")
+    if found := study.on_wrong:
+        right = f"{found.accuracy:.3f} on the {found.films} films that the baseline gets wrong"
+        lines.append(f"accuracy {right}, {found.rest:.3f} on the others")
+    if study.probe:
+        lines.append("features tell " + ", ".join(f"{name} {told:.2f}" for name, told in study.probe.items()))
+    if pair := study.pairs:
+        moved = f"|logit| moves by {pair.mean:.3f}, at most {pair.largest:.3f}"
+        lines.append(f"{pair.films} films stored otherwise: {moved}")
+    return lines
+
+
+def _beside(studies: Sequence[Study]) -> list[str]:
+    measures = [study.measures() for study in studies]
+    names = list(dict.fromkeys(name for one in measures for name in one))
+    wide = max(10, *(len(study.title) + 2 for study in studies))
+    lines = ["", f"{'':26}" + "".join(f"{study.title:>{wide}}" for study in studies)]
+    for name in names:
+        cells = (f"{one[name]:.4f}" if name in one else "–" for one in measures)
+        lines.append(f"{name:26}" + "".join(f"{cell:>{wide}}" for cell in cells))
+    return lines
+
+
+def _over(recipe: OverRuns) -> list[str]:
+    head = f"{recipe.recipe}: mean (lowest to highest) of {len(recipe.seeds)} runs, {seeds_of(recipe)}"
+    return ["", head, *(f"{name:26}{span}" for name, span in recipe.measures.items())]
+
+
+def seeds_of(recipe: OverRuns) -> str:
+    """Its seeds in words."""
+    return ("seed " if len(set(recipe.seeds)) == 1 else "seeds ") + ", ".join(map(str, dict.fromkeys(recipe.seeds)))
+
+
+LOWER_IS_BETTER = ("ECE", "probe", "originals")
+"""How the measures begin whose fall is wanted."""
+STEEP = 0.7
+"""Rank correlation from which a cell is coloured in full."""
+
+
+def page(studies: Sequence[Study], whose: Whose, bias: Bias | None, command: str) -> str:
+    """shift.html."""
+    measures = [study.measures() for study in studies]
+    return render(
+        "shift",
+        studies=studies,
+        donors=f"{whose}: {WHOSE[whose]}",
+        bias=bias,
+        command=command,
+        floor=FLOOR,
+        least=LEAST_RUNS,
+        rows=_rows(measures),
+        recipes=[{"name": one.recipe, "seeds": seeds_of(one), "spans": one.measures} for one in over_runs(studies)],
+        together=_together(measures),
+    )
+
+
+def _rows(measures: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """A line a measure: its value in each run, the best one marked."""
+    names = dict.fromkeys(name for one in measures for name in one)
+    return [_row(name, [one.get(name) for one in measures]) for name in names]
+
+
+def _row(name: str, values: list[float | None]) -> dict[str, Any]:
+    falls = name.startswith(LOWER_IS_BETTER)
+    there = [value for value in values if value is not None]
+    best = min(there) if falls else max(there)
+    cells = [{"text": "–" if v is None else f"{v:.4f}", "best": len(there) > 1 and v == best} for v in values]
+    return {"name": name, "wanted": "lower" if falls else "higher", "cells": cells}
+
+
+def _together(measures: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """The correlations as cells with a colour: blue moves together, red against each other."""
+    names, found = moves_together(measures)
+    rows = [
+        {"name": name, "cells": [{"text": f"{r:+.2f}", "colour": _colour(r)} for r in line]}
+        for name, line in zip(names, found, strict=True)
+    ]
+    return {"names": names, "rows": rows}
+
+
+def _colour(r: float) -> str:
+    hue, share = ("33 102 172" if r > 0 else "178 24 43"), min(1.0, abs(r) / STEEP)
+    return f"rgb({hue} / {np.round(0.55 * share, 2)})"

@@ -1,0 +1,86 @@
+"""The same film twice, however it was stored or turned."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from lucency.audit.appearance import AS_IS, NEAR, TURNS, Pair, duplicates, families, principal_axes, standardise, turned
+from lucency.audit.measurements import gather
+from lucency.data.phantom import draw
+
+from .films import films_of, jpeg
+
+CHESTS = [draw((11, patient), patient % 2 == 1, 128).film for patient in range(24)]
+
+
+def pairs(pixels: list[NDArray[np.uint8]]) -> list[Pair]:
+    return list(duplicates(gather(films_of(pixels, [0] * len(pixels)))))
+
+
+def test_different_chests_are_different() -> None:
+    assert pairs(CHESTS) == []
+
+
+def test_identical_near_and_processed() -> None:
+    compressed = np.asarray(Image.open(io.BytesIO(jpeg(CHESTS[1], 95))))
+    darker = (CHESTS[2] * 0.6 + 10).astype(np.uint8)
+    smaller = np.asarray(Image.fromarray(CHESTS[3]).resize((100, 100), Image.Resampling.BICUBIC))
+    found = pairs([*CHESTS, CHESTS[0], compressed, darker, smaller])
+    assert [(pair.first, pair.second) for pair in found] == [(0, 24), (1, 25), (2, 26), (3, 27)]
+    assert [pair.kind for pair in found[:3]] == ["identical", "near", "processed"]
+    assert found[3].kind in ("near", "processed")
+    assert found[0].difference == 0
+    assert 0 < found[1].difference < NEAR
+    assert all(pair.turn == AS_IS for pair in found)
+
+
+@pytest.mark.parametrize("turn", [turn for turn in TURNS if turn != AS_IS])
+def test_every_turn_is_named(turn: str) -> None:
+    square = np.asarray(Image.fromarray(CHESTS[5]).resize((128, 128)))
+    copy = turned(square[None], turn)[0]
+    (found,) = [pair for pair in pairs([square, *CHESTS[6:12], copy]) if pair.second == 7]
+    assert found.kind == "turned"
+    # What makes the second match the first: done to the copy, it gives the film back.
+    np.testing.assert_array_equal(turned(copy[None], found.turn)[0], square)
+
+
+def test_blank_films_are_no_copies_of_each_other_unless_they_are() -> None:
+    blank = [np.full((64, 64), level, dtype=np.uint8) for level in (10, 200)]
+    assert pairs([*CHESTS[:4], *blank]) == []
+    assert [pair.kind for pair in pairs([*CHESTS[:4], blank[0], blank[0]])] == ["identical"]
+
+
+def test_three_copies_are_one_family() -> None:
+    linked = tuple(Pair(a, b, "near", 1.0) for a, b in ((0, 3), (3, 5), (1, 2)))
+    assert sorted(families(linked, 7)) == [(0, 3, 5), (1, 2)]
+    assert families((), 7) == ()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000))
+def test_distances_only_shrink_on_the_axes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    unit = standardise(rng.integers(0, 256, (30, 8, 8), dtype=np.uint8))
+    on_axes = unit @ principal_axes(unit).T
+    full = np.linalg.norm(unit[:, None] - unit[None], axis=2)
+    assert (np.linalg.norm(on_axes[:, None] - on_axes[None], axis=2) <= full + 1e-5).all()
+
+
+def test_a_product_of_standardised_thumbnails_is_their_correlation() -> None:
+    thumbs = np.random.default_rng(0).integers(0, 256, (2, 32, 32), dtype=np.uint8)
+    a, b = standardise(thumbs)
+    assert a @ b == pytest.approx(np.corrcoef(thumbs.reshape(2, -1))[0, 1], abs=1e-5)
+    assert not standardise(np.full((1, 32, 32), 77, dtype=np.uint8)).any()
+
+
+def test_sixteen_turns_all_different() -> None:
+    film = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)[:, :3, :3]
+    results = {turned(film, turn).tobytes() for turn in TURNS}
+    assert len(results) == len(TURNS) == 16

@@ -1,0 +1,147 @@
+"""The audit as a whole: each planted fault is found and named, and a clean set raises nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from html_pages import assert_whole_and_silent
+from lucency.audit import Audit, Concern, audit
+from lucency.audit.report import page
+from lucency.audit.shortcuts import PROPERTIES, TOGETHER
+from lucency.data import read_films
+from lucency.data.phantom import draw
+from lucency.data.record import Films, Record
+
+from .films import COUNT, Loaded, name
+
+
+def concern(found: Audit, key: str) -> Concern:
+    return next(one for one in found.concerns if one.key == key)
+
+
+def named(found: Audit, key: str) -> list[set[str]]:
+    """The films of each group of a concern, by name."""
+    records = found.facts.films.records
+    return [{records[index].name for index in group} for group in concern(found, key).groups]
+
+
+def test_a_clean_set_raises_nothing(clean_audit: Audit) -> None:
+    assert clean_audit.concerns == ()
+    assert clean_audit.to_json()["valid"]
+    assert len(clean_audit.facts) == COUNT
+
+
+def test_drawn_phantoms_raise_nothing() -> None:
+    assert audit(read_films("phantom:220:3")).concerns == ()
+
+
+INVALID = {
+    "unreadable",
+    "patients across splits",
+    "duplicates across splits",
+    "label conflicts",
+}
+
+
+def test_what_makes_results_invalid(faulty_audit: Audit) -> None:
+    assert {one.key for one in faulty_audit.invalid} == INVALID
+    assert not faulty_audit.to_json()["valid"]
+    assert [one.weight for one in faulty_audit.concerns][: len(INVALID)] == ["invalid"] * len(INVALID)
+
+
+def test_a_copy_across_splits_exact_and_compressed(faulty_audit: Audit) -> None:
+    pairs = named(faulty_audit, "duplicates across splits")
+    assert len(pairs) == 2
+    assert {name(5, False), "test/NORMAL/IM-0902-0001.jpeg"} in pairs
+    assert {name(8, True), "train/PNEUMONIA/person901_virus_901.jpeg"} in pairs
+    assert set(concern(faulty_audit, "duplicates across splits").words) == {"identical", "near"}
+
+
+def test_a_pair_with_swapped_labels(faulty_audit: Audit) -> None:
+    assert named(faulty_audit, "label conflicts") == [{name(11, True), "train/NORMAL/IM-0903-0001.jpeg"}]
+
+
+def test_a_mirrored_copy(faulty_audit: Audit) -> None:
+    groups = named(faulty_audit, "duplicates across patients")
+    assert {name(13, True), "train/PNEUMONIA/person904_virus_904.jpeg"} in groups
+    assert "mirrored" in concern(faulty_audit, "duplicates across patients").words
+
+
+@pytest.mark.parametrize(
+    ("key", "films"),
+    [
+        ("mirrored", [name(33, True)]),
+        ("turned", [name(38, True), name(39, True)]),
+        ("colour", ["train/NORMAL/IM-0905-0001.jpeg"]),
+        ("stranger", ["train/NORMAL/IM-0906-0001.jpeg"]),
+        ("blank", ["train/NORMAL/IM-0908-0001.jpeg"]),
+        ("tiny", ["train/PNEUMONIA/person909_virus_909.jpeg"]),
+        ("misnamed", ["train/NORMAL/IM-0907-0001.jpeg"]),
+    ],
+)
+def test_odd_films(faulty_audit: Audit, key: str, films: list[str]) -> None:
+    found = set().union(*named(faulty_audit, key))
+    copies = {"train/PNEUMONIA/person904_virus_904.jpeg"}  # a mirrored film, too
+    assert set(films) <= found <= set(films) | copies
+
+
+def test_a_truncated_film(faulty_audit: Audit) -> None:
+    assert [film for film, _ in faulty_audit.facts.unreadable] == [name(43, True)]
+    assert "person43_virus_43.jpeg" in concern(faulty_audit, "unreadable").words[0]
+
+
+def test_a_patient_on_both_sides(faulty_audit: Audit) -> None:
+    assert concern(faulty_audit, "patients across splits").words == ("person1_virus",)
+    assert named(faulty_audit, "patients across splits") == [{name(1, True), "test/PNEUMONIA/person1_virus_910.jpeg"}]
+
+
+def test_json_is_json_and_names_films_as_they_are(faulty_audit: Audit) -> None:
+    told = json.loads(json.dumps(faulty_audit.to_json(), allow_nan=False))
+    assert {one["key"] for one in told["concerns"] if one["weight"] == "invalid"} == INVALID
+    names = {record.name for record in faulty_audit.films.records}
+    assert all(film in names for one in told["concerns"] for group in one["groups"] for film in group)
+    assert told["films"] == COUNT + 10
+
+
+def test_the_same_set_gives_the_same_audit(clean_audit: Audit) -> None:
+    again = audit(clean_audit.films)
+    assert again.to_json() == clean_audit.to_json()
+
+
+def test_a_page_of_faults_is_whole_and_needs_nothing_else(faulty_audit: Audit) -> None:
+    told = page(faulty_audit, "chest_xray")
+    assert assert_whole_and_silent(told)
+    assert "Results on this set would be wrong" in told
+    for concern in faulty_audit.concerns:
+        assert concern.title in told
+
+
+def test_every_property_is_judged_or_said_to_be_constant(clean_audit: Audit) -> None:
+    """The drawn films are as high as each other, and all JPEG."""
+    told = page(clean_audit, "chest_xray")
+    constant = re.search("telling nothing: ([^.]*)[.]", told)
+    assert constant is not None
+    names = {shortcut.name for shortcut in clean_audit.shortcuts} | set(constant[1].split(", "))
+    assert names - {TOGETHER} == set(PROPERTIES)
+    assert {"height", "file kind"} <= set(constant[1].split(", "))
+
+
+def test_a_clean_page_says_so(clean_audit: Audit) -> None:
+    told = page(clean_audit, "chest_xray")
+    assert "Nothing found" in told
+    assert "not a medical device" in told
+
+
+def test_names_of_films_are_text() -> None:
+    evil = "<script>alert(1)</script>"
+    film = draw((5, 1), True, 64).film
+    records = tuple(
+        Record(f"{evil}{i}.png", i, Loaded(np.array(film), evil), patient=f"{evil}{i}", split="train") for i in (0, 1)
+    )
+    told = page(audit(Films(("a", evil), records, source=evil)), evil)
+    assert "<script>" not in told
+    assert "&lt;script&gt;" in told
