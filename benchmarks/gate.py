@@ -23,8 +23,8 @@ from lucency.film import Film, open_film
 from lucency.preprocess import Preprocess
 from lucency.progress import track
 from lucency.reader import Reader
-from lucency.reader.answers import doubted
-from lucency.reader.doubts import doubts
+from lucency.reader.input_checks import check_input
+from lucency.reader.outputs import failed_checks
 
 Squares = NDArray[np.uint8]
 
@@ -69,7 +69,7 @@ def blanks() -> Iterator[Film]:
 
 def line(reader: Reader, name: str, squares: Squares, groups: NDArray[np.int64] | None = None) -> None:
     """The share refused by each check, and by any with its 95 % interval; each film another patient unless told."""
-    fails = doubted(reader.card, reader.read_batch(np.ascontiguousarray(squares)))
+    fails = failed_checks(reader.card, reader.read_batch(np.ascontiguousarray(squares)))
     shares = "".join(f"{share:12.1%}" for share in fails.mean(axis=0))
     everyone = np.arange(len(squares)) if groups is None else groups
     low, high = share_interval(fails.any(axis=1), np.ones(len(squares), dtype=bool), everyone)
@@ -102,7 +102,7 @@ def main() -> None:
     for path in sorted(options.dicom.iterdir()) if options.dicom else ():
         film = open_film(path)
         reading = reader.read(film)
-        told = "; ".join(doubt.words for doubt in doubts(film, reader.card)) or "nothing in its header"
+        told = "; ".join(doubt.words for doubt in check_input(film, reader.card)) or "nothing in its header"
         numbers = reader.read_batch(prepare(film)[None]).doubts[0]
         failed = [
             f"{check.name} {number:.1f} (limit {check.limit:.1f})"

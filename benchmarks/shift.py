@@ -26,7 +26,7 @@ from lucency.evaluate.predictions import concatenated, read_predictions
 from lucency.evaluate.selective import band, interval, parts, right, risk_coverage, sureness
 from lucency.progress import track
 from lucency.reader import Reader
-from lucency.reader.answers import doubted, standing
+from lucency.reader.outputs import accepted, failed_checks
 
 Squares = NDArray[np.uint8]
 SUREST = 0.95
@@ -113,9 +113,9 @@ def answered(reader: Reader, films: Films, squares: Squares) -> tuple[Prediction
         logits=answers.logits.astype(np.float64),
         probabilities=answers.probabilities.astype(np.float64),
         label_names=films.labels,
-        answered=standing(reader.card, answers),
+        answered=accepted(reader.card, answers),
     )
-    refused = float(doubted(reader.card, answers).any(axis=1).mean())
+    refused = float(failed_checks(reader.card, answers).any(axis=1).mean())
     return predictions, reader.card.operating_point.threshold, refused
 
 

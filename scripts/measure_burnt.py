@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lucency.dicom.deid.burnt import text_lines
+from lucency.dicom.burnt_text import text_lines
 from lucency.film import open_film
 from lucency.progress import track
 

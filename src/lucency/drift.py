@@ -26,8 +26,8 @@ from lucency.errors import FilmError, SourceError
 from lucency.film import Film
 from lucency.html import render
 from lucency.progress import track
-from lucency.reader import Answers, Reader
-from lucency.reader.answers import standing
+from lucency.reader import Outputs, Reader
+from lucency.reader.outputs import accepted
 
 BATCH = 32
 EDGE = 16
@@ -69,7 +69,7 @@ def sample(reader: Reader, films: Films, doing: str = "reading films") -> Sample
     unreadable: list[FilmError] = []
     aspects: list[float] = []
     squares: list[NDArray[np.uint8]] = []
-    answers: list[Answers] = []
+    answers: list[Outputs] = []
     outcomes = enumerate(track(attempts(films, both), doing, total=len(films)))
     while batch := list(islice(outcomes, BATCH)):
         unreadable += [outcome for _, outcome in batch if isinstance(outcome, FilmError)]
@@ -127,14 +127,14 @@ def thumbnail(squares: NDArray[np.uint8]) -> Floats:
     return np.asarray(centred / np.maximum(centred.std(axis=1, keepdims=True), 4.0))
 
 
-def _scores(card: Card, read: Answers) -> dict[str, Floats]:
+def _scores(card: Card, read: Outputs) -> dict[str, Floats]:
     labels = card.labels[-read.logits.shape[1] :]
     found = {f"score of {label}": read.logits[:, k].astype(np.float64) for k, label in enumerate(labels)}
     doubts = {f"doubt: {check.name}": read.doubts[:, k].astype(np.float64) for k, check in enumerate(card.gate.checks)}
     return {**found, **doubts}
 
 
-def _called(card: Card, read: Answers) -> dict[str, float]:
+def _called(card: Card, read: Outputs) -> dict[str, float]:
     if card.task == "multiclass":
         places = read.probabilities.argmax(axis=1)
         shares = {label: float((places == k).mean()) for k, label in enumerate(card.labels)}
@@ -144,11 +144,11 @@ def _called(card: Card, read: Answers) -> dict[str, float]:
         shares = {label: float(on[:, k].mean()) for k, label in enumerate(names)}
     if card.task == "multilabel":
         return shares
-    return {**shares, "uncertain": float((~standing(card, read)).mean())}
+    return {**shares, "uncertain": float((~accepted(card, read)).mean())}
 
 
-def _joined(parts: list[Answers]) -> Answers:
-    return Answers(
+def _joined(parts: list[Outputs]) -> Outputs:
+    return Outputs(
         np.concatenate([part.logits for part in parts]),
         np.concatenate([part.probabilities for part in parts]),
         np.concatenate([part.maps for part in parts]),

@@ -19,7 +19,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, JPEG2000Lossless
 
 from dicom.films import dataset, file, film, gray
 from lucency.dicom.answer import Answer, answer
-from lucency.dicom.stamp import NOTICE
+from lucency.dicom.common_attributes import NOTICE
 from lucency.errors import FilmError
 from lucency.reader import Reader
 

@@ -15,14 +15,13 @@ from typing import Any
 import pytest
 from pynetdicom import AE
 
-import lucency.dicom.work as work
+import lucency.dicom.worker as work
 from dicom.films import film
 from dicom.peers import Archive, free_port, send, until
-from lucency.dicom.credentials import Credentials
-from lucency.dicom.deliver import destination
-from lucency.dicom.node import Door, open_door
+from lucency.dicom.deliver import Credentials, destination
+from lucency.dicom.node import NodeConfig, start_scp
 from lucency.dicom.queue import Queue
-from lucency.dicom.work import start
+from lucency.dicom.worker import start
 from lucency.reader import Reader
 
 Begin = Callable[..., tuple[int, Queue]]
@@ -54,8 +53,8 @@ def begin(
 
     def one(to: int, **settings: Any) -> tuple[int, Queue]:
         queue, port, stop = Queue(tmp_path / "q"), free_port(), threading.Event()
-        door = Door(**{"port": port, "callers": ("MODALITY",), **settings})
-        close = open_door(door, queue, reader.bundle.digest, Credentials(), told)
+        door = NodeConfig(**{"port": port, "callers": ("MODALITY",), **settings})
+        close = start_scp(door, queue, reader.bundle.digest, Credentials(), told)
         send_to = destination(f"dicom://ARCHIVE@127.0.0.1:{to}", "LUCENCY", Credentials())
         threads = start(queue, reader, send_to, stop, told)
 
@@ -232,7 +231,7 @@ def test_a_caller_who_says_nothing_is_hung_up_on(tmp_path: Path, monkeypatch: py
     failed: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", failed.append)
     port = free_port()
-    close = open_door(Door(port=port), Queue(tmp_path / "q"), "digest", Credentials())
+    close = start_scp(NodeConfig(port=port), Queue(tmp_path / "q"), "digest", Credentials())
     with socket.create_connection(("127.0.0.1", port)) as silent:
         silent.settimeout(10)
         until(lambda: any(_listens(thread) for thread in threading.enumerate()))

@@ -16,12 +16,11 @@ import pytest
 from dicom.films import film
 from dicom.peers import ORTHANC, ORTHANC_PLUGIN, Orthanc, free_port, orthanc, until
 from lucency.cli import run
-from lucency.dicom.credentials import Credentials
-from lucency.dicom.deliver import destination, web_client
-from lucency.dicom.node import Door, open_door
+from lucency.dicom.deliver import Credentials, destination, web_client
+from lucency.dicom.node import NodeConfig, start_scp
 from lucency.dicom.pull import fetch_all, find
 from lucency.dicom.queue import Queue
-from lucency.dicom.work import start, working
+from lucency.dicom.worker import start, working
 from lucency.reader import Reader
 
 pytestmark = [
@@ -51,8 +50,8 @@ def listen(tmp_path: Path, reader: Reader) -> Iterator[Listen]:
 
     def one(to: str, callers: tuple[str, ...] = ("ORTHANC", "DCMTK")) -> Queue:
         queue, stop = Queue(tmp_path / "q"), threading.Event()
-        door = Door(port=NODE_PORT, callers=callers)
-        closing.append(open_door(door, queue, reader.bundle.digest, Credentials(), log))
+        door = NodeConfig(port=NODE_PORT, callers=callers)
+        closing.append(start_scp(door, queue, reader.bundle.digest, Credentials(), log))
         threads = start(queue, reader, destination(to, "LUCENCY", Credentials()), stop, log)
         closing.extend([stop.set, *(thread.join for thread in threads)])
         return queue

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from lucency.dicom.answer import Part
-from lucency.dicom.queue import Queue
-from lucency.dicom.queue_file import lock
+from lucency.dicom.queue import Queue, lock
 from lucency.errors import OutputError, UsageError
 
 PARTS = (Part("report", "1.1", b"report bytes"), Part("overlay", "1.2", b"overlay bytes"))

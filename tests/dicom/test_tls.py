@@ -12,9 +12,8 @@ import pytest
 from dicom.films import film
 from dicom.peers import free_port, send, until
 from lucency.dicom.answer import Part
-from lucency.dicom.credentials import Credentials, client_tls
-from lucency.dicom.deliver import Unreachable, destination
-from lucency.dicom.node import Door, open_door
+from lucency.dicom.deliver import Credentials, Unreachable, client_tls, destination
+from lucency.dicom.node import NodeConfig, start_scp
 from lucency.dicom.queue import Queue
 
 pytestmark = [
@@ -38,7 +37,7 @@ def log(*_: str) -> None:
 
 def test_only_who_shows_a_certificate_gets_in(tmp_path: Path, ours: Credentials) -> None:
     queue, port = Queue(tmp_path / "q"), free_port()
-    close = open_door(Door(port=port, callers=("MODALITY",)), queue, "digest", ours, log)
+    close = start_scp(NodeConfig(port=port, callers=("MODALITY",)), queue, "digest", ours, log)
     try:
         known = client_tls(ours)
         nameless = ssl.create_default_context(cafile=ours.authority)
@@ -52,7 +51,7 @@ def test_only_who_shows_a_certificate_gets_in(tmp_path: Path, ours: Credentials)
 
 def test_answers_go_out_under_tls_and_only_to_whom_we_trust(tmp_path: Path, ours: Credentials) -> None:
     queue, port = Queue(tmp_path / "q"), free_port()
-    close = open_door(Door(title="ARCHIVE", port=port, callers=("LUCENCY",)), queue, "digest", ours, log)
+    close = start_scp(NodeConfig(title="ARCHIVE", port=port, callers=("LUCENCY",)), queue, "digest", ours, log)
     part = (Part("overlay", "1.2.3.4.5.1", film(1, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")),)
     try:
         destination(f"dicoms://ARCHIVE@127.0.0.1:{port}", "LUCENCY", ours)(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import struct
 import zlib
@@ -12,7 +13,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from lucency.errors import FilmError
-from lucency.film import open_film
+from lucency.film import open_film, raster
+from lucency.film.raster import gray_pixels
 
 RANDOM = np.random.default_rng(3)
 GRAY8 = RANDOM.integers(0, 256, (6, 9)).astype(np.uint8)
@@ -222,3 +224,53 @@ def test_real_films_are_what_pillow_decodes(shared):
         with Image.open(path) as image:
             assert np.array_equal(open_film(path).pixels, np.asarray(image.convert("L"))), path.name
         assert "colour" not in open_film(path).facts, path.name
+
+
+def picture(width: int, height: int, seed: int = 0) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.uint8)
+    return Image.fromarray(noise).copy()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 7), (7, 1), (5, 3), (1023, 40), (1024, 1024), (5000, 4000)])
+def test_the_same_pixels_as_a_copy(width, height):
+    drawn = picture(width, height)
+    pixels = gray_pixels(drawn)
+    assert pixels.shape == (height, width)
+    assert pixels.dtype == np.uint8
+    assert np.array_equal(pixels, np.asarray(drawn))
+    assert not pixels.flags.writeable
+
+
+def test_the_pixels_outlive_the_picture():
+    drawn = picture(640, 480, seed=1)
+    copy = np.array(drawn)
+    pixels = gray_pixels(drawn)
+    drawn.close()
+    del drawn
+    gc.collect()
+    others = [picture(640, 480, seed) for seed in range(2, 12)]  # would take the memory, were it free
+    assert np.array_equal(pixels, copy)
+    assert len(others) == 10
+
+
+def test_a_film_outlives_its_file():
+    stream = io.BytesIO()
+    drawn = picture(300, 200, seed=3)
+    drawn.save(stream, "PNG")
+    film = open_film(stream.getvalue())
+    gc.collect()
+    others = [picture(300, 200, seed) for seed in range(4, 14)]
+    assert np.array_equal(film.pixels, np.asarray(drawn))
+    assert len(others) == 10
+
+
+def test_a_pillow_without_arrow_copies(monkeypatch):
+    drawn = picture(9, 9)
+    monkeypatch.delattr(Image.Image, "__arrow_c_array__")
+    assert np.array_equal(gray_pixels(drawn), np.asarray(drawn))
+
+
+def test_a_layout_that_is_not_known_copies(monkeypatch):
+    drawn = picture(9, 9)
+    monkeypatch.setattr(raster, "_ArrowArray", type("Other", (raster._ArrowArray,), {"offset": 1}))
+    assert np.array_equal(gray_pixels(drawn), np.asarray(drawn))

@@ -17,8 +17,8 @@ from lucency.bundle.golden import GOLDEN as GOLDEN_ANSWERS
 from lucency.bundle.golden import parse_golden
 from lucency.paint import LIMIT, TOP, ZERO, cover, ramp, window
 from lucency.preprocess import FITS, Preprocess
-from lucency.reader import Answers
-from lucency.reader.answers import reading
+from lucency.reader import Outputs
+from lucency.reader.outputs import reading
 
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE.parent / "golden/preprocessing.json").read_text(encoding="utf-8"))
@@ -135,7 +135,7 @@ def test_verdicts_are_the_readers(ask: Ask) -> None:
     lines, expected = [], []
     for number in range(200):
         card, chances, doubts = _case(rng, ("binary", "multiclass", "multilabel")[number % 3])
-        answers = Answers(chances[None], chances[None], np.zeros((1, len(chances), 1, 1), np.float32), doubts[None])
+        answers = Outputs(chances[None], chances[None], np.zeros((1, len(chances), 1, 1), np.float32), doubts[None])
         expected.append(reading(card, "", answers, 0, ()).verdict or "none")
         lists = (card.abstention.least, [check.limit for check in card.gate.checks], chances.tolist(), doubts.tolist())
         words = " ".join(",".join(map(repr, values)) or "-" for values in lists)

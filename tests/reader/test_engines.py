@@ -34,7 +34,7 @@ def test_by_hand(bundle: Path, threads: int) -> None:
     engine = ENGINES[opened.card.model.format](opened, threads)
     squares = flat(128, 144, 96, 0, 255)
     squares[0, 0, 0] = 192  # 64 above the middle, one cell of 64
-    for answers in (engine.batch(squares), engine.aside(squares)):
+    for answers in (engine.batch(squares), engine.submit(squares)):
         assert answers.logits.shape == answers.probabilities.shape == (5, 1)
         assert answers.maps.shape == (5, 1, SIDE, SIDE)
         assert answers.doubts.shape == (5, 0)
@@ -48,7 +48,7 @@ def test_by_hand(bundle: Path, threads: int) -> None:
 def test_one_film_is_a_batch_of_one(bundle: Path) -> None:
     opened = open_bundle(bundle)
     engine = ENGINES[opened.card.model.format](opened, 2)
-    assert engine.batch(flat(160)).logits.tolist() == engine.aside(flat(160)).logits.tolist() == [[2.0]]
+    assert engine.batch(flat(160)).logits.tolist() == engine.submit(flat(160)).logits.tolist() == [[2.0]]
 
 
 def test_answers_are_not_views_into_the_runtime(bundle: Path) -> None:

@@ -12,9 +12,9 @@ from cli.brightness import write_brightness_bundle, write_film
 from lucency.bundle import Card, Model, OperatingPoint
 from lucency.errors import BundleError, FilmError
 from lucency.film import open_film
-from lucency.reader import Answers, Reader, Reading
+from lucency.reader import Outputs, Reader, Reading
 from lucency.reader import reader as module
-from lucency.reader.answers import Engine, reading
+from lucency.reader.outputs import Engine, reading
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_an_answer_that_is_no_number_is_refused(
     broken = {"logits": np.zeros((1, 1), np.float32), "maps": np.zeros((1, 1, 2, 2), np.float32)}
     broken |= {"doubts": np.zeros((1, 1), np.float32)}
     broken[part] = np.full_like(broken[part], value)
-    answers = Answers(probabilities=broken["logits"], **broken)
+    answers = Outputs(probabilities=broken["logits"], **broken)
     monkeypatch.setitem(module.ENGINES, "onnx", lambda *_: Engine(lambda _: answers, lambda _: answers))
     reader = Reader.open(bundle)
     with pytest.raises(BundleError, match="NaN or infinity; its weights are broken"):
@@ -123,7 +123,7 @@ def _card(task: str, labels: tuple[str, ...]) -> Card:
 def test_verdicts(task: str, labels: tuple[str, ...], chances: list[float], verdict: str, finding: str) -> None:
     chance = np.array([chances], dtype=np.float32)
     maps = np.arange(len(chances), dtype=np.float32).reshape(1, -1, 1, 1)
-    answers = Answers(chance, chance, maps, np.zeros((1, 0), np.float32))
+    answers = Outputs(chance, chance, maps, np.zeros((1, 0), np.float32))
     found = reading(_card(task, labels), "film", answers, 0, ())
     assert (found.verdict, found.finding) == (verdict, finding)
     assert found.probability == pytest.approx(max(chances))

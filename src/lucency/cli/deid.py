@@ -53,7 +53,7 @@ def _written(path: Path, out: Path, pseudonyms: Pseudonyms, seen: bool) -> Path:
     from lucency.dicom.deid import deidentify
     from lucency.errors import FilmError
     from lucency.files import write_bytes
-    from lucency.film.opening import read_file
+    from lucency.film.film import read_file
 
     try:
         data = read_file(path)

@@ -48,7 +48,7 @@ def dicom(
 
 def _content(path: Path) -> bytes:
     from lucency.errors import FilmError
-    from lucency.film.opening import read_file
+    from lucency.film.film import read_file
 
     try:
         return read_file(path)

@@ -58,12 +58,10 @@ def serve(
     """
     from threading import Event
 
-    from lucency.dicom.credentials import Credentials, check_credentials, check_title
-    from lucency.dicom.deliver import destination
-    from lucency.dicom.node import Door, open_door
-    from lucency.dicom.queue import Queue
-    from lucency.dicom.queue_file import lock
-    from lucency.dicom.work import IDLE_S, start
+    from lucency.dicom.deliver import Credentials, check_credentials, check_title, destination
+    from lucency.dicom.node import NodeConfig, start_scp
+    from lucency.dicom.queue import Queue, lock
+    from lucency.dicom.worker import IDLE_S, start
     from lucency.errors import UsageError
     from lucency.reader import Reader
 
@@ -78,9 +76,9 @@ def serve(
         stop = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        door = Door(title, host, port, tuple(allow), associations, largest * 2**20, most_waiting, drop)
+        door = NodeConfig(title, host, port, tuple(allow), associations, largest * 2**20, most_waiting, drop)
         try:
-            close = open_door(door, waiting, reader.bundle.digest, credentials)
+            close = start_scp(door, waiting, reader.bundle.digest, credentials)
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise UsageError(
@@ -114,12 +112,10 @@ def pull(
 
     Example: lucency pacs pull https://pacs.example/dicom-web --where StudyDate=20240105 --to https://pacs.example/dicom-web
     """
-    from lucency.dicom.credentials import Credentials, check_credentials, check_title
-    from lucency.dicom.deliver import destination, web_client
+    from lucency.dicom.deliver import Credentials, check_credentials, check_title, destination, web_client
     from lucency.dicom.pull import fetch_all
-    from lucency.dicom.queue import Queue
-    from lucency.dicom.queue_file import lock
-    from lucency.dicom.work import working
+    from lucency.dicom.queue import Queue, lock
+    from lucency.dicom.worker import working
     from lucency.reader import Reader
 
     credentials = Credentials(certificate, key, authority, token)

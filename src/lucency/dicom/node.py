@@ -18,14 +18,14 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from lucency.dicom.credentials import Credentials, server_tls
+from lucency.dicom.acceptance import CLASSES, open_chest
+from lucency.dicom.common_attributes import IMPLEMENTATION
+from lucency.dicom.deliver import Credentials, server_tls
 from lucency.dicom.queue import Queue, key_of
-from lucency.dicom.sources import CLASSES, open_chest
-from lucency.dicom.uids import IMPLEMENTATION
-from lucency.dicom.work import Log, say
+from lucency.dicom.worker import Log, say
 from lucency.errors import FILM_DAMAGED, FilmError
-from lucency.film.quiet import dicom_quiet, quiet
-from lucency.film.refuse import MAX_BYTES
+from lucency.film.limits import MAX_BYTES
+from lucency.native_output import quiet, quiet_dicom
 
 SUCCESS, FULL, NOT_OURS, BROKEN = 0x0000, 0xA700, 0xA900, 0xC000
 """C-STORE statuses, PS3.4 table B.2-1: out of resources, data set does not match, cannot understand."""
@@ -37,7 +37,7 @@ PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
 
 
 @dataclass(frozen=True)
-class Door:
+class NodeConfig:
     """Who may send what to the node."""
 
     title: str = "LUCENCY"
@@ -58,7 +58,9 @@ class Door:
     """How long a caller may be silent."""
 
 
-def open_door(door: Door, queue: Queue, digest: str, credentials: Credentials, log: Log = say) -> Callable[[], None]:
+def start_scp(
+    door: NodeConfig, queue: Queue, digest: str, credentials: Credentials, log: Log = say
+) -> Callable[[], None]:
     """Listen; what it gives back closes the door.
 
     Args:
@@ -147,11 +149,11 @@ def _count_anew(event: Any) -> None:
     event.assoc.dul.socket.since_message = 0
 
 
-def _store(event: Any, door: Door, queue: Queue, digest: str, log: Log) -> int | Dataset:
+def _store(event: Any, door: NodeConfig, queue: Queue, digest: str, log: Log) -> int | Dataset:
     uid = str(event.request.AffectedSOPInstanceUID)
     try:
-        with quiet, dicom_quiet:
-            take(event.encoded_dataset(), queue, digest, door.most_waiting, uid)
+        with quiet, quiet_dicom:
+            enqueue(event.encoded_dataset(), queue, digest, door.most_waiting, uid)
     except FilmError as error:
         log("dropped" if door.drop else "refused", key_of(uid), str(error))
         return SUCCESS if door.drop else _refusal(error)
@@ -162,7 +164,7 @@ def _store(event: Any, door: Door, queue: Queue, digest: str, log: Log) -> int |
     return SUCCESS
 
 
-def take(data: bytes, queue: Queue, digest: str, most_waiting: int, uid: str | None = None) -> bool:
+def enqueue(data: bytes, queue: Queue, digest: str, most_waiting: int, uid: str | None = None) -> bool:
     """Put a film on the queue if it is one that will be answered; False for a repeat.
 
     Raises:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmwrite
 
-from lucency.dicom.node import take
+from lucency.dicom.node import enqueue
 from lucency.dicom.queue import Queue, key_of
-from lucency.dicom.work import IDLE_S, Log, say
+from lucency.dicom.worker import IDLE_S, Log, say
 from lucency.errors import FilmError, SourceError
 from lucency.progress import track
 
@@ -48,7 +48,7 @@ def fetch_all(
         while queue.unfinished() >= ahead:
             time.sleep(IDLE_S)
         try:
-            take(fetch(client, study, series, instance), queue, digest, most_waiting=ahead)
+            enqueue(fetch(client, study, series, instance), queue, digest, most_waiting=ahead)
         except SourceError as error:
             missed += 1
             log("missed", key_of(instance), str(error))

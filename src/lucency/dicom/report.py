@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from datetime import datetime
 
 from highdicom.sr import (
@@ -26,11 +28,35 @@ from pydicom.sr.coding import Code
 
 from lucency import __version__
 from lucency.bundle import Bundle, Card
-from lucency.dicom import concepts
-from lucency.dicom.stamp import NOTICE, SERIES, stamp
-from lucency.dicom.uids import answer_uid, named
+from lucency.dicom.common_attributes import NOTICE, SERIES, answer_uid, named, set_common_attributes
 from lucency.evaluate.conformal import UNCERTAIN
 from lucency.reader import Reading
+
+PROBABILITY = Code("122157", "DCM", "Probability")
+THRESHOLD = Code("122411", "DCM", "Threshold Value")
+COMMENT = Code("121106", "DCM", "Comment")
+NO_UNITS = Code("1", "UCUM", "no units")
+CHEST_RADIOGRAPHY = Code("399208008", "SCT", "Plain chest X-ray")
+LUNG = Code("39607008", "SCT", "Lung")
+VERDICT = Code("VERDICT", "99LUCENCY", "Verdict")
+
+PRESENT = Code("52101004", "SCT", "Present")
+ABSENT = Code("272519000", "SCT", "Absent")
+INDETERMINATE = Code("82334004", "SCT", "Indeterminate")
+
+FINDINGS = {
+    "pneumonia": Code("233604007", "SCT", "Pneumonia"),
+}
+"""A bundle's label → its code; any other label is coded in our own scheme."""
+
+
+def finding(label: str) -> Code:
+    """The code of a label. A code value has at most 16 characters, so that of a long label ends in its hash."""
+    if label.lower() in FINDINGS:
+        return FINDINGS[label.lower()]
+    word = re.sub(r"[^A-Z0-9]+", "_", label.upper()).strip("_")
+    tail = hashlib.sha256(label.encode()).hexdigest()[:6].upper()
+    return Code(word if 0 < len(word) <= 16 else f"{word[:9]}_{tail}", "99LUCENCY", label[:64])
 
 
 def report(reading: Reading, header: Dataset, bundle: Bundle, at: datetime) -> Dataset:
@@ -38,14 +64,14 @@ def report(reading: Reading, header: Dataset, bundle: Bundle, at: datetime) -> D
 
     Args:
         reading: the bundle's.
-        header: of the film, from `lucency.dicom.sources.copied`.
+        header: of the film, from `lucency.dicom.acceptance.copied`.
         bundle: who reads.
         at: when.
     """
     uid = str(header.SOPInstanceUID)
     content = MeasurementReport(
         observation_context=_observer(bundle),
-        procedure_reported=concepts.CHEST_RADIOGRAPHY,
+        procedure_reported=CHEST_RADIOGRAPHY,
         imaging_measurements=[
             _group(reading, index, label, header, bundle) for index, label in enumerate(_labels(bundle.card))
         ],
@@ -64,7 +90,7 @@ def report(reading: Reading, header: Dataset, bundle: Bundle, at: datetime) -> D
     for item in made.get("ContributingEquipmentSequence", []):
         item.ContributionDateTime = at.strftime("%Y%m%d%H%M%S")  # highdicom states itself, at a time of its own
     made.SeriesDescription = f"lucency: report ({NOTICE})"
-    return stamp(made, header, at)
+    return set_common_attributes(made, header, at)
 
 
 def _observer(bundle: Bundle) -> ObservationContext:
@@ -89,26 +115,26 @@ def _group(
     """One finding (TID 1501): probability, threshold, verdict, who computed it and from which image."""
     uid = str(header.SOPInstanceUID)
     card = bundle.card
-    measured = [_number(concepts.PROBABILITY, float(reading.probabilities[index]))]
+    measured = [_number(PROBABILITY, float(reading.probabilities[index]))]
     if card.task != "multiclass":  # the largest probability is called, there is no threshold
-        measured.append(_number(concepts.THRESHOLD, card.operating_point.threshold))
+        measured.append(_number(THRESHOLD, card.operating_point.threshold))
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(answer_uid(uid, bundle.digest, f"finding {index}"), label),
-        finding_type=concepts.finding(label),
+        finding_type=finding(label),
         algorithm_id=algorithm(bundle),
-        finding_sites=[FindingSite(concepts.LUNG)],
+        finding_sites=[FindingSite(LUNG)],
         measurements=measured,
-        qualitative_evaluations=[QualitativeEvaluation(concepts.VERDICT, verdict(reading, label))],
+        qualitative_evaluations=[QualitativeEvaluation(VERDICT, verdict(reading, label))],
         source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, uid)],
     )
     for words in (*reading.warnings, f"{NOTICE}."):
-        group[0].ContentSequence.append(TextContentItem(concepts.COMMENT, words, RelationshipTypeValues.CONTAINS))
+        group[0].ContentSequence.append(TextContentItem(COMMENT, words, RelationshipTypeValues.CONTAINS))
     return group
 
 
 def _number(name: Code, value: float) -> Measurement:
     # A decimal string holds 16 characters; six decimals are more than a probability deserves.
-    return Measurement(name, round(value, 6), concepts.NO_UNITS)
+    return Measurement(name, round(value, 6), NO_UNITS)
 
 
 def algorithm(bundle: Bundle) -> AlgorithmIdentification:
@@ -129,5 +155,5 @@ def algorithm(bundle: Bundle) -> AlgorithmIdentification:
 def verdict(reading: Reading, label: str) -> Code:
     """Present, absent, or indeterminate where the reader does not stand by what it calls."""
     if reading.verdict == UNCERTAIN:
-        return concepts.INDETERMINATE
-    return concepts.PRESENT if label in reading.verdict.split("|") else concepts.ABSENT
+        return INDETERMINATE
+    return PRESENT if label in reading.verdict.split("|") else ABSENT

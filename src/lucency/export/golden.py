@@ -13,7 +13,7 @@ from lucency.bundle.golden import FOLDER, GOLDEN, Golden, GoldenFilm, Tolerance,
 from lucency.data.phantom import draw
 from lucency.film import Film
 from lucency.preprocess import Preprocess
-from lucency.reader.answers import Answers, Engine
+from lucency.reader.outputs import Engine, Outputs
 
 FILMS = {"normal": (11, False), "pneumonia": (11, True), "normal-2": (12, False), "pneumonia-2": (13, True)}
 """Name → (seed, ill). The first two differ by the pneumonia alone."""
@@ -46,7 +46,7 @@ def golden_files(card: Card, engine: Engine) -> dict[str, bytes]:
     return {**files, GOLDEN: golden_bytes(golden)}
 
 
-def _film(name: str, answers: Answers, row: int) -> GoldenFilm:
+def _film(name: str, answers: Outputs, row: int) -> GoldenFilm:
     return GoldenFilm(
         film=f"{FOLDER}/{name}.png",
         square=f"{FOLDER}/{name}.square.png",

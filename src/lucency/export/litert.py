@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from lucency.errors import ExportError
-from lucency.reader.quiet import quiet
+from lucency.native_output import held_stderr
 
 if TYPE_CHECKING:
     from lucency.export.network import Answering
@@ -25,13 +25,13 @@ def convert(network: Answering, side: int) -> bytes:
     from lucency.export.network import INPUT, blank
 
     try:
-        with quiet(), warnings.catch_warnings():
+        with held_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the converter's own imports
             import litert_torch
     except ImportError as error:
         raise ExportError(f"{MISSING} ({error})") from error
     try:
-        with quiet(), warnings.catch_warnings():
+        with held_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             litert_torch.config.show_progress = False  # it goes to stdout, where --json is
             content = litert_torch.convert(network, (), {INPUT: blank(side)}).model_content()

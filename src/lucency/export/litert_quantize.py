@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lucency.errors import ExportError
 from lucency.export.litert import MISSING, first_line, flatbuffer
 from lucency.export.litert_centre import centred
-from lucency.reader.quiet import quiet
+from lucency.native_output import held_stderr
 
 Squares = NDArray[np.uint8]
 POOLS = ("MEAN", "SUM", "AVERAGE_POOL_2D")
@@ -195,7 +195,7 @@ def quantizer(content: bytes) -> Iterator[tuple[Any, Any]]:
     except ImportError as error:
         raise ExportError(f"{MISSING} ({error})") from error
     try:
-        with quiet(), warnings.catch_warnings():
+        with held_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what its calibrator needs
             yield module.Quantizer(content), module
     except ExportError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lucency.errors import ExportError
 from lucency.export.litert import first_line
-from lucency.reader.quiet import quiet
+from lucency.native_output import held_stderr
 
 if TYPE_CHECKING:
     from lucency.export.network import Answering
@@ -37,7 +37,7 @@ def convert(network: Answering, side: int) -> bytes:
         raise ExportError(f"{MISSING} ({error})") from error
     stream = io.BytesIO()
     try:
-        with quiet(), warnings.catch_warnings():
+        with held_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 network,

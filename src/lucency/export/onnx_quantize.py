@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lucency.errors import ExportError
 from lucency.export.litert import first_line
 from lucency.export.onnx import MISSING, written
-from lucency.reader.quiet import quiet
+from lucency.native_output import held_stderr
 
 Squares = NDArray[np.uint8]
 Stored = tuple[list[Any], list[Any]]
@@ -57,7 +57,7 @@ def int8(content: bytes, squares: Squares | None) -> bytes:
         before, after = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         before.write_bytes(content)
         try:
-            with quiet():
+            with held_stderr():
                 q.quantize_static(
                     before,
                     after,

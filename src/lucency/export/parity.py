@@ -18,7 +18,7 @@ from lucency.evaluate.calibrate import truths
 from lucency.evaluate.metrics import auroc
 from lucency.progress import track
 from lucency.reader import Reader
-from lucency.reader.answers import standing
+from lucency.reader.outputs import accepted
 from lucency.reader.predict import as_labelled
 
 BATCH = 32
@@ -107,7 +107,7 @@ def _ask(source: Reader, export: Reader, films: Films, unreadable: list[FilmErro
     for places, squares in _batches(films, source, unreadable):
         ours, theirs = source.read_batch(squares), export.read_batch(squares)
         good += places
-        told = [(found.logits, found.probabilities, standing(source.card, found)) for found in (ours, theirs)]
+        told = [(found.logits, found.probabilities, accepted(source.card, found)) for found in (ours, theirs)]
         columns.append((*told[0], *told[1], correlations(ours.maps, theirs.maps)))
     require_some(films, len(good), unreadable)
     a, p, s, b, q, t, alike = (np.concatenate(column).astype(np.float64) for column in zip(*columns, strict=True))

@@ -3,7 +3,6 @@
 Films are personal data. Nothing here logs, prints or keeps a copy; an error names the file to whoever asked for it.
 """
 
-from lucency.film.film import Film
-from lucency.film.opening import open_film, open_films
+from lucency.film.film import Film, open_film, open_films
 
 __all__ = ["Film", "open_film", "open_films"]

@@ -9,7 +9,7 @@ import struct
 
 import numpy as np
 
-from lucency.film.refuse import check_size, refusal
+from lucency.film.limits import check_size, refusal
 
 MAX_SCANS = 64
 """Of a progressive JPEG, each of which passes over the whole film; encoders write about ten."""

@@ -22,8 +22,8 @@ from pydicom.uid import (
 from lucency.errors import FilmError
 from lucency.film.codestream import check_coded
 from lucency.film.gray import gray_table
-from lucency.film.quiet import dicom_quiet, quiet
-from lucency.film.refuse import check_size, damaged, refusal
+from lucency.film.limits import check_size, damaged, refusal
+from lucency.native_output import quiet, quiet_dicom
 
 FACTS = {
     "modality": "Modality",
@@ -62,7 +62,7 @@ def read_dicom(data: bytes) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], dic
     if _DEFLATED.search(data):
         raise refusal("a deflated DICOM", "store it with another transfer syntax (dcmconv +te)")
     try:
-        with quiet, dicom_quiet:
+        with quiet, quiet_dicom:
             dataset = dcmread(io.BytesIO(data), force=True)
             _check_header(dataset)
             codes, bits, signed = stored_codes(dataset)

@@ -1,13 +1,20 @@
-"""What every reader of films returns."""
+"""A film, and how one is opened: its content says what it is, never its extension."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lucency.errors import FILM_MISSING, FILM_TOO_LARGE, FilmError
+from lucency.film.limits import ACCEPTED, MAX_BYTES, printable, refusal
+from lucency.film.raster import read_jpeg, read_png, read_tiff
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,3 +71,150 @@ class Film:
 
 
 _NEAREST_OF_256: NDArray[np.uint8] = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (128, b"DICM", "DICOM"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"MM\0+", "TIFF"),
+    # Known, and not read: the message can then say what was found.
+    (0, b"GIF8", "a GIF image"),
+    (0, b"BM", "a BMP image"),
+    (8, b"WEBP", "a WebP image"),
+    (4, b"ftypavif", "an AVIF image"),
+    (4, b"ftyphei", "a HEIC photograph"),
+    (4, b"ftypmif1", "a HEIC photograph"),
+    (4, b"ftyp", "a video"),
+    (0, b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 image outside DICOM"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image outside DICOM"),
+    (0, b"\0\0\0\x0cJXL ", "a JPEG XL image"),
+    (0, b"\xff\x0a", "a JPEG XL image"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x1f\x8b", "a gzip file"),
+    (0, b"BZh", "a bzip2 file"),
+    (0, b"7z\xbc\xaf", "a 7-Zip archive"),
+    (0, b"Rar!", "a RAR archive"),
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"\x93NUMPY", "a NumPy array"),
+    (344, b"n+1\0", "a NIfTI volume"),
+    (0, b"NRRD", "an NRRD volume"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"MZ", "a program"),
+    (0, b"{\\rtf", "a text document"),
+)
+
+_BARE_DICOM = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00", b"\x08\x00\x16\x00")
+"""The first elements of a data set stored without preamble: (0002,0000), (0008,0000), (0008,0005)…"""
+
+
+def kind_of(data: bytes) -> str:
+    """One of "PNG", "JPEG", "TIFF" and "DICOM"; for anything else words for what it is.
+
+    >>> kind_of(b"GIF89a")
+    'a GIF image'
+    """
+    if not data:
+        return "an empty file"
+    for offset, signature, kind in _SIGNATURES:
+        if data.startswith(signature, offset):
+            return kind
+    if data.startswith(_BARE_DICOM):
+        return "DICOM"
+    return _unknown(data[:512])
+
+
+def _unknown(head: bytes) -> str:
+    if not head.strip(b"\0"):
+        return "a file of zeros"
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
+        return "a web page or XML"
+    try:
+        head.decode("ascii")
+    except UnicodeDecodeError:
+        return "a file of an unknown kind"
+    return "a text file"
+
+
+Decoded = tuple[NDArray[np.uint8] | NDArray[np.uint16], dict[str, str]]
+
+
+def _read_dicom(data: bytes) -> Decoded:
+    """`read_dicom`, imported for the first DICOM only: pydicom takes longer to start than most films to read."""
+    from lucency.film.dicom import read_dicom
+
+    return read_dicom(data)
+
+
+READERS: dict[str, Callable[[bytes], Decoded]] = {
+    "PNG": read_png,
+    "JPEG": read_jpeg,
+    "TIFF": read_tiff,
+    "DICOM": _read_dicom,
+}
+
+
+def open_film(source: Path | str | bytes, name: str = "") -> Film:
+    """Open a film from a file or from a file's bytes; its content says what it is, never its extension.
+
+    Args:
+        source: a path, or the whole content of a file.
+        name: what messages call the film; the path where not given.
+
+    Raises:
+        FilmError: one line: which file, what was found, what would be accepted.
+    """
+    label = printable(name or ("film" if isinstance(source, bytes) else os.fspath(source)))
+    try:
+        data = source if isinstance(source, bytes) else read_file(Path(source))
+        kind = kind_of(data)
+        if kind not in READERS:
+            raise refusal(kind)
+        pixels, facts = READERS[kind](data)
+    except FilmError as error:
+        raise error.prefixed(label) from None
+    return Film(pixels, name or label, {"format": kind, **facts})
+
+
+def open_films(paths: Iterable[Path | str]) -> Iterator[tuple[Path, Film | FilmError]]:
+    """Yield each path with its film, or with the error that says why there is none; never stops at a bad one."""
+    for path in paths:
+        try:
+            yield Path(path), open_film(path)
+        except FilmError as error:
+            yield Path(path), error
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file of bounded size.
+
+    Raises:
+        FilmError: nothing there, no regular file, too large, or not to be read; without the path in front.
+    """
+    try:
+        # Asked before opening, because opening a pipe would wait for ever.
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise refusal("a folder", "name the films in it one by one")
+        if not stat.S_ISREG(status.st_mode):
+            raise refusal("a device or pipe instead of a file")
+        if status.st_size > MAX_BYTES:
+            raise refusal(
+                f"a file of {status.st_size / 2**20:.0f} MiB",
+                f"at most {MAX_BYTES // 2**20} MiB are read",
+                FILM_TOO_LARGE,
+            )
+        with path.open("rb") as stream:
+            return stream.read(status.st_size)
+    except FileNotFoundError:
+        raise FilmError(f"found no such file; expected {ACCEPTED}; check the path", code=FILM_MISSING) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FilmError(
+            f"cannot be read ({reason}); expected {ACCEPTED}; check the path and permissions", code=FILM_MISSING
+        ) from None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from lucency.film.refuse import refusal
+from lucency.film.limits import refusal
 
 Values = NDArray[np.float64]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +17,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from lucency.errors import FilmError
 from lucency.film.codestream import check_scans
-from lucency.film.memory import gray_pixels
-from lucency.film.quiet import mute, quiet
-from lucency.film.refuse import check_size, damaged, refusal
+from lucency.film.limits import check_size, damaged, refusal
+from lucency.native_output import held_stderr, quiet
 
 Gray = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -66,7 +66,7 @@ def read_jpeg(data: bytes) -> tuple[Gray, dict[str, str]]:
 
 def read_tiff(data: bytes) -> tuple[Gray, dict[str, str]]:
     """Decode a TIFF of one page; see `open_film`."""
-    with mute:
+    with held_stderr(replay=False):
         return _read(TiffImageFile, data, "TIFF")
 
 
@@ -146,3 +146,35 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a broken EXIF block around a sound film
         return 1
+
+
+class _ArrowArray(ctypes.Structure):
+    _fields_ = (
+        ("length", ctypes.c_int64),
+        ("null_count", ctypes.c_int64),
+        ("offset", ctypes.c_int64),
+        ("n_buffers", ctypes.c_int64),
+        ("n_children", ctypes.c_int64),
+        ("buffers", ctypes.POINTER(ctypes.c_void_p)),
+    )
+
+
+_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer.restype, _pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+
+
+def gray_pixels(picture: Image.Image) -> NDArray[np.uint8]:
+    """uint8 (h, w) of a picture of mode L; it shares the picture's memory, which lives as long as either."""
+    try:
+        _, capsule = picture.__arrow_c_array__()
+    except (AttributeError, ValueError, NotImplementedError):  # before Pillow 11.2; or not in one piece
+        return np.asarray(picture)
+    array = _ArrowArray.from_address(_pointer(capsule, b"arrow_array"))
+    size = picture.height * picture.width
+    if (array.length, array.offset, array.n_buffers, array.n_children) != (size, 0, 2, 0):
+        return np.asarray(picture)
+    memory = (ctypes.c_ubyte * size).from_address(array.buffers[1])
+    memory.owner = capsule  # type: ignore[attr-defined]  # keeps the picture's memory; ctypes objects take attributes
+    pixels: NDArray[np.uint8] = np.ctypeslib.as_array(memory).reshape(picture.height, picture.width)
+    pixels.flags.writeable = False
+    return pixels

@@ -15,7 +15,7 @@ from lucency.bundle import Bundle, open_bundle, verify
 from lucency.bundle.golden import GOLDEN, Golden, GoldenFilm, parse_golden
 from lucency.errors import BundleError
 from lucency.film import open_film
-from lucency.reader.answers import Squares
+from lucency.reader.outputs import Squares
 from lucency.reader.reader import Reader
 
 

@@ -13,7 +13,7 @@ from lucency.data.squares import attempts, require_some
 from lucency.errors import FilmError, SourceError
 from lucency.evaluate import Predictions
 from lucency.progress import track
-from lucency.reader.answers import abstains, doubted, standing
+from lucency.reader.outputs import abstains, accepted, failed_checks
 from lucency.reader.reader import Reader
 
 BATCH = 32
@@ -22,7 +22,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Predicted:
-    """Answers for the films that could be read, and what was wrong with the others."""
+    """Outputs for the films that could be read, and what was wrong with the others."""
 
     predictions: Predictions
     unreadable: tuple[FilmError, ...]
@@ -54,8 +54,8 @@ def predict(reader: Reader, films: Films) -> Predicted:
             good += [index for index, _ in squares]
             logits.append(answers.logits)
             probabilities.append(answers.probabilities)
-            stands.append(standing(reader.card, answers))
-            passes.append(~doubted(reader.card, answers).any(axis=1))
+            stands.append(accepted(reader.card, answers))
+            passes.append(~failed_checks(reader.card, answers).any(axis=1))
     require_some(films, len(good), unreadable)
     said = _predictions(aligned.pick(good), np.concatenate(logits), np.concatenate(probabilities))
     if abstains(reader.card):

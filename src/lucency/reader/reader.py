@@ -13,11 +13,9 @@ from lucency.bundle.card import Format
 from lucency.errors import BundleError, FilmError
 from lucency.film import Film, open_film
 from lucency.preprocess import Preprocess
-from lucency.reader.answers import Answers, Engine, Reading, Squares, numbers, reading
-from lucency.reader.doubts import doubts
-from lucency.reader.litert import open_litert
-from lucency.reader.onnx import open_onnx
-from lucency.reader.torch_run import open_torch
+from lucency.reader.engines import open_litert, open_onnx, open_torch
+from lucency.reader.input_checks import check_input
+from lucency.reader.outputs import Engine, Outputs, Reading, Squares, numbers, reading
 
 ENGINES: dict[Format, Callable[[Bundle, int], Engine]] = {
     "litert": open_litert,
@@ -69,8 +67,8 @@ class Reader:
         """
         return self._reading(film, self._engine.batch)
 
-    def read_batch(self, squares: Squares) -> Answers:
-        """Answers for films that are prepared already, uint8 (n, side, side), n at least 1.
+    def read_batch(self, squares: Squares) -> Outputs:
+        """Outputs for films that are prepared already, uint8 (n, side, side), n at least 1.
 
         Raises:
             BundleError: an answer is not a number.
@@ -82,7 +80,7 @@ class Reader:
 
         def attempt(path: Path) -> tuple[Path, Reading | FilmError]:
             try:
-                return path, self._reading(open_film(path), self._engine.aside)
+                return path, self._reading(open_film(path), self._engine.submit)
             except FilmError as error:
                 return path, error
 
@@ -96,6 +94,6 @@ class Reader:
                 yield queue.popleft().result()
                 queue.extend(pool.submit(attempt, path) for path in islice(waiting, 1))
 
-    def _reading(self, film: Film, engine: Callable[[Squares], Answers]) -> Reading:
+    def _reading(self, film: Film, engine: Callable[[Squares], Outputs]) -> Reading:
         answers = numbers(engine(self.preprocess(film)[None]))
-        return reading(self.card, film.name, answers, 0, doubts(film, self.card))
+        return reading(self.card, film.name, answers, 0, check_input(film, self.card))

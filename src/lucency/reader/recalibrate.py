@@ -16,7 +16,7 @@ from lucency.evaluate import operating
 from lucency.evaluate.crossfit import Asked, Crossfitted, Fitted, crossfit, fit_all
 from lucency.evaluate.gain import Gain, gains
 from lucency.evaluate.predictions import Predictions
-from lucency.reader.answers import calibrated
+from lucency.reader.outputs import calibrated
 
 EVIDENCE = "recalibration.json"
 """The file in the new bundle that says what was fitted and what it is worth."""

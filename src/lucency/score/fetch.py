@@ -7,9 +7,8 @@ from pathlib import Path
 
 from lucency.errors import FilmError
 from lucency.film import Film, open_film
-from lucency.film.kinds import kind_of
-from lucency.film.opening import READERS
-from lucency.film.refuse import ACCEPTED, MAX_BYTES
+from lucency.film.film import READERS, kind_of
+from lucency.film.limits import ACCEPTED, MAX_BYTES
 from lucency.score.manifest import how_to_read, is_url
 
 KINDS = {

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lucency.bundle import Bundle
 from lucency.errors import UsageError
-from lucency.reader.quiet import quiet
+from lucency.native_output import held_stderr
 from lucency.score.engines import Chunks, in_memory
 from lucency.score.worker import Worker
 
@@ -127,7 +127,7 @@ def _start(init: Callable[..., object], workers: int) -> None:
     # "local": else it would join what somebody else has started on this machine, or has left behind.
     here: dict[str, Any] = {} if os.environ.get(ADDRESS) else {"address": "local", "num_cpus": workers + SPARE_CPUS}
     failure: Exception | None = None
-    with quiet():
+    with held_stderr():
         try:
             init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **here)
         except Exception as error:  # Ray raises plain ones, after lines of its own that say the same

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from lucency.errors import FilmError, LucencyError
 from lucency.film import Film, open_film
-from lucency.film.refuse import at_most
+from lucency.film.limits import at_most
 from lucency.paint import Legend, overlay, png
 from lucency.reader import Reader, Reading
 from lucency.serve.frames import Frame, head, receive

@@ -1,4 +1,4 @@
-// Tells by its first bytes what a file is: lucency.film.kinds.
+// Tells by its first bytes what a file is: lucency.film.film.
 
 const SIGNATURES = [
   [128, "DICM", "DICOM"],

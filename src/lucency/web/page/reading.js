@@ -1,4 +1,4 @@
-// From the network's answers to what a person is told, as lucency.reader.answers and lucency.reader.doubts have it.
+// From the network's answers to what a person is told, as lucency.reader.outputs and lucency.reader.input_checks have it.
 
 import { blank, called, failed, finding, held, verdict } from "./lucency.js";
 import { named, say } from "./say.js";

@@ -1,4 +1,4 @@
-// What is too much, and how a refusal is worded; the limits are those of lucency.film.refuse.
+// What is too much, and how a refusal is worded; the limits are those of lucency.film.limits.
 
 import { say } from "./say.js";
 

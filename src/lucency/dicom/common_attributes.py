@@ -1,10 +1,12 @@
-"""What both objects of an answer have in common."""
+"""What both objects of an answer have in common: their UIDs, times and notice."""
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 
 from pydicom import Dataset
+from pydicom.uid import UID
 
 from lucency import __version__
 
@@ -13,7 +15,7 @@ SERIES = {"report": 9001, "overlay": 9002}
 """Series numbers, far from those that an acquisition uses."""
 
 
-def stamp(made: Dataset, header: Dataset, at: datetime) -> Dataset:
+def set_common_attributes(made: Dataset, header: Dataset, at: datetime) -> Dataset:
     """Write into an object when and by what it was made, and the film's identity in full.
 
     UTF-8 holds whatever character set the film came in. Times are of the machine that reads.
@@ -31,3 +33,26 @@ def stamp(made: Dataset, header: Dataset, at: datetime) -> Dataset:
         if header.get(keyword):
             setattr(made, keyword, header.get(keyword))
     return made
+
+
+_NAMESPACE = uuid.UUID("5f0a3c1e-7c4b-5d0e-9b57-6c7563656e63")
+"""Ours, drawn once; it ends in the bytes of "lucenc"."""
+
+IMPLEMENTATION = UID(f"2.25.{_NAMESPACE.int}")
+"""Implementation Class UID (0002,0012) of the files and associations that are ours."""
+
+
+def named(*parts: str) -> UID:
+    """2.25 and the name-based UUID (RFC 9562, version 5) of `parts`, as PS3.5 B.2 makes a UID of a UUID."""
+    return UID(f"2.25.{uuid.uuid5(_NAMESPACE, chr(10).join(parts)).int}")
+
+
+def answer_uid(source: str, digest: str, what: str) -> UID:
+    """The UID of one part of an answer.
+
+    Args:
+        source: SOP Instance UID of the film.
+        digest: of the bundle that reads it.
+        what: which part: the report, its series...
+    """
+    return named(source, digest, __version__, what)

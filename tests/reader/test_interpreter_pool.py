@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lucency.bundle import Card, Model
-from lucency.reader.answers import Squares
-from lucency.reader.fan import NO_DOUBT, One, Row, fan
+from lucency.reader.engines import NO_DOUBT, One, Row, interpreter_pool
+from lucency.reader.outputs import Squares
 
 CARD = Card(name="x", labels=("a", "b"), model=Model(format="onnx", file="m", backbone="none"))
 
@@ -59,14 +59,14 @@ def films(*values: int) -> Squares:
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_films_keep_their_order(threads: int) -> None:
     make = Maker()
-    answers = fan(CARD, make, threads).batch(films(*range(40)))
+    answers = interpreter_pool(CARD, make, threads).batch(films(*range(40)))
     assert answers.logits[:, 0].tolist() == list(range(40))
     assert make.most <= threads
 
 
 def test_one_copy_is_made_to_begin_with_and_others_when_needed() -> None:
     make = Maker()
-    engine = fan(CARD, make, 3)
+    engine = interpreter_pool(CARD, make, 3)
     assert make.made == [1]
     engine.batch(films(7))
     assert make.made == [1, 3]  # threads inside the film for a single one
@@ -76,24 +76,24 @@ def test_one_copy_is_made_to_begin_with_and_others_when_needed() -> None:
 
 def test_one_thread_is_one_copy() -> None:
     make = Maker()
-    engine = fan(CARD, make, 1)
+    engine = interpreter_pool(CARD, make, 1)
     engine.batch(films(1))
     engine.batch(films(1, 2, 3))
-    engine.aside(films(1, 2))
+    engine.submit(films(1, 2))
     assert make.made == [1]
 
 
 def test_any_thread_may_call() -> None:
     make = Maker()
-    engine = fan(CARD, make, 2)
+    engine = interpreter_pool(CARD, make, 2)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda value: float(engine.aside(films(value)).logits[0, 0]), range(60)))
+        found = list(pool.map(lambda value: float(engine.submit(films(value)).logits[0, 0]), range(60)))
     assert found == list(range(60))
     assert (make.overlaps, make.most) == (0, 2)
 
 
 def test_a_film_that_fails_takes_no_copy_with_it() -> None:
-    engine = fan(CARD, Maker(), 1)
+    engine = interpreter_pool(CARD, Maker(), 1)
     for _ in range(3):
         with pytest.raises(RuntimeError, match="breaks the network"):
             engine.batch(films(255))
@@ -105,4 +105,4 @@ def test_a_network_that_cannot_be_made_shows_at_once() -> None:
         raise ValueError("broken file")
 
     with pytest.raises(ValueError, match="broken file"):
-        fan(CARD, make, 2)
+        interpreter_pool(CARD, make, 2)

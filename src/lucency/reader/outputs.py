@@ -13,14 +13,14 @@ from lucency.bundle import Card
 from lucency.errors import BundleError
 from lucency.evaluate.calibration import apply, probabilities
 from lucency.evaluate.conformal import UNCERTAIN, alone, label_sets
-from lucency.reader.doubts import GATE_WORDS, Doubt
+from lucency.reader.input_checks import GATE_WORDS, Doubt
 
 Floats = NDArray[np.float32]
 Squares = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Answers:
+class Outputs:
     """An engine's answers for n films with f findings (1 for a binary task, else one per label)."""
 
     logits: Floats
@@ -37,9 +37,9 @@ class Answers:
 class Engine:
     """An opened network. Either way takes uint8 (n, side, side), n at least 1, and may be called from any thread."""
 
-    batch: Callable[[Squares], Answers]
+    batch: Callable[[Squares], Outputs]
     """All threads work on these films; calls wait for each other."""
-    aside: Callable[[Squares], Answers]
+    submit: Callable[[Squares], Outputs]
     """One thread works on these films; as many calls as there are threads go on at once."""
 
 
@@ -106,7 +106,7 @@ def calibrated(card: Card, logits: Floats) -> Floats:
     return probabilities(apply(card.calibration, logits), card.task).astype(np.float32)
 
 
-def numbers(answers: Answers) -> Answers:
+def numbers(answers: Outputs) -> Outputs:
     """The same answers.
 
     Raises:
@@ -119,11 +119,11 @@ def numbers(answers: Answers) -> Answers:
     return answers
 
 
-def standing(card: Card, answers: Answers) -> NDArray[np.bool_]:
+def accepted(card: Card, answers: Outputs) -> NDArray[np.bool_]:
     """Whether the reader stands by what it calls, bool (n,): its prediction set holds that label alone (if the card
     has abstention), and the gate takes the film for one of its kind. In float32, as the ports compare.
     """
-    stands = np.asarray(~doubted(card, answers).any(axis=1))
+    stands = np.asarray(~failed_checks(card, answers).any(axis=1))
     if card.abstention.method == "none":
         return stands
     sets = label_sets(answers.probabilities, card.task, card.abstention.least)
@@ -135,13 +135,13 @@ def abstains(card: Card) -> bool:
     return card.abstention.method != "none" or bool(card.gate.checks)
 
 
-def doubted(card: Card, answers: Answers) -> NDArray[np.bool_]:
+def failed_checks(card: Card, answers: Outputs) -> NDArray[np.bool_]:
     """Which checks of the gate each film fails: bool (n, k)."""
     limits = np.array([check.limit for check in card.gate.checks], dtype=np.float32)
     return np.asarray(answers.doubts > limits)
 
 
-def reading(card: Card, name: str, answers: Answers, row: int, doubts: Sequence[Doubt]) -> Reading:
+def reading(card: Card, name: str, answers: Outputs, row: int, doubts: Sequence[Doubt]) -> Reading:
     """One row of `answers` as a reading, with the verdict at the card's operating point.
 
     Args:
@@ -152,14 +152,14 @@ def reading(card: Card, name: str, answers: Answers, row: int, doubts: Sequence[
         doubts: what was noticed about the film before the network was asked.
     """
     rows = slice(row, row + 1)
-    one = Answers(answers.logits[rows], answers.probabilities[rows], answers.maps[rows], answers.doubts[rows])
+    one = Outputs(answers.logits[rows], answers.probabilities[rows], answers.maps[rows], answers.doubts[rows])
     chances = one.probabilities[0]
     best = int(chances.argmax())
     finding = card.labels[1] if card.task == "binary" else card.labels[best]
     called = _word(card, chances)
-    reasons = [check.name for check, fails in zip(card.gate.checks, doubted(card, one)[0], strict=True) if fails]
+    reasons = [check.name for check, fails in zip(card.gate.checks, failed_checks(card, one)[0], strict=True) if fails]
     warnings = [doubt.words for doubt in doubts] + [GATE_WORDS[reason] for reason in reasons]
-    stands = bool(standing(card, one)[0])
+    stands = bool(accepted(card, one)[0])
     if not stands and not reasons:
         warnings.append(_undecided(card, chances))
     verdict = called if stands and not any(doubt.refuses for doubt in doubts) else UNCERTAIN

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lucency.bundle import Abstention, Card, Check, Gate, Model, OperatingPoint
-from lucency.reader import Answers
-from lucency.reader.answers import abstains, doubted, reading, standing
-from lucency.reader.doubts import GATE_WORDS, Doubt
+from lucency.reader import Outputs
+from lucency.reader.input_checks import GATE_WORDS, Doubt
+from lucency.reader.outputs import abstains, accepted, failed_checks, reading
 
 GATE = Gate(checks=(Check(name="layout", limit=2.0, alarms=0.01), Check(name="features", limit=3.0, alarms=0.01)))
 SETS = Abstention(method="conformal", least=(0.3, 0.4))
@@ -22,9 +22,9 @@ def card(gate: Gate = GATE, abstention: Abstention = SETS) -> Card:
     )
 
 
-def answers(chance: float, *doubt: float) -> Answers:
+def answers(chance: float, *doubt: float) -> Outputs:
     one = np.array([[chance]], dtype=np.float32)
-    return Answers(one, one, one.reshape(1, 1, 1, 1), np.array([doubt], dtype=np.float32))
+    return Outputs(one, one, one.reshape(1, 1, 1, 1), np.array([doubt], dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_card_without_either_always_answers() -> None:
     plain = card(Gate(), Abstention())
     assert not abstains(plain)
     none = answers(0.5)
-    assert standing(plain, none).tolist() == [True]
-    assert doubted(plain, none).shape == (1, 0)
+    assert accepted(plain, none).tolist() == [True]
+    assert failed_checks(plain, none).shape == (1, 0)
     assert abstains(card(GATE, Abstention()))
     assert abstains(card(Gate(), SETS))

@@ -7,7 +7,7 @@ import pytest
 
 from lucency.bundle import Card, Model, Square
 from lucency.film import Film
-from lucency.reader.doubts import doubts
+from lucency.reader.input_checks import check_input
 
 CARD = Card(
     name="x",
@@ -27,7 +27,7 @@ def film(height: int, width: int, **facts: str) -> Film:
     ids=lambda usual: f"{usual.width}x{usual.height} {dict(usual.facts)}",
 )
 def test_a_usual_film(usual: Film) -> None:
-    assert doubts(usual, CARD) == ()
+    assert check_input(usual, CARD) == ()
 
 
 @pytest.mark.parametrize(
@@ -42,16 +42,16 @@ def test_a_usual_film(usual: Film) -> None:
     ],
 )
 def test_an_odd_film(odd: Film, reason: str) -> None:
-    assert [doubt.words for doubt in doubts(odd, CARD)] == [reason]
-    assert doubts(odd, CARD)[0].refuses == ("fewer than" not in reason)
+    assert [doubt.words for doubt in check_input(odd, CARD)] == [reason]
+    assert check_input(odd, CARD)[0].refuses == ("fewer than" not in reason)
 
 
 def test_one_pixel_is_something():
     pixels = np.full((20, 20), 7, np.uint8)
     pixels[19, 19] = 8
-    assert doubts(Film(pixels), CARD) == ()
+    assert check_input(Film(pixels), CARD) == ()
 
 
 def test_every_reason_is_told() -> None:
     odd = Film(np.zeros((4, 40), np.uint8), facts={"view": "LATERAL", "body_part": "FOOT"})
-    assert len(doubts(odd, CARD)) == 5
+    assert len(check_input(odd, CARD)) == 5

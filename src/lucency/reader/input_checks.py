@@ -32,7 +32,7 @@ class Doubt:
     """Whether the verdict is `uncertain` for it."""
 
 
-def doubts(film: Film, card: Card) -> tuple[Doubt, ...]:
+def check_input(film: Film, card: Card) -> tuple[Doubt, ...]:
     """What is unusual about a film; empty for a usual one."""
     found = []
     if min(film.shape) < card.preprocess.side:

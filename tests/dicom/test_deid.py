@@ -19,8 +19,7 @@ from pydicom.uid import JPEG2000Lossless, SecondaryCaptureImageStorage
 
 from dicom.films import dataset, file, film
 from lucency.cli import run
-from lucency.dicom.deid import Cleaned, Pseudonyms, deidentify
-from lucency.dicom.deid.rules import PROFILE
+from lucency.dicom.deid import RULES, Cleaned, Pseudonyms, deidentify
 from lucency.errors import FilmError
 from lucency.film import open_film
 
@@ -77,7 +76,7 @@ def test_nothing_planted_is_left() -> None:
     assert not [elem for elem in made.iterall() if elem.tag.is_private]
     assert result.content[:128] == b"\0" * 128
     assert made.PatientIdentityRemoved == "YES"
-    assert [item.CodeValue for item in made.DeidentificationMethodCodeSequence] == [code for code, _ in PROFILE]
+    assert [item.CodeValue for item in made.DeidentificationMethodCodeSequence] == list(RULES["profile"])
 
 
 @pytest.mark.parametrize("keyword", ["PatientComments", "ImageComments", "DeviceSerialNumber", "InstitutionName"])
