@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
+SOME_UNREADABLE = 3
+"""Exit code where some films could not be read and the others were."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
 

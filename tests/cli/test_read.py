@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lucency import NOTICE
 from lucency.cli import run
-from lucency.paint import CAPTION
 
 from .brightness import write_brightness_bundle, write_film
 
@@ -62,7 +62,7 @@ def test_maps_of_films_with_the_same_name(place: Path, capsys: pytest.CaptureFix
     told = [json.loads(line)["map"] for line in capsys.readouterr().out.splitlines()]
     assert told == [str(place / "maps" / name) for name in ("dark.map.png", "dark-2.map.png")]
     with Image.open(told[0]) as picture:
-        assert (picture.size, picture.mode, picture.info["Description"]) == ((32, 32), "RGB", CAPTION)
+        assert (picture.size, picture.mode, picture.info["Description"]) == ((32, 32), "RGB", NOTICE)
         # Evidence against is dark blue: blue above red everywhere.
         pixels = np.asarray(picture).astype(int)
         assert (pixels[..., 2] > pixels[..., 0]).all()

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lucency import NOTICE
 from lucency.errors import ExplainError
 from lucency.film import Film
-from lucency.paint import CAPTION, WARN, Legend, map_alone, overlay, png
+from lucency.paint import WARN, Legend, map_alone, overlay, png
 from lucency.paint.sheets import contact_sheet, side_by_side
 from lucency.preprocess import Preprocess
 
@@ -66,7 +67,7 @@ def test_png_says_research_only_and_nothing_of_the_film() -> None:
     film = Film(FILM.pixels, name="Doe^Jane.dcm", facts={"patient": "Doe^Jane"})
     content = png(side_by_side(film, EVIDENCE, Preprocess()))
     picture = Image.open(io.BytesIO(content))
-    assert picture.info["Description"] == CAPTION
+    assert picture.info["Description"] == NOTICE
     assert b"Jane" not in content
 
 

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from film.conftest import MakeDicom
+from lucency import NOTICE
 from lucency.bundle import open_bundle
 from lucency.cli import run
 
 from .running import Server, film, running
 
 NAME = "DOE_JOHN_1970.png"
-NOTICE = "Research use only. Not for diagnosis."
 CALIBRATED = {"verdict", "called", "finding", "probability", "logit", "warnings"}
 
 

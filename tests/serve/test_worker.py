@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lucency.paint import CAPTION
+from lucency import NOTICE
 from lucency.reader import Reader
 from lucency.serve import worker
 from lucency.serve.worker import answer
@@ -36,7 +36,7 @@ def test_an_overlay(reader: Reader) -> None:
     _, picture = answer(reader, 10**6, {**ASK, "map": True}, film(160, side=40))
     with Image.open(io.BytesIO(picture)) as image:
         assert image.size == (40, 40)
-        assert image.info["Description"] == CAPTION
+        assert image.info["Description"] == NOTICE
         colours = np.asarray(image.convert("RGB")).astype(int)
     assert (colours[..., 0] > colours[..., 2]).all()  # evidence for the finding is yellow: red over blue
 

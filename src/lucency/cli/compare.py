@@ -32,12 +32,12 @@ def compare(
 
     Example: lucency compare judged/first judged/second
     """
-    from lucency.cli.answers import answers
+    from lucency.cli.inputs import evaluation_input
     from lucency.evaluate.compare import compare as compare_readers
     from lucency.evaluate.report import dump
     from lucency.files import write_text
 
-    first, second = (answers(path, data, source, split) for path in (a, b))
+    first, second = (evaluation_input(path, data, source, split) for path in (a, b))
     names, thresholds = (str(a), str(b)), (first.threshold, second.threshold)
     found = compare_readers(first.predictions, second.predictions, thresholds, resamples, seed)
     told = dump(_to_json(found, first.predictions, names, thresholds, str(first.about["data"])))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.errors import SOME_UNREADABLE
+
 if TYPE_CHECKING:
     from lucency.dicom.deid import Pseudonyms
-
-SOME_REFUSED = 3
 
 
 def deid(
@@ -46,7 +46,7 @@ def deid(
             typer.echo(dumps({"film": str(path), "error": str(error)}) if json else str(error), err=not json)
     if refused:
         typer.echo(f"\n{refused} of {len(films)} films were not written", err=True)
-    return SOME_REFUSED if refused else 0
+    return SOME_UNREADABLE if refused else 0
 
 
 def _written(path: Path, out: Path, pseudonyms: Pseudonyms, seen: bool) -> Path:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency import NOTICE
+from lucency.errors import SOME_UNREADABLE
+
 if TYPE_CHECKING:
     from lucency.dicom.answer import Answer
-
-NOTICE = "Research use only. Not for diagnosis."
-SOME_UNREAD = 3
 
 
 def dicom(
@@ -43,7 +43,7 @@ def dicom(
             _print_json({"film": str(path), "error": str(error)}) if json else typer.echo(f"{error}", err=True)
     if not json:
         typer.echo(f"\n{NOTICE}")
-    return SOME_UNREAD if unread else 0
+    return SOME_UNREADABLE if unread else 0
 
 
 def _content(path: Path) -> bytes:

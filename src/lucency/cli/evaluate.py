@@ -45,12 +45,12 @@ def evaluate(
 
     Example: lucency evaluate runs/lecture --data chest_xray --out judged
     """
-    from lucency.cli.answers import answers, report_unread
+    from lucency.cli.inputs import evaluation_input, report_unreadable
     from lucency.evaluate import judge, write_report
     from lucency.evaluate.report import dump, to_json
     from lucency.evaluate.subgroups import parts_of, subgroups
 
-    asked = answers(bundle, data, source, split, threshold, threads)
+    asked = evaluation_input(bundle, data, source, split, threshold, threads)
     for column in by or ():
         parts_of(asked.predictions, column)
     report = judge(asked.predictions, asked.threshold, resamples, seed)
@@ -59,7 +59,7 @@ def evaluate(
     if out:
         write_report(report, asked.predictions, out, about)
     typer.echo(dump(to_json(report, about)) if json else table(report, about, out, parts))
-    return report_unread(asked)
+    return report_unreadable(asked)
 
 
 def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequence[Subgroup] = ()) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.errors import FilmError, UsageError
+from lucency.errors import SOME_UNREADABLE, FilmError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lucency.paint import Legend
     from lucency.reader import Reader, Reading
 
-SOME_UNREAD = 3
 SHEET = "sheet.png"
 
 
@@ -200,4 +199,4 @@ def _report(unread: list[FilmError], total: int) -> int:
         typer.echo(f"{error}", err=True)
     if unread:
         typer.echo(f"{len(unread)} of {total} films could not be read", err=True)
-    return SOME_UNREAD if unread else 0
+    return SOME_UNREADABLE if unread else 0

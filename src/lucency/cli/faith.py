@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from lucency.errors import SOME_UNREADABLE
+
 if TYPE_CHECKING:
     from lucency.cli.explainers import Asked
     from lucency.data import Films
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from lucency.reader import Reader
 
 ALL = "all"
-SOME_UNREAD = 3
 
 
 def faith(
@@ -73,7 +74,7 @@ def _films(data: str, source: str, split: str | None, fold: int | None, folds: i
         UsageError: both were asked for, or there is no such fold.
         SourceError: the data cannot be read, or has no such split.
     """
-    from lucency.cli.films import labelled_films
+    from lucency.cli.inputs import labelled_films
     from lucency.data import read_films
     from lucency.data.partition import Fold
     from lucency.errors import UsageError
@@ -180,4 +181,4 @@ def _about(
 def _unread(cases: Cases) -> int:
     for error in cases.unreadable:
         typer.echo(str(error), err=True)
-    return SOME_UNREAD if cases.unreadable else 0
+    return SOME_UNREADABLE if cases.unreadable else 0

@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
+from lucency import NOTICE
 from lucency.cli.pacs_queue import SOME_DEAD, QueueDir, forget, retry, show, tell
-
-NOTICE = "Research use only. Not for diagnosis."
 
 pacs = typer.Typer(
     help="A DICOM node: films in, reports and overlays out.\n\n"

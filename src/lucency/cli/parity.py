@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lucency.errors import SOME_UNREADABLE
+
 if TYPE_CHECKING:
     from lucency.data import Films
     from lucency.export.parity import Comparison
 
-SOME_UNREAD = 3
 SHOWN = 20
 """Flips printed; all of them are in --json."""
 
@@ -49,13 +50,13 @@ def parity(
     typer.echo(_json(found) if json else table(found))
     _unread(found, len(films))
     _require(found, max_flips, max_logit, min_map)
-    return SOME_UNREAD if found.unreadable else 0
+    return SOME_UNREADABLE if found.unreadable else 0
 
 
 def _films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Films, str]:
     """The films, and which they are in words; no path, since the card travels."""
     from lucency.cli.export import numbered
-    from lucency.cli.films import labelled_films
+    from lucency.cli.inputs import labelled_films
     from lucency.data import read_films
 
     part = numbered(fold, folds)

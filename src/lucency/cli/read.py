@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency import NOTICE
+from lucency.errors import SOME_UNREADABLE
+
 if TYPE_CHECKING:
     from lucency.errors import FilmError
     from lucency.reader import Reader, Reading
-
-NOTICE = "Research use only. Not for diagnosis."
-SOME_UNREAD = 3
 
 
 def read(
@@ -45,7 +45,7 @@ def read(
     if not json:
         typer.echo(f"\n{_bundle_line(reader)}\n{NOTICE}")
     _report(unread, len(films))
-    return SOME_UNREAD if unread else 0
+    return SOME_UNREADABLE if unread else 0
 
 
 def _show(path: Path, reading: Reading, drawn: Path | None, json: bool) -> None:

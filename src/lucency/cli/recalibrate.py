@@ -95,7 +95,7 @@ def _answers(
         card = read_card(bundle)
         path = table / "predictions.csv" if table.is_dir() else table
         return read_predictions(path, card.labels, card.task), _words(path), None
-    from lucency.cli.films import labelled_films
+    from lucency.cli.inputs import labelled_films
     from lucency.reader import Reader
     from lucency.reader.predict import predict
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.cli.answers import answers, report_unread
+from lucency.cli.inputs import evaluation_input, report_unreadable
 
 if TYPE_CHECKING:
     from lucency.bundle import Card
-    from lucency.cli.answers import Asked
+    from lucency.cli.inputs import EvaluationInput
     from lucency.data import Films
     from lucency.reader import Reader
 
@@ -51,19 +51,19 @@ def report(
     )
     known = know(card, digest, asked.predictions, asked.threshold, asked.about, resamples, seed)
     typer.echo(_summary(write(known, reader_of, films, out)))
-    return report_unread(asked)
+    return report_unreadable(asked)
 
 
-Judged = tuple["Asked", "Films", "Card", str, "Callable[[str], Reader]"]
+Judged = tuple["EvaluationInput", "Films", "Card", str, "Callable[[str], Reader]"]
 """Answers, films, the reader's card, its digest, and the reader of each film by name."""
 
 
 def _one(bundle: Path, data: str, source: str, split: str | None, threshold: float | None, threads: int) -> Judged:
-    from lucency.cli.films import labelled_films
+    from lucency.cli.inputs import labelled_films
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
 
-    asked = answers(bundle, data, source, split, threshold, threads)
+    asked = evaluation_input(bundle, data, source, split, threshold, threads)
     reader = Reader.open(bundle)
     films = as_labelled(labelled_films(data, source, split, classes=1)[0], reader.card.labels)
     return asked, films, reader.card, reader.bundle.digest, lambda name: reader
@@ -74,14 +74,14 @@ def _cross_validated(folds: tuple[Path, ...], run: Path, data: str, source: str,
     import shlex
     from dataclasses import replace
 
-    from lucency.cli.films import WHOLE, labelled_films
+    from lucency.cli.inputs import ALL, labelled_films
     from lucency.errors import SourceError
     from lucency.reader.predict import as_labelled
     from lucency.report.folds import card_of, reader_of_film
 
-    asked = answers(run, None, threshold=threshold)
+    asked = evaluation_input(run, None, threshold=threshold)
     card, digest = card_of(folds)
-    films = as_labelled(labelled_films(data, source, WHOLE)[0], card.labels)
+    films = as_labelled(labelled_films(data, source, ALL)[0], card.labels)
     there = {record.name for record in films.records}
     if missing := sum(name not in there for name in asked.predictions.names):
         raise SourceError(f"{data}: expected the films that {run} was trained on, {missing:,} of them are not there")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.errors import SOME_UNREADABLE
+
 if TYPE_CHECKING:
     from lucency.score import Summary
 
-SOME_FAILED = 3
-"""As `lucency read` leaves where a film could not be read."""
 KEY_BYTES = 32
 LEAST_KEY_BYTES = 16
 
@@ -64,7 +64,7 @@ def score(
         retry,
     )
     _show(summary, json)
-    return SOME_FAILED if summary.failed else 0
+    return SOME_UNREADABLE if summary.failed else 0
 
 
 def _show(summary: Summary, json: bool) -> None:

@@ -86,7 +86,7 @@ def _asked(
     folds: int | None,
     threads: int,
 ) -> Asked:
-    from lucency.cli.films import labelled_films
+    from lucency.cli.inputs import labelled_films
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
     from lucency.shift.judge import held_out

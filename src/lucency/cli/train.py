@@ -34,7 +34,7 @@ def train(
     Example: lucency train recipes/lecture.toml --data chest_xray --out runs/lecture --weights mobilenet_v2.pth
     """
     from lucency.cli.evaluate import table
-    from lucency.cli.options import open_recipe
+    from lucency.cli.inputs import open_recipe
     from lucency.data import read_films
     from lucency.data.partition import Fold
     from lucency.data.shuffled import shuffled_labels

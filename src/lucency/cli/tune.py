@@ -48,7 +48,7 @@ def tune(
     """
     import json as js
 
-    from lucency.cli.options import open_recipe
+    from lucency.cli.inputs import open_recipe
     from lucency.data import read_films
     from lucency.data.donors import known_aspects
     from lucency.data.partition import not_test

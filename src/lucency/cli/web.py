@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lucency import NOTICE
+
 
 def web(
     out: Annotated[Path, typer.Option(help="Folder for the page: new, or an earlier page.", show_default=False)],
@@ -33,5 +35,5 @@ def web(
         f"{page.out}: {page.files} files, {page.bytes / 1e6:.1f} MB, version {page.version[:16]}\n"
         f"Look at it:  python -m http.server --directory {page.out}  and open http://localhost:8000\n"
         "On a phone, serve it over https: browsers keep pages and give the camera only then.\n"
-        "Research use only. Not for diagnosis."
+        f"{NOTICE}"
     )

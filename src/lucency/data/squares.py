@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +14,7 @@ from PIL import Image
 from lucency.data.record import Films, Record
 from lucency.errors import FilmError, SourceError
 from lucency.film import Film
+from lucency.prefetch import prefetch
 from lucency.preprocess import Preprocess
 from lucency.progress import track
 
@@ -80,13 +78,7 @@ def attempts(films: Films, prepare: Callable[[Film], Prepared]) -> Iterator[Prep
         except FilmError as error:
             return error
 
-    with ThreadPoolExecutor(DECODERS) as pool:
-        waiting = iter(films.records)
-        queue = deque(pool.submit(attempt, record) for record in islice(waiting, IN_FLIGHT))
-        while queue:
-            outcome = queue.popleft().result()
-            queue.extend(pool.submit(attempt, record) for record in islice(waiting, 1))
-            yield outcome
+    return prefetch(attempt, films.records, DECODERS, IN_FLIGHT)
 
 
 def _decode(films: Films, prepare: Callable[[Film], Pixels]) -> Decoded:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from lucency import NOTICE
 from lucency.errors import ExplainError
 from lucency.film import Film
 from lucency.preprocess import Preprocess
@@ -27,7 +28,6 @@ LIMIT = 10.0
 UNSEEN, ZERO, TOP = 0, 128, 255
 """Levels: no evidence known here (outside what the network saw); none either way; as much as the scale can show."""
 
-CAPTION = "Research use only. Not for diagnosis."
 PAPER, INK, FAINT, WARN = (255, 255, 255), (20, 20, 20), (110, 110, 110), (170, 30, 0)
 
 AGAINST, NEITHER, FOR = (8, 40, 110), (134, 134, 134), (255, 222, 70)
@@ -196,7 +196,7 @@ def png(picture: Image.Image) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
     facts = PngInfo()
-    facts.add_text("Description", CAPTION)
+    facts.add_text("Description", NOTICE)
     stream = io.BytesIO()
     picture.save(stream, format="PNG", pnginfo=facts)
     return stream.getvalue()

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from lucency import NOTICE
 from lucency.errors import ExplainError
 from lucency.film import Film
 from lucency.paint import (
-    CAPTION,
     FAINT,
     INK,
     PAPER,
@@ -118,12 +118,12 @@ def _captioned(picture: Image.Image, title: str, text: int) -> Image.Image:
     """Title above, caption below, each in the page's own width."""
     font, small = font_of(text), font_of(max(10, text - 2))
     above, below = line_height(font) + 6 if title else 4, line_height(small) + 6
-    width = max(picture.width + 8, text_width(title, font) + 8, text_width(CAPTION, small) + 8)
+    width = max(picture.width + 8, text_width(title, font) + 8, text_width(NOTICE, small) + 8)
     page = Image.new("RGB", (width, picture.height + above + below), PAPER)
     page.paste(picture, (4, above))
     pen = ImageDraw.Draw(page)
     pen.text((4, 3), title, fill=INK, font=font)
-    pen.text((4, page.height - below + 3), CAPTION, fill=FAINT, font=small)
+    pen.text((4, page.height - below + 3), NOTICE, fill=FAINT, font=small)
     return page
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
 from lucency.bundle import DEFAULT, Bundle, Card, open_bundle
 from lucency.bundle.card import Format
 from lucency.errors import BundleError, FilmError
 from lucency.film import Film, open_film
+from lucency.prefetch import prefetch
 from lucency.preprocess import Preprocess
 from lucency.reader.engines import open_litert, open_onnx, open_torch
 from lucency.reader.input_checks import check_input
@@ -84,15 +82,9 @@ class Reader:
             except FilmError as error:
                 return path, error
 
-        waiting = iter(paths)
         if self.threads == 1:
-            yield from map(attempt, waiting)
-            return
-        with ThreadPoolExecutor(self.threads) as pool:
-            queue = deque(pool.submit(attempt, path) for path in islice(waiting, AHEAD * self.threads))
-            while queue:
-                yield queue.popleft().result()
-                queue.extend(pool.submit(attempt, path) for path in islice(waiting, 1))
+            return map(attempt, paths)
+        return prefetch(attempt, paths, self.threads, AHEAD * self.threads)
 
     def _reading(self, film: Film, engine: Callable[[Squares], Outputs]) -> Reading:
         answers = numbers(engine(self.preprocess(film)[None]))

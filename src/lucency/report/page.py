@@ -11,9 +11,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from lucency import __version__
+from lucency import NOTICE, __version__
 from lucency.evaluate.subgroups import SHOWN, Figure, Subgroup
-from lucency.paint import CAPTION
 from lucency.report import words
 from lucency.report.checklist import WORDS, Filled, summary
 from lucency.report.known import Known
@@ -51,7 +50,7 @@ def page(known: Known, mistakes: Mapping[str, Sequence[Mistake]], done: Sequence
         mistakes={kind: [_mistake(one) for one in found] for kind, found in mistakes.items()},
         checklists=[{"filled": one, "line": summary(one)} for one in done],
         status_words=WORDS,
-        map_caption=CAPTION,
+        map_caption=NOTICE,
     )
 
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from lucency.bundle import Bundle
 from lucency.bundle.golden import FOLDER
+from lucency.prefetch import prefetch
 from lucency.reader import Reader
-from lucency.score.ahead import ahead
 from lucency.score.table import score_batch
 from lucency.score.worker import Worker
 
@@ -48,7 +48,7 @@ def local(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, N
         finally:
             idle.put(worker)
 
-    tables = ahead(scored, chunks, workers, AHEAD * workers)
+    tables = prefetch(scored, chunks, workers, AHEAD * workers)
     try:
         yield from tables
     finally:  # first of all on Ctrl-C: threads wait for these processes

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lucency import __version__
+from lucency import NOTICE, __version__
 from lucency.bundle import Bundle
 from lucency.errors import OutputError
 from lucency.files import beside, write_text
@@ -26,7 +26,6 @@ from lucency.score.manifest import is_url, require_store
 
 KEY = b"lucency"
 """Under which a file's own metadata holds its label, as JSON."""
-NOTICE = "Research use only. Not for diagnosis."
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from lucency import NOTICE
 from lucency.score.fetch import KINDS
-from lucency.score.shards import NOTICE, Label
+from lucency.score.shards import Label
 
 
 @dataclass(frozen=True)

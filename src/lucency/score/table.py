@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from lucency.film import Film
+from lucency.prefetch import prefetch
 from lucency.reader import Reader, Reading
-from lucency.score.ahead import ahead
 from lucency.score.fetch import Failure, fetched
 
 SCHEMA = pa.schema(
@@ -47,7 +47,7 @@ def score_batch(paths: Sequence[str], reader: Reader, seen: Callable[[], None] =
         a table of SCHEMA, a row a path, in order; `film` is the path.
     """
     rows = []
-    for path, found in zip(paths, ahead(fetched, paths, DECODERS, AHEAD), strict=True):
+    for path, found in zip(paths, prefetch(fetched, paths, DECODERS, AHEAD), strict=True):
         rows.append({"film": as_text(path), **_facts(found, reader)})
         seen()
     return pa.Table.from_pylist(rows, SCHEMA)

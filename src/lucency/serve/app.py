@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from lucency import __version__
+from lucency import NOTICE, __version__
 from lucency.bundle import Bundle
 from lucency.errors import BundleError
-from lucency.paint import CAPTION
 from lucency.serve.around import Around
 from lucency.serve.desk import Desk
 from lucency.serve.films import film_routes
@@ -61,7 +60,7 @@ def create_app(
     app = FastAPI(
         title="lucency",
         version=__version__,
-        description=f"Reads chest films for pneumonia. {CAPTION}",
+        description=f"Reads chest films for pneumonia. {NOTICE}",
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere; ours is in lucency.serve.page
         redoc_url=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from lucency.paint import CAPTION
+from lucency import NOTICE
 
 POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'"}
 SHEET = "/docs.css"
@@ -53,4 +53,4 @@ def _row(name: str, about: str) -> str:
 def _page(body: str) -> str:
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>lucency</title>'
     head += f'<link rel="stylesheet" href="{SHEET}">'
-    return f"{head}<h1>lucency</h1><p><strong>{CAPTION}</strong></p>{body}</html>"
+    return f"{head}<h1>lucency</h1><p><strong>{NOTICE}</strong></p>{body}</html>"

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lucency import NOTICE
 from lucency.bundle import Bundle
-from lucency.paint import CAPTION
 from lucency.serve.forms import FIELD, FORM
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -66,7 +66,7 @@ class ReadAnswer(OneReading):
     """The answer to one film."""
 
     model: ModelFacts
-    notice: str = CAPTION
+    notice: str = NOTICE
 
 
 class BatchAnswer(Shape):
@@ -75,7 +75,7 @@ class BatchAnswer(Shape):
     readings: list[OneReading | Unread]
     unread: Annotated[int, Field(ge=0, description="How many of them could not be read.")]
     model: ModelFacts
-    notice: str = CAPTION
+    notice: str = NOTICE
 
 
 class Error(Shape):

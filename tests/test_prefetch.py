@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from lucency.score.ahead import ahead
+from lucency.prefetch import prefetch
 
 
 def test_order_is_kept() -> None:
-    assert list(ahead(lambda number: number * 10, range(50), threads=4, most=8)) == [n * 10 for n in range(50)]
+    assert list(prefetch(lambda number: number * 10, range(50), threads=4, in_flight=8)) == [n * 10 for n in range(50)]
 
 
 def test_never_more_than_most_are_taken_before_their_turn() -> None:
@@ -20,13 +20,13 @@ def test_never_more_than_most_are_taken_before_their_turn() -> None:
             taken.append(number)
             yield number
 
-    for place, _ in enumerate(ahead(lambda number: number, items(), threads=2, most=5)):
+    for place, _ in enumerate(prefetch(lambda number: number, items(), threads=2, in_flight=5)):
         assert len(taken) <= place + 1 + 5
     assert len(taken) == 100
 
 
 def test_an_error_comes_where_its_item_would() -> None:
-    results = ahead(lambda number: 1 // number, [2, 1, 0, 3], threads=2, most=2)
+    results = prefetch(lambda number: 1 // number, [2, 1, 0, 3], threads=2, in_flight=2)
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -34,7 +34,7 @@ def test_an_error_comes_where_its_item_would() -> None:
 
 def test_who_stops_early_does_not_wait() -> None:
     held = threading.Event()
-    results = ahead(lambda number: number and held.wait(30), range(3), threads=2, most=3)
+    results = prefetch(lambda number: number and held.wait(30), range(3), threads=2, in_flight=3)
     next(results)
     results.close()  # would take 30 seconds if it waited for what is in work
     held.set()

@@ -1,0 +1,178 @@
+"""What several commands start from: a recipe, labelled films, a reader's predictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from lucency.errors import SOME_UNREADABLE
+
+if TYPE_CHECKING:
+    from lucency.data import Films
+    from lucency.evaluate import Predictions
+    from lucency.reader import Reader
+    from lucency.recipe import Recipe
+
+ALL = "all"
+"""The split that is every film."""
+REPORT_FIELDS = ("reader", "reader_name", "reader_sha256", "data", "source", "split", "threshold_chosen_by", "unread")
+"""What report.json says of where its predictions come from; a second report of the same predictions repeats it."""
+
+
+def open_recipe(path: Path, seed: int | None, weights: str | None) -> Recipe:
+    """The recipe of a file; what the command line says goes before it.
+
+    Raises:
+        RecipeError: the file or a setting in it is wrong.
+    """
+    from lucency.recipe import parse_recipe, read_recipe
+
+    content: dict[str, Any] = read_recipe(path).model_dump()
+    if seed is not None:
+        content["seed"] = seed
+    if weights is not None:
+        content["model"]["weights"] = weights
+    return parse_recipe(content, str(path))
+
+
+def labelled_films(
+    data: Path | str, source: str = "auto", split: str | None = None, classes: int = 2
+) -> tuple[Films, str]:
+    """The films of one split, and its name.
+
+    Args:
+        data: the folder with the classes, or one above it that holds train/ and test/.
+        source: a row of SOURCES, or "auto".
+        split: "train", "val", "test" or "all"; by default the test split where there is one, else all films.
+        classes: how many classes must have a film; one is enough for sensitivity or specificity alone.
+
+    Raises:
+        SourceError: the data cannot be read, or has no such split.
+    """
+    from lucency.data import read_films
+    from lucency.errors import SourceError
+
+    films = read_films(data, source, classes)
+    splits = Counter(record.split for record in films.records if record.split)
+    chosen = split or ("test" if splits["test"] else ALL)
+    if chosen == ALL:
+        return films, ALL
+    if not splits[chosen]:
+        there = ", ".join(f"{name} ({count} films)" for name, count in sorted(splits.items())) or "films without splits"
+        raise SourceError(f"{data}: expected the split '{chosen}', found {there}; choose another with --split, or all")
+    return films.having_split(chosen), chosen
+
+
+@dataclass(frozen=True)
+class EvaluationInput:
+    """Predictions to evaluate, and where they come from."""
+
+    predictions: Predictions
+    threshold: float
+    about: Mapping[str, Any]
+    """The fields of report.json that name reader, data and split."""
+    unreadable: tuple[str, ...] = ()
+    """For each film that cannot be read, why."""
+
+
+def evaluation_input(
+    path: Path,
+    data: str | None,
+    source: str = "auto",
+    split: str | None = None,
+    threshold: float | None = None,
+    threads: int = 1,
+) -> EvaluationInput:
+    """Predictions of the run or bundle at `path` for the films at `data`; without `data`, those stored at `path`.
+
+    Raises:
+        UsageError: a run or bundle, but no films.
+        SourceError: no films, no predictions, or labels that the reader does not know.
+        BundleError: no run or bundle.
+    """
+    if data is None:
+        return _from_disk(path, threshold)
+    from lucency.reader import Reader
+    from lucency.reader.predict import predict
+
+    films, used = labelled_films(data, source, split, classes=1)
+    reader = Reader.open(path, threads)
+    predicted = predict(reader, films)
+    unreadable = tuple(map(str, predicted.unreadable))
+    point = reader.card.operating_point
+    about = _about(reader, path, data, films, used, threshold) | {
+        "unread": list(unreadable),
+        "data_warnings": list(films.warnings),
+    }
+    return EvaluationInput(
+        predicted.predictions, point.threshold if threshold is None else threshold, about, unreadable
+    )
+
+
+def report_unreadable(found: EvaluationInput) -> int:
+    """Print which films could not be read; return the exit code that follows from it."""
+    if not found.unreadable:
+        return 0
+    total = len(found.predictions) + len(found.unreadable)
+    typer.echo(f"\n{len(found.unreadable)} of {total} films could not be read and are not in these figures:", err=True)
+    for reason in found.unreadable:
+        typer.echo(f"  {reason}", err=True)
+    return SOME_UNREADABLE
+
+
+def _from_disk(path: Path, threshold: float | None) -> EvaluationInput:
+    import json
+    import shlex
+
+    from lucency import __version__
+    from lucency.errors import SourceError, UsageError
+    from lucency.evaluate.report import open_predictions
+
+    if not path.exists():
+        raise SourceError(f"{path}: expected a folder that lucency evaluate wrote, found nothing there; check the path")
+    folder = path if path.is_dir() else path.parent
+    if (folder / "card.json").is_file() and not (folder / "predictions.csv").is_file():
+        raise UsageError(f"{path} is a run or bundle: name the films it should read with --data DIR")
+    predictions, at = open_predictions(path)
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    about = {
+        "data": "films not named",
+        "split": "not named",
+        "threshold_chosen_by": "default",
+        "lucency": __version__,
+        "command": shlex.join(["lucency", "evaluate", str(path), *_threshold_option(threshold)]),
+        **{name: report[name] for name in REPORT_FIELDS if name in report},
+    }
+    if threshold is not None:
+        about["threshold_chosen_by"] = "given"
+    return EvaluationInput(predictions, at if threshold is None else threshold, about)
+
+
+def _about(
+    reader: Reader, bundle: Path, data: str, films: Films, split: str, threshold: float | None
+) -> dict[str, Any]:
+    import shlex
+
+    from lucency import __version__
+
+    command = ["lucency", "evaluate", str(bundle), "--data", data, "--source", films.source, "--split", split]
+    return {
+        "lucency": __version__,
+        "command": shlex.join([*command, *_threshold_option(threshold)]),
+        "reader": str(bundle),
+        "reader_name": reader.card.name,
+        "reader_sha256": reader.bundle.digest,
+        "data": data,
+        "source": films.source,
+        "split": split,
+        "threshold_chosen_by": reader.card.operating_point.chosen_by if threshold is None else "given",
+    }
+
+
+def _threshold_option(threshold: float | None) -> list[str]:
+    return [] if threshold is None else ["--threshold", f"{threshold:g}"]
