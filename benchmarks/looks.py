@@ -21,7 +21,7 @@ from lucency.data.donors import known_aspects, squares_of
 from lucency.models.folded import folded
 from lucency.models.run import open_run
 from lucency.progress import track
-from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Answers, figures, held_out, reacquired
+from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Scores, condition_metrics, held_out, reacquire_films
 
 CUTS = {
     "middle": (0.0, 0.05, 1.0, 0.95),
@@ -64,7 +64,7 @@ def main() -> int:
     said: dict[str, dict[str, np.ndarray]] = {condition: {} for condition in (PLAIN, TOGETHER)}
     spent = 0.0
     for condition, parts in said.items():
-        films = [film for film, _ in reacquired(squares, range(len(squares)), CONDITIONS[condition], "other", 0)]
+        films = [film for film, _ in reacquire_films(squares, range(len(squares)), CONDITIONS[condition], "other", 0)]
         for name, cut in track(CUTS.items(), f"reading, {condition}"):
             logits = []
             for start in range(0, len(films), BATCH):
@@ -80,15 +80,15 @@ def main() -> int:
     print(f"{'':28}{'passes':>7}{'plain':>9}{'all':>9}{'spec.':>8}{'sens.':>8}")
     for look in LOOKS:
         answers = {condition: _mean([parts[name] for name in look]) for condition, parts in said.items()}
-        plain, moved = figures(answers, squares.films.label_array(), 0.5)
+        plain, moved = condition_metrics(answers, squares.films.label_array(), 0.5)
         areas = f"{plain.auroc:>9.4f}{moved.auroc:>9.4f}"
         print(f"{' + '.join(look):28}{len(look):>7}{areas}{moved.specificity:>8.3f}{moved.sensitivity:>8.3f}")
     return 0
 
 
-def _mean(logits: list[np.ndarray]) -> Answers:
+def _mean(logits: list[np.ndarray]) -> Scores:
     mean = np.mean(logits, axis=0)
-    return Answers(mean, 1 / (1 + np.exp(-mean)))
+    return Scores(mean, 1 / (1 + np.exp(-mean)))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from lucency.bundle import read_card
 from lucency.data import Films
 from lucency.data.squares import decode_squares
 from lucency.evaluate import Predictions, judge
-from lucency.evaluate.crossfit import Asked, crossfit
+from lucency.evaluate.crossfit import JudgedReader, crossfit
 from lucency.evaluate.predictions import concatenated, read_predictions
 from lucency.evaluate.selective import band, interval, parts, right, risk_coverage, sureness
 from lucency.progress import track
@@ -76,7 +76,7 @@ SHIFTS: dict[str, Callable[[Squares], Squares]] = {
 }
 
 
-def cross_validated(runs: Path, labels: tuple[str, ...], asked: Asked) -> None:
+def cross_validated(runs: Path, labels: tuple[str, ...], asked: JudgedReader) -> None:
     """All films, each answered by a run, a calibration, a threshold and prediction sets that never saw its patient."""
     everything = read_predictions(runs / "predictions.csv", labels)
     halves = crossfit(everything, replace(asked, rule="0.5"))
@@ -104,7 +104,7 @@ def told(values: NDArray[np.float64], over: NDArray[np.float64], groups: NDArray
 
 
 def answered(reader: Reader, films: Films, squares: Squares) -> tuple[Predictions, float, float]:
-    """Answers, the threshold they are called at, and the share that the gate refuses."""
+    """Scores, the threshold they are called at, and the share that the gate refuses."""
     answers = reader.read_batch(squares)
     predictions = Predictions(
         names=tuple(record.name for record in films.records),
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--threshold", default="sensitivity=0.98")
     parser.add_argument("--coverage", type=float, default=0.98)
     options = parser.parse_args()
-    asked = Asked(method=options.method, rule=options.threshold, coverage=options.coverage)
+    asked = JudgedReader(method=options.method, rule=options.threshold, coverage=options.coverage)
     cross_validated(options.runs, read_card(options.runs / "fold-1").labels, asked)
     found: dict[str, list[tuple[Predictions, float, float]]] = {name: [] for name in SHIFTS}
     for number in range(1, options.used + 1):

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import energy_distance, ks_2samp
 
 from lucency.data import read_films
-from lucency.drift import Sample, compare, family, looks_of, some_patients, thumbnail
+from lucency.drift import Sample, appearance_of, compare, max_t_p_values, subsample_patients, thumbnail
 from lucency.errors import SourceError
 
 
@@ -58,9 +58,9 @@ def test_the_distances_are_those_of_scipy() -> None:
 def test_the_p_told_is_that_of_the_family() -> None:
     """Two rows that always agree count once: the p of both is the rank, 2 of 10."""
     row = np.array([8.0, 9, 1, 2, 3, 4, 5, 6, 7, 0])
-    assert family(np.stack([row, row])).tolist() == [0.2, 0.2]
+    assert max_t_p_values(np.stack([row, row])).tolist() == [0.2, 0.2]
     # A row that is extreme in another deal costs its share: p <= 0.2 in deals 0 and 1 by the one, 9 and 8 by the other.
-    assert family(np.stack([row, row[::-1]])).tolist() == [0.4, 1.0]
+    assert max_t_p_values(np.stack([row, row[::-1]])).tolist() == [0.4, 1.0]
 
 
 def test_too_few_patients_or_draws() -> None:
@@ -75,7 +75,7 @@ def test_looks_by_hand() -> None:
     """A 32 × 32 film, left half 0, right half 100: the step gives its two columns a Laplacian of 100, 30 rows high."""
     film = np.zeros((1, 32, 32), np.uint8)
     film[:, :, 16:] = 100
-    looks = {name: float(value[0]) for name, value in looks_of(film).items()}
+    looks = {name: float(value[0]) for name, value in appearance_of(film).items()}
     assert looks["mean gray"] == 50
     assert looks["contrast"] == 50
     assert looks["sharpness"] == pytest.approx(100 * 2 / 30)
@@ -91,10 +91,10 @@ def test_thumbnails_know_no_brightness_and_no_contrast() -> None:
 
 def test_some_patients_are_whole() -> None:
     films = read_films("phantom:60")
-    some = some_patients(films, 20)
+    some = subsample_patients(films, 20)
     assert 0 < len(some) <= 20
     for record in some.records:
         assert sum(r.patient == record.patient for r in films.records) == sum(
             r.patient == record.patient for r in some.records
         )
-    assert some_patients(films, 60) is films
+    assert subsample_patients(films, 60) is films

@@ -81,7 +81,7 @@ def sample(reader: Reader, films: Films, doing: str = "reading films") -> Sample
             answers.append(reader.read_batch(squares[-1]))
     require_some(films, len(good), unreadable)
     read = _joined(answers)
-    looks = [looks_of(part) for part in squares]
+    looks = [appearance_of(part) for part in squares]
     numbers = {"width / height": np.array(aspects)}
     numbers |= {name: np.concatenate([part[name] for part in looks]) for name in looks[0]}
     numbers |= _scores(reader.card, read)
@@ -92,7 +92,7 @@ def sample(reader: Reader, films: Films, doing: str = "reading films") -> Sample
     return Sample(films.pick(good).groups(), numbers, vectors, _called(reader.card, read), tuple(unreadable))
 
 
-def some_patients(films: Films, most: int, seed: int = 0) -> Films:
+def subsample_patients(films: Films, most: int, seed: int = 0) -> Films:
     """At most about `most` films: whole patients, drawn; the order of the films stays."""
     groups = films.groups()
     order = np.random.default_rng(seed).permutation(int(groups.max(initial=-1)) + 1)
@@ -101,7 +101,7 @@ def some_patients(films: Films, most: int, seed: int = 0) -> Films:
     return films if len(films) <= most else films.pick(np.flatnonzero(np.isin(groups, kept)))
 
 
-def looks_of(squares: NDArray[np.uint8]) -> dict[str, Floats]:
+def appearance_of(squares: NDArray[np.uint8]) -> dict[str, Floats]:
     """Of films (n, s, s): mean gray, contrast, sharpness (mean absolute Laplacian), gray of the border; each (n,)."""
     gray = squares.astype(np.float64)
     laplacian = (
@@ -212,12 +212,12 @@ def compare(before: Sample, after: Sample, level: float = 0.01, draws: int = 999
         raise SourceError(f"drift: expected at least {LEAST} patients on each side, found {min(patients)}")
     if (draws + 1) * level < 1:
         raise SourceError(f"drift: {draws} draws cannot show a chance of {level:g}; take {int(1 / level)} or more")
-    deal = Deal.of(before, after, draws, np.random.default_rng(seed))
+    deal = Permutations.of(before, after, draws, np.random.default_rng(seed))
     columns = {name: (before.numbers[name], after.numbers[name]) for name in before.numbers}
     found = {name: _gaps(np.concatenate(both), deal) for name, both in columns.items()}
     for name in before.vectors:
         found[name] = _energies(np.concatenate([before.vectors[name], after.vectors[name]]), deal)
-    p = family(np.stack(list(found.values())))
+    p = max_t_p_values(np.stack(list(found.values())))
     shifts = []
     for (name, distances), chance in zip(found.items(), p, strict=True):
         medians = [float(np.median(side)) for side in columns[name]] if name in columns else [None, None]
@@ -227,7 +227,7 @@ def compare(before: Sample, after: Sample, level: float = 0.01, draws: int = 999
 
 
 @dataclass(frozen=True)
-class Deal:
+class Permutations:
     """Who is on which side: as it is in the first row, then dealt anew."""
 
     now: NDArray[np.bool_]
@@ -236,8 +236,8 @@ class Deal:
     """Indices of the films that vectors are compared on."""
 
     @classmethod
-    def of(cls, before: Sample, after: Sample, draws: int, rng: np.random.Generator) -> Deal:
-        """Deal patients, as many to each side as there are."""
+    def of(cls, before: Sample, after: Sample, draws: int, rng: np.random.Generator) -> Permutations:
+        """Permutations patients, as many to each side as there are."""
         first = np.unique(before.groups, return_inverse=True)[1]
         second = np.unique(after.groups, return_inverse=True)[1] + first.max() + 1
         patient = np.concatenate([first, second])
@@ -247,7 +247,7 @@ class Deal:
         return cls(dealt[:, patient], np.sort(np.concatenate([kept[0], kept[1] + len(before)])))
 
 
-def _gaps(values: Floats, deal: Deal) -> Floats:
+def _gaps(values: Floats, deal: Permutations) -> Floats:
     """Kolmogorov-Smirnov distance of each deal, (1 + draws,)."""
     order = np.argsort(values, kind="stable")
     last = np.flatnonzero(np.diff(values[order], append=np.inf))
@@ -258,7 +258,7 @@ def _gaps(values: Floats, deal: Deal) -> Floats:
     return np.asarray(np.abs(seen / films - rest / (now.shape[1] - films)).max(axis=1))
 
 
-def _energies(vectors: Floats, deal: Deal) -> Floats:
+def _energies(vectors: Floats, deal: Permutations) -> Floats:
     """Energy coefficient of each deal, (1 + draws,): (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / (2 E|X - Y|)."""
     some = vectors[deal.some]
     scaled = (some - some.mean(axis=0)) / np.maximum(some.std(axis=0), 1e-9)
@@ -272,7 +272,7 @@ def _energies(vectors: Floats, deal: Deal) -> Floats:
     return np.asarray((2 * across - within) / np.maximum(2 * across, 1e-12))
 
 
-def family(distances: Floats) -> Floats:
+def max_t_p_values(distances: Floats) -> Floats:
     """The p of each of m distances among those of like films, for all m together.
 
     Args:

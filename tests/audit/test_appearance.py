@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from lucency.audit.appearance import AS_IS, NEAR, TURNS, Pair, duplicates, families, principal_axes, standardise, turned
-from lucency.audit.measurements import gather
+from lucency.audit.appearance import (
+    NEAR,
+    ORIENTATIONS,
+    UPRIGHT,
+    DuplicatePair,
+    duplicate_groups,
+    duplicates,
+    principal_axes,
+    reorient,
+    standardise,
+)
+from lucency.audit.measurements import measure_films
 from lucency.data.phantom import draw
 
 from .films import films_of, jpeg
@@ -20,8 +30,8 @@ from .films import films_of, jpeg
 CHESTS = [draw((11, patient), patient % 2 == 1, 128).film for patient in range(24)]
 
 
-def pairs(pixels: list[NDArray[np.uint8]]) -> list[Pair]:
-    return list(duplicates(gather(films_of(pixels, [0] * len(pixels)))))
+def pairs(pixels: list[NDArray[np.uint8]]) -> list[DuplicatePair]:
+    return list(duplicates(measure_films(films_of(pixels, [0] * len(pixels)))))
 
 
 def test_different_chests_are_different() -> None:
@@ -38,17 +48,17 @@ def test_identical_near_and_processed() -> None:
     assert found[3].kind in ("near", "processed")
     assert found[0].difference == 0
     assert 0 < found[1].difference < NEAR
-    assert all(pair.turn == AS_IS for pair in found)
+    assert all(pair.orientation == UPRIGHT for pair in found)
 
 
-@pytest.mark.parametrize("turn", [turn for turn in TURNS if turn != AS_IS])
+@pytest.mark.parametrize("turn", [turn for turn in ORIENTATIONS if turn != UPRIGHT])
 def test_every_turn_is_named(turn: str) -> None:
     square = np.asarray(Image.fromarray(CHESTS[5]).resize((128, 128)))
-    copy = turned(square[None], turn)[0]
+    copy = reorient(square[None], turn)[0]
     (found,) = [pair for pair in pairs([square, *CHESTS[6:12], copy]) if pair.second == 7]
     assert found.kind == "turned"
     # What makes the second match the first: done to the copy, it gives the film back.
-    np.testing.assert_array_equal(turned(copy[None], found.turn)[0], square)
+    np.testing.assert_array_equal(reorient(copy[None], found.orientation)[0], square)
 
 
 def test_blank_films_are_no_copies_of_each_other_unless_they_are() -> None:
@@ -58,9 +68,9 @@ def test_blank_films_are_no_copies_of_each_other_unless_they_are() -> None:
 
 
 def test_three_copies_are_one_family() -> None:
-    linked = tuple(Pair(a, b, "near", 1.0) for a, b in ((0, 3), (3, 5), (1, 2)))
-    assert sorted(families(linked, 7)) == [(0, 3, 5), (1, 2)]
-    assert families((), 7) == ()
+    linked = tuple(DuplicatePair(a, b, "near", 1.0) for a, b in ((0, 3), (3, 5), (1, 2)))
+    assert sorted(duplicate_groups(linked, 7)) == [(0, 3, 5), (1, 2)]
+    assert duplicate_groups((), 7) == ()
 
 
 @settings(deadline=None, max_examples=20)
@@ -82,5 +92,5 @@ def test_a_product_of_standardised_thumbnails_is_their_correlation() -> None:
 
 def test_sixteen_turns_all_different() -> None:
     film = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)[:, :3, :3]
-    results = {turned(film, turn).tobytes() for turn in TURNS}
-    assert len(results) == len(TURNS) == 16
+    results = {reorient(film, turn).tobytes() for turn in ORIENTATIONS}
+    assert len(results) == len(ORIENTATIONS) == 16

@@ -14,9 +14,9 @@ from lucency.audit.measurements import (
     THUMB,
     black_border,
     chroma,
-    gather,
     letters,
-    of_file,
+    measure_file,
+    measure_films,
     pixel_digest,
     quality,
     sharpness,
@@ -82,7 +82,7 @@ def test_a_digest_is_of_pixels() -> None:
 
 def test_gather_keeps_what_can_be_read(tmp_path: object) -> None:
     film = np.random.default_rng(0).integers(0, 256, (50, 60), dtype=np.uint8)
-    facts = gather(films_of([film, film.T], [0, 1]))
+    facts = measure_films(films_of([film, film.T], [0, 1]))
     assert facts.rows["width"].tolist() == [60, 50]
     assert facts.rows["height"].tolist() == [50, 60]
     assert facts.rows["balance"][0] == pytest.approx(_balance(film), abs=1)
@@ -102,7 +102,7 @@ def test_nothing_readable_is_refused(tmp_path: object) -> None:
         raise FilmError("film.png: broken")
 
     with pytest.raises(SourceError, match=r"none of 1 could be read; the first: film\.png: broken"):
-        gather(Films(("a", "b"), (Record("film.png", 0, broken),), source="test"))  # type: ignore[arg-type]
+        measure_films(Films(("a", "b"), (Record("film.png", 0, broken),), source="test"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("asked", [25, 50, 75, 90, 95])
@@ -110,7 +110,7 @@ def test_jpeg_quality_is_what_the_encoder_was_asked_for(tmp_path: Path, asked: i
     noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     for mode in ("L", "RGB"):
         Image.fromarray(noise).convert(mode).save(tmp_path / "film.jpg", quality=asked)
-        assert of_file(tmp_path / "film.jpg")[1] == pytest.approx(asked, abs=1)
+        assert measure_file(tmp_path / "film.jpg")[1] == pytest.approx(asked, abs=1)
 
 
 def test_the_standard_table_is_quality_50() -> None:
@@ -124,7 +124,7 @@ def test_a_file_is_what_it_holds(tmp_path: Path, suffix: str, kind: str) -> None
     for name in (f"film{suffix}", "film.dcm"):
         if name == "film.dcm":
             (tmp_path / f"film{suffix}").rename(tmp_path / name)
-        row = of_file(tmp_path / name)
+        row = measure_file(tmp_path / name)
         assert row[0] == (tmp_path / name).stat().st_size
         assert row[3:] == (kind, "DICOM" if name == "film.dcm" else kind)
 
@@ -132,8 +132,8 @@ def test_a_file_is_what_it_holds(tmp_path: Path, suffix: str, kind: str) -> None
 def test_dicom_and_nothing_known(tmp_path: Path) -> None:
     (tmp_path / "film").write_bytes(bytes(128) + b"DICM" + bytes(16))
     (tmp_path / "film.xyz").write_bytes(b"?" * 200)
-    assert of_file(tmp_path / "film")[3:] == ("DICOM", "")
-    assert of_file(tmp_path / "film.xyz")[3:] == ("", "")
+    assert measure_file(tmp_path / "film")[3:] == ("DICOM", "")
+    assert measure_file(tmp_path / "film.xyz")[3:] == ("", "")
 
 
 def test_colour() -> None:

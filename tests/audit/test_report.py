@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from html_pages import assert_whole_and_silent
-from lucency.audit import Audit, Concern, audit
+from lucency.audit import Audit, Finding, audit
 from lucency.audit.report import page
 from lucency.audit.shortcuts import PROPERTIES, TOGETHER
 from lucency.data import read_films
@@ -19,24 +19,24 @@ from lucency.data.record import Films, Record
 from .films import COUNT, Loaded, name
 
 
-def concern(found: Audit, key: str) -> Concern:
-    return next(one for one in found.concerns if one.key == key)
+def finding(found: Audit, key: str) -> Finding:
+    return next(one for one in found.findings if one.key == key)
 
 
 def named(found: Audit, key: str) -> list[set[str]]:
-    """The films of each group of a concern, by name."""
+    """The films of each group of a finding, by name."""
     records = found.facts.films.records
-    return [{records[index].name for index in group} for group in concern(found, key).groups]
+    return [{records[index].name for index in group} for group in finding(found, key).groups]
 
 
 def test_a_clean_set_raises_nothing(clean_audit: Audit) -> None:
-    assert clean_audit.concerns == ()
+    assert clean_audit.findings == ()
     assert clean_audit.to_json()["valid"]
     assert len(clean_audit.facts) == COUNT
 
 
 def test_drawn_phantoms_raise_nothing() -> None:
-    assert audit(read_films("phantom:220:3")).concerns == ()
+    assert audit(read_films("phantom:220:3")).findings == ()
 
 
 INVALID = {
@@ -50,7 +50,7 @@ INVALID = {
 def test_what_makes_results_invalid(faulty_audit: Audit) -> None:
     assert {one.key for one in faulty_audit.invalid} == INVALID
     assert not faulty_audit.to_json()["valid"]
-    assert [one.weight for one in faulty_audit.concerns][: len(INVALID)] == ["invalid"] * len(INVALID)
+    assert [one.weight for one in faulty_audit.findings][: len(INVALID)] == ["invalid"] * len(INVALID)
 
 
 def test_a_copy_across_splits_exact_and_compressed(faulty_audit: Audit) -> None:
@@ -58,7 +58,7 @@ def test_a_copy_across_splits_exact_and_compressed(faulty_audit: Audit) -> None:
     assert len(pairs) == 2
     assert {name(5, False), "test/NORMAL/IM-0902-0001.jpeg"} in pairs
     assert {name(8, True), "train/PNEUMONIA/person901_virus_901.jpeg"} in pairs
-    assert set(concern(faulty_audit, "duplicates across splits").words) == {"identical", "near"}
+    assert set(finding(faulty_audit, "duplicates across splits").words) == {"identical", "near"}
 
 
 def test_a_pair_with_swapped_labels(faulty_audit: Audit) -> None:
@@ -68,7 +68,7 @@ def test_a_pair_with_swapped_labels(faulty_audit: Audit) -> None:
 def test_a_mirrored_copy(faulty_audit: Audit) -> None:
     groups = named(faulty_audit, "duplicates across patients")
     assert {name(13, True), "train/PNEUMONIA/person904_virus_904.jpeg"} in groups
-    assert "mirrored" in concern(faulty_audit, "duplicates across patients").words
+    assert "mirrored" in finding(faulty_audit, "duplicates across patients").words
 
 
 @pytest.mark.parametrize(
@@ -91,19 +91,19 @@ def test_odd_films(faulty_audit: Audit, key: str, films: list[str]) -> None:
 
 def test_a_truncated_film(faulty_audit: Audit) -> None:
     assert [film for film, _ in faulty_audit.facts.unreadable] == [name(43, True)]
-    assert "person43_virus_43.jpeg" in concern(faulty_audit, "unreadable").words[0]
+    assert "person43_virus_43.jpeg" in finding(faulty_audit, "unreadable").words[0]
 
 
 def test_a_patient_on_both_sides(faulty_audit: Audit) -> None:
-    assert concern(faulty_audit, "patients across splits").words == ("person1_virus",)
+    assert finding(faulty_audit, "patients across splits").words == ("person1_virus",)
     assert named(faulty_audit, "patients across splits") == [{name(1, True), "test/PNEUMONIA/person1_virus_910.jpeg"}]
 
 
 def test_json_is_json_and_names_films_as_they_are(faulty_audit: Audit) -> None:
     told = json.loads(json.dumps(faulty_audit.to_json(), allow_nan=False))
-    assert {one["key"] for one in told["concerns"] if one["weight"] == "invalid"} == INVALID
+    assert {one["key"] for one in told["findings"] if one["weight"] == "invalid"} == INVALID
     names = {record.name for record in faulty_audit.films.records}
-    assert all(film in names for one in told["concerns"] for group in one["groups"] for film in group)
+    assert all(film in names for one in told["findings"] for group in one["groups"] for film in group)
     assert told["films"] == COUNT + 10
 
 
@@ -116,8 +116,8 @@ def test_a_page_of_faults_is_whole_and_needs_nothing_else(faulty_audit: Audit) -
     told = page(faulty_audit, "chest_xray")
     assert assert_whole_and_silent(told)
     assert "Results on this set would be wrong" in told
-    for concern in faulty_audit.concerns:
-        assert concern.title in told
+    for finding in faulty_audit.findings:
+        assert finding.title in told
 
 
 def test_every_property_is_judged_or_said_to_be_constant(clean_audit: Audit) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lucency.audit.measurements import FILE_ROW, NO_FILE, ROW, Facts
+from lucency.audit.measurements import FILE_ROW, NO_FILE, ROW, Measurements
 from lucency.audit.shortcuts import TOGETHER, Shortcut, auroc_within_folds, shortcuts
 
 from .films import films_of
@@ -16,7 +16,7 @@ from .films import films_of
 N = 300
 
 
-def facts(seed: int, shift: float = 0.0, what: str = "sharpness") -> tuple[Facts, np.ndarray]:
+def facts(seed: int, shift: float = 0.0, what: str = "sharpness") -> tuple[Measurements, np.ndarray]:
     """Films whose properties are noise; `what` is moved by `shift` where the label is 1. Two films a patient."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(rng.integers(0, 2, N // 2), 2)
@@ -29,7 +29,7 @@ def facts(seed: int, shift: float = 0.0, what: str = "sharpness") -> tuple[Facts
     rows[what] = rows[what] + (shift * labels).astype(rows[what].dtype)
     blank = np.zeros((2, 2), dtype=np.uint8)
     films = films_of([blank] * N, labels.tolist(), [f"p{i // 2}" for i in range(N)])
-    return Facts(films, rows, np.array([NO_FILE] * N, dtype=FILE_ROW), ()), labels
+    return Measurements(films, rows, np.array([NO_FILE] * N, dtype=FILE_ROW), ()), labels
 
 
 def by_name(found: tuple[Shortcut, ...], name: str) -> Shortcut:

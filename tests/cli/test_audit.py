@@ -40,7 +40,7 @@ def test_dangers_alone_leave_0(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert run(["audit", str(data), "--out", str(tmp_path / "out"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["valid"] is True
-    assert {concern["key"] for concern in told["concerns"]} == {"blank"}
+    assert {finding["key"] for finding in told["findings"]} == {"blank"}
     assert told == json.loads((tmp_path / "out" / "audit.json").read_text())
 
 

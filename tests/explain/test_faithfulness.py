@@ -15,11 +15,11 @@ from lucency.explain.faithfulness import (
     Cases,
     Networks,
     Way,
+    evaluate_explainers,
     figures,
     gather,
-    judge_all,
-    judge_maps,
     random_map,
+    score_maps,
     squared,
 )
 from lucency.preprocess import Preprocess
@@ -50,7 +50,7 @@ def named(columns: dict[str, np.ndarray]) -> dict[str, float | None]:
 
 
 def test_a_perfect_map() -> None:
-    scored = judge_maps("perfect", lambda gray: (gray > 120).astype(np.float32), CASES, brightness)
+    scored = score_maps("perfect", lambda gray: (gray > 120).astype(np.float32), CASES, brightness)
     found = named(dict(scored.columns))
     for name in ("pointing", "energy_in_lesion", "precision", "iou", "energy_in_lungs"):
         assert found[name] == pytest.approx(1)
@@ -66,7 +66,7 @@ def test_a_random_map_scores_at_chance() -> None:
     """Chance is the share of the film, within three standard errors: sqrt(1/16 · 15/16 / 400) = 0.012 of pointing."""
     cases = Cases(tuple(map(case, range(400))))
     numbers = iter(range(400))
-    scored = judge_maps(RANDOM, lambda _: random_map(next(numbers)), cases, brightness)
+    scored = score_maps(RANDOM, lambda _: random_map(next(numbers)), cases, brightness)
     found = {figure.name: figure for figure in figures(scored.columns, cases.groups, 200)}
     assert found["pointing"].value == pytest.approx(1 / 16, abs=0.036)
     assert found["energy_in_lesion"].value == pytest.approx(1 / 16, abs=0.02)
@@ -76,7 +76,7 @@ def test_a_random_map_scores_at_chance() -> None:
 
 def test_films_without_a_known_lesion_are_left_out_of_the_lesions_figures_only() -> None:
     cases = Cases((*map(case, range(10)), *(case(number, lesion=False) for number in range(10, 30))))
-    scored = judge_maps("even", lambda gray: np.ones((4, 4), np.float32), cases, brightness)
+    scored = score_maps("even", lambda gray: np.ones((4, 4), np.float32), cases, brightness)
     counts = {figure.name: figure.films for figure in figures(scored.columns, cases.groups, 100)}
     assert counts["pointing"] == counts["iou"] == counts["energy_over_chance"] == 10
     assert counts["energy_in_lungs"] == counts["deletion"] == 30
@@ -84,7 +84,7 @@ def test_films_without_a_known_lesion_are_left_out_of_the_lesions_figures_only()
 
 def test_no_lesion_known_at_all() -> None:
     cases = Cases(tuple(case(number, lesion=False) for number in range(6)))
-    scored = judge_maps("even", lambda gray: np.ones((1, 1), np.float32), cases, brightness)
+    scored = score_maps("even", lambda gray: np.ones((1, 1), np.float32), cases, brightness)
     names = {figure.name for figure in figures(scored.columns, cases.groups, 100)}
     assert names == {"energy_in_lungs", "lungs_share", "deletion", "insertion"}
 
@@ -93,7 +93,7 @@ def test_a_silent_explainer_is_judged_and_never_nan() -> None:
     def silent(gray: np.ndarray) -> np.ndarray:
         return np.zeros((7, 7), np.float32)
 
-    judged = judge_all([Way("silent", silent)], brightness, silent, CASES, Networks(), 200)
+    judged = evaluate_explainers([Way("silent", silent)], brightness, silent, CASES, Networks(), 200)
     assert [row.method for row in judged] == ["silent", RANDOM]
     found = {figure.name: figure.value for figure in judged[0].figures}
     assert found["pointing"] == found["energy_in_lesion"] == found["occlusion"] == 0

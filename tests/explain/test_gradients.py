@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lucency.errors import ExplainError
-from lucency.explain.gradients import cam, grad_cam, grad_cam_pp, guided_backprop, guided_grad_cam, layer_cam, rectified
-from lucency.explain.network import LAST, Evidence, as_input, finer, layer, layers
+from lucency.explain.gradients import (
+    cam,
+    grad_cam,
+    grad_cam_pp,
+    guided_backprop,
+    guided_grad_cam,
+    layer_cam,
+    with_relu_modules,
+)
+from lucency.explain.network import LAST, Evidence, last_finer_layer, layer, layers, to_input
 from lucency.models import BACKBONES, build
 from lucency.models.classifier import Classifier
 from lucency.models.heads import HEADS, Dense128, Linear
@@ -144,12 +152,12 @@ def test_layers_in_order_with_their_shapes() -> None:
 def test_layer_cam_looks_finer_by_itself(gray: np.ndarray) -> None:
     """MobileNetV2 halves the maps for the last time at block 14."""
     classifier = random_network()
-    assert finer(classifier, 64) == "features.13"
+    assert last_finer_layer(classifier, 64) == "features.13"
     assert layer_cam(classifier, gray).shape == (4, 4)
 
 
 def test_a_network_without_a_finer_block_falls_back_on_the_last_layer() -> None:
-    assert finer(random_network(), 1) == "features"
+    assert last_finer_layer(random_network(), 1) == "features"
     assert layer_cam(random_network(), np.full((1, 1), 9, np.uint8)).shape == (1, 1)
 
 
@@ -207,7 +215,7 @@ def test_the_copy_answers_as_the_network_does() -> None:
         classifier = random_network(head)
         film = 255 * torch.rand(2, 1, 48, 48)
         with torch.no_grad():
-            torch.testing.assert_close(rectified(classifier)(film), classifier(film))
+            torch.testing.assert_close(with_relu_modules(classifier)(film), classifier(film))
 
 
 def test_the_hidden_layer_of_the_head_is_guided_too() -> None:
@@ -243,11 +251,11 @@ def test_guided_grad_cam_is_cold_where_grad_cam_is(gray: np.ndarray) -> None:
 def test_guided_grad_cam_is_captums_where_the_whole_film_is_read(gray: np.ndarray) -> None:
     """It is put together here, of captum's two parts, since captum would lay a frame's map over the whole film."""
     classifier = random_network()
-    network = rectified(classifier).eval()
+    network = with_relu_modules(classifier).eval()
     method = GuidedGradCam(Evidence(network), layer(network, LAST))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # captum sets hooks on ReLU, and says so
-        theirs = method.attribute(as_input(classifier, gray).requires_grad_(), interpolate_mode="bilinear")
+        theirs = method.attribute(to_input(classifier, gray).requires_grad_(), interpolate_mode="bilinear")
     ours = guided_grad_cam(classifier, gray)
     assert np.abs(ours).max() > 0
     np.testing.assert_allclose(ours, 255 * theirs[0, 0].detach().numpy(), rtol=1e-3, atol=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage.metrics import structural_similarity
+from skimage import metrics as skimage_metrics
 from sklearn.metrics import average_precision_score
 
 from lucency.errors import ExplainError
@@ -15,16 +15,16 @@ from lucency.explain.measures import (
     SHARES,
     STEPS,
     area,
-    curves,
-    drawn,
-    energy,
-    overlap_on_others,
-    overlaps,
-    pointing,
-    precision,
+    average_precision,
+    cross_fitted_iou,
+    deletion_insertion,
+    energy_inside,
+    iou_by_threshold,
+    pointing_game,
     rank_correlation,
-    ranking,
-    structure,
+    rank_pixels,
+    structural_similarity,
+    upsample,
 )
 
 EVIDENCE = np.array([[4, 1, -2], [1, 0, 0], [-9, 2, 2]], np.float32)
@@ -32,36 +32,36 @@ CORNER = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 0]], bool)
 
 
 def test_pointing() -> None:
-    assert pointing(EVIDENCE, CORNER) == 1
-    assert pointing(EVIDENCE, ~CORNER) == 0
+    assert pointing_game(EVIDENCE, CORNER) == 1
+    assert pointing_game(EVIDENCE, ~CORNER) == 0
     two = np.array([[3, 3], [1, 0]], np.float32)
-    assert pointing(two, np.array([[1, 0], [0, 0]], bool)) == 0.5
+    assert pointing_game(two, np.array([[1, 0], [0, 0]], bool)) == 0.5
 
 
 def test_pointing_near() -> None:
     """The strongest evidence lies 3 pixels right of the mask and 4 below it: 5 pixels away, and 5 is not nearer."""
     evidence, mask = np.zeros((9, 9), np.float32), np.zeros((9, 9), bool)
     evidence[6, 5], mask[:3, :3] = 1, True
-    assert pointing(evidence, mask, reach=5) == 0
-    assert pointing(evidence, mask, reach=5.01) == 1
-    assert pointing(evidence, np.zeros((9, 9), bool), reach=5) == 0
+    assert pointing_game(evidence, mask, reach=5) == 0
+    assert pointing_game(evidence, mask, reach=5.01) == 1
+    assert pointing_game(evidence, np.zeros((9, 9), bool), reach=5) == 0
 
 
 def test_energy() -> None:
     """Evidence for: 4 + 1 + 1 + 2 + 2 = 10, of which 4 + 1 inside; what speaks against does not count."""
-    assert energy(EVIDENCE, CORNER) == pytest.approx(0.5)
+    assert energy_inside(EVIDENCE, CORNER) == pytest.approx(0.5)
 
 
 def test_a_map_without_evidence_points_nowhere() -> None:
     for silent in (np.zeros((3, 3), np.float32), np.full((3, 3), -1, np.float32)):
-        assert pointing(silent, CORNER) == 0
-        assert energy(silent, CORNER) == 0
-        assert not overlaps(silent, CORNER).any()
+        assert pointing_game(silent, CORNER) == 0
+        assert energy_inside(silent, CORNER) == 0
+        assert not iou_by_threshold(silent, CORNER).any()
 
 
 def test_overlap() -> None:
     """At 0.05 and 0.25 of the maximum 4, five places are in: 2 of 5 + 0 more of the mask. At 0.3 three: 1 of 4."""
-    found = dict(zip(SHARES.round(2).tolist(), overlaps(EVIDENCE, CORNER), strict=True))
+    found = dict(zip(SHARES.round(2).tolist(), iou_by_threshold(EVIDENCE, CORNER), strict=True))
     assert found[0.05] == found[0.25] == pytest.approx(2 / 5)
     assert found[0.3] == found[0.5] == pytest.approx(1 / 4)
     assert found[0.55] == found[0.95] == pytest.approx(1 / 2)
@@ -69,9 +69,9 @@ def test_overlap() -> None:
 
 def test_even_evidence_scores_the_masks_share() -> None:
     even = np.ones((3, 3), np.float32)
-    for measure in (pointing, energy, precision):
+    for measure in (pointing_game, energy_inside, average_precision):
         assert measure(even, CORNER) == pytest.approx(2 / 9)
-    assert overlaps(even, CORNER) == pytest.approx(2 / 9)
+    assert iou_by_threshold(even, CORNER) == pytest.approx(2 / 9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -82,7 +82,7 @@ def test_precision_is_that_of_scikit_learn(seed: int) -> None:
     mask = rng.random((9, 9)) < 0.3
     mask[0, 0] = True
     expected = average_precision_score(mask.ravel(), evidence.ravel())
-    assert precision(evidence, mask) == pytest.approx(expected)
+    assert average_precision(evidence, mask) == pytest.approx(expected)
 
 
 @settings(max_examples=60, deadline=None)
@@ -93,7 +93,7 @@ def test_all_lie_between_nothing_and_everything(seed: int) -> None:
     mask = rng.random((8, 8)) < 0.4
     mask[0, 0] = True
     inside = np.where(mask, np.abs(evidence) + 1, -1).astype(np.float32)
-    for measure in (pointing, energy, precision, lambda e, m: overlaps(e, m)[0]):
+    for measure in (pointing_game, energy_inside, average_precision, lambda e, m: iou_by_threshold(e, m)[0]):
         assert 0 <= measure(evidence, mask) <= 1
         assert measure(inside, mask) == pytest.approx(1)
 
@@ -105,17 +105,17 @@ def test_the_threshold_is_chosen_on_other_patients() -> None:
     table = np.zeros((10, 19))
     table[half, 3], table[half, 10] = 0.9, 0.2
     table[~half, 3], table[~half, 10] = 0.1, 0.8
-    assert overlap_on_others(table, groups) == pytest.approx(np.where(half, 0.2, 0.1))
+    assert cross_fitted_iou(table, groups) == pytest.approx(np.where(half, 0.2, 0.1))
 
 
 def test_one_patient_has_no_others() -> None:
-    assert np.isnan(overlap_on_others(np.ones((3, 19)), np.zeros(3, np.int64))).all()
+    assert np.isnan(cross_fitted_iou(np.ones((3, 19)), np.zeros(3, np.int64))).all()
 
 
 def test_a_drawn_map_is_linear_between_cells_and_never_beyond_them() -> None:
-    found = drawn(np.array([[0, 1]], np.float32).repeat(2, axis=0), 4)
+    found = upsample(np.array([[0, 1]], np.float32).repeat(2, axis=0), 4)
     np.testing.assert_allclose(found, np.tile([0, 0.25, 0.75, 1], (4, 1)), atol=1e-6)
-    assert drawn(np.full((1, 1), 3, np.float32), 5).tolist() == np.full((5, 5), 3).tolist()
+    assert upsample(np.full((1, 1), 3, np.float32), 5).tolist() == np.full((5, 5), 3).tolist()
 
 
 SIDE = 20
@@ -130,32 +130,32 @@ def corner(films: np.ndarray) -> np.ndarray:
 
 def test_the_true_place_is_deleted_first() -> None:
     """An eighth of the film is covered after 2.5 steps: the curve is 1, 0.6, 0.2, 0, 0, …"""
-    found = curves(corner, FILM, FILM.astype(np.float32))
+    found = deletion_insertion(corner, FILM, FILM.astype(np.float32))
     np.testing.assert_allclose(found.deletion[:4], [1, 0.6, 0.2, 0], atol=1e-6)
     assert not found.deletion[3:].any()
-    assert found.deleted == pytest.approx((0.5 + 0.6 + 0.2) / STEPS)
+    assert found.deletion_auc == pytest.approx((0.5 + 0.6 + 0.2) / STEPS)
 
 
 def test_insertion_brings_the_true_place_back_first() -> None:
-    good = curves(corner, FILM, FILM.astype(np.float32))
-    bad = curves(corner, FILM, -FILM.astype(np.float32))
+    good = deletion_insertion(corner, FILM, FILM.astype(np.float32))
+    bad = deletion_insertion(corner, FILM, -FILM.astype(np.float32))
     assert good.insertion[3] == pytest.approx(1)
-    assert good.inserted > bad.inserted
-    assert good.deleted < bad.deleted
+    assert good.insertion_auc > bad.insertion_auc
+    assert good.deletion_auc < bad.deletion_auc
 
 
 def test_both_ends_are_the_film_and_nothing_of_it() -> None:
     for evidence in (FILM.astype(np.float32), np.zeros((3, 3), np.float32)):
-        found = curves(corner, FILM, evidence)
+        found = deletion_insertion(corner, FILM, evidence)
         assert found.deletion[0] == found.insertion[-1] == corner(FILM[None])[0]
         assert found.deletion[-1] == 0
 
 
 def test_equal_evidence_is_taken_at_random() -> None:
     flat = np.zeros((30, 30), np.float32)
-    assert sorted(ranking(flat, 0)) == list(range(900))
-    assert (ranking(flat, 0) != ranking(flat, 1)).any()
-    assert (ranking(np.arange(9.0).reshape(3, 3).astype(np.float32), 5) == np.arange(9)[::-1]).all()
+    assert sorted(rank_pixels(flat, 0)) == list(range(900))
+    assert (rank_pixels(flat, 0) != rank_pixels(flat, 1)).any()
+    assert (rank_pixels(np.arange(9.0).reshape(3, 3).astype(np.float32), 5) == np.arange(9)[::-1]).all()
 
 
 def test_area() -> None:
@@ -164,13 +164,15 @@ def test_area() -> None:
 
 
 def test_a_film_of_one_pixel() -> None:
-    found = curves(lambda films: films.mean((1, 2)) / 255, np.full((1, 1), 51, np.uint8), np.ones((1, 1), np.float32))
-    assert found.deleted == pytest.approx(0.2)
+    found = deletion_insertion(
+        lambda films: films.mean((1, 2)) / 255, np.full((1, 1), 51, np.uint8), np.ones((1, 1), np.float32)
+    )
+    assert found.deletion_auc == pytest.approx(0.2)
 
 
 def test_a_broken_reader() -> None:
     with pytest.raises(ExplainError, match="not a number"):
-        curves(lambda films: np.full(len(films), np.nan), FILM, FILM.astype(np.float32))
+        deletion_insertion(lambda films: np.full(len(films), np.nan), FILM, FILM.astype(np.float32))
 
 
 def noise(seed: int, side: int = GRID) -> np.ndarray:
@@ -183,30 +185,30 @@ def test_structure_is_that_of_scikit_image(seed: int, share: float) -> None:
     one = np.abs(noise(seed))
     other = np.abs(share * one + (1 - share) * noise(seed + 1)).astype(np.float32)
     one, other = one / one.max(), other / other.max()
-    expected = structural_similarity(one, other, win_size=7, data_range=1.0, use_sample_covariance=False)
-    assert structure(one, other) == pytest.approx(expected, abs=1e-4)
+    expected = skimage_metrics.structural_similarity(
+        one, other, win_size=7, data_range=1.0, use_sample_covariance=False
+    )
+    assert structural_similarity(one, other) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_map_is_like_itself_whatever_its_scale() -> None:
-    assert structure(np.abs(noise(0)), 5 * np.abs(noise(0))) == pytest.approx(1)
+    assert structural_similarity(np.abs(noise(0)), 5 * np.abs(noise(0))) == pytest.approx(1)
     assert rank_correlation(noise(0), np.exp(noise(0))) == pytest.approx(1)
     assert rank_correlation(noise(0), -noise(0)) == pytest.approx(-1)
 
 
 def test_maps_of_different_sizes_are_brought_together() -> None:
     coarse = np.abs(noise(0, 4))
-    from lucency.explain.measures import drawn
-
-    assert rank_correlation(coarse, drawn(coarse, 32)) == pytest.approx(1)
-    assert structure(coarse, drawn(coarse, GRID)) == pytest.approx(1, abs=1e-5)
+    assert rank_correlation(coarse, upsample(coarse, 32)) == pytest.approx(1)
+    assert structural_similarity(coarse, upsample(coarse, GRID)) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_map_that_is_the_same_everywhere_is_like_nothing() -> None:
     assert rank_correlation(np.zeros((4, 4), np.float32), noise(0, 4)) == 0
     assert rank_correlation(np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)) == 0
-    assert np.isfinite(structure(np.zeros((4, 4), np.float32), noise(0, 4)))
+    assert np.isfinite(structural_similarity(np.zeros((4, 4), np.float32), noise(0, 4)))
 
 
 def test_noise_is_not_like_noise() -> None:
     assert abs(rank_correlation(noise(1), noise(2))) < 0.1
-    assert abs(structure(np.abs(noise(1)), np.abs(noise(2)))) < 0.3
+    assert abs(structural_similarity(np.abs(noise(1)), np.abs(noise(2)))) < 0.3

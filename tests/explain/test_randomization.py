@@ -8,7 +8,7 @@ import torch
 
 from lucency.explain.faithfulness import Case, Cases, Figure
 from lucency.explain.gradients import cam
-from lucency.explain.randomization import Cascade, cascade, compared, depths, likeness, randomised
+from lucency.explain.randomization import Cascade, cascade, compare_networks, depths, randomize_weights, similarity
 from lucency.models import blocks
 from lucency.models.classifier import Classifier
 
@@ -59,17 +59,17 @@ def test_what_survives_the_later_half_fails(low: float | None, fails: bool) -> N
 def test_other_networks_beside_this_one() -> None:
     classifier, films = random_network(), cases()
     maps = [cam(classifier, case.gray) for case in films.films]
-    same = {figure.name: figure.value for figure in compared("seeds", cam, [classifier], films, maps, 200)}
+    same = {figure.name: figure.value for figure in compare_networks("seeds", cam, [classifier], films, maps, 200)}
     assert same["seeds_rank"] == pytest.approx(1)
     assert same["seeds_structure"] == pytest.approx(1)
-    other = {f.name: f.value for f in compared("seeds", cam, [random_network(seed=5)], films, maps, 200)}
+    other = {f.name: f.value for f in compare_networks("seeds", cam, [random_network(seed=5)], films, maps, 200)}
     assert (other["seeds_rank"] or 0) < 0.9
 
 
 def test_likeness_is_of_strength_not_of_sign() -> None:
     one, other = (np.random.default_rng(seed).normal(size=(16, 16)).astype(np.float32) for seed in (0, 1))
-    assert likeness(one, one) == likeness(one, -one) == pytest.approx(1)
-    assert likeness(one, other) < 0.5
+    assert similarity(one, one) == similarity(one, -one) == pytest.approx(1)
+    assert similarity(one, other) < 0.5
 
 
 FILMS = np.random.default_rng(0).integers(0, 256, (6, 48, 48), dtype=np.uint8)
@@ -86,7 +86,7 @@ def test_the_head_first_the_first_block_last() -> None:
     assert stops[0] == 0
     assert stops[-1] == len(blocks(classifier)) == 19
     for depth in (0, 1, 7, 19):
-        network = randomised(classifier, depth, FILMS)
+        network = randomize_weights(classifier, depth, FILMS)
         assert changed(network.head, classifier.head)
         touched = [changed(a, b) for a, b in zip(blocks(network), blocks(classifier), strict=True)]
         assert touched == [number >= 19 - depth for number in range(19)]
@@ -95,14 +95,14 @@ def test_the_head_first_the_first_block_last() -> None:
 def test_the_trained_network_is_left_as_it_was() -> None:
     classifier = random_network()
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
-    randomised(classifier, 19, FILMS)
+    randomize_weights(classifier, 19, FILMS)
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
     assert not classifier.training
 
 
 def test_signals_live_in_a_random_network() -> None:
     """Otherwise any method would pass: a dead network has an empty map."""
-    network = randomised(random_network(), 19, FILMS)
+    network = randomize_weights(random_network(), 19, FILMS)
     assert not network.training
     with torch.no_grad():
         found = network.activations(torch.from_numpy(FILMS[:, None].astype(np.float32)))
@@ -111,6 +111,6 @@ def test_signals_live_in_a_random_network() -> None:
 
 def test_another_draw_another_network_the_same_draw_the_same() -> None:
     classifier = random_network()
-    one, again, other = (randomised(classifier, 3, FILMS, seed) for seed in (0, 0, 1))
+    one, again, other = (randomize_weights(classifier, 3, FILMS, seed) for seed in (0, 0, 1))
     assert not changed(one, again)
     assert changed(one, other)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lucency.errors import ExplainError
-from lucency.paint import AGAINST, FOR, NEITHER, TOP, ZERO, blended, coloured, levels, placed, ramp, window
+from lucency.paint import AGAINST, FOR, NEITHER, TOP, ZERO, blend, colourise, colourmap, levels, place_map, window
 from lucency.preprocess import Fit, Preprocess, fitted
 
 MAPS = arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.floats(-20, 20, width=32))
@@ -34,18 +34,18 @@ def test_window_is_what_the_preprocessing_cuts(height: int, width: int, fit: Fit
 
 
 def test_stretch_covers_the_film_cell_by_cell() -> None:
-    seen = np.asarray(placed(np.array([[-10.0, 10]], np.float32), Preprocess(), 2, 4, 10, smooth=False))
+    seen = np.asarray(place_map(np.array([[-10.0, 10]], np.float32), Preprocess(), 2, 4, 10, smooth=False))
     assert seen.tolist() == [[1, 1, 255, 255]] * 2
 
 
 def test_crop_leaves_the_flanks_unseen() -> None:
-    seen = np.asarray(placed(np.full((2, 2), 10, np.float32), Preprocess(fit="crop"), 2, 4, 10))
+    seen = np.asarray(place_map(np.full((2, 2), 10, np.float32), Preprocess(fit="crop"), 2, 4, 10))
     assert seen.tolist() == [[0, 255, 255, 0]] * 2
 
 
 def test_pad_drops_what_lay_off_the_film() -> None:
     rows = np.array([[10.0] * 4, [-10.0] * 4, [0.0] * 4, [10.0] * 4], np.float32)
-    seen = np.asarray(placed(rows, Preprocess(fit="pad"), 2, 4, 10, smooth=False))
+    seen = np.asarray(place_map(rows, Preprocess(fit="pad"), 2, 4, 10, smooth=False))
     assert seen.tolist() == [[1] * 4, [128] * 4]
 
 
@@ -56,8 +56,8 @@ def test_more_evidence_is_nowhere_drawn_colder(
 ) -> None:
     more = data.draw(arrays(np.float32, evidence.shape, elements=st.floats(0, 20, width=32)))
     preprocess = Preprocess(fit=fit)
-    low = np.asarray(placed(evidence, preprocess, height, width)).astype(int)
-    high = np.asarray(placed(evidence + more, preprocess, height, width)).astype(int)
+    low = np.asarray(place_map(evidence, preprocess, height, width)).astype(int)
+    high = np.asarray(place_map(evidence + more, preprocess, height, width)).astype(int)
     assert (high >= low).all()
     assert low.shape == (height, width)
 
@@ -65,8 +65,8 @@ def test_more_evidence_is_nowhere_drawn_colder(
 @settings(deadline=None)
 @given(MAPS)
 def test_smoothing_never_overshoots(evidence: np.ndarray) -> None:
-    level = np.asarray(placed(evidence, Preprocess(), 31, 17, 20.0)).astype(int)
-    cells = np.asarray(placed(evidence, Preprocess(), *evidence.shape, 20.0, smooth=False)).astype(int)
+    level = np.asarray(place_map(evidence, Preprocess(), 31, 17, 20.0)).astype(int)
+    cells = np.asarray(place_map(evidence, Preprocess(), *evidence.shape, 20.0, smooth=False)).astype(int)
     assert level.min() >= cells.min()
     assert level.max() <= cells.max()
 
@@ -74,14 +74,14 @@ def test_smoothing_never_overshoots(evidence: np.ndarray) -> None:
 @pytest.mark.parametrize("shape", [(0, 3), (3,), (2, 2, 2)])
 def test_a_map_has_two_sides(shape: tuple[int, ...]) -> None:
     with pytest.raises(ExplainError, match="at least one cell"):
-        placed(np.zeros(shape, np.float32), Preprocess(), 4, 4)
+        place_map(np.zeros(shape, np.float32), Preprocess(), 4, 4)
 
 
 def test_nan_is_refused_even_where_cropping_would_hide_it() -> None:
     evidence = np.zeros((4, 4), np.float32)
     evidence[0, 0] = np.nan
     with pytest.raises(ExplainError, match="not numbers"):
-        placed(evidence, Preprocess(fit="pad"), 2, 8)
+        place_map(evidence, Preprocess(fit="pad"), 2, 8)
 
 
 # Machado, Oliveira & Fernandes 2009, table of simulation matrices at severity 1.0 (linear RGB).
@@ -113,12 +113,12 @@ def test_levels_by_hand() -> None:
 
 
 def test_ends_of_the_ramp() -> None:
-    colours = ramp()
+    colours = colourmap()
     assert [tuple(map(int, colours[level])) for level in (1, ZERO, TOP)] == [AGAINST, NEITHER, FOR]
 
 
 def test_lightness_rises_all_the_way() -> None:
-    order = lightness(linear(ramp()[1:]))
+    order = lightness(linear(colourmap()[1:]))
     assert (np.diff(order) > -ROUNDING).all()
     assert (order[4:] > order[:-4]).all()
     assert np.diff(order).max() < 4 * np.median(
@@ -128,7 +128,7 @@ def test_lightness_rises_all_the_way() -> None:
 
 @pytest.mark.parametrize("missing", WITHOUT_A_CONE)
 def test_lightness_rises_for_the_colour_blind(missing: str) -> None:
-    seen = np.clip(linear(ramp()[1:]) @ np.array(WITHOUT_A_CONE[missing]).T, 0, 1)
+    seen = np.clip(linear(colourmap()[1:]) @ np.array(WITHOUT_A_CONE[missing]).T, 0, 1)
     order = lightness(seen)
     assert (np.diff(order) > -ROUNDING).all()
     assert order[-1] - order[ZERO - 1] > 20
@@ -140,19 +140,19 @@ def test_hotter_is_never_drawn_colder(one: float, other: float, limit: float, gr
     """Over any film, red minus blue follows the evidence; alone, so does lightness."""
     cold, hot = sorted((one, other))
     level = Image.fromarray(levels(np.array([[cold, hot]]), limit))
-    over = np.asarray(blended(Image.new("L", (2, 1), gray), level)).astype(int)[0]
+    over = np.asarray(blend(Image.new("L", (2, 1), gray), level)).astype(int)[0]
     heat = over[:, 0] - over[:, 2]
     assert heat[1] >= heat[0] - 1  # each channel is rounded once
     if min(hot, limit) - max(cold, -limit) > limit / 8:
         assert heat[1] > heat[0]
-    alone = lightness(linear(np.asarray(coloured(level))))[0]
+    alone = lightness(linear(np.asarray(colourise(level))))[0]
     assert alone[1] >= alone[0] - ROUNDING
 
 
 def test_no_evidence_leaves_the_film_as_it_is() -> None:
     film = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
     for level in (0, ZERO):
-        assert blended(film, Image.new("L", (16, 16), level)).tobytes() == film.convert("RGB").tobytes()
+        assert blend(film, Image.new("L", (16, 16), level)).tobytes() == film.convert("RGB").tobytes()
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])

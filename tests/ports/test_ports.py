@@ -15,7 +15,7 @@ from lucency.bundle import DEFAULT, Abstention, Card, Check, Gate, Model, Operat
 from lucency.bundle.card import Task
 from lucency.bundle.golden import GOLDEN as GOLDEN_ANSWERS
 from lucency.bundle.golden import parse_golden
-from lucency.paint import LIMIT, TOP, ZERO, cover, ramp, window
+from lucency.paint import LIMIT, TOP, ZERO, colourmap, opacities, window
 from lucency.preprocess import FITS, Preprocess
 from lucency.reader import Outputs
 from lucency.reader.outputs import reading
@@ -97,7 +97,7 @@ def test_colour_to_gray_is_pillows(ask: Ask) -> None:
 def test_colours_are_those_of_the_painted_map(ask: Ask) -> None:
     levels = range(1, TOP + 1)
     lines = [f"colour {(level - ZERO) / (TOP - ZERO) * LIMIT!r}" for level in levels]
-    painted = [f"{' '.join(map(str, ramp()[level]))} {cover()[level]}" for level in levels]
+    painted = [f"{' '.join(map(str, colourmap()[level]))} {opacities()[level]}" for level in levels]
     assert ask([*lines, "colour 99", "colour -99"]) == [*painted, painted[-1], painted[0]]
 
 

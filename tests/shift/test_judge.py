@@ -15,7 +15,16 @@ from lucency.data.split import split_hash
 from lucency.errors import SourceError, UsageError
 from lucency.reader import Reader
 from lucency.recipe import Recipe
-from lucency.shift.judge import CONDITIONS, Answers, Figures, ask, figures, held_out, reacquired, seen
+from lucency.shift.judge import (
+    CONDITIONS,
+    ConditionMetrics,
+    Scores,
+    condition_metrics,
+    held_out,
+    reacquire_films,
+    score_conditions,
+    seen,
+)
 
 from ..cli.brightness import write_brightness_bundle
 
@@ -34,9 +43,9 @@ def squares() -> Squares:
     return squares_of(as_films([chest(k, level=20 * label + k % 5) for k, label in enumerate(labels)], labels))
 
 
-def judged(reader: Reader, squares: Squares, whose: str) -> dict[str, Figures]:
-    (said,) = ask([reader], squares, whose, only=("tone", "jpeg"))  # type: ignore[arg-type]
-    found = figures(said, squares.films.label_array(), 0.5)
+def judged(reader: Reader, squares: Squares, whose: str) -> dict[str, ConditionMetrics]:
+    (said,) = score_conditions([reader], squares, whose, only=("tone", "jpeg"))  # type: ignore[arg-type]
+    found = condition_metrics(said, squares.films.label_array(), 0.5)
     return {one.condition: one for one in found}
 
 
@@ -55,35 +64,35 @@ def test_donors_of_the_same_class_cost_little(reader: Reader, squares: Squares) 
 
 
 def test_readers_side_by_side_say_what_they_say_alone(reader: Reader, squares: Squares) -> None:
-    one, other = ask([reader, reader], squares, only=("tone",))
-    (alone,) = ask([reader], squares, only=("tone",))
+    one, other = score_conditions([reader, reader], squares, only=("tone",))
+    (alone,) = score_conditions([reader], squares, only=("tone",))
     for name in ("plain", "tone"):
         assert np.array_equal(one[name].logits, alone[name].logits)
         assert np.array_equal(other[name].logits, alone[name].logits)
 
 
 def test_the_plain_condition_is_the_film_as_it_is(squares: Squares) -> None:
-    found = reacquired(squares, range(3), CONDITIONS["plain"], "other", 0)
+    found = reacquire_films(squares, range(3), CONDITIONS["plain"], "other", 0)
     assert all(np.array_equal(film, squares.pixels[index]) for film, index in found)
 
 
 def test_a_film_is_re_acquired_alike_whatever_stands_beside_it(squares: Squares) -> None:
-    (alone,) = reacquired(squares, [7], CONDITIONS["all"], "other", 0)
-    among = reacquired(squares, range(5, 9), CONDITIONS["all"], "other", 0)[2]
+    (alone,) = reacquire_films(squares, [7], CONDITIONS["all"], "other", 0)
+    among = reacquire_films(squares, range(5, 9), CONDITIONS["all"], "other", 0)[2]
     assert np.array_equal(alone[0], among[0])
     assert alone[1] == among[1] == 7
 
 
 def test_an_unknown_condition_is_refused(reader: Reader, squares: Squares) -> None:
     with pytest.raises(UsageError, match="unknown condition 'sharp'"):
-        ask([reader], squares, only=("sharp",))
+        score_conditions([reader], squares, only=("sharp",))
 
 
 def test_figures_by_hand() -> None:
     labels = np.array([0, 0, 0, 0, 1, 1])
     plain, moved = np.array([-4.0, -3, -2, -1, 2, 3]), np.array([-4.0, -3, -2, 2.5, 2, 3])
-    said = {name: Answers(x, 1 / (1 + np.exp(-x))) for name, x in (("plain", plain), ("tone", moved))}
-    first, second = figures(said, labels, 0.5)
+    said = {name: Scores(x, 1 / (1 + np.exp(-x))) for name, x in (("plain", plain), ("tone", moved))}
+    first, second = condition_metrics(said, labels, 0.5)
     assert (first.auroc, first.specificity, first.sensitivity, first.accuracy) == (1, 1, 1, 1)
     assert second.auroc == second.auroc_normals_moved == pytest.approx(7 / 8)
     assert second.specificity == 0.75  # the threshold stays where the plain films put it, between -1 and 2

@@ -9,41 +9,50 @@ import pytest
 
 from data.films import as_films, chest
 from html_pages import assert_whole_and_silent
-from lucency.audit.measurements import gather
+from lucency.audit.measurements import measure_films
 from lucency.data.donors import squares_of
-from lucency.shift.judge import Answers, Figures
+from lucency.shift.judge import ConditionMetrics, Scores
 from lucency.shift.report import page, table
-from lucency.shift.study import OnWrong, Span, Study, bias_only, moves_together, on_wrong, over_runs
+from lucency.shift.study import (
+    BiasWrongAccuracy,
+    ShiftResult,
+    Span,
+    fit_bias_baseline,
+    on_wrong,
+    rank_correlations,
+    summarise_seeds,
+)
 
 
-def a_study(title: str, plain: float, moved: float) -> Study:
+def a_study(title: str, plain: float, moved: float) -> ShiftResult:
     rows = tuple(
-        Figures(name, area, area, 0.9, 0.98, 0.95, 0.02, 0.0, 0.0) for name, area in (("plain", plain), ("all", moved))
+        ConditionMetrics(name, area, area, 0.9, 0.98, 0.95, 0.02, 0.0, 0.0)
+        for name, area in (("plain", plain), ("all", moved))
     )
-    return Study(title, "all films", rows, OnWrong(10, moved, plain), {"sharpness": 1 - moved})
+    return ShiftResult(title, "all films", rows, BiasWrongAccuracy(10, moved, plain), {"sharpness": 1 - moved})
 
 
 def test_ranks_that_rise_together_and_apart() -> None:
     measures = [{"a": float(k), "b": float(k) ** 3, "c": -float(k), "still": 1.0} for k in range(4)]
-    names, found = moves_together(measures)
+    names, found = rank_correlations(measures)
     assert names == ["a", "b", "c"]
     assert found == pytest.approx(np.array([[1, 1, -1], [1, 1, -1], [-1, -1, 1]]))
 
 
 def test_a_measure_that_one_run_lacks_is_not_compared() -> None:
     measures = [{"a": float(k), **({"b": float(k)} if k else {})} for k in range(5)]
-    assert moves_together(measures)[0] == ["a"]
+    assert rank_correlations(measures)[0] == ["a"]
 
 
 def test_three_runs_say_nothing() -> None:
-    assert moves_together([{"a": 1.0}, {"a": 2.0}, {"a": 3.0}])[0] == []
+    assert rank_correlations([{"a": 1.0}, {"a": 2.0}, {"a": 3.0}])[0] == []
 
 
 def test_accuracy_on_the_wrong_ones_and_the_others() -> None:
     films = as_films([chest(k) for k in range(4)], [0, 1, 0, 1])
-    answers = Answers(np.zeros(4), np.array([0.9, 0.9, 0.1, 0.9]))
+    answers = Scores(np.zeros(4), np.array([0.9, 0.9, 0.1, 0.9]))
     names = [record.name for record in films.records]
-    assert on_wrong(answers, films, frozenset(names[:2]), 0.5) == OnWrong(2, 0.5, 1.0)
+    assert on_wrong(answers, films, frozenset(names[:2]), 0.5) == BiasWrongAccuracy(2, 0.5, 1.0)
     assert on_wrong(answers, films, frozenset(), 0.5) is None
 
 
@@ -70,7 +79,7 @@ def test_the_baseline_is_wrong_where_acquisition_deceives() -> None:
     labels = [k % 2 for k in range(N)]
     as_class = [1 - label if k < DECEIVING else label for k, label in enumerate(labels)]
     films = as_films([chest(k, sharp=1.0 if of else 2.0) for k, of in enumerate(as_class)], labels)
-    found = bias_only(gather(films), squares_of(films))
+    found = fit_bias_baseline(measure_films(films), squares_of(films))
     deceiving = {record.name for record in films.records[:DECEIVING]}
     assert found.films == N
     assert found.auroc > 0.7
@@ -81,7 +90,7 @@ def test_the_baseline_is_wrong_where_acquisition_deceives() -> None:
 def test_where_nothing_tells_the_baseline_guesses() -> None:
     labels = (np.random.default_rng(0).permutation(80) % 2).tolist()
     films = as_films([chest(k) for k in range(80)], labels)
-    found = bias_only(gather(films), squares_of(films))
+    found = fit_bias_baseline(measure_films(films), squares_of(films))
     assert 0.3 < found.auroc < 0.7
     assert len(found.wrong) > 20
 
@@ -93,7 +102,7 @@ STUDIES = [
 
 
 def test_mean_and_range_by_hand() -> None:
-    (plain,) = over_runs(STUDIES)  # one run is no range
+    (plain,) = summarise_seeds(STUDIES)  # one run is no range
     assert (plain.recipe, plain.seeds) == ("plain", (0, 1, 2))
     span = plain.measures["AUROC all"]
     assert (span.mean, span.low, span.high) == (pytest.approx(0.8), 0.7, 0.9)
@@ -101,17 +110,17 @@ def test_mean_and_range_by_hand() -> None:
 
 
 def test_a_measure_that_one_run_lacks_has_no_range() -> None:
-    (plain,) = over_runs([STUDIES[0], replace(STUDIES[1], probe={})])
+    (plain,) = summarise_seeds([STUDIES[0], replace(STUDIES[1], probe={})])
     assert "probe sharpness" not in plain.measures
     assert "AUROC all" in plain.measures
 
 
 def test_recipes_of_one_name_that_choose_otherwise_are_not_taken_together() -> None:
-    assert over_runs([STUDIES[0], replace(STUDIES[1], choices="more epochs")]) == []
+    assert summarise_seeds([STUDIES[0], replace(STUDIES[1], choices="more epochs")]) == []
 
 
 def test_runs_of_no_known_recipe_are_not_taken_together() -> None:
-    assert over_runs([a_study("one", 0.99, 0.9), a_study("two", 0.99, 0.8)]) == []
+    assert summarise_seeds([a_study("one", 0.99, 0.9), a_study("two", 0.99, 0.8)]) == []
 
 
 def test_the_page_and_the_table_tell_it() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lucency.bundle import DEFAULT
 from lucency.film import open_film
-from lucency.paint import LIMIT, coloured, levels, placed
+from lucency.paint import LIMIT, colourise, levels, place_map
 from lucency.preprocess import Preprocess
 from lucency.reader import Reader
 from lucency.web import CSP
@@ -63,8 +63,8 @@ def test_the_map_is_the_painted_one(tab: Any, cells: tuple[int, int]) -> None:
         [evidence.ravel().tolist(), *cells],
     )
     here = np.array(told, np.uint8).reshape(64, 64, 4)
-    level = np.asarray(placed(evidence, Preprocess(64), 64, 64)).astype(int)
-    nearby = [np.asarray(coloured(Image.fromarray(np.clip(level + d, 1, 255).astype(np.uint8)))) for d in (-1, 0, 1)]
+    level = np.asarray(place_map(evidence, Preprocess(64), 64, 64)).astype(int)
+    nearby = [np.asarray(colourise(Image.fromarray(np.clip(level + d, 1, 255).astype(np.uint8)))) for d in (-1, 0, 1)]
     assert np.min([np.abs(here[..., :3].astype(int) - one).max(axis=-1) for one in nearby], axis=0).max() == 0
     assert levels(np.array([LIMIT]))[0] == 255
 

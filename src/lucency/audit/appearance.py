@@ -13,16 +13,16 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from sklearn.linear_model import LogisticRegression
 
-from lucency.audit.measurements import PART, SIDE, THUMB, Facts, in_parts
+from lucency.audit.measurements import PART, SIDE, THUMB, Measurements, in_parts
 from lucency.data.record import Films
 from lucency.preprocess import Preprocess
 
 Number = TypeVar("Number", np.uint8, np.float32)
 
-AS_IS = "as it is"
+UPRIGHT = "as it is"
 
-TURNS: dict[str, tuple[int, bool, bool]] = {
-    AS_IS: (0, False, False),
+ORIENTATIONS: dict[str, tuple[int, bool, bool]] = {
+    UPRIGHT: (0, False, False),
     "mirrored": (0, True, False),
     "upside down": (2, False, False),
     "upside down and mirrored": (2, True, False),
@@ -42,17 +42,17 @@ TURNS: dict[str, tuple[int, bool, bool]] = {
 """What was done to a film -> quarter turns counter-clockwise, then mirrored left to right, then black for white."""
 
 
-def turned(films: NDArray[Number], turn: str) -> NDArray[Number]:
-    """Do one of TURNS to films.
+def reorient(films: NDArray[Number], turn: str) -> NDArray[Number]:
+    """Do one of ORIENTATIONS to films.
 
     Args:
         films: (n, side, side), 0 to 255.
-        turn: a row of TURNS.
+        turn: a row of ORIENTATIONS.
 
     Returns:
         The same shape and type.
     """
-    quarters, mirrored, inverted = TURNS[turn]
+    quarters, mirrored, inverted = ORIENTATIONS[turn]
     out = np.rot90(films, quarters, axes=(1, 2))
     out = out[:, :, ::-1] if mirrored else out
     return np.ascontiguousarray(films.dtype.type(255) - out if inverted else out)
@@ -75,7 +75,7 @@ Unit = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Pair:
+class DuplicatePair:
     """Two films that are one."""
 
     first: int
@@ -85,20 +85,20 @@ class Pair:
     turned: mirrored, turned or inverted."""
     difference: float
     """Root mean square, gray levels of the square, after turning."""
-    turn: str = AS_IS
+    orientation: str = UPRIGHT
     """What makes the second film match the first."""
 
 
-def duplicates(facts: Facts) -> tuple[Pair, ...]:
+def duplicates(facts: Measurements) -> tuple[DuplicatePair, ...]:
     """All pairs of films that are one, the films of each pair and the pairs in order."""
-    found = {(a, b): Pair(a, b, "identical", 0.0) for a, b in identical(facts)}
+    found = {(a, b): DuplicatePair(a, b, "identical", 0.0) for a, b in identical(facts)}
     for a, b, turn in candidates(facts.thumbs):
         if (a, b) not in found and (pair := confirm(facts.films, a, b, turn)):
             found[a, b] = pair
     return tuple(found[key] for key in sorted(found))
 
 
-def identical(facts: Facts) -> Iterator[tuple[int, int]]:
+def identical(facts: Measurements) -> Iterator[tuple[int, int]]:
     """Pairs with the same decoded pixels."""
     _, group = np.unique(facts.rows["digest"], return_inverse=True)
     order = np.argsort(group, kind="stable")
@@ -116,15 +116,15 @@ def candidates(thumbs: NDArray[np.uint8]) -> Iterator[tuple[int, int, str]]:
         return
     axes = principal_axes(standardise(thumbs[lit[:: max(1, len(lit) // LEARNED_FROM)]]))
     radius = float(np.sqrt(2 * (1 - ALIKE))) * (1 + 1e-4)
-    upright = _on_axes(thumbs[lit], axes, AS_IS)
-    for turn in TURNS:
+    upright = _on_axes(thumbs[lit], axes, UPRIGHT)
+    for turn in ORIENTATIONS:
         near = upright.sparse_distance_matrix(_on_axes(thumbs[lit], axes, turn), radius, output_type="ndarray")
         ordered = near["i"] < near["j"]
         yield from sorted(_alike(thumbs, lit[near["i"][ordered]], lit[near["j"][ordered]], turn))
 
 
 def _on_axes(thumbs: NDArray[np.uint8], axes: Unit, turn: str) -> cKDTree:
-    return cKDTree(in_parts(lambda part: standardise(turned(part, turn)) @ axes.T, thumbs))
+    return cKDTree(in_parts(lambda part: standardise(reorient(part, turn)) @ axes.T, thumbs))
 
 
 def _alike(
@@ -133,22 +133,22 @@ def _alike(
     """Of pairs that may be alike, those whose thumbnails correlate by ALIKE or more."""
     for start in range(0, len(first), PART):
         a, b = first[start : start + PART], second[start : start + PART]
-        product = np.einsum("ij,ij->i", standardise(thumbs[a]), standardise(turned(thumbs[b], turn)))
+        product = np.einsum("ij,ij->i", standardise(thumbs[a]), standardise(reorient(thumbs[b], turn)))
         yield from ((int(i), int(j), turn) for i, j in zip(a[product >= ALIKE], b[product >= ALIKE], strict=True))
 
 
-def confirm(films: Films, first: int, second: int, turn: str) -> Pair | None:
+def confirm(films: Films, first: int, second: int, turn: str) -> DuplicatePair | None:
     """Look at the squares of two films; None where they are different films."""
-    a, b = _square(films, first), turned(_square(films, second)[None], turn)[0]
+    a, b = _square(films, first), reorient(_square(films, second)[None], turn)[0]
     difference = float(np.sqrt(np.square(a.astype(np.float32) - b).mean()))
-    if turn != AS_IS:
-        return Pair(first, second, "turned", difference, turn) if _correlation(a, b) >= SAME else None
+    if turn != UPRIGHT:
+        return DuplicatePair(first, second, "turned", difference, turn) if _correlation(a, b) >= SAME else None
     if difference < NEAR:
-        return Pair(first, second, "near", difference)
-    return Pair(first, second, "processed", difference) if _correlation(a, b) >= SAME else None
+        return DuplicatePair(first, second, "near", difference)
+    return DuplicatePair(first, second, "processed", difference) if _correlation(a, b) >= SAME else None
 
 
-def families(pairs: tuple[Pair, ...], films: int) -> tuple[tuple[int, ...], ...]:
+def duplicate_groups(pairs: tuple[DuplicatePair, ...], films: int) -> tuple[tuple[int, ...], ...]:
     """Films that are one, as groups: three copies make three pairs and one family."""
     ends = np.array([(pair.first, pair.second) for pair in pairs], dtype=np.int64).reshape(-1, 2)
     links = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(films, films))
@@ -213,7 +213,7 @@ MIRROR_SURE = -4.0
 
 
 @dataclass(frozen=True)
-class Suspect:
+class Outlier:
     """One film that does not look like the others."""
 
     film: int
@@ -234,80 +234,80 @@ KINDS: dict[str, tuple[str, str]] = {
 """Kind -> (title, what to do); a film is named under the first that it fits."""
 
 
-def suspects(facts: Facts) -> tuple[Suspect, ...]:
+def outliers(facts: Measurements) -> tuple[Outlier, ...]:
     """Films to look at, in the order of the films, each once."""
-    found: dict[int, Suspect] = {}
-    for look in LOOKS:
-        for suspect in look(facts):
-            found.setdefault(suspect.film, suspect)
+    found: dict[int, Outlier] = {}
+    for look in CHECKS:
+        for outlier in look(facts):
+            found.setdefault(outlier.film, outlier)
     return tuple(found[film] for film in sorted(found))
 
 
-def blank(facts: Facts) -> list[Suspect]:
+def blank(facts: Measurements) -> list[Outlier]:
     """Films of one gray."""
     spread = facts.rows["spread"]
-    return [Suspect(int(i), "blank", f"gray levels spread by {spread[i]:.1f}") for i in np.flatnonzero(spread < BLANK)]
+    return [Outlier(int(i), "blank", f"gray levels spread by {spread[i]:.1f}") for i in np.flatnonzero(spread < BLANK)]
 
 
-def tiny(facts: Facts) -> list[Suspect]:
+def tiny(facts: Measurements) -> list[Outlier]:
     """Thumbnails."""
     width, height = facts.rows["width"], facts.rows["height"]
     return [
-        Suspect(int(i), "tiny", f"{width[i]} × {height[i]} pixels")
+        Outlier(int(i), "tiny", f"{width[i]} × {height[i]} pixels")
         for i in np.flatnonzero(np.minimum(width, height) < TINY)
     ]
 
 
-def colour(facts: Facts) -> list[Suspect]:
+def colour(facts: Measurements) -> list[Outlier]:
     """Colour pictures."""
     chroma = facts.files["chroma"]
     return [
-        Suspect(int(i), "colour", f"channels differ by {chroma[i]:.0f} gray levels")
+        Outlier(int(i), "colour", f"channels differ by {chroma[i]:.0f} gray levels")
         for i in np.flatnonzero(chroma > COLOURED)
     ]
 
 
-def turned_or_strange(facts: Facts) -> list[Suspect]:
+def misoriented_or_strange(facts: Measurements) -> list[Outlier]:
     """Films far from what the set looks like, and films that come close to it when turned or inverted."""
     lit = np.flatnonzero(facts.rows["spread"] >= BLANK)
     if len(lit) < LEAST:
         return []
     thumbs = facts.thumbs[lit]
-    looks = learn_looks(thumbs)
+    looks = learn_appearance(thumbs)
     distance = residual(thumbs, looks)
-    others = [turn for turn in TURNS if turn not in (AS_IS, "mirrored")]
-    nearest = np.stack([residual(turned(thumbs, turn), looks) for turn in others])
+    others = [turn for turn in ORIENTATIONS if turn not in (UPRIGHT, "mirrored")]
+    nearest = np.stack([residual(reorient(thumbs, turn), looks) for turn in others])
     gain, best = distance - nearest.min(axis=0), nearest.argmin(axis=0)
     spreads = spreads_beyond(distance)
     strange = (distance > STRANGE_RESIDUAL) & (spreads > STRANGE_SPREADS)
     # A stranger comes closer by some turn, too, by chance; one that is turned comes as close as the films themselves.
     settled = spreads - gain / spread_of(distance) <= STRANGE_SPREADS
     found = [
-        Suspect(int(lit[i]), "turned", f"resembles the others when {others[best[i]]}")
+        Outlier(int(lit[i]), "turned", f"resembles the others when {others[best[i]]}")
         for i in np.flatnonzero((gain > GAIN) & settled)
     ]
     return found + [
-        Suspect(int(lit[i]), "stranger", f"{spreads[i]:.0f} spreads from what the films look like")
+        Outlier(int(lit[i]), "stranger", f"{spreads[i]:.0f} spreads from what the films look like")
         for i in np.flatnonzero(strange)
     ]
 
 
-def mirrored(facts: Facts) -> list[Suspect]:
+def mirrored(facts: Measurements) -> list[Outlier]:
     """Films that look left where the others look right."""
     if len(facts) < MIRROR_LEAST:
         return []
     logits = sidedness(facts.thumbs, facts.films.groups())
     return [
-        Suspect(int(i), "mirrored", f"left and right look exchanged (logit {logits[i]:.1f})")
+        Outlier(int(i), "mirrored", f"left and right look exchanged (logit {logits[i]:.1f})")
         for i in np.flatnonzero(logits < MIRROR_SURE)
     ]
 
 
-LOOKS: tuple[Callable[[Facts], list[Suspect]], ...] = (blank, tiny, colour, turned_or_strange, mirrored)
+CHECKS: tuple[Callable[[Measurements], list[Outlier]], ...] = (blank, tiny, colour, misoriented_or_strange, mirrored)
 
 
 @dataclass(frozen=True)
-class Looks:
+class Appearance:
     """What the films of a set look like."""
 
     mean: NDArray[np.float32]
@@ -315,7 +315,7 @@ class Looks:
     """(k, pixels), orthonormal."""
 
 
-def learn_looks(thumbs: Pixels) -> Looks:
+def learn_appearance(thumbs: Pixels) -> Appearance:
     """Mean and principal components of standardised thumbnails, without the tenth that fits them worst.
 
     Learned from an even choice of at least LEARNED_FROM films where there are more.
@@ -328,7 +328,7 @@ def learn_looks(thumbs: Pixels) -> Looks:
     for _ in range(ROUNDS):
         mean = unit[kept].mean(axis=0)
         axes = np.linalg.svd(unit[kept] - mean, full_matrices=False)[2][: min(AXES, len(kept) // 8)]
-        looks = Looks(mean, axes)
+        looks = Appearance(mean, axes)
         kept = nearest_films(residual(thumbs, looks))
     return looks
 
@@ -338,7 +338,7 @@ def nearest_films(distance: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.argsort(distance, kind="stable")[: int(np.ceil(len(distance) * (1 - TRIM)))]
 
 
-def residual(thumbs: Pixels, looks: Looks) -> Numbers:
+def residual(thumbs: Pixels, looks: Appearance) -> Numbers:
     """float64 (n,): length of what of a standardised thumbnail the looks do not explain, 0 to about 1.4."""
 
     def part(films: Pixels) -> Numbers:

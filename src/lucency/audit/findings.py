@@ -1,4 +1,4 @@
-"""What the audit has against a data set: each concern says what, how bad, which films, and what to do."""
+"""What the audit has against a data set: each finding says what, how bad, which films, and what to do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from lucency.audit.appearance import KINDS, Kind, Pair, Suspect, families
-from lucency.audit.measurements import Facts
+from lucency.audit.appearance import KINDS, DuplicatePair, Kind, Outlier, duplicate_groups
+from lucency.audit.measurements import Measurements
 from lucency.audit.shortcuts import Shortcut
 from lucency.data.record import Films, Record
 
@@ -138,7 +138,7 @@ Weight = Literal["invalid", "danger"]
 
 
 @dataclass(frozen=True)
-class Concern:
+class Finding:
     """One thing that the audit has against a data set."""
 
     key: str
@@ -152,13 +152,13 @@ class Concern:
     """One line a group."""
 
 
-def concerns(
-    facts: Facts,
+def findings(
+    facts: Measurements,
     people: Patients,
-    pairs: tuple[Pair, ...],
-    odd: tuple[Suspect, ...],
+    pairs: tuple[DuplicatePair, ...],
+    odd: tuple[Outlier, ...],
     told: tuple[Shortcut, ...],
-) -> tuple[Concern, ...]:
+) -> tuple[Finding, ...]:
     """Everything that was found, what makes results invalid first."""
     found = [
         *_unreadable(facts),
@@ -167,36 +167,36 @@ def concerns(
         *_files(facts),
         *_suspects(odd),
         *_shortcuts(told),
-        *(Concern("source", "danger", "The source warns", warning) for warning in facts.films.warnings),
+        *(Finding("source", "danger", "The source warns", warning) for warning in facts.films.warnings),
     ]
-    return tuple(sorted(found, key=lambda concern: concern.weight != "invalid"))
+    return tuple(sorted(found, key=lambda finding: finding.weight != "invalid"))
 
 
-def _unreadable(facts: Facts) -> Iterable[Concern]:
+def _unreadable(facts: Measurements) -> Iterable[Finding]:
     if facts.unreadable:
         line = f"{count(len(facts.unreadable), 'film')} cannot be read; replace or remove them"
         reasons = tuple(reason for _, reason in facts.unreadable)
-        yield Concern("unreadable", "invalid", "Unreadable films", line, words=reasons)
+        yield Finding("unreadable", "invalid", "Unreadable films", line, words=reasons)
 
 
-def _patients(films: Films, people: Patients) -> Iterable[Concern]:
+def _patients(films: Films, people: Patients) -> Iterable[Finding]:
     of_patient: dict[str | None, list[int]] = {}
     for index, record in enumerate(films.records):
         of_patient.setdefault(record.patient, []).append(index)
 
-    def concern(key: str, weight: Weight, title: str, line: str, who: tuple[str, ...]) -> Iterable[Concern]:
+    def finding(key: str, weight: Weight, title: str, line: str, who: tuple[str, ...]) -> Iterable[Finding]:
         if who:
             groups = tuple(tuple(of_patient.get(patient, ())) for patient in who)
-            yield Concern(key, weight, title, f"{count(len(who), 'patient')} {line}", groups, who)
+            yield Finding(key, weight, title, f"{count(len(who), 'patient')} {line}", groups, who)
 
-    yield from concern(
+    yield from finding(
         "patients across splits",
         "invalid",
         "Patients on both sides of a split",
         "with films in more than one split: a reader is tested on people it has seen; split by patient",
         people.crossing,
     )
-    yield from concern(
+    yield from finding(
         "patients with several labels",
         "danger",
         "Patients with several labels",
@@ -204,10 +204,10 @@ def _patients(films: Films, people: Patients) -> Iterable[Concern]:
         people.both_labels,
     )
     if people.naive and people.naive.merging:
-        yield Concern("naive patient key", "danger", "The naive patient key misleads here", naive_line(people))
+        yield Finding("naive patient key", "danger", "The naive patient key misleads here", naive_key_text(people))
 
 
-def naive_line(people: Patients) -> str:
+def naive_key_text(people: Patients) -> str:
     """What the naive key would say, and why it is wrong."""
     naive = people.naive
     assert naive is not None
@@ -223,12 +223,12 @@ def naive_line(people: Patients) -> str:
     )
 
 
-def _duplicates(films: Films, pairs: tuple[Pair, ...]) -> Iterable[Concern]:
+def _duplicates(films: Films, pairs: tuple[DuplicatePair, ...]) -> Iterable[Finding]:
     across = tuple(pair for pair in pairs if _differ(films, pair, "split"))
     conflicts = tuple(pair for pair in pairs if _differ(films, pair, "label"))
     strangers = tuple(pair for pair in pairs if _differ(films, pair, "patient") and pair not in across)
     within = tuple(pair for pair in pairs if pair not in across and pair not in strangers)
-    rows: tuple[tuple[str, Weight, str, str, tuple[Pair, ...]], ...] = (
+    rows: tuple[tuple[str, Weight, str, str, tuple[DuplicatePair, ...]], ...] = (
         ("duplicates across splits", "invalid", "The same film on both sides of a split", _SEEN, across),
         ("label conflicts", "invalid", "The same film with different labels", _CONFLICT, conflicts),
         ("duplicates across patients", "danger", "The same film under different patients", _STRANGERS, strangers),
@@ -236,9 +236,9 @@ def _duplicates(films: Films, pairs: tuple[Pair, ...]) -> Iterable[Concern]:
     )
     for key, weight, title, advice, chosen in rows:
         if chosen:
-            groups = families(chosen, len(films))
+            groups = duplicate_groups(chosen, len(films))
             line = f"{_pairs(chosen)}, {count(len(groups), 'film')} stored more than once: {advice}"
-            yield Concern(key, weight, title, line, groups, tuple(_family_words(group, chosen) for group in groups))
+            yield Finding(key, weight, title, line, groups, tuple(_family_words(group, chosen) for group in groups))
 
 
 _SEEN = "a reader is tested on films it has seen; remove one side"
@@ -247,12 +247,12 @@ _STRANGERS = "a split by patient may put one on each side; find out whose it is"
 _TWICE = "each counts twice; keep one"
 
 
-def _differ(films: Films, pair: Pair, what: str) -> bool:
+def _differ(films: Films, pair: DuplicatePair, what: str) -> bool:
     first, second = films.records[pair.first], films.records[pair.second]
     return bool(getattr(first, what) != getattr(second, what))
 
 
-def _pairs(pairs: tuple[Pair, ...]) -> str:
+def _pairs(pairs: tuple[DuplicatePair, ...]) -> str:
     kinds = Counter(pair.kind for pair in pairs)
     words: dict[Kind, str] = {
         "identical": "pixel for pixel",
@@ -264,29 +264,29 @@ def _pairs(pairs: tuple[Pair, ...]) -> str:
     return f"{count(len(pairs), 'pair')} ({parts})"
 
 
-def _family_words(group: tuple[int, ...], pairs: tuple[Pair, ...]) -> str:
-    turns = {pair.turn if pair.kind == "turned" else pair.kind for pair in pairs if pair.first in group}
+def _family_words(group: tuple[int, ...], pairs: tuple[DuplicatePair, ...]) -> str:
+    turns = {pair.orientation if pair.kind == "turned" else pair.kind for pair in pairs if pair.first in group}
     return ", ".join(sorted(turns))
 
 
-def _files(facts: Facts) -> Iterable[Concern]:
+def _files(facts: Measurements) -> Iterable[Finding]:
     kind, named = facts.files["kind"], facts.files["named"]
     wrong = [i for i in range(len(facts)) if kind[i] and named[i] and kind[i] != named[i]]
     if wrong:
         line = f"{count(len(wrong), 'film')} named like another kind of file; programs that trust names will fail on it"
         groups, words = tuple((i,) for i in wrong), tuple(f"is {kind[i]}, named {named[i]}" for i in wrong)
-        yield Concern("misnamed", "danger", "Files that are not what they are named", line, groups, words)
+        yield Finding("misnamed", "danger", "Files that are not what they are named", line, groups, words)
 
 
-def _suspects(odd: tuple[Suspect, ...]) -> Iterable[Concern]:
+def _suspects(odd: tuple[Outlier, ...]) -> Iterable[Finding]:
     for kind, (title, advice) in KINDS.items():
-        chosen = [suspect for suspect in odd if suspect.kind == kind]
+        chosen = [outlier for outlier in odd if outlier.kind == kind]
         if chosen:
-            groups, words = tuple((suspect.film,) for suspect in chosen), tuple(suspect.words for suspect in chosen)
-            yield Concern(kind, "danger", title, f"{count(len(chosen), 'film')}: {advice}", groups, words)
+            groups, words = tuple((outlier.film,) for outlier in chosen), tuple(outlier.words for outlier in chosen)
+            yield Finding(kind, "danger", title, f"{count(len(chosen), 'film')}: {advice}", groups, words)
 
 
-def _shortcuts(told: tuple[Shortcut, ...]) -> Iterable[Concern]:
+def _shortcuts(told: tuple[Shortcut, ...]) -> Iterable[Finding]:
     dangers = [shortcut for shortcut in told if shortcut.verdict == "danger"]
     if dangers:
         line = f"{len(dangers)} of {len(told)} properties tell the label without a look at the lungs; so may a network"
@@ -294,7 +294,7 @@ def _shortcuts(told: tuple[Shortcut, ...]) -> Iterable[Concern]:
             f"{one.name} tells {one.label}: AUROC {one.auroc:.3f} ({one.low:.3f} to {one.high:.3f}), {one.grade}"
             for one in dangers
         )
-        yield Concern("shortcuts", "danger", "Shortcuts", line, words=words)
+        yield Finding("shortcuts", "danger", "Shortcuts", line, words=words)
 
 
 def count(number: int, noun: str) -> str:

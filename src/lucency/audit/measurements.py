@@ -66,7 +66,7 @@ Rows = NDArray[np.void]
 
 
 @dataclass(frozen=True)
-class Facts:
+class Measurements:
     """What was measured on a data set."""
 
     films: Films
@@ -87,7 +87,7 @@ class Facts:
         return np.ascontiguousarray(self.rows["thumb"])
 
 
-def gather(films: Films) -> Facts:
+def measure_films(films: Films) -> Measurements:
     """Measure every film of a data set.
 
     Raises:
@@ -104,10 +104,10 @@ def gather(films: Films) -> Facts:
             good.append(index)
     require_some(films, len(good), [error for _, error in unreadable])
     kept = films.pick(good)
-    return Facts(
+    return Measurements(
         kept,
         rows[: len(good)],
-        file_facts(kept),
+        measure_files(kept),
         tuple((films.records[index].name, str(error)) for index, error in unreadable),
     )
 
@@ -193,14 +193,14 @@ name says. NaN or empty where there is no file of its own, or no JPEG."""
 NO_FILE = (np.nan, np.nan, 0.0, "", "")
 
 
-def file_facts(films: Films) -> NDArray[np.void]:
+def measure_files(films: Films) -> NDArray[np.void]:
     """(n,) of FILE_ROW: the file behind each film."""
     return np.array(
-        [NO_FILE if record.path is None else of_file(record.path) for record in films.records], dtype=FILE_ROW
+        [NO_FILE if record.path is None else measure_file(record.path) for record in films.records], dtype=FILE_ROW
     )
 
 
-def of_file(path: Path) -> tuple[float, float, float, str, str]:
+def measure_file(path: Path) -> tuple[float, float, float, str, str]:
     """One file's row, in the order of FILE_ROW."""
     named = NAMED.get(path.suffix.lower(), "")
     size = float(path.stat().st_size)

@@ -9,9 +9,9 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 import lucency
-from lucency.audit.appearance import Pair, duplicates, suspects
-from lucency.audit.findings import Concern, Patients, concerns, patients
-from lucency.audit.measurements import Facts, gather
+from lucency.audit.appearance import DuplicatePair, duplicates, outliers
+from lucency.audit.findings import Finding, Patients, findings, patients
+from lucency.audit.measurements import Measurements, measure_films
 from lucency.audit.shortcuts import PROPERTIES, Shortcut, shortcuts
 from lucency.data.record import Films
 from lucency.html import data_url, render
@@ -26,16 +26,16 @@ class Audit:
 
     films: Films
     """All films of the set, the unreadable ones, too."""
-    facts: Facts
+    facts: Measurements
     patients: Patients
-    pairs: tuple[Pair, ...]
+    pairs: tuple[DuplicatePair, ...]
     shortcuts: tuple[Shortcut, ...]
-    concerns: tuple[Concern, ...]
+    findings: tuple[Finding, ...]
 
     @property
-    def invalid(self) -> tuple[Concern, ...]:
+    def invalid(self) -> tuple[Finding, ...]:
         """What makes results on this set wrong."""
-        return tuple(concern for concern in self.concerns if concern.weight == "invalid")
+        return tuple(finding for finding in self.findings if finding.weight == "invalid")
 
     def to_json(self) -> dict[str, Any]:
         """Everything that was found, for machines; films by name."""
@@ -48,15 +48,15 @@ class Audit:
             "valid": not self.invalid,
             "counts": counts(self.films),
             "patients": _patients_json(self.patients),
-            "concerns": [
+            "findings": [
                 {
-                    "key": concern.key,
-                    "weight": concern.weight,
-                    "line": concern.line,
-                    "groups": [[records[index].name for index in group] for group in concern.groups],
-                    "words": list(concern.words),
+                    "key": finding.key,
+                    "weight": finding.weight,
+                    "line": finding.line,
+                    "groups": [[records[index].name for index in group] for group in finding.groups],
+                    "words": list(finding.words),
                 }
-                for concern in self.concerns
+                for finding in self.findings
             ],
             "shortcuts": [_shortcut_json(shortcut) for shortcut in self.shortcuts],
             "unreadable": [{"film": name, "reason": reason} for name, reason in self.facts.unreadable],
@@ -69,10 +69,10 @@ def audit(films: Films) -> Audit:
     Raises:
         SourceError: no film at all can be read.
     """
-    facts = gather(films)
+    facts = measure_films(films)
     people, pairs = patients(films), duplicates(facts)
     told = shortcuts(facts)
-    return Audit(films, facts, people, pairs, told, concerns(facts, people, pairs, suspects(facts), told))
+    return Audit(films, facts, people, pairs, told, findings(facts, people, pairs, outliers(facts), told))
 
 
 def counts(films: Films) -> dict[str, dict[str, int]]:
@@ -104,7 +104,7 @@ def _shortcut_json(shortcut: Shortcut) -> dict[str, Any]:
 
 
 SHOWN = 12
-"""Groups of films pictured for each concern; all are in audit.json."""
+"""Groups of films pictured for each finding; all are in audit.json."""
 LARGEST = 6
 """Films pictured of one group."""
 PICTURE = 168
@@ -120,7 +120,7 @@ def page(audit: Audit, title: str) -> str:
         films=audit.films,
         counts=counts(audit.films),
         people=audit.patients,
-        concerns=[_shown(audit.facts.films, concern) for concern in audit.concerns],
+        findings=[_shown(audit.facts.films, finding) for finding in audit.findings],
         shortcuts=[_bar(shortcut) for shortcut in audit.shortcuts],
         constant=_constant(audit.shortcuts),
         several_labels=len({shortcut.label for shortcut in audit.shortcuts}) > 1,
@@ -134,19 +134,19 @@ def picture(films: Films, index: int) -> str:
     return data_url(image)
 
 
-def _shown(films: Films, concern: Concern) -> dict[str, Any]:
+def _shown(films: Films, finding: Finding) -> dict[str, Any]:
     groups = [
         {
             "words": words,
             "more": max(0, len(group) - LARGEST),
             "films": [_film(films, index) for index in group[:LARGEST]],
         }
-        for group, words in zip(concern.groups[:SHOWN], (*concern.words, *[""] * SHOWN), strict=False)
+        for group, words in zip(finding.groups[:SHOWN], (*finding.words, *[""] * SHOWN), strict=False)
     ]
-    in_table = concern.key == "shortcuts"
-    lines = () if concern.groups or in_table else concern.words[:SHOWN]
-    listed = len(concern.groups) or len(concern.words)
-    return {"concern": concern, "groups": groups, "lines": lines, "more": 0 if in_table else max(0, listed - SHOWN)}
+    in_table = finding.key == "shortcuts"
+    lines = () if finding.groups or in_table else finding.words[:SHOWN]
+    listed = len(finding.groups) or len(finding.words)
+    return {"finding": finding, "groups": groups, "lines": lines, "more": 0 if in_table else max(0, listed - SHOWN)}
 
 
 def _film(films: Films, index: int) -> dict[str, Any]:

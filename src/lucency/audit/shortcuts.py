@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-from lucency.audit.measurements import Facts
+from lucency.audit.measurements import Measurements
 from lucency.data.cues import held_out_scores
 from lucency.data.record import Films
 from lucency.data.split import Indices, stratified_grouped
@@ -23,7 +23,7 @@ from lucency.errors import SourceError
 
 Numbers = NDArray[np.float64]
 
-PROPERTIES: dict[str, tuple[Callable[[Facts], NDArray[np.floating]], bool]] = {
+PROPERTIES: dict[str, tuple[Callable[[Measurements], NDArray[np.floating]], bool]] = {
     "width": (lambda facts: facts.rows["width"], False),
     "height": (lambda facts: facts.rows["height"], False),
     "size": (lambda facts: facts.rows["width"].astype(np.float64) * facts.rows["height"], False),
@@ -76,7 +76,7 @@ class Shortcut:
         return next(word for least, word in GRADES if self.auroc >= least)
 
 
-def shortcuts(facts: Facts) -> tuple[Shortcut, ...]:
+def shortcuts(facts: Measurements) -> tuple[Shortcut, ...]:
     """Judge every property against every label; strongest first. Empty where there are too few films or patients."""
     try:
         folds = stratified_grouped(facts.films, FOLDS)

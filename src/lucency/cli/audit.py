@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lucency.audit import Concern
+    from lucency.audit import Finding
 
 SHOWN = 12
-"""Lines printed for a concern that has no pictures."""
+"""Lines printed for a finding that has no pictures."""
 
 
 def audit(
@@ -39,15 +39,15 @@ def audit(
     told = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
     write_text(out / "audit.json", told + "\n")
     write_text(out / "audit.html", page(found, str(data)))
-    typer.echo(told if as_json else _summary(found.concerns, out))
+    typer.echo(told if as_json else _summary(found.findings, out))
     if found.invalid:
-        what = "; ".join(concern.title.lower() for concern in found.invalid)
+        what = "; ".join(finding.title.lower() for finding in found.invalid)
         raise SourceError(f"{data}: results would be wrong: {what}; see {out / 'audit.html'}")
 
 
-def _summary(concerns: tuple[Concern, ...], out: Path) -> str:
+def _summary(findings: tuple[Finding, ...], out: Path) -> str:
     lines = []
-    for concern in concerns:
-        lines.append(f"{concern.weight:8}{concern.title}: {concern.line}")
-        lines += [f"{'':10}{word}" for word in concern.words[:SHOWN] if not concern.groups]
+    for finding in findings:
+        lines.append(f"{finding.weight:8}{finding.title}: {finding.line}")
+        lines += [f"{'':10}{word}" for word in finding.words[:SHOWN] if not finding.groups]
     return "\n".join([*(lines or ["nothing found"]), f"written: {out / 'audit.html'}, {out / 'audit.json'}"])

@@ -32,13 +32,13 @@ def drift(
     from json import dumps
 
     from lucency.data import read_films
-    from lucency.drift import compare, page, sample, some_patients, table, to_json
+    from lucency.drift import compare, page, sample, subsample_patients, table, to_json
     from lucency.files import write_text
     from lucency.reader import Reader
 
     reader = Reader.open(bundle, threads)
     before, after = (
-        sample(reader, some_patients(read_films(data, source), most, seed), doing)
+        sample(reader, subsample_patients(read_films(data, source), most, seed), doing)
         for data, doing in ((reference, "reading the reference"), (now, "reading films of now"))
     )
     found = compare(before, after, level, draws, seed)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from lucency.cli.explainers import Asked, Map
+    from lucency.cli.explainers import BoundExplainer, Map
     from lucency.film import Film
     from lucency.paint import Legend
     from lucency.reader import Reader, Reading
@@ -67,7 +67,7 @@ def explain(
 class How:
     """What is asked of every film, and how it is painted."""
 
-    asked: Asked
+    asked: BoundExplainer
     opposite: bool
     finding: int | None
     """Which logit; None asks for the one that the reading speaks of."""

@@ -26,7 +26,7 @@ WITHOUT_PYTORCH = ("cam", "occlusion")
 
 
 @dataclass(frozen=True)
-class Asked:
+class BoundExplainer:
     """One explainer, bound to one reader."""
 
     method: str
@@ -40,7 +40,7 @@ class Asked:
     """The same explainer on any network; None for an exported bundle."""
 
 
-def asked(reader: Reader, method: str, *, opposite: bool = False, layer: str | None = None) -> Asked:
+def asked(reader: Reader, method: str, *, opposite: bool = False, layer: str | None = None) -> BoundExplainer:
     """The explainer called `method` on this reader.
 
     Args:
@@ -60,7 +60,7 @@ def asked(reader: Reader, method: str, *, opposite: bool = False, layer: str | N
             f"{reader.bundle.path}: an exported bundle answers by {' and '.join(WITHOUT_PYTORCH)}, came {what}; "
             "ask the run that it was exported from"
         )
-    return Asked(method, _own_map(reader, opposite) if method == "cam" else _occlusion(reader, opposite))
+    return BoundExplainer(method, _own_map(reader, opposite) if method == "cam" else _occlusion(reader, opposite))
 
 
 def methods(reader: Reader) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ def layer_lines(reader: Reader) -> list[str]:
     return [f"{name:32}{k:>5} maps of {h} × {w}" for name, (k, h, w) in found.items()]
 
 
-def _on_network(classifier: Classifier, method: str, opposite: bool, layer: str | None) -> Asked:
+def _on_network(classifier: Classifier, method: str, opposite: bool, layer: str | None) -> BoundExplainer:
     import difflib
 
     from lucency.explain.network import layer as known_layer
@@ -123,7 +123,9 @@ def _on_network(classifier: Classifier, method: str, opposite: bool, layer: str 
     def on(network: Classifier, gray: Gray, finding: int) -> Map:
         return row.explain(network, gray, finding, **options)
 
-    return Asked(method, lambda gray, finding: on(classifier, gray, finding), row.unit, row.limit, row.mark, on)
+    return BoundExplainer(
+        method, lambda gray, finding: on(classifier, gray, finding), row.unit, row.limit, row.mark, on
+    )
 
 
 def _own_map(reader: Reader, opposite: bool) -> Explain:

@@ -11,9 +11,9 @@ import typer
 from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
-    from lucency.cli.explainers import Asked
+    from lucency.cli.explainers import BoundExplainer
     from lucency.data import Films
-    from lucency.explain.faithfulness import Cases, Judged, Networks, Way
+    from lucency.explain.faithfulness import Cases, ExplainerResult, Networks, Way
     from lucency.reader import Reader
 
 ALL = "all"
@@ -88,12 +88,12 @@ def _films(data: str, source: str, split: str | None, fold: int | None, folds: i
 
 def _judged(
     reader: Reader, ways: list[Way], index: int, cases: Cases, networks: Networks, resamples: int, quick: bool
-) -> list[Judged]:
+) -> list[ExplainerResult]:
     from lucency.cli.explainers import asked
-    from lucency.explain.faithfulness import judge_all
+    from lucency.explain.faithfulness import evaluate_explainers
 
     occlusion = asked(reader, "occlusion")
-    return judge_all(
+    return evaluate_explainers(
         ways,
         lambda squares: reader.read_batch(squares).probabilities[:, index],
         lambda gray: occlusion.explain(gray, index),
@@ -104,7 +104,7 @@ def _judged(
     )
 
 
-def _tell(judged: list[Judged], about: dict[str, Any], out: Path, json: bool) -> None:
+def _tell(judged: list[ExplainerResult], about: dict[str, Any], out: Path, json: bool) -> None:
     """Write faith.json, the curves where some were drawn, and print what was found."""
     from lucency.evaluate.report import dump
     from lucency.explain.faithfulness_report import curves_picture, table, to_json
@@ -125,7 +125,7 @@ def _ways(reader: Reader, wanted: list[str], index: int) -> list[Way]:
     return [_way(asked(reader, name), index) for name in names]
 
 
-def _way(chosen: Asked, index: int) -> Way:
+def _way(chosen: BoundExplainer, index: int) -> Way:
     from lucency.explain.faithfulness import Way
 
     on = chosen.on
@@ -146,7 +146,7 @@ def _networks(reader: Reader, others: list[Path], shuffled: Path | None) -> Netw
     if reader.card.model.format != "torch":
         if others or shuffled:
             raise UsageError(
-                f"{reader.bundle.path}: further runs are compared with a run, came a bundle; name its run first"
+                f"{reader.bundle.path}: further runs are compare_networks with a run, came a bundle; name its run first"
             )
         return Networks()
     from lucency.models.run import load_run, open_run

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from lucency.data import Films
-    from lucency.shift.study import Asked, Bias, Settings, Study
+    from lucency.shift.study import BiasBaseline, JudgedReader, Settings, ShiftResult
 
 
 def shift(
@@ -54,7 +54,7 @@ def shift(
     from lucency.data.donors import WHOSE, known_aspects
     from lucency.errors import UsageError
     from lucency.shift.report import table
-    from lucency.shift.study import Settings, baseline, study
+    from lucency.shift.study import Settings, baseline, evaluate_shift
 
     whose = next((name for name in WHOSE if name == donors), None)
     if whose is None:
@@ -67,7 +67,7 @@ def shift(
     known = known_aspects(aspects) if aspects else {}
     settings = Settings(whose, seed, tuple(only or ()), known, read_films(pairs) if pairs else None)
     found = baseline(films, known) if bias else None
-    studies = study(asked, films, settings, found)
+    studies = evaluate_shift(asked, films, settings, found)
     command = join(["lucency", *(context.find_root().obj or ["shift", *map(str, runs)])])
     told = _json(studies, settings, found, command)
     if out:
@@ -85,12 +85,12 @@ def _asked(
     fold: int | None,
     folds: int | None,
     threads: int,
-) -> Asked:
+) -> JudgedReader:
     from lucency.cli.inputs import labelled_films
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
     from lucency.shift.judge import held_out
-    from lucency.shift.study import Asked
+    from lucency.shift.study import JudgedReader
 
     reader = Reader.open(run, threads)
     if split is None:
@@ -98,7 +98,7 @@ def _asked(
     else:
         films, used = labelled_films(data, source, split)
         how = f"{len(films)} films, split {used} (it may have learned from them)"
-    return Asked(title, reader, as_labelled(films, reader.card.labels), how)
+    return JudgedReader(title, reader, as_labelled(films, reader.card.labels), how)
 
 
 def _titles(runs: list[Path]) -> list[str]:
@@ -113,20 +113,22 @@ def _title(run: Path, others: list[Path]) -> str:
     return "/".join(parts[-next(apart, len(parts)) :])
 
 
-def _json(studies: list[Study], settings: Settings, bias: Bias | None, command: str) -> str:
+def _json(studies: list[ShiftResult], settings: Settings, bias: BiasBaseline | None, command: str) -> str:
     from dataclasses import asdict
     from json import dumps
 
-    from lucency.shift.study import over_runs
+    from lucency.shift.study import summarise_seeds
 
     baseline = None if bias is None else {"auroc": bias.auroc, "films": bias.films, "wrong": len(bias.wrong)}
-    recipes = [asdict(one) for one in over_runs(studies)]
+    recipes = [asdict(one) for one in summarise_seeds(studies)]
     about = {"schema_version": 1, "command": command, "donors": settings.whose, "seed": settings.seed}
     told = {**about, "bias_only": baseline, "recipes": recipes, "runs": [one.to_json() for one in studies]}
     return dumps(told, indent=1)
 
 
-def _write(out: Path, studies: list[Study], settings: Settings, bias: Bias | None, command: str, told: str) -> None:
+def _write(
+    out: Path, studies: list[ShiftResult], settings: Settings, bias: BiasBaseline | None, command: str, told: str
+) -> None:
     from lucency.files import write_text
     from lucency.shift.report import page
 

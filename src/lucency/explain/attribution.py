@@ -10,7 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lucency.explain.network import Evidence, Gray, Map, as_input, check_finding, finished, spread, squares, untouched
+from lucency.explain.network import (
+    Evidence,
+    Gray,
+    Map,
+    cell_index,
+    check_finding,
+    preserve_state,
+    sum_into_cells,
+    to_input,
+    to_map,
+)
 from lucency.explain.occlusion import occlude
 from lucency.models.classifier import Classifier
 
@@ -22,14 +32,14 @@ WIDTH = 0.25
 
 def occlusion(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False) -> Map:
     """What the logit loses when each place is covered: `lucency.explain.occlusion.occlude` on a network."""
-    as_input(classifier, gray)
+    to_input(classifier, gray)
     device = next(classifier.parameters()).device
 
     def read(films: Gray) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         logits = classifier(torch.from_numpy(films[:, None].astype(np.float32)).to(device))
         return np.asarray(logits.cpu().numpy())
 
-    with untouched(classifier), torch.no_grad():
+    with preserve_state(classifier), torch.no_grad():
         return occlude(read, gray, finding, opposite=opposite)
 
 
@@ -54,10 +64,10 @@ def integrated_gradients(
     from captum.attr import IntegratedGradients
 
     film, blank, evidence = _asked(classifier, gray, finding, opposite)
-    with untouched(classifier):
+    with preserve_state(classifier):
         method = IntegratedGradients(evidence)
         found = method.attribute(film.requires_grad_(), blank, n_steps=steps, internal_batch_size=BATCH)
-        return finished(spread(found[0, 0].detach(), cells))
+        return to_map(sum_into_cells(found[0, 0].detach(), cells))
 
 
 def lime(
@@ -81,13 +91,13 @@ def lime(
     from captum.attr import Lime
 
     film, blank, evidence = _asked(classifier, gray, finding, opposite)
-    with untouched(classifier), torch.no_grad():
+    with preserve_state(classifier), torch.no_grad():
         torch.manual_seed(seed)
-        square = squares(film.shape[-1], cells).to(film.device)
+        square = cell_index(film.shape[-1], cells).to(film.device)
         found = Lime(evidence, SkLearnRidge(alpha=1.0), similarity_func=_nearness).attribute(
             film, blank, feature_mask=square[None, None], n_samples=samples, perturbations_per_eval=BATCH
         )
-        return finished(_per_square(found[0, 0], square))
+        return to_map(_per_square(found[0, 0], square))
 
 
 def shap(
@@ -108,15 +118,15 @@ def shap(
     from captum.attr import KernelShap
 
     film, blank, evidence = _asked(classifier, gray, finding, opposite)
-    with untouched(classifier), torch.no_grad():
+    with preserve_state(classifier), torch.no_grad():
         torch.manual_seed(seed)
-        square = squares(film.shape[-1], cells).to(film.device)
+        square = cell_index(film.shape[-1], cells).to(film.device)
         if not square.any():  # one square has the whole difference; the kernel needs two
-            return finished((evidence(film) - evidence(blank))[None])
+            return to_map((evidence(film) - evidence(blank))[None])
         found = KernelShap(evidence).attribute(
             film, blank, feature_mask=square[None, None], n_samples=samples, perturbations_per_eval=BATCH
         )
-        return finished(_per_square(found[0, 0], square))
+        return to_map(_per_square(found[0, 0], square))
 
 
 def _nearness(_film: Tensor, _changed: Tensor, kept: Tensor, **_: object) -> float:
@@ -127,11 +137,11 @@ def _nearness(_film: Tensor, _changed: Tensor, kept: Tensor, **_: object) -> flo
 
 def _asked(classifier: Classifier, gray: Gray, finding: int, opposite: bool) -> tuple[Tensor, Tensor, Evidence]:
     """The film, the blank film and what is asked of them; the answers are numbers, which the fits below require."""
-    film = as_input(classifier, gray)
+    film = to_input(classifier, gray)
     check_finding(classifier.head.last.out_features, finding)
     blank, evidence = torch.full_like(film, float(gray.mean())), Evidence(classifier, finding, opposite)
-    with untouched(classifier), torch.no_grad():
-        finished(evidence(torch.cat([film, blank])))
+    with preserve_state(classifier), torch.no_grad():
+        to_map(evidence(torch.cat([film, blank])))
     return film, blank, evidence
 
 

@@ -14,7 +14,7 @@ from lucency.data.squares import attempts, require_some
 from lucency.errors import FilmError, SourceError
 from lucency.evaluate.intervals import Bands, Statistic, bands
 from lucency.explain import measures
-from lucency.explain.measures import Floats, Map, Mask, Probability, curves, rank_correlation
+from lucency.explain.measures import Floats, Map, Mask, Probability, deletion_insertion, rank_correlation
 from lucency.film import Film
 from lucency.preprocess import Preprocess, fitted, resized
 from lucency.progress import track
@@ -159,7 +159,7 @@ class Scored:
     insertion: Floats
 
 
-def judge_maps(
+def score_maps(
     method: str, explain: Explain, cases: Cases, read: Probability | None, occluded: tuple[Map, ...] | None = None
 ) -> Scored:
     """Score every film's map.
@@ -176,9 +176,9 @@ def judge_maps(
         evidence = explain(case.gray)
         row = _places(case, evidence)
         if read is not None:
-            found = curves(read, case.gray, evidence, seed=number)
+            found = deletion_insertion(read, case.gray, evidence, seed=number)
             traces.append((found.deletion, found.insertion))
-            row |= {"deletion": found.deleted, "insertion": found.inserted}
+            row |= {"deletion": found.deletion_auc, "insertion": found.insertion_auc}
         if occluded:
             row["occlusion"] = rank_correlation(evidence, occluded[number])
         maps.append(evidence)
@@ -210,7 +210,7 @@ def figures(columns: Mapping[str, Floats], groups: NDArray[np.int64], resamples:
         mean = np.divide(weights @ filled, total, out=np.full(total.shape, np.nan), where=total > 0)
         return np.hstack([mean, mean[:, ratio[:1]] / mean[:, ratio[1:]]]) if ratio else mean
 
-    found = sure(means, groups, resamples, seed)
+    found = with_intervals(means, groups, resamples, seed)
     every = [*names, *(["energy_over_chance"] if ratio else [])]
     counts = [*known.sum(axis=0).astype(int).tolist(), *([int(known[:, ratio[0]].sum())] if ratio else [])]
     return [
@@ -219,7 +219,7 @@ def figures(columns: Mapping[str, Floats], groups: NDArray[np.int64], resamples:
     ]
 
 
-def sure(statistic: Statistic, groups: NDArray[np.int64], resamples: int, seed: int = 0) -> Bands:
+def with_intervals(statistic: Statistic, groups: NDArray[np.int64], resamples: int, seed: int = 0) -> Bands:
     """Figures with their intervals by patient; a single patient has none."""
     if groups.max() > 0:
         return bands(statistic, groups, resamples, seed)
@@ -229,18 +229,18 @@ def sure(statistic: Statistic, groups: NDArray[np.int64], resamples: int, seed: 
 
 
 def _places(case: Case, evidence: Map) -> dict[str, float]:
-    spread = measures.drawn(evidence, case.gray.shape[0])
-    inside = {"energy_in_lungs": measures.energy(spread, case.lungs), "lungs_share": float(case.lungs.mean())}
+    spread = measures.upsample(evidence, case.gray.shape[0])
+    inside = {"energy_in_lungs": measures.energy_inside(spread, case.lungs), "lungs_share": float(case.lungs.mean())}
     lesion = case.lesion
     if lesion is None:
         missing = dict.fromkeys(("pointing", "pointing_near", "energy_in_lesion", "lesion_share", "precision"), np.nan)
         return {**missing, **inside}
     return {
-        "pointing": measures.pointing(spread, lesion),
-        "pointing_near": measures.pointing(spread, lesion, measures.NEAR * len(spread)),
-        "energy_in_lesion": measures.energy(spread, lesion),
+        "pointing": measures.pointing_game(spread, lesion),
+        "pointing_near": measures.pointing_game(spread, lesion, measures.NEAR * len(spread)),
+        "energy_in_lesion": measures.energy_inside(spread, lesion),
         "lesion_share": float(lesion.mean()),
-        "precision": measures.precision(spread, lesion),
+        "precision": measures.average_precision(spread, lesion),
         **inside,
     }
 
@@ -248,14 +248,14 @@ def _places(case: Case, evidence: Map) -> dict[str, float]:
 def _overlaps(case: Case, evidence: Map) -> Floats:
     if case.lesion is None:
         return np.full(len(measures.SHARES), np.nan)
-    return measures.overlaps(measures.drawn(evidence, case.gray.shape[0]), case.lesion)
+    return measures.iou_by_threshold(measures.upsample(evidence, case.gray.shape[0]), case.lesion)
 
 
 def _iou(table: Floats, cases: Cases) -> Floats:
     known = ~np.isnan(table).any(axis=1)
     found = np.full(len(table), np.nan)
     if known.any():
-        found[known] = measures.overlap_on_others(table[known], cases.groups[known])
+        found[known] = measures.cross_fitted_iou(table[known], cases.groups[known])
     return found
 
 
@@ -292,7 +292,7 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ExplainerResult:
     """Everything found of one explainer."""
 
     method: str
@@ -311,7 +311,7 @@ class Judged:
         return None if self.cascade is None else self.cascade.fails
 
 
-def judge_all(
+def evaluate_explainers(
     ways: Sequence[Way],
     read: Probability,
     occlude: Explain,
@@ -319,7 +319,7 @@ def judge_all(
     networks: Networks,
     resamples: int,
     quick: bool = False,
-) -> list[Judged]:
+) -> list[ExplainerResult]:
     """Judge each explainer and, last, a random map.
 
     Args:
@@ -336,9 +336,9 @@ def judge_all(
     asked = None if quick else read
     judged = [_judged(way, asked, cases, occluded, networks, resamples) for way in ways]
     numbers = iter(range(len(cases.films)))
-    scored = judge_maps(RANDOM, lambda _gray: random_map(next(numbers)), cases, asked, occluded)
+    scored = score_maps(RANDOM, lambda _gray: random_map(next(numbers)), cases, asked, occluded)
     found = tuple(figures(scored.columns, cases.groups, resamples))
-    return [*judged, Judged(RANDOM, found, scored.deletion, scored.insertion)]
+    return [*judged, ExplainerResult(RANDOM, found, scored.deletion, scored.insertion)]
 
 
 def _judged(
@@ -348,32 +348,32 @@ def _judged(
     occluded: tuple[Map, ...] | None,
     networks: Networks,
     resamples: int,
-) -> Judged:
-    scored = judge_maps(way.method, way.explain, cases, read, occluded)
+) -> ExplainerResult:
+    scored = score_maps(way.method, way.explain, cases, read, occluded)
     found = figures(scored.columns, cases.groups, resamples)
-    judged = Judged(way.method, tuple(found), scored.deletion, scored.insertion, mark=way.mark)
+    judged = ExplainerResult(way.method, tuple(found), scored.deletion, scored.insertion, mark=way.mark)
     if networks.own is None or way.on is None:
         return judged
     return _sane(judged, way.on, Cases(cases.films[:SANE]), scored.maps[:SANE], networks, resamples, quick=read is None)
 
 
 def _sane(
-    judged: Judged,
+    judged: ExplainerResult,
     on: Callable[[Classifier, Gray], Map],
     cases: Cases,
     maps: Sequence[Map],
     networks: Networks,
     resamples: int,
     quick: bool,
-) -> Judged:
-    from lucency.explain.randomization import cascade, compared, untrained_in_lungs
+) -> ExplainerResult:
+    from lucency.explain.randomization import cascade, compare_networks, untrained_energy_in_lungs
 
     assert networks.own is not None
-    more = [untrained_in_lungs(on, networks.own, cases, resamples)]
+    more = [untrained_energy_in_lungs(on, networks.own, cases, resamples)]
     if networks.shuffled:
-        more += compared("labels", on, [networks.shuffled], cases, maps, resamples)
+        more += compare_networks("labels", on, [networks.shuffled], cases, maps, resamples)
     if networks.others:
-        more += compared("seeds", on, networks.others, cases, maps, resamples)
+        more += compare_networks("seeds", on, networks.others, cases, maps, resamples)
     if quick:
         return replace(judged, figures=(*judged.figures, *more))
     fallen = cascade(judged.method, on, networks.own, cases, maps, resamples)

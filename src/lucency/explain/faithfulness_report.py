@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lucency.evaluate.intervals import LEVEL, METHOD
-from lucency.explain.faithfulness import RANDOM, Judged
+from lucency.explain.faithfulness import RANDOM, ExplainerResult
 
 SCHEMA_VERSION = 1
 
@@ -34,7 +34,7 @@ SAYS: dict[str, str] = {
 """Figure → how a person reads it, in the order of the table."""
 
 
-def to_json(judged: Sequence[Judged], about: Mapping[str, Any]) -> dict[str, Any]:
+def to_json(judged: Sequence[ExplainerResult], about: Mapping[str, Any]) -> dict[str, Any]:
     """The content of faith.json."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -44,7 +44,7 @@ def to_json(judged: Sequence[Judged], about: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def table(judged: Sequence[Judged], about: Mapping[str, Any]) -> str:
+def table(judged: Sequence[ExplainerResult], about: Mapping[str, Any]) -> str:
     """What a person reads in a terminal."""
     chance = {f.name: f for row in judged if row.method == RANDOM for f in row.figures}
     lines = [f"{about['films']} films with {about['finding']} of {about['patients']} patients; {about['data']}"]
@@ -62,7 +62,7 @@ def table(judged: Sequence[Judged], about: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def curves_picture(judged: Sequence[Judged]) -> bytes:
+def curves_picture(judged: Sequence[ExplainerResult]) -> bytes:
     """Deletion, insertion and the cascade of every explainer, as PNG."""
     from matplotlib.figure import Figure as Canvas
 
@@ -79,7 +79,7 @@ def curves_picture(judged: Sequence[Judged]) -> bytes:
             cascade.plot(row.cascade.blocks, values, marker="o", label=label)
     deletion.set(title="Deletion: evidence covered first", xlabel="share of the film covered", ylabel="probability")
     insertion.set(title="Insertion: evidence uncovered first", xlabel="share of the film uncovered")
-    cascade.set(title="Weights made random", xlabel="blocks randomised, from the last", ylabel="likeness of the map")
+    cascade.set(title="Weights made random", xlabel="random blocks, from the last", ylabel="similarity of the map")
     for panel in (deletion, insertion, cascade):
         panel.set_ylim(-0.05, 1.05)
         panel.grid(alpha=0.3)
@@ -89,10 +89,10 @@ def curves_picture(judged: Sequence[Judged]) -> bytes:
     return stream.getvalue()
 
 
-def _one(row: Judged) -> dict[str, Any]:
+def _one(row: ExplainerResult) -> dict[str, Any]:
     cascade = None
     if row.cascade:
-        cascade = {"blocks": list(row.cascade.blocks), "likeness": [asdict(f) for f in row.cascade.figures]}
+        cascade = {"blocks": list(row.cascade.blocks), "similarity": [asdict(f) for f in row.cascade.figures]}
     return {
         "method": row.method,
         "mark": row.mark,
@@ -103,13 +103,13 @@ def _one(row: Judged) -> dict[str, Any]:
     }
 
 
-def _cascade_lines(row: Judged) -> list[str]:
+def _cascade_lines(row: ExplainerResult) -> list[str]:
     if row.cascade is None:
         return []
     stops = zip(row.cascade.blocks, row.cascade.figures, strict=True)
     found = "  ".join(f"{blocks}: {figure.value:.2f}" for blocks, figure in stops)
     verdict = "FAILS: the map shows the film, not the network" if row.failed else "passes"
     return [
-        f"  likeness with random blocks       {found}",
+        f"  similarity with random blocks       {found}",
         f"  {'the later half random':34}{row.cascade.half!s:26}{verdict}",
     ]

@@ -21,12 +21,12 @@ from lucency.explain.network import (
     Evidence,
     Gray,
     Map,
-    as_input,
     check_finding,
-    finer,
-    finished,
+    last_finer_layer,
     layer,
-    untouched,
+    preserve_state,
+    to_input,
+    to_map,
 )
 from lucency.models.classifier import Classifier
 from lucency.models.heads import Dense128
@@ -49,11 +49,11 @@ def cam(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool 
     Raises:
         ExplainError: no such finding, or weights that are not numbers. The same for all explainers here.
     """
-    film = as_input(classifier, gray)
-    with untouched(classifier), torch.no_grad():
+    film = to_input(classifier, gray)
+    with preserve_state(classifier), torch.no_grad():
         _, maps = classifier.forward_map(film)
         check_finding(maps.shape[1], finding)
-        return finished(-maps[0, finding] if opposite else maps[0, finding])
+        return to_map(-maps[0, finding] if opposite else maps[0, finding])
 
 
 def grad_cam(
@@ -72,7 +72,7 @@ def grad_cam(
         found: Tensor = method.attribute(seen, relu_attributions=True)[0, 0]
         return found * found.numel()
 
-    return in_sight(classifier, gray, finding, alone)
+    return map_on_film(classifier, gray, finding, alone)
 
 
 def grad_cam_pp(
@@ -94,7 +94,7 @@ def grad_cam_pp(
         weights = (alpha * gradients.relu()).sum((1, 2), keepdim=True)
         return (weights * activations).sum(0).relu()
 
-    return in_sight(classifier, gray, finding, alone)
+    return map_on_film(classifier, gray, finding, alone)
 
 
 def layer_cam(
@@ -104,29 +104,29 @@ def layer_cam(
 
         L(i, j) = Z · ReLU(sum_k ReLU(G_k(i, j)) A_k(i, j))
 
-    Without a layer name, the last block whose maps are finer than the network's own.
+    Without a layer name, the last block whose maps are last_finer_layer than the network's own.
     """
-    name = layer_name or finer(classifier, gray.shape[0])
+    name = layer_name or last_finer_layer(classifier, gray.shape[0])
 
     def alone(network: Classifier, seen: Tensor) -> Tensor:
         activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), seen, name)
         return (gradients.relu() * activations).sum(0).relu() * activations[0].numel()
 
-    return in_sight(classifier, gray, finding, alone)
+    return map_on_film(classifier, gray, finding, alone)
 
 
-def in_sight(classifier: Classifier, gray: Gray, finding: int, alone: Callable[[Classifier, Tensor], Tensor]) -> Map:
+def map_on_film(classifier: Classifier, gray: Gray, finding: int, alone: Callable[[Classifier, Tensor], Tensor]) -> Map:
     """A map on the film from what `alone` says of what the network sees of it, by a network that sees no more.
 
     Most networks see the whole film: their map is `alone` of themselves and the film.
     """
-    film = as_input(classifier, gray)
+    film = to_input(classifier, gray)
     check_finding(classifier.head.last.out_features, finding)
-    with untouched(classifier):
+    with preserve_state(classifier):
         with torch.no_grad():
             look = classifier.look(film)
         found = alone(classifier if classifier.frame is None else classifier.unframed(), look.seen)
-        return finished(classifier.on_film(found.detach()[None, None], look)[0, 0])
+        return to_map(classifier.on_film(found.detach()[None, None], look)[0, 0])
 
 
 def _activations_and_gradients(evidence: Evidence, seen: Tensor, layer_name: str) -> tuple[Tensor, Tensor]:
@@ -171,11 +171,11 @@ def guided_backprop(classifier: Classifier, gray: Gray, finding: int = 0, *, opp
     """
     from captum.attr import GuidedBackprop
 
-    film = as_input(classifier, gray).requires_grad_()
+    film = to_input(classifier, gray).requires_grad_()
     check_finding(classifier.head.last.out_features, finding)
-    with untouched(classifier), _quiet():
-        found = GuidedBackprop(Evidence(rectified(classifier), finding, opposite)).attribute(film)
-    return finished(found[0, 0] * WHITE)
+    with preserve_state(classifier), _quiet():
+        found = GuidedBackprop(Evidence(with_relu_modules(classifier), finding, opposite)).attribute(film)
+    return to_map(found[0, 0] * WHITE)
 
 
 def guided_grad_cam(
@@ -192,10 +192,10 @@ def guided_grad_cam(
     fine = torch.from_numpy(guided_backprop(classifier, gray, finding, opposite=opposite))
     warm = torch.from_numpy(grad_cam(classifier, gray, finding, opposite=opposite, layer_name=layer_name))
     large = F.interpolate(warm[None, None], fine.shape, mode="bilinear", align_corners=False)[0, 0]
-    return finished(fine * large / warm.numel())
+    return to_map(fine * large / warm.numel())
 
 
-def rectified(classifier: Classifier) -> Classifier:
+def with_relu_modules(classifier: Classifier) -> Classifier:
     """A copy of the network in which every ReLU is a module that captum can guide.
 
     Raises:

@@ -26,13 +26,13 @@ SHARES = np.linspace(0.05, 0.95, 19)
 """Thresholds tried for the overlap, as shares of a map's own maximum."""
 
 
-def drawn(evidence: Map, side: int) -> Map:
+def upsample(evidence: Map, side: int) -> Map:
     """A map as it is painted: interpolated linearly between the centres of its cells, float32 (side, side)."""
     image = Image.fromarray(np.ascontiguousarray(evidence, dtype=np.float32))
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
 
 
-def pointing(evidence: Map, mask: Mask, reach: float = 0.0) -> float:
+def pointing_game(evidence: Map, mask: Mask, reach: float = 0.0) -> float:
     """1 if the strongest evidence lies in the mask, or nearer than `reach` pixels to it, else 0.
 
     Zhang et al. 2018, section 4.2, as their published code plays it: the map is brought to the photograph's own size,
@@ -46,7 +46,7 @@ def pointing(evidence: Map, mask: Mask, reach: float = 0.0) -> float:
     return float(hit[evidence == evidence.max()].mean())
 
 
-def energy(evidence: Map, mask: Mask) -> float:
+def energy_inside(evidence: Map, mask: Mask) -> float:
     """Share of the evidence for the finding that lies in the mask. Wang et al. 2020 (Score-CAM), section 4.2.
 
         sum over the mask of max(M, 0) / sum of max(M, 0)
@@ -57,7 +57,7 @@ def energy(evidence: Map, mask: Mask) -> float:
     return float(hot[mask].sum() / hot.sum()) if hot.any() else 0.0
 
 
-def precision(evidence: Map, mask: Mask) -> float:
+def average_precision(evidence: Map, mask: Mask) -> float:
     """Average precision of pixels ranked by the map (area under precision and recall), as in Arun et al. 2021.
 
         AP = sum over thresholds of (R_t - R_t-1) P_t
@@ -72,7 +72,7 @@ def precision(evidence: Map, mask: Mask) -> float:
     return float(np.sum(gained * hits / (last + 1)))
 
 
-def overlaps(evidence: Map, mask: Mask) -> Floats:
+def iou_by_threshold(evidence: Map, mask: Mask) -> Floats:
     """Intersection over union of mask and map, cut at each of SHARES of the map's maximum: float64 (19,)."""
     top = float(evidence.max())
     if top <= 0:
@@ -82,13 +82,13 @@ def overlaps(evidence: Map, mask: Mask) -> Floats:
     return np.asarray(both / (cut | mask).sum((1, 2)), dtype=np.float64)
 
 
-def overlap_on_others(table: Floats, groups: NDArray[np.int64], seed: int = 0) -> Floats:
+def cross_fitted_iou(table: Floats, groups: NDArray[np.int64], seed: int = 0) -> Floats:
     """Each film's overlap at the threshold that is best for the films of other patients.
 
     Patients are parted in two halves at random; each half is cut at the share that suits the other best.
 
     Args:
-        table: (n, 19), `overlaps` of each film.
+        table: (n, 19), `iou_by_threshold` of each film.
         groups: (n,), the same number for films of one patient.
         seed: of the parting.
 
@@ -123,17 +123,17 @@ class Curves:
     insertion: Floats
 
     @property
-    def deleted(self) -> float:
+    def deletion_auc(self) -> float:
         """Area under the deletion curve, 0 to 1: small is faithful."""
         return area(self.deletion)
 
     @property
-    def inserted(self) -> float:
+    def insertion_auc(self) -> float:
         """Area under the insertion curve, 0 to 1: large is faithful."""
         return area(self.insertion)
 
 
-def curves(read: Probability, gray: Gray, evidence: Map, seed: int = 0) -> Curves:
+def deletion_insertion(read: Probability, gray: Gray, evidence: Map, seed: int = 0) -> Curves:
     """Both curves of one film.
 
     Args:
@@ -145,7 +145,7 @@ def curves(read: Probability, gray: Gray, evidence: Map, seed: int = 0) -> Curve
     Raises:
         ExplainError: the reader's answer is not a number.
     """
-    order = ranking(drawn(evidence, gray.shape[0]), seed)
+    order = rank_pixels(upsample(evidence, gray.shape[0]), seed)
     blank = np.full_like(gray, round(float(gray.mean())))
     blurred = ndimage.gaussian_filter(gray, BLUR * gray.shape[0])
     found = read(np.concatenate([_steps(gray, blank, order), _steps(blurred, gray, order)])).astype(np.float64)
@@ -154,7 +154,7 @@ def curves(read: Probability, gray: Gray, evidence: Map, seed: int = 0) -> Curve
     return Curves(found[: STEPS + 1], found[STEPS + 1 :])
 
 
-def ranking(evidence: Map, seed: int) -> NDArray[np.int64]:
+def rank_pixels(evidence: Map, seed: int) -> NDArray[np.int64]:
     """Pixels from the strongest evidence for to the strongest against, int64 (s · s,); ties in random order."""
     chance = np.random.default_rng(seed).random(evidence.size)
     return np.lexsort((chance, -evidence.ravel()))
@@ -193,15 +193,15 @@ def rank_correlation(one: Map, other: Map) -> float:
     return float(stats.spearmanr(a.ravel(), b.ravel()).statistic)
 
 
-def structure(one: Map, other: Map) -> float:
+def structural_similarity(one: Map, other: Map) -> float:
     """Structural similarity (Wang et al. 2004, eq. 13) of two maps without sign, each divided by its own maximum.
 
         SSIM = (2 ma mb + c1)(2 sab + c2) / ((ma² + mb² + c1)(sa² + sb² + c2)),   averaged over the map
 
     Means m, variances s² and covariance sab are those of a window of 7 × 7 on a grid of 56 × 56, wherever it lies
-    whole in the map; the range is 1. Signed maps will not do: two opposite signs would count as likeness.
+    whole in the map; the range is 1. Signed maps will not do: two opposite signs would count as similarity.
     """
-    a, b = (_unit(drawn(evidence, GRID)) for evidence in (one, other))
+    a, b = (_unit(upsample(evidence, GRID)) for evidence in (one, other))
     c1, c2 = (k**2 for k in STABLE)
     ma, mb = _mean(a), _mean(b)
     saa, sbb, sab = _mean(a * a) - ma * ma, _mean(b * b) - mb * mb, _mean(a * b) - ma * mb
@@ -213,7 +213,7 @@ def _same_size(one: Map, other: Map) -> tuple[Map, Map]:
     if one.shape == other.shape:
         return one, other
     side = max(*one.shape, *other.shape)
-    return drawn(one, side), drawn(other, side)
+    return upsample(one, side), upsample(other, side)
 
 
 def _unit(evidence: Map) -> NDArray[np.float64]:

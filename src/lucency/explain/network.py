@@ -38,7 +38,7 @@ class Evidence(nn.Module):
 
 
 @contextlib.contextmanager
-def untouched(classifier: nn.Module) -> Iterator[None]:
+def preserve_state(classifier: nn.Module) -> Iterator[None]:
     """Evaluation mode, no gradient to any weight, random numbers of our own; all of it put back afterwards."""
     modes = [(module, module.training) for module in classifier.modules()]
     wanted = [(weight, weight.requires_grad, weight.grad) for weight in classifier.parameters()]
@@ -55,7 +55,7 @@ def untouched(classifier: nn.Module) -> Iterator[None]:
             weight.grad = gradient
 
 
-def as_input(classifier: nn.Module, gray: Gray) -> Tensor:
+def to_input(classifier: nn.Module, gray: Gray) -> Tensor:
     """A film's square, uint8 (s, s), as the network takes it: float32 (1, 1, s, s) on the network's device.
 
     Raises:
@@ -79,7 +79,7 @@ def check_finding(findings: int, finding: int) -> None:
         raise ExplainError(f"the network answers for {findings} finding(s), from 0; there is no number {finding}")
 
 
-def finished(values: Tensor) -> Map:
+def to_map(values: Tensor) -> Map:
     """A map (h, w) of any origin as float32 (h, w).
 
     Raises:
@@ -94,19 +94,19 @@ def finished(values: Tensor) -> Map:
     return np.ascontiguousarray(evidence)
 
 
-def squares(side: int, cells: int) -> Tensor:
+def cell_index(side: int, cells: int) -> Tensor:
     """Which of cells × cells squares each pixel lies in: int64 (s, s), by rows; no more squares than pixels."""
     cells = min(cells, side)
     row = torch.arange(side) * cells // side
     return row[:, None] * cells + row[None, :]
 
 
-def spread(shares: Tensor, cells: int) -> Tensor:
+def sum_into_cells(shares: Tensor, cells: int) -> Tensor:
     """Shares of the logit per pixel (s, s) → per square (c, c), scaled so that the mean of the map is their sum.
 
     This is the unit of the class activation map, in which maps of different sizes compare.
     """
-    square = squares(shares.shape[-1], cells).to(shares.device)
+    square = cell_index(shares.shape[-1], cells).to(shares.device)
     count = int(square.max()) + 1
     sums = torch.zeros(count, dtype=shares.dtype, device=shares.device).index_add(0, square.ravel(), shares.ravel())
     return sums.reshape(round(count**0.5), -1) * count
@@ -125,7 +125,7 @@ def layers(classifier: Classifier, side: int) -> dict[str, tuple[int, int, int]]
         if name.startswith(LAST)
     ]
     try:
-        with untouched(classifier), torch.no_grad():
+        with preserve_state(classifier), torch.no_grad():
             classifier(torch.zeros(1, 1, side, side, device=next(classifier.parameters()).device))
     finally:
         for handle in handles:
@@ -148,8 +148,8 @@ def layer(classifier: Classifier, name: str = LAST) -> nn.Module:
     return known[name]
 
 
-def finer(classifier: Classifier, side: int) -> str:
-    """The last block whose maps are finer than the network's own, or the last layer where no block is."""
+def last_finer_layer(classifier: Classifier, side: int) -> str:
+    """The last block whose maps are last_finer_layer than the network's own, or the last layer where no block is."""
     sizes = layers(classifier, side)
     names = {id(module): name for name, module in classifier.named_modules()}
     coarse = sizes[LAST][1]

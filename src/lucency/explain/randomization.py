@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lucency.explain.faithfulness import Cases, Figure, sure
-from lucency.explain.measures import Floats, Map, drawn, energy, rank_correlation, structure
-from lucency.explain.network import Gray, untouched
+from lucency.explain.faithfulness import Cases, Figure, with_intervals
+from lucency.explain.measures import Floats, Map, energy_inside, rank_correlation, structural_similarity, upsample
+from lucency.explain.network import Gray, preserve_state
 from lucency.models import blocks
 from lucency.models.classifier import Classifier
 from lucency.progress import track
@@ -28,7 +28,7 @@ def depths(classifier: Classifier, stops: int = 4) -> list[int]:
     return sorted({round(count * stop / stops) for stop in range(stops + 1)})
 
 
-def randomised(classifier: Classifier, depth: int, films: Gray, seed: int = 0) -> Classifier:
+def randomize_weights(classifier: Classifier, depth: int, films: Gray, seed: int = 0) -> Classifier:
     """A copy whose head and last `depth` blocks have random weights.
 
     Each weight is drawn anew from a normal distribution with the mean and spread of the tensor that it replaces. The
@@ -48,7 +48,7 @@ def randomised(classifier: Classifier, depth: int, films: Gray, seed: int = 0) -
         for part in chosen:
             for weight in part.parameters():
                 _draw(weight, generator)
-        _settle([module for part in chosen for module in part.modules()], network, films)
+        _recalibrate_norms([module for part in chosen for module in part.modules()], network, films)
     return network
 
 
@@ -58,12 +58,12 @@ def _draw(weight: Tensor, generator: torch.Generator) -> None:
     weight.copy_(weight.mean() + spread * fresh)
 
 
-def _settle(modules: list[nn.Module], network: Classifier, films: Gray) -> None:
+def _recalibrate_norms(modules: list[nn.Module], network: Classifier, films: Gray) -> None:
     """Take the running means of the norms among `modules` from `films`, all other norms as they are."""
     norms = [module for module in modules if isinstance(module, nn.BatchNorm2d)]
     if not norms:
         return
-    with untouched(network), torch.no_grad():
+    with preserve_state(network), torch.no_grad():
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # a plain average over the batches
@@ -92,7 +92,7 @@ class Cascade:
     blocks: tuple[int, ...]
     """Randomised at each stop, besides the head."""
     figures: tuple[Figure, ...]
-    """At each stop: mean likeness over films and draws."""
+    """At each stop: mean similarity over films and draws."""
 
     @property
     def half(self) -> Figure:
@@ -125,24 +125,24 @@ def cascade(
     found = np.zeros((len(stops), len(cases.films)))
     for number, depth in enumerate(track(stops, f"randomising for {method}", total=len(stops))):
         for draw in range(DRAWS):
-            network = randomised(classifier, depth, cases.squares, draw)
+            network = randomize_weights(classifier, depth, cases.squares, draw)
             for i, case in enumerate(cases.films):
-                found[number, i] += likeness(explain(network, case.gray), maps[i]) / DRAWS
+                found[number, i] += similarity(explain(network, case.gray), maps[i]) / DRAWS
     figures = [_mean(f"blocks_{depth}", row, cases, resamples) for depth, row in zip(stops, found, strict=True)]
     return Cascade(method, tuple(stops), tuple(figures))
 
 
-def untrained_in_lungs(explain: OnNetwork, classifier: Classifier, cases: Cases, resamples: int) -> Figure:
+def untrained_energy_in_lungs(explain: OnNetwork, classifier: Classifier, cases: Cases, resamples: int) -> Figure:
     """Energy in the lungs of the maps of networks that know nothing: what the film's own light and dark gives away."""
     found = np.zeros(len(cases.films))
     for draw in range(DRAWS):
-        network = randomised(classifier, depths(classifier)[-1], cases.squares, draw)
+        network = randomize_weights(classifier, depths(classifier)[-1], cases.squares, draw)
         for i, case in enumerate(cases.films):
-            found[i] += energy(drawn(explain(network, case.gray), case.gray.shape[0]), case.lungs) / DRAWS
+            found[i] += energy_inside(upsample(explain(network, case.gray), case.gray.shape[0]), case.lungs) / DRAWS
     return _mean("energy_in_lungs_untrained", found, cases, resamples)
 
 
-def compared(
+def compare_networks(
     name: str, explain: OnNetwork, others: Sequence[Classifier], cases: Cases, maps: Sequence[Map], resamples: int
 ) -> list[Figure]:
     """How alike other networks' maps are: `name_rank` (Spearman) and `name_structure` (SSIM of what speaks for)."""
@@ -151,20 +151,20 @@ def compared(
         for i, case in enumerate(cases.films):
             evidence = explain(other, case.gray)
             ranks[i] += rank_correlation(evidence, maps[i]) / len(others)
-            structures[i] += structure(np.maximum(evidence, 0), np.maximum(maps[i], 0)) / len(others)
+            structures[i] += structural_similarity(np.maximum(evidence, 0), np.maximum(maps[i], 0)) / len(others)
     return [_mean(f"{name}_rank", ranks, cases, resamples), _mean(f"{name}_structure", structures, cases, resamples)]
 
 
-def likeness(one: Map, other: Map) -> float:
+def similarity(one: Map, other: Map) -> float:
     """Mean of rank correlation and structural similarity, both of absolute values: 1 for the same map."""
     one, other = np.abs(one), np.abs(other)
-    return (rank_correlation(one, other) + structure(one, other)) / 2
+    return (rank_correlation(one, other) + structural_similarity(one, other)) / 2
 
 
 def _mean(name: str, values: Floats, cases: Cases, resamples: int) -> Figure:
     def mean(weights: Floats) -> NDArray[np.float64]:
         return np.asarray((weights @ values / weights.sum(axis=1))[:, None])
 
-    found = sure(mean, cases.groups, resamples)
+    found = with_intervals(mean, cases.groups, resamples)
     low, high = (float(v[0]) if np.isfinite(v[0]) else None for v in (found.low, found.high))
     return Figure(name, float(found.value[0]), low, high, len(values))

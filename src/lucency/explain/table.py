@@ -47,7 +47,7 @@ EXPLAINERS: dict[str, Explainer] = {
     ),
     "layer_cam": Explainer(
         layer_cam,
-        "a finer Grad-CAM, from an earlier layer",
+        "a last_finer_layer Grad-CAM, from an earlier layer",
         "Jiang et al. 2021, doi:10.1109/TIP.2021.3089943",
         layered=True,
     ),

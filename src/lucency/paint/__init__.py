@@ -66,7 +66,7 @@ def levels(values: NDArray[np.floating], limit: float = LIMIT) -> NDArray[np.uin
     return level.astype(np.uint8)
 
 
-def ramp() -> NDArray[np.uint8]:
+def colourmap() -> NDArray[np.uint8]:
     """The colour of each level, uint8 (256, 3); level 0 (not seen) is white, a colour no evidence has."""
     share = (np.arange(256) - ZERO) / (TOP - ZERO)
     anchors = np.array([AGAINST, NEITHER, FOR], dtype=np.float64)
@@ -75,23 +75,23 @@ def ramp() -> NDArray[np.uint8]:
     return np.asarray(np.rint(colours), dtype=np.uint8)
 
 
-def cover() -> list[int]:
+def opacities() -> list[int]:
     """How much of the film each level hides in an overlay, 0 to 255: nothing at zero, COVER at either end."""
     share = np.abs(np.arange(256) - ZERO) / (TOP - ZERO)
     share[UNSEEN] = 0.0
     return [int(value) for value in np.rint(255 * COVER * share)]
 
 
-def coloured(level: Image.Image) -> Image.Image:
+def colourise(level: Image.Image) -> Image.Image:
     """An image of levels (mode L) in colour (mode RGB)."""
     picture = level.copy()
-    picture.putpalette(ramp().tobytes())
+    picture.putpalette(colourmap().tobytes())
     return picture.convert("RGB")
 
 
-def blended(film: Image.Image, level: Image.Image) -> Image.Image:
+def blend(film: Image.Image, level: Image.Image) -> Image.Image:
     """A gray film (mode L) under an image of levels of the same size, RGB; without evidence, the film itself."""
-    return Image.composite(coloured(level), film.convert("RGB"), level.point(cover()))
+    return Image.composite(colourise(level), film.convert("RGB"), level.point(opacities()))
 
 
 Window = tuple[int, int, int, int]
@@ -111,7 +111,7 @@ def window(preprocess: Preprocess, height: int, width: int) -> Window:
     return left, top, left + side, top + side
 
 
-def placed(
+def place_map(
     evidence: Map, preprocess: Preprocess, height: int, width: int, limit: float = LIMIT, smooth: bool = True
 ) -> Image.Image:
     """A map over a film of the given size, as levels (mode L); what the network did not see is level 0.
@@ -177,8 +177,8 @@ def overlay(
         ExplainError: the map is empty, not two-dimensional, or holds values that are not numbers.
     """
     legend = legend or Legend()
-    level = placed(evidence, preprocess, film.height, film.width, legend.limit, smooth)
-    picture = blended(Image.fromarray(film.gray8()), level)
+    level = place_map(evidence, preprocess, film.height, film.width, legend.limit, smooth)
+    picture = blend(Image.fromarray(film.gray8()), level)
     return stamp(_framed(picture, preprocess), legend.mark)
 
 
@@ -187,8 +187,8 @@ def map_alone(
 ) -> Image.Image:
     """The evidence in colour without the film, in the film's size and shape, mode RGB."""
     legend = legend or Legend()
-    level = placed(evidence, preprocess, film.height, film.width, legend.limit, smooth)
-    return stamp(_framed(coloured(level), preprocess), legend.mark)
+    level = place_map(evidence, preprocess, film.height, film.width, legend.limit, smooth)
+    return stamp(_framed(colourise(level), preprocess), legend.mark)
 
 
 def png(picture: Image.Image) -> bytes:

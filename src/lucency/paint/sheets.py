@@ -19,7 +19,7 @@ from lucency.paint import (
     TOP,
     Legend,
     Map,
-    coloured,
+    colourise,
     font_of,
     line_height,
     map_alone,
@@ -64,7 +64,7 @@ def scale_bar(height: int, legend: Legend, text: int = 0) -> Image.Image:
     bar = Image.new("RGB", (2 + max(inner, *(text_width(t, font) for t in (above, below, legend.unit))), height), PAPER)
     top, bottom = 2 * pad, height - 2 * pad - 4
     strip = np.rint(np.linspace(TOP, 1, max(bottom - top, 2)))[:, None].astype(np.uint8).repeat(wide, axis=1)
-    bar.paste(coloured(Image.fromarray(strip)), (0, top))
+    bar.paste(colourise(Image.fromarray(strip)), (0, top))
     pen = ImageDraw.Draw(bar)
     for share, label in ticks:
         y = top + (1 - share) / 2 * (bottom - top - 1)

@@ -41,7 +41,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Answers:
+class Scores:
     """What a reader said of n films under one condition."""
 
     logits: Floats
@@ -51,7 +51,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Figures:
+class ConditionMetrics:
     """A reader under one condition. Thresholds are not chosen on re-acquired films."""
 
     condition: str
@@ -71,9 +71,9 @@ class Figures:
     """The same for films with the finding."""
 
 
-def ask(
+def score_conditions(
     readers: Sequence[Reader], squares: Squares, whose: Whose = "other", seed: int = 0, only: Iterable[str] = CONDITIONS
-) -> list[dict[str, Answers]]:
+) -> list[dict[str, Scores]]:
     """What each reader says under each condition: condition -> answers; PLAIN is always there, and first.
 
     Each film is re-acquired once for all readers.
@@ -86,26 +86,26 @@ def ask(
     if unknown := [name for name in chosen if name not in CONDITIONS]:
         raise UsageError(f"unknown condition '{unknown[0]}'; known are {', '.join(CONDITIONS)}")
     work = [(name, start) for name in chosen for start in range(0, len(squares), BATCH)]
-    parts: list[dict[str, list[Answers]]] = [{name: [] for name in chosen} for _ in readers]
+    parts: list[dict[str, list[Scores]]] = [{name: [] for name in chosen} for _ in readers]
     for name, start in track(work, "reading re-acquired films"):
         indices = range(start, min(start + BATCH, len(squares)))
-        films = reacquired(squares, indices, CONDITIONS[name], whose, seed)
+        films = reacquire_films(squares, indices, CONDITIONS[name], whose, seed)
         for reader, said in zip(readers, parts, strict=True):
             said[name].append(_answers(reader, films, squares))
     return [{name: _joined(some) for name, some in said.items()} for said in parts]
 
 
-def _answers(reader: Reader, films: Sequence[tuple[Pixels, int]], squares: Squares) -> Answers:
+def _answers(reader: Reader, films: Sequence[tuple[Pixels, int]], squares: Squares) -> Scores:
     said = reader.read_batch(np.stack([seen(reader.preprocess, film, squares, index) for film, index in films]))
-    return Answers(said.logits[:, 0].astype(np.float64), said.probabilities[:, 0].astype(np.float64))
+    return Scores(said.logits[:, 0].astype(np.float64), said.probabilities[:, 0].astype(np.float64))
 
 
-def _joined(parts: Sequence[Answers]) -> Answers:
+def _joined(parts: Sequence[Scores]) -> Scores:
     logits, probabilities = ([getattr(part, name) for part in parts] for name in ("logits", "probabilities"))
-    return Answers(np.concatenate(logits), np.concatenate(probabilities))
+    return Scores(np.concatenate(logits), np.concatenate(probabilities))
 
 
-def reacquired(
+def reacquire_films(
     squares: Squares, indices: Iterable[int], parts: Sequence[str], whose: Whose, seed: int
 ) -> list[tuple[Pixels, int]]:
     """The films at `indices` as uint8 (SIDE, SIDE), each with its index. All parts give a film the same donor."""
@@ -128,8 +128,10 @@ def seen(preprocess: Preprocess, square: Pixels, squares: Squares, index: int) -
     return resized(fitted(square, preprocess.fit), preprocess.side)
 
 
-def figures(answers: dict[str, Answers], labels: NDArray[np.int64], shipped: float) -> tuple[Figures, ...]:
-    """Figures of every condition.
+def condition_metrics(
+    answers: dict[str, Scores], labels: NDArray[np.int64], shipped: float
+) -> tuple[ConditionMetrics, ...]:
+    """Metrics of every condition.
 
     Args:
         answers: condition -> answers; holds PLAIN.
@@ -141,9 +143,11 @@ def figures(answers: dict[str, Answers], labels: NDArray[np.int64], shipped: flo
     return tuple(_figures(name, said, plain, labels == 1, at, shipped) for name, said in answers.items())
 
 
-def _figures(name: str, said: Answers, plain: Answers, ill: NDArray[np.bool_], at: float, shipped: float) -> Figures:
+def _figures(
+    name: str, said: Scores, plain: Scores, ill: NDArray[np.bool_], at: float, shipped: float
+) -> ConditionMetrics:
     called, moved = said.probabilities >= at, said.logits - plain.logits
-    return Figures(
+    return ConditionMetrics(
         condition=name,
         auroc=auroc(ill, said.logits),
         auroc_normals_moved=auroc(ill, np.where(ill, plain.logits, said.logits)),
@@ -156,7 +160,7 @@ def _figures(name: str, said: Answers, plain: Answers, ill: NDArray[np.bool_], a
     )
 
 
-def _predictions(said: Answers, labels: NDArray[np.int64]) -> Predictions:
+def _predictions(said: Scores, labels: NDArray[np.int64]) -> Predictions:
     names = tuple(map(str, range(len(labels))))
     columns = (said.logits[:, None], said.probabilities[:, None])
     return Predictions(names, (None,) * len(labels), labels, *columns, ("without", "with"))
@@ -206,7 +210,7 @@ def _learned(card: Card, learn: Films) -> bool:
 
 
 @dataclass(frozen=True)
-class Moved:
+class EditionDifference:
     """|logit of one copy - logit of the other| over the films that both folders hold."""
 
     films: int
@@ -214,7 +218,7 @@ class Moved:
     largest: float
 
 
-def pair_up(reader: Reader, films: Films, others: Films) -> Moved:
+def compare_editions(reader: Reader, films: Films, others: Films) -> EditionDifference:
     """Read films of the same name in two editions, such as at original resolution and as squares of 224 pixels.
 
     Raises:
@@ -226,7 +230,7 @@ def pair_up(reader: Reader, films: Films, others: Films) -> Moved:
         raise SourceError(f"expected films of the same names in both folders, found none among {len(others)} others")
     one = _logits(reader, films.pick(list(ours.values())))
     moved = np.abs(one - _logits(reader, others.pick([theirs[stem] for stem in ours])))
-    return Moved(len(ours), float(moved.mean()), float(moved.max()))
+    return EditionDifference(len(ours), float(moved.mean()), float(moved.max()))
 
 
 def _logits(reader: Reader, films: Films) -> np.ndarray:

@@ -10,10 +10,10 @@ import numpy as np
 from lucency.data.donors import WHOSE, Whose
 from lucency.html import render
 from lucency.shift.judge import FLOOR
-from lucency.shift.study import LEAST_RUNS, Bias, OverRuns, Study, moves_together, over_runs
+from lucency.shift.study import LEAST_RUNS, BiasBaseline, SeedSummary, ShiftResult, rank_correlations, summarise_seeds
 
 
-def table(studies: Sequence[Study], whose: Whose, bias: Bias | None) -> str:
+def table(studies: Sequence[ShiftResult], whose: Whose, bias: BiasBaseline | None) -> str:
     """Every reader's figures; of several readers, their measures beside each other at the end."""
     lines = [f"donors: {whose}, {WHOSE[whose]}"]
     if bias is not None:
@@ -23,10 +23,10 @@ def table(studies: Sequence[Study], whose: Whose, bias: Bias | None) -> str:
         lines += ["", *_one(one)]
     lines += ["", f"spec. and sens.: at the threshold where the plain films have a sensitivity of {FLOOR:g}"]
     lines += _beside(studies) if len(studies) > 1 else []
-    return "\n".join([*lines, *(line for recipe in over_runs(studies) for line in _over(recipe))])
+    return "\n".join([*lines, *(line for recipe in summarise_seeds(studies) for line in _over(recipe))])
 
 
-def _one(study: Study) -> list[str]:
+def _one(study: ShiftResult) -> list[str]:
     lines = [
         f"{study.title}: {study.how}",
         f"{'':12}{'AUROC':>8}{'normals':>9}{'spec.':>8}{'sens.':>8}{'acc.':>8}{'ECE':>8}{'logit shift':>20}",
@@ -48,7 +48,7 @@ def _one(study: Study) -> list[str]:
     return lines
 
 
-def _beside(studies: Sequence[Study]) -> list[str]:
+def _beside(studies: Sequence[ShiftResult]) -> list[str]:
     measures = [study.measures() for study in studies]
     names = list(dict.fromkeys(name for one in measures for name in one))
     wide = max(10, *(len(study.title) + 2 for study in studies))
@@ -59,12 +59,12 @@ def _beside(studies: Sequence[Study]) -> list[str]:
     return lines
 
 
-def _over(recipe: OverRuns) -> list[str]:
+def _over(recipe: SeedSummary) -> list[str]:
     head = f"{recipe.recipe}: mean (lowest to highest) of {len(recipe.seeds)} runs, {seeds_of(recipe)}"
     return ["", head, *(f"{name:26}{span}" for name, span in recipe.measures.items())]
 
 
-def seeds_of(recipe: OverRuns) -> str:
+def seeds_of(recipe: SeedSummary) -> str:
     """Its seeds in words."""
     return ("seed " if len(set(recipe.seeds)) == 1 else "seeds ") + ", ".join(map(str, dict.fromkeys(recipe.seeds)))
 
@@ -75,7 +75,7 @@ STEEP = 0.7
 """Rank correlation from which a cell is coloured in full."""
 
 
-def page(studies: Sequence[Study], whose: Whose, bias: Bias | None, command: str) -> str:
+def page(studies: Sequence[ShiftResult], whose: Whose, bias: BiasBaseline | None, command: str) -> str:
     """shift.html."""
     measures = [study.measures() for study in studies]
     return render(
@@ -87,7 +87,9 @@ def page(studies: Sequence[Study], whose: Whose, bias: Bias | None, command: str
         floor=FLOOR,
         least=LEAST_RUNS,
         rows=_rows(measures),
-        recipes=[{"name": one.recipe, "seeds": seeds_of(one), "spans": one.measures} for one in over_runs(studies)],
+        recipes=[
+            {"name": one.recipe, "seeds": seeds_of(one), "spans": one.measures} for one in summarise_seeds(studies)
+        ],
         together=_together(measures),
     )
 
@@ -108,7 +110,7 @@ def _row(name: str, values: list[float | None]) -> dict[str, Any]:
 
 def _together(measures: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """The correlations as cells with a colour: blue moves together, red against each other."""
-    names, found = moves_together(measures)
+    names, found = rank_correlations(measures)
     rows = [
         {"name": name, "cells": [{"text": f"{r:+.2f}", "colour": _colour(r)} for r in line]}
         for name, line in zip(names, found, strict=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
-from lucency.audit.measurements import Facts, gather
+from lucency.audit.measurements import Measurements, measure_films
 from lucency.audit.shortcuts import PROPERTIES, auroc_within_folds
 from lucency.data.cues import FOLDS, called_wrongly, held_out_scores, varying
 from lucency.data.donors import Squares, Whose, squares_of
@@ -21,14 +21,24 @@ from lucency.data.partition import not_test
 from lucency.data.record import Films
 from lucency.data.split import stratified_grouped
 from lucency.reader import Reader
-from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Answers, Figures, Moved, ask, figures, pair_up
+from lucency.shift.judge import (
+    CONDITIONS,
+    PLAIN,
+    TOGETHER,
+    ConditionMetrics,
+    EditionDifference,
+    Scores,
+    compare_editions,
+    condition_metrics,
+    score_conditions,
+)
 
 LEAST_RUNS = 4
 """Runs below which nothing can be said to move together."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class JudgedReader:
     """A reader, and the films it is judged on."""
 
     title: str
@@ -70,7 +80,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class OnWrong:
+class BiasWrongAccuracy:
     """A reader on the films that the bias-only baseline gets wrong."""
 
     films: int
@@ -80,16 +90,16 @@ class OnWrong:
 
 
 @dataclass(frozen=True)
-class Study:
+class ShiftResult:
     """One reader under the shift."""
 
     title: str
     how: str
-    figures: tuple[Figures, ...]
-    on_wrong: OnWrong | None = None
+    figures: tuple[ConditionMetrics, ...]
+    on_wrong: BiasWrongAccuracy | None = None
     probe: Mapping[str, float] = field(default_factory=dict)
     """Property -> how well the features tell it; empty for an exported bundle."""
-    pairs: Moved | None = None
+    pairs: EditionDifference | None = None
     recipe: str = ""
     """By which the reader was trained, by name."""
     choices: str = ""
@@ -120,7 +130,9 @@ class Study:
         return asdict(self)
 
 
-def study(asked: Sequence[Asked], films: Films, settings: Settings, bias: Bias | None) -> list[Study]:
+def evaluate_shift(
+    asked: Sequence[JudgedReader], films: Films, settings: Settings, bias: BiasBaseline | None
+) -> list[ShiftResult]:
     """Judge readers, those with the same held-out films side by side.
 
     Args:
@@ -130,24 +142,24 @@ def study(asked: Sequence[Asked], films: Films, settings: Settings, bias: Bias |
         bias: the baseline; None leaves its films out.
     """
     names = [tuple(record.name for record in one.films.records) for one in asked]
-    found: dict[int, Study] = {}
+    found: dict[int, ShiftResult] = {}
     for held in dict.fromkeys(names):
         group = [number for number, theirs in enumerate(names) if theirs == held]
         squares = squares_of(asked[group[0]].films, settings.aspects)
         readers = [asked[number].reader for number in group]
-        said = ask(readers, squares, settings.whose, settings.seed, settings.only or CONDITIONS)
+        said = score_conditions(readers, squares, settings.whose, settings.seed, settings.only or CONDITIONS)
         for number, answers in zip(group, said, strict=True):
             found[number] = _studied(asked[number], answers, squares, films, settings, bias)
     return [found[number] for number in range(len(asked))]
 
 
-def baseline(films: Films, aspects: Mapping[str, float]) -> Bias:
-    """The bias-only baseline on all films that a run may have met. Raises SourceError as `bias_only` does."""
-    facts = gather(not_test(films))
-    return bias_only(facts, squares_of(facts.films, aspects))
+def baseline(films: Films, aspects: Mapping[str, float]) -> BiasBaseline:
+    """The bias-only baseline on all films that a run may have met. Raises SourceError as `fit_bias_baseline` does."""
+    facts = measure_films(not_test(films))
+    return fit_bias_baseline(facts, squares_of(facts.films, aspects))
 
 
-def moves_together(measures: Sequence[Mapping[str, float]]) -> tuple[list[str], NDArray[np.float64]]:
+def rank_correlations(measures: Sequence[Mapping[str, float]]) -> tuple[list[str], NDArray[np.float64]]:
     """Spearman's rank correlation over runs, of every measure that all runs have and that varies.
 
     Returns:
@@ -162,29 +174,34 @@ def moves_together(measures: Sequence[Mapping[str, float]]) -> tuple[list[str], 
 
 
 def _studied(
-    one: Asked, answers: dict[str, Answers], squares: Squares, films: Films, settings: Settings, bias: Bias | None
-) -> Study:
+    one: JudgedReader,
+    answers: dict[str, Scores],
+    squares: Squares,
+    films: Films,
+    settings: Settings,
+    bias: BiasBaseline | None,
+) -> ShiftResult:
     shipped = one.reader.card.operating_point.threshold
-    return Study(
+    return ShiftResult(
         one.title,
         one.how,
-        figures(answers, squares.films.label_array(), shipped),
+        condition_metrics(answers, squares.films.label_array(), shipped),
         None if bias is None else on_wrong(answers[PLAIN], squares.films, bias.wrong, shipped),
         _probed(one.reader, squares),
-        None if settings.pairs is None else pair_up(one.reader, films, settings.pairs),
+        None if settings.pairs is None else compare_editions(one.reader, films, settings.pairs),
         one.recipe,
         one.choices,
         one.seed,
     )
 
 
-def on_wrong(said: Answers, films: Films, wrong: frozenset[str], threshold: float) -> OnWrong | None:
+def on_wrong(said: Scores, films: Films, wrong: frozenset[str], threshold: float) -> BiasWrongAccuracy | None:
     """Accuracy on the films named in `wrong`, and on the others; None where either has no film."""
     right = (said.probabilities >= threshold) == (films.label_array() == 1)
     among = np.array([record.name in wrong for record in films.records])
     if among.all() or not among.any():
         return None
-    return OnWrong(int(among.sum()), float(right[among].mean()), float(right[~among].mean()))
+    return BiasWrongAccuracy(int(among.sum()), float(right[among].mean()), float(right[~among].mean()))
 
 
 def _probed(reader: Reader, squares: Squares) -> dict[str, float]:
@@ -200,7 +217,7 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Bias:
+class BiasBaseline:
     """What acquisition alone tells."""
 
     auroc: float
@@ -210,7 +227,7 @@ class Bias:
     """Names of the films that it calls wrongly, where it calls as many films of a fold as have the finding."""
 
 
-def bias_only(facts: Facts, squares: Squares) -> Bias:
+def fit_bias_baseline(facts: Measurements, squares: Squares) -> BiasBaseline:
     """Fit the baseline on every fold but one and ask it about that one.
 
     Args:
@@ -225,10 +242,10 @@ def bias_only(facts: Facts, squares: Squares) -> Bias:
     with threadpool_limits(1):
         scores = held_out_scores(columns(facts, squares), target, folds)
     area, _ = auroc_within_folds(scores, target, facts.films.groups(), folds)
-    return Bias(area, len(target), called_wrongly(facts.films, scores, folds))
+    return BiasBaseline(area, len(target), called_wrongly(facts.films, scores, folds))
 
 
-def columns(facts: Facts, squares: Squares) -> Numbers:
+def columns(facts: Measurements, squares: Squares) -> Numbers:
     """Low-level statistics that vary, float64 (n, columns); NaN where a true aspect is not known."""
     audited = [values(facts).reshape(len(facts), -1).astype(np.float64) for values, _ in PROPERTIES.values()]
     noise = np.array([[one.noise, *one.border] for one in squares.acquisitions])
@@ -249,7 +266,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class OverRuns:
+class SeedSummary:
     """One recipe, trained several times."""
 
     recipe: str
@@ -259,18 +276,18 @@ class OverRuns:
     """Those that all its runs have."""
 
 
-def over_runs(studies: Sequence[Study]) -> list[OverRuns]:
+def summarise_seeds(studies: Sequence[ShiftResult]) -> list[SeedSummary]:
     """Mean and range of every recipe that has several runs; range, since so few seeds have no percentiles."""
     choices = dict.fromkeys(one.choices for one in studies if one.choices)
     groups = [[one for one in studies if one.choices == these] for these in choices]
     return [_spans(group) for group in groups if len(group) > 1]
 
 
-def _spans(group: Sequence[Study]) -> OverRuns:
+def _spans(group: Sequence[ShiftResult]) -> SeedSummary:
     measures = [one.measures() for one in group]
     shared = [name for name in measures[0] if all(name in one for one in measures)]
     spans = {name: _span([one[name] for one in measures]) for name in shared}
-    return OverRuns(group[0].recipe, tuple(one.seed for one in group), spans)
+    return SeedSummary(group[0].recipe, tuple(one.seed for one in group), spans)
 
 
 def _span(values: Sequence[float]) -> Span:

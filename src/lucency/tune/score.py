@@ -13,7 +13,7 @@ from lucency.data.partition import Fold
 from lucency.data.record import Films
 from lucency.reader import Reader
 from lucency.recipe import Recipe
-from lucency.shift.judge import PLAIN, TOGETHER, ask, figures
+from lucency.shift.judge import PLAIN, TOGETHER, condition_metrics, score_conditions
 from lucency.train import train_run
 
 SCORE = (
@@ -73,8 +73,8 @@ def judge(recipe: Recipe, part: Part, out: Path, cache: Path) -> Judged:
     start = time.monotonic()
     run = out / f"fold-{part.fold.number}"
     train_run(recipe, part.rest, run, cache, resume=run.exists())
-    (answers,) = ask([Reader.open(run)], part.held, "other", 0, (TOGETHER,))
-    found = {one.condition: one.auroc for one in figures(answers, part.held.films.label_array(), 0.5)}
+    (answers,) = score_conditions([Reader.open(run)], part.held, "other", 0, (TOGETHER,))
+    found = {one.condition: one.auroc for one in condition_metrics(answers, part.held.films.label_array(), 0.5)}
     for checkpoints in [*run.rglob("checkpoints")]:  # ten times the weights, and of no more use
         shutil.rmtree(checkpoints, ignore_errors=True)
     return Judged(found[PLAIN], found[TOGETHER], (time.monotonic() - start) / 60)
