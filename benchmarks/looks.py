@@ -58,7 +58,7 @@ def main() -> int:
     held = held.pick(range(0, len(held), options.every))
     squares = squares_of(held, known_aspects(options.aspects) if options.aspects else {})
     assert run.classifier.frame is not None
-    assert run.preprocess.side == squares.pixels.shape[1]
+    assert run.preprocess.image_size == squares.pixels.shape[1]
     frame, network = run.classifier.frame, folded(run.classifier.unframed())
 
     said: dict[str, dict[str, np.ndarray]] = {condition: {} for condition in (PLAIN, TOGETHER)}

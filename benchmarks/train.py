@@ -61,7 +61,7 @@ def one_epoch(step: Step, most: int | None = None) -> None:
 def measure_lucency(films: Films, options: argparse.Namespace) -> dict[str, float]:
     """Seconds of phase 1's first epoch (features computed, cached), of a later one, and of an epoch of fine-tuning."""
     classifier = build(ModelSettings(head="dense128", weights=options.weights))
-    preprocess = Preprocess(side=options.side)
+    preprocess = Preprocess(image_size=options.side)
     settings = DataSettings(side=options.side)
     with tempfile.TemporaryDirectory() as cache:
         features = seconds(lambda: pooled_features(classifier, films, preprocess, Path(cache)))

@@ -9,7 +9,7 @@ import torch
 from lucency.data.phantom import draw
 from lucency.film import Film
 from lucency.lungs import SIDE, convolved, dice, lung_mask, lung_probability
-from lucency.preprocess import Preprocess, fitted
+from lucency.preprocess import Preprocess, crop_or_pad
 
 
 def test_convolution_is_that_of_pytorch() -> None:
@@ -34,8 +34,13 @@ def test_lungs_of_drawn_films_are_found(fit: str, ill: bool) -> None:
     found = []
     for number in range(6):
         phantom = draw((77, number), ill, side=160)
-        gray = Preprocess(side=128, fit=fit)(Film(phantom.film))  # type: ignore[arg-type]
-        true = Preprocess(side=128, fit=fit)(Film(fitted(phantom.lungs.astype(np.uint8) * 255, "stretch"))) > 127  # type: ignore[arg-type]
+        gray = Preprocess(image_size=128, resize_mode=fit)(Film(phantom.film))  # type: ignore[arg-type]
+        true = (
+            Preprocess(image_size=128, resize_mode=fit)(
+                Film(crop_or_pad(phantom.lungs.astype(np.uint8) * 255, "stretch"))
+            )
+            > 127
+        )  # type: ignore[arg-type]
         found.append(dice(lung_mask(gray), true))
     assert np.mean(found) > 0.9
     assert min(found) > 0.8

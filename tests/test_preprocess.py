@@ -15,7 +15,7 @@ from PIL import Image
 
 from lucency.errors import BundleError, UsageError
 from lucency.film import Film
-from lucency.preprocess import FITS, Preprocess, fitted
+from lucency.preprocess import RESIZE_MODES, Preprocess, crop_or_pad
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/preprocessing.json").read_text(encoding="utf-8"))
 
@@ -110,7 +110,7 @@ def test_golden_vectors_are_for_this_version():
     stated = Preprocess().to_json()
     assert (GOLDEN["version"], GOLDEN["filter"]) == (stated["version"], stated["filter"])
     assert len(GOLDEN["films"]) >= 10
-    assert {square["fit"] for film in GOLDEN["films"] for square in film["squares"]} == set(FITS)
+    assert {square["fit"] for film in GOLDEN["films"] for square in film["squares"]} == set(RESIZE_MODES)
 
 
 def test_halving_by_hand():
@@ -122,28 +122,28 @@ def test_halving_by_hand():
 
 
 def test_crop_takes_the_centre_and_leaves_the_odd_pixel_right_and_below():
-    assert fitted(np.arange(5, dtype=np.uint8).reshape(1, 5), "crop").tolist() == [[2]]
-    assert fitted(np.arange(8, dtype=np.uint8).reshape(2, 4), "crop").tolist() == [[1, 2], [5, 6]]
-    assert fitted(np.arange(10, dtype=np.uint8).reshape(2, 5), "crop").tolist() == [[1, 2], [6, 7]]
-    assert fitted(np.arange(10, dtype=np.uint8).reshape(5, 2), "crop").tolist() == [[2, 3], [4, 5]]
+    assert crop_or_pad(np.arange(5, dtype=np.uint8).reshape(1, 5), "crop").tolist() == [[2]]
+    assert crop_or_pad(np.arange(8, dtype=np.uint8).reshape(2, 4), "crop").tolist() == [[1, 2], [5, 6]]
+    assert crop_or_pad(np.arange(10, dtype=np.uint8).reshape(2, 5), "crop").tolist() == [[1, 2], [6, 7]]
+    assert crop_or_pad(np.arange(10, dtype=np.uint8).reshape(5, 2), "crop").tolist() == [[2, 3], [4, 5]]
 
 
 def test_pad_lays_the_film_on_black_and_leaves_the_odd_row_right_and_below():
-    assert fitted(np.array([[7, 8, 9]], np.uint8), "pad").tolist() == [[0, 0, 0], [7, 8, 9], [0, 0, 0]]
-    assert fitted(np.array([[7, 8]], np.uint8), "pad").tolist() == [[7, 8], [0, 0]]
-    assert fitted(np.array([[7], [8]], np.uint8), "pad").tolist() == [[7, 0], [8, 0]]
+    assert crop_or_pad(np.array([[7, 8, 9]], np.uint8), "pad").tolist() == [[0, 0, 0], [7, 8, 9], [0, 0, 0]]
+    assert crop_or_pad(np.array([[7, 8]], np.uint8), "pad").tolist() == [[7, 8], [0, 0]]
+    assert crop_or_pad(np.array([[7], [8]], np.uint8), "pad").tolist() == [[7, 0], [8, 0]]
 
 
 @settings(deadline=None, max_examples=60)
 @given(size=st.integers(1, 60), side=st.integers(1, 60), seed=st.integers(0, 1000))
 def test_a_square_film_fits_the_same_in_every_way(size, side, seed):
     film = Film(noise(size, size, seed))
-    first, *others = (Preprocess(side, fit)(film) for fit in FITS)
+    first, *others = (Preprocess(side, fit)(film) for fit in RESIZE_MODES)
     assert all(np.array_equal(first, other) for other in others)
 
 
 @settings(deadline=None, max_examples=60)
-@given(height=SIZES, width=SIZES, fit=st.sampled_from(FITS), value=st.integers(0, 255), side=st.integers(1, 60))
+@given(height=SIZES, width=SIZES, fit=st.sampled_from(RESIZE_MODES), value=st.integers(0, 255), side=st.integers(1, 60))
 def test_a_flat_film_stays_flat(height, width, fit, value, side):
     film = Film(np.full((height, width), value, np.uint8))
     answer = Preprocess(side, fit)(film)
@@ -166,18 +166,18 @@ def test_the_answer_may_be_written_to():
 
 def test_sixteen_bits_are_reduced_before_anything_else():
     film = Film(np.random.default_rng(1).integers(0, 65536, (21, 34)).astype(np.uint16))
-    for fit in FITS:
+    for fit in RESIZE_MODES:
         assert np.array_equal(Preprocess(9, fit)(film), Preprocess(9, fit)(Film(film.gray8())))
 
 
-@given(side=st.integers(1, 4096), fit=st.sampled_from(FITS))
+@given(side=st.integers(1, 4096), fit=st.sampled_from(RESIZE_MODES))
 def test_there_and_back_through_json(side, fit):
     preprocess = Preprocess(side, fit)
     assert Preprocess.from_json(json.loads(json.dumps(preprocess.to_json()))) == preprocess
 
 
 def test_json_is_what_the_specification_says():
-    stated = {"version": 1, "side": 224, "fit": "stretch", "filter": "bilinear-antialiased"}
+    stated = {"version": 1, "image_size": 224, "resize_mode": "stretch", "filter": "bilinear-antialiased"}
     assert Preprocess().to_json() == stated
 
 
@@ -186,10 +186,10 @@ def test_json_is_what_the_specification_says():
     [
         ({"version": 2}, "expected version 1, came 2"),
         ({"filter": "bilinear"}, "expected filter 'bilinear-antialiased', came 'bilinear'"),
-        ({"side": "224"}, "expected a side of 1 to 4096 pixels, came '224'"),
-        ({"fit": "squeeze"}, "expected fit to be one of stretch, crop, pad, came 'squeeze'"),
-        ({"fit": ["pad"]}, "expected fit to be one of"),
-        ({"mean": 0.5}, "expected version, side, fit and filter, came"),
+        ({"image_size": "224"}, "expected an image_size of 1 to 4096 pixels, came '224'"),
+        ({"resize_mode": "squeeze"}, "expected resize_mode to be one of stretch, crop, pad, came 'squeeze'"),
+        ({"resize_mode": ["pad"]}, "expected resize_mode to be one of"),
+        ({"mean": 0.5}, "expected version, image_size, resize_mode, filter, came"),
     ],
 )
 def test_a_card_that_states_otherwise_is_refused(change, message):
@@ -198,11 +198,18 @@ def test_a_card_that_states_otherwise_is_refused(change, message):
 
 
 def test_a_card_that_states_too_little_is_refused():
-    with pytest.raises(BundleError, match="expected version, side, fit and filter, came version, filter"):
+    with pytest.raises(BundleError, match="expected version, image_size, resize_mode, filter, came version, filter"):
         Preprocess.from_json({"version": 1, "filter": "bilinear-antialiased"})
 
 
 @pytest.mark.parametrize("side", [0, -1, 4097, 2.0, True])
 def test_a_side_out_of_range(side):
-    with pytest.raises(UsageError, match="expected a side of 1 to 4096 pixels"):
+    with pytest.raises(UsageError, match="expected an image_size of 1 to 4096 pixels"):
         Preprocess(side)
+
+
+def test_a_card_under_the_old_names_is_read():
+    old = {"version": 1, "side": 96, "fit": "pad", "filter": "bilinear-antialiased"}
+    assert Preprocess.from_json(old) == Preprocess(96, "pad")
+    with pytest.raises(BundleError, match="expected version, image_size"):
+        Preprocess.from_json(old | {"image_size": 96})

@@ -27,7 +27,10 @@ class Reader(assets: AssetManager, folder: String, threads: Int = 1) : AutoClose
 
     /** How a film becomes the network's square. */
     val preprocess = card.getJSONObject("preprocess").let {
-        Preprocess(it.getInt("version"), it.getInt("side"), it.getString("fit"), it.getString("filter"))
+        // Older cards say side and fit.
+        val size = if (it.has("image_size")) "image_size" else "side"
+        val mode = if (it.has("resize_mode")) "resize_mode" else "fit"
+        Preprocess(it.getInt("version"), it.getInt(size), it.getString(mode), it.getString("filter"))
     }
 
     init {

@@ -17,11 +17,29 @@ public struct Film {
 }
 
 /// What card.json states under "preprocess".
-public struct Preprocess: Codable {
+public struct Preprocess: Decodable {
     public let version: Int
     public let side: Int
     public let fit: String
     public let filter: String
+
+    public init(version: Int, side: Int, fit: String, filter: String) {
+        self.version = version
+        self.side = side
+        self.fit = fit
+        self.filter = filter
+    }
+
+    /// Older cards say side and fit.
+    public init(from decoder: Decoder) throws {
+        let stated = try decoder.container(keyedBy: Key.self)
+        version = try stated.decode(Int.self, forKey: .version)
+        side = try stated.decode(Int.self, forKey: stated.contains(.image_size) ? .image_size : .side)
+        fit = try stated.decode(String.self, forKey: stated.contains(.resize_mode) ? .resize_mode : .fit)
+        filter = try stated.decode(String.self, forKey: .filter)
+    }
+
+    private enum Key: String, CodingKey { case version, image_size, resize_mode, side, fit, filter }
 }
 
 /// A part of a film, in its pixels; beyond the film where it was padded.

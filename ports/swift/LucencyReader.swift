@@ -5,7 +5,7 @@ import Foundation
 import TensorFlowLite
 
 /// The part of card.json that reading needs.
-public struct Card: Codable {
+public struct Card: Decodable {
     public struct Model: Codable { public let file: String }
     public struct OperatingPoint: Codable { public let threshold: Float }
     public struct Abstention: Codable { public let method: String, least: [Float] }

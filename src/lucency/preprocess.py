@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -12,16 +12,17 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from lucency.compat import rename_preprocess
 from lucency.errors import BundleError, UsageError
 from lucency.film import Film
 
-Fit = Literal["stretch", "crop", "pad"]
+ResizeMode = Literal["stretch", "crop", "pad"]
 """How a film meets the square: stretched to it, its centre cut out, or laid whole on black."""
 
-FITS: tuple[Fit, ...] = get_args(Fit)
+RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
 VERSION = 1
 FILTER = "bilinear-antialiased"
-MAX_SIDE = 4096
+MAX_IMAGE_SIZE = 4096
 CACHED = 1 << 18
 """Pixels resized at a time, 2 MB in float64."""
 BLOCKS = (7, 8)
@@ -35,61 +36,65 @@ class Preprocess:
     """Film to the square of bytes that a network takes.
 
     Raises:
-        UsageError: a side or fit out of range.
+        UsageError: an image size or resize mode out of range.
     """
 
-    side: int = 224
-    """Of the square, in pixels."""
-    fit: Fit = "stretch"
+    image_size: int = 224
+    """Pixels along a side of the square."""
+    resize_mode: ResizeMode = "stretch"
     """"stretch" keeps the whole film and loses its aspect ratio; "crop" and "pad" keep the aspect ratio."""
 
     def __post_init__(self) -> None:
-        if type(self.side) is not int or not 1 <= self.side <= MAX_SIDE:
-            raise UsageError(f"preprocess: expected a side of 1 to {MAX_SIDE} pixels, came {self.side!r}")
-        if self.fit not in FITS:
-            raise UsageError(f"preprocess: expected fit to be one of {', '.join(FITS)}, came {self.fit!r}")
+        if type(self.image_size) is not int or not 1 <= self.image_size <= MAX_IMAGE_SIZE:
+            raise UsageError(
+                f"preprocess: expected an image_size of 1 to {MAX_IMAGE_SIZE} pixels, came {self.image_size!r}"
+            )
+        if self.resize_mode not in RESIZE_MODES:
+            modes = ", ".join(RESIZE_MODES)
+            raise UsageError(f"preprocess: expected resize_mode to be one of {modes}, came {self.resize_mode!r}")
 
     def __call__(self, film: Film) -> NDArray[np.uint8]:
-        """uint8 (side, side), bright = dense. The network takes these bytes as float32 0 … 255."""
-        return resized(fitted(film.gray8(), self.fit), self.side)
+        """uint8 (image_size, image_size), bright = dense. The network takes these bytes as float32 0 … 255."""
+        return resize(crop_or_pad(film.gray8(), self.resize_mode), self.image_size)
 
     def to_json(self) -> dict[str, Any]:
-        """What the card of a bundle says of its preprocessing."""
-        return {"version": VERSION, "side": self.side, "fit": self.fit, "filter": FILTER}
+        """The table `preprocess` of a bundle's card."""
+        return {"version": VERSION, **asdict(self), "filter": FILTER}
 
     @classmethod
     def from_json(cls, stated: Mapping[str, Any]) -> Preprocess:
-        """The preprocessing that a card states.
+        """The preprocessing that a card states; the names of cards that landed before are read too.
 
         Raises:
             BundleError: another version or filter, an unknown or missing key, a value out of range.
         """
-        expected = {"version": VERSION, "filter": FILTER}
-        for key, value in expected.items():
+        stated = rename_preprocess(stated)
+        for key, value in {"version": VERSION, "filter": FILTER}.items():
             if stated.get(key) != value:
                 raise BundleError(
                     f"preprocess: expected {key} {value!r}, came {stated.get(key)!r}; a newer lucency may know it"
                 )
-        if set(stated) != {"version", "side", "fit", "filter"}:
-            raise BundleError(f"preprocess: expected version, side, fit and filter, came {', '.join(map(str, stated))}")
+        keys = ("version", "image_size", "resize_mode", "filter")
+        if set(stated) != set(keys):
+            raise BundleError(f"preprocess: expected {', '.join(keys)}, came {', '.join(map(str, stated))}")
         try:
-            return cls(stated["side"], stated["fit"])
+            return cls(stated["image_size"], stated["resize_mode"])
         except UsageError as error:
             raise BundleError(str(error)) from None
 
 
-def fitted(gray: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
+def crop_or_pad(gray: NDArray[np.uint8], mode: ResizeMode) -> NDArray[np.uint8]:
     """The part of a film, or the square around it, that is then resized.
 
     Args:
         gray: (h, w).
-        fit: "stretch": (h, w) as it is. "crop": the centred square of the short side.
+        mode: "stretch": (h, w) as it is. "crop": the centred square of the short side.
             "pad": the film centred on a black square of the long side. An odd remainder goes to the right and bottom.
     """
     height, width = gray.shape
-    if fit == "stretch" or height == width:
+    if mode == "stretch" or height == width:
         return gray
-    if fit == "crop":
+    if mode == "crop":
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         return gray[top : top + side, left : left + side]
@@ -100,16 +105,16 @@ def fitted(gray: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
     return square
 
 
-def resized(gray: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def resize(gray: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """uint8 (h, w) to (side, side), antialiased, bilinear: along the rows first, then along the columns.
 
     The bytes are those of Pillow's `BILINEAR`, one call for each direction, in half its time.
     """
-    narrow = _lines_resized(gray, side)
-    return np.array(_lines_resized(narrow.T, side).T, order="C")
+    narrow = _resize_rows(gray, side)
+    return np.array(_resize_rows(narrow.T, side).T, order="C")
 
 
-def _lines_resized(lines: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def _resize_rows(lines: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Every row to `side` pixels: uint8 (n, k) to (n, side). Some rows at a time stay in the cache."""
     if lines.shape[1] == side:
         return lines  # every weight is 1

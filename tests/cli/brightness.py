@@ -35,7 +35,7 @@ def write_brightness_bundle(out: Path, threshold: float = 0.5) -> Path:
     card = Card(
         name="brightness",
         labels=("normal", "pneumonia"),
-        preprocess=Square(side=SIDE),
+        preprocess=Square(image_size=SIDE),
         model=Model(format="onnx", file="model.onnx", backbone="none"),
         operating_point=OperatingPoint(threshold=threshold, chosen_by="hand", chosen_on="nothing"),
     )

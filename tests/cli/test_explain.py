@@ -36,7 +36,7 @@ def write_run(out: Path, classifier: Classifier, side: int = 64) -> Path:
     card = Card(
         name="random",
         labels=("normal", "pneumonia"),
-        preprocess=Square(side=side, fit="crop"),
+        preprocess=Square(image_size=side, resize_mode="crop"),
         model=Model(format="torch", file="model.safetensors", backbone="mobilenet_v2", width=0.25),
     )
     save_run(out, classifier, card)

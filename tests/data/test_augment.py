@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lucency.data.augment import Jitter, apply, draw, kept_box
 from lucency.film import Film
-from lucency.preprocess import FITS, Fit, Preprocess
+from lucency.preprocess import RESIZE_MODES, Preprocess, ResizeMode
 from lucency.recipe import AugmentSettings
 
 EVERYTHING = AugmentSettings(
@@ -31,10 +31,12 @@ def film(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("fit", RESIZE_MODES)
 @given(height=st.integers(8, 60), width=st.integers(8, 60))
 @settings(max_examples=40, deadline=None)
-def test_the_jitter_that_changes_nothing_gives_the_bytes_of_preprocess(fit: Fit, height: int, width: int) -> None:
+def test_the_jitter_that_changes_nothing_gives_the_bytes_of_preprocess(
+    fit: ResizeMode, height: int, width: int
+) -> None:
     gray = film(height, width)
     assert np.array_equal(apply(Jitter(), gray, 24, fit), Preprocess(24, fit)(Film(gray)))
 
@@ -46,10 +48,12 @@ def test_settings_that_change_nothing_draw_a_jitter_that_changes_nothing() -> No
     assert np.array_equal(apply(drawn, gray, 20, "stretch"), apply(Jitter(), gray, 20, "stretch"))
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("fit", RESIZE_MODES)
 @given(seed=st.integers(0, 10_000), height=st.integers(20, 60), width=st.integers(20, 60))
 @settings(max_examples=40, deadline=None)
-def test_whatever_is_drawn_gives_a_square_and_the_same_one_again(fit: Fit, seed: int, height: int, width: int) -> None:
+def test_whatever_is_drawn_gives_a_square_and_the_same_one_again(
+    fit: ResizeMode, seed: int, height: int, width: int
+) -> None:
     jitter = draw(EVERYTHING, np.random.default_rng(seed))
     gray = film(height, width)
     before = gray.copy()

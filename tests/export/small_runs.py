@@ -81,7 +81,7 @@ def card_of(
         name="small",
         task=task,  # type: ignore[arg-type]
         labels=LABELS[task],
-        preprocess=Square(side=side),
+        preprocess=Square(image_size=side),
         model=Model(format="torch", file="model.safetensors", **shape),  # type: ignore[arg-type]
         calibration=calibration,
         training=Training(recipe={"name": "small", "model": {"weights": "/somewhere/private/weights.pth"}}),

@@ -21,7 +21,7 @@ def card_for(learned: Films, settings: DataSettings) -> Card:
     return Card(
         name="run",
         labels=learned.labels,
-        preprocess=Square(side=32),
+        preprocess=Square(image_size=32),
         model=Model(format="torch", file="model.safetensors", backbone="mobilenet_v2"),
         training=Training(
             recipe={"name": "run", "data": settings.model_dump(mode="json")},

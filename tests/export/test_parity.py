@@ -73,7 +73,9 @@ def test_a_bundle_of_another_run_is_refused(tmp_path: Path) -> None:
 def test_another_preprocessing_is_refused(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path)
     bundle = open_bundle(export)
-    card = bundle.card.model_copy(update={"preprocess": bundle.card.preprocess.model_copy(update={"fit": "crop"})})
+    card = bundle.card.model_copy(
+        update={"preprocess": bundle.card.preprocess.model_copy(update={"resize_mode": "crop"})}
+    )
     write_bundle(tmp_path / "cropped", card, {"model.onnx": bundle.read("model.onnx")})
     films = read_films(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
     with pytest.raises(BundleError, match="prepares films otherwise"):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lucency.errors import ExplainError
 from lucency.paint import AGAINST, FOR, NEITHER, TOP, ZERO, blend, colourise, colourmap, levels, place_map, window
-from lucency.preprocess import Fit, Preprocess, fitted
+from lucency.preprocess import Preprocess, ResizeMode, crop_or_pad
 
 MAPS = arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.floats(-20, 20, width=32))
 
@@ -21,16 +21,16 @@ MAPS = arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 6)), eleme
     ("fit", "expected"),
     [("stretch", (0, 0, 6, 4)), ("crop", (1, 0, 5, 4)), ("pad", (0, -1, 6, 5))],
 )
-def test_window_of_a_film_4_high_6_wide(fit: Fit, expected: tuple[int, int, int, int]) -> None:
+def test_window_of_a_film_4_high_6_wide(fit: ResizeMode, expected: tuple[int, int, int, int]) -> None:
     assert window(Preprocess(32, fit), 4, 6) == expected
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(["stretch", "crop", "pad"]))
-def test_window_is_what_the_preprocessing_cuts(height: int, width: int, fit: Fit) -> None:
+def test_window_is_what_the_preprocessing_cuts(height: int, width: int, fit: ResizeMode) -> None:
     film = 1 + np.arange(height * width, dtype=np.uint8).reshape(height, width)
     left, top, right, bottom = window(Preprocess(32, fit), height, width)
     on_black = np.pad(film, 9)[9 + top : 9 + bottom, 9 + left : 9 + right]
-    assert (fitted(film, fit) == on_black).all()
+    assert (crop_or_pad(film, fit) == on_black).all()
 
 
 def test_stretch_covers_the_film_cell_by_cell() -> None:
@@ -39,23 +39,23 @@ def test_stretch_covers_the_film_cell_by_cell() -> None:
 
 
 def test_crop_leaves_the_flanks_unseen() -> None:
-    seen = np.asarray(place_map(np.full((2, 2), 10, np.float32), Preprocess(fit="crop"), 2, 4, 10))
+    seen = np.asarray(place_map(np.full((2, 2), 10, np.float32), Preprocess(resize_mode="crop"), 2, 4, 10))
     assert seen.tolist() == [[0, 255, 255, 0]] * 2
 
 
 def test_pad_drops_what_lay_off_the_film() -> None:
     rows = np.array([[10.0] * 4, [-10.0] * 4, [0.0] * 4, [10.0] * 4], np.float32)
-    seen = np.asarray(place_map(rows, Preprocess(fit="pad"), 2, 4, 10, smooth=False))
+    seen = np.asarray(place_map(rows, Preprocess(resize_mode="pad"), 2, 4, 10, smooth=False))
     assert seen.tolist() == [[1] * 4, [128] * 4]
 
 
 @settings(deadline=None)
 @given(MAPS, st.integers(1, 40), st.integers(1, 40), st.sampled_from(["stretch", "crop", "pad"]), st.data())
 def test_more_evidence_is_nowhere_drawn_colder(
-    evidence: np.ndarray, height: int, width: int, fit: Fit, data: st.DataObject
+    evidence: np.ndarray, height: int, width: int, fit: ResizeMode, data: st.DataObject
 ) -> None:
     more = data.draw(arrays(np.float32, evidence.shape, elements=st.floats(0, 20, width=32)))
-    preprocess = Preprocess(fit=fit)
+    preprocess = Preprocess(resize_mode=fit)
     low = np.asarray(place_map(evidence, preprocess, height, width)).astype(int)
     high = np.asarray(place_map(evidence + more, preprocess, height, width)).astype(int)
     assert (high >= low).all()
@@ -81,7 +81,7 @@ def test_nan_is_refused_even_where_cropping_would_hide_it() -> None:
     evidence = np.zeros((4, 4), np.float32)
     evidence[0, 0] = np.nan
     with pytest.raises(ExplainError, match="not numbers"):
-        place_map(evidence, Preprocess(fit="pad"), 2, 8)
+        place_map(evidence, Preprocess(resize_mode="pad"), 2, 8)
 
 
 # Machado, Oliveira & Fernandes 2009, table of simulation matrices at severity 1.0 (linear RGB).

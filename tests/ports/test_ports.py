@@ -16,7 +16,7 @@ from lucency.bundle.card import Task
 from lucency.bundle.golden import GOLDEN as GOLDEN_ANSWERS
 from lucency.bundle.golden import parse_golden
 from lucency.paint import LIMIT, TOP, ZERO, colourmap, opacities, window
-from lucency.preprocess import FITS, Preprocess
+from lucency.preprocess import RESIZE_MODES, Preprocess
 from lucency.reader import Outputs
 from lucency.reader.outputs import reading
 
@@ -45,7 +45,7 @@ def test_golden_films_of_the_bundle_that_ships(ask: Ask) -> None:
         given, square = (np.asarray(Image.open(io.BytesIO(bundle.read(name)))) for name in (film.film, film.square))
         height, width = given.shape
         how = bundle.card.preprocess
-        lines.append(f"prepare 8 {width} {height} {how.side} {how.fit} {given.tobytes().hex()}")
+        lines.append(f"prepare 8 {width} {height} {how.image_size} {how.resize_mode} {given.tobytes().hex()}")
         expected.append(square.tobytes().hex())
     assert len(lines) >= 2
     assert ask(lines) == expected
@@ -71,7 +71,7 @@ def test_random_films_of_random_sizes(ask: Ask) -> None:
     lines, expected = [], []
     for number in range(150):
         width, height = (int(size) for size in rng.integers(1, 160, 2))
-        side, fit = int(rng.integers(1, 100)), FITS[number % 3]
+        side, fit = int(rng.integers(1, 100)), RESIZE_MODES[number % 3]
         # Half the films hold only the two ends, where a rounding error would show first.
         gray = rng.integers(0, 256, (height, width)) if number % 2 else rng.choice([0, 255], (height, width))
         gray = gray.astype(np.uint8)
@@ -83,8 +83,8 @@ def test_random_films_of_random_sizes(ask: Ask) -> None:
 @pytest.mark.parametrize(("width", "height"), [(1024, 1024), (1857, 1317), (127, 384)])
 def test_the_size_of_films(ask: Ask, width: int, height: int) -> None:
     gray = np.random.default_rng(width).integers(0, 256, (height, width)).astype(np.uint8)
-    lines = [f"prepare 8 {width} {height} 224 {fit} {gray.tobytes().hex()}" for fit in FITS]
-    assert ask(lines) == [_pillow(gray, 224, fit).hex() for fit in FITS]
+    lines = [f"prepare 8 {width} {height} 224 {fit} {gray.tobytes().hex()}" for fit in RESIZE_MODES]
+    assert ask(lines) == [_pillow(gray, 224, fit).hex() for fit in RESIZE_MODES]
 
 
 def test_colour_to_gray_is_pillows(ask: Ask) -> None:
@@ -105,10 +105,10 @@ def test_windows_are_those_of_the_painted_map(ask: Ask) -> None:
     sizes = [(5, 2), (2, 5), (4, 4), (7, 4), (1024, 767)]
     expected = []
     for width, height in sizes:
-        for fit in FITS:
+        for fit in RESIZE_MODES:
             left, top, right, bottom = window(Preprocess(8, fit), height, width)
             expected.append(f"{left} {top} {right - left} {bottom - top}")
-    assert ask([f"window {width} {height} {fit}" for width, height in sizes for fit in FITS]) == expected
+    assert ask([f"window {width} {height} {fit}" for width, height in sizes for fit in RESIZE_MODES]) == expected
 
 
 def test_verdicts_by_hand(ask: Ask) -> None:

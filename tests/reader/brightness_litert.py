@@ -93,7 +93,7 @@ def write_brightness_litert(out: Path, content: bytes | None = None) -> Path:
     card = Card(
         name="brightness",
         labels=("normal", "pneumonia"),
-        preprocess=Square(side=SIDE),
+        preprocess=Square(image_size=SIDE),
         model=Model(format="litert", file="model.tflite", backbone="none"),
         operating_point=OperatingPoint(threshold=0.5, chosen_by="hand", chosen_on="nothing"),
     )

@@ -65,7 +65,7 @@ def test_a_file_that_is_no_network(tmp_path: Path, form: str) -> None:
     card = Card(
         name="x",
         labels=("a", "b"),
-        preprocess=Square(side=SIDE),
+        preprocess=Square(image_size=SIDE),
         model=Model(format=form, file="model.bin", backbone="none"),  # type: ignore[arg-type]
     )
     write_bundle(tmp_path / "bundle", card, {"model.bin": b"no network"})

@@ -12,7 +12,7 @@ from lucency.reader.input_checks import check_input
 CARD = Card(
     name="x",
     labels=("a", "b"),
-    preprocess=Square(side=16),
+    preprocess=Square(image_size=16),
     model=Model(format="onnx", file="m", backbone="none"),
 )
 

@@ -33,7 +33,12 @@ def test_a_shard_says_what_it_is(bundle: Bundle, tmp_path: Path) -> None:
     file = pq.ParquetFile(tmp_path / "part-000002.parquet")
     label = json.loads(file.metadata.metadata[KEY])
     assert label["digest"] == bundle.digest
-    assert label["preprocess"] == {"version": 1, "side": 8, "fit": "stretch", "filter": "bilinear-antialiased"}
+    assert label["preprocess"] == {
+        "version": 1,
+        "image_size": 8,
+        "resize_mode": "stretch",
+        "filter": "bilinear-antialiased",
+    }
     assert label["failures"] == {"missing": 3}
     assert label["notice"] == "Research use only. Not for diagnosis."
     table = file.read()

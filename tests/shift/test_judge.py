@@ -126,7 +126,9 @@ def card(learn: Films) -> Card:
         recipe=RECIPE.model_dump(mode="json"), films=len(learn), split_hash=split_hash(learn, range(len(learn)))
     )
     model = Model(format="torch", file="model.safetensors", backbone="mobilenet_v2")
-    return Card(name="test", labels=("normal", "pneumonia"), preprocess=Square(side=32), model=model, training=trained)
+    return Card(
+        name="test", labels=("normal", "pneumonia"), preprocess=Square(image_size=32), model=model, training=trained
+    )
 
 
 def names(films: Films) -> set[str]:

@@ -34,7 +34,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = Card(
         name="tiny",
         labels=films.labels,
-        preprocess=Square(side=48),
+        preprocess=Square(image_size=48),
         model=Model(format="torch", file="m", backbone="mobilenet_v2", width=0.35),
         training=Training(
             recipe={"data": SETTINGS}, films=len(learned), split_hash=split_hash(learned, range(len(learned)))

@@ -284,7 +284,9 @@ def test_a_loss_that_is_no_number_is_told(films: Films, tmp_path: Path) -> None:
 
 def test_evidence_that_costs_stays_small(films: Films, tmp_path: Path) -> None:
     """The same run with and without a price on evidence: the mean of |M| over films and places falls."""
-    gray = torch.from_numpy(np.stack([Preprocess(side=32, fit="crop")(record.load()) for record in films.records]))
+    gray = torch.from_numpy(
+        np.stack([Preprocess(image_size=32, resize_mode="crop")(record.load()) for record in films.records])
+    )
     sizes = []
     for name, price in (("free", 0.0), ("dear", 10.0)):
         train_run(recipe(tune={"sparse": price}), films, tmp_path / name, tmp_path / "cache")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lucency.compat import rename_preprocess
 from lucency.errors import BundleError
 from lucency.evaluate.calibration import Method, check
 
@@ -32,9 +33,14 @@ class Square(Part):
     """How a film becomes the network's square of bytes (docs/preprocessing.md)."""
 
     version: Literal[1] = 1
-    side: Annotated[int, Field(ge=1, le=4096)] = 224
-    fit: Literal["stretch", "crop", "pad"] = "stretch"
+    image_size: Annotated[int, Field(ge=1, le=4096)] = 224
+    resize_mode: Literal["stretch", "crop", "pad"] = "stretch"
     filter: Literal["bilinear-antialiased"] = "bilinear-antialiased"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, stated: Any) -> Any:
+        return rename_preprocess(stated) if isinstance(stated, dict) else stated
 
 
 class Model(Part):

@@ -83,7 +83,7 @@ def summary(card: Card) -> str:
     lines = [
         f"{card.name}: {card.task}, {', '.join(card.labels)}",
         f"network      {model.backbone} × {model.width:g}, head {model.head}, {model.parameters:,} parameters, "
-        f"{card.preprocess.side}² {card.preprocess.fit}",
+        f"{card.preprocess.image_size}² {card.preprocess.resize_mode}",
         f"file         {model.file} ({model.format}, quantize {model.quantize})",
         f"called at    {point.threshold:g} ({point.chosen_by})",
         f"calibration  {card.calibration.method}",

@@ -97,7 +97,7 @@ def layer_lines(reader: Reader) -> list[str]:
         raise ExplainError(f"{reader.bundle.path}: the layers of an exported bundle are sealed; ask its run")
     from lucency.explain.network import layers
 
-    found = layers(_classifier(reader), reader.preprocess.side)
+    found = layers(_classifier(reader), reader.preprocess.image_size)
     return [f"{name:32}{k:>5} maps of {h} × {w}" for name, (k, h, w) in found.items()]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from lucency.data.clahe import LIMITS, clahe
-from lucency.preprocess import Fit
+from lucency.preprocess import ResizeMode
 from lucency.recipe import AugmentSettings
 
 Pixels = NDArray[np.uint8]
@@ -85,7 +85,7 @@ def draw(settings: AugmentSettings, rng: np.random.Generator) -> Jitter:
     )
 
 
-def apply(jitter: Jitter, gray: Pixels, side: int, fit: Fit, frame: Box = WHOLE) -> Pixels:
+def apply(jitter: Jitter, gray: Pixels, side: int, fit: ResizeMode, frame: Box = WHOLE) -> Pixels:
     """See a film through a jitter.
 
     Args:
@@ -114,7 +114,7 @@ def apply(jitter: Jitter, gray: Pixels, side: int, fit: Fit, frame: Box = WHOLE)
     return _toned(jitter, _erased(jitter, square))
 
 
-def kept_box(jitter: Jitter, width: int, height: int, fit: Fit, frame: Box = WHOLE) -> Box:
+def kept_box(jitter: Jitter, width: int, height: int, fit: ResizeMode, frame: Box = WHOLE) -> Box:
     """left, top, right, bottom of the part of a film that fills the square; beyond the film where fit is `pad`."""
     left, top, full_w, full_h = _full(width, height, fit) if frame == WHOLE else _within(width, height, frame)
     # A box that is narrower by the factor, stretched to the square, is a film that is wider by the factor.
@@ -127,7 +127,7 @@ def kept_box(jitter: Jitter, width: int, height: int, fit: Fit, frame: Box = WHO
     return left, top, left + kept_w, top + kept_h
 
 
-def _full(width: int, height: int, fit: Fit) -> Box:
+def _full(width: int, height: int, fit: ResizeMode) -> Box:
     """left, top, width and height of what `fit` shows of a film."""
     long, short = max(width, height), min(width, height)
     full_w, full_h = {"stretch": (width, height), "crop": (short, short), "pad": (long, long)}[fit]

@@ -16,7 +16,7 @@ from lucency.evaluate.intervals import Bands, Statistic, bands
 from lucency.explain import measures
 from lucency.explain.measures import Floats, Map, Mask, Probability, deletion_insertion, rank_correlation
 from lucency.film import Film
-from lucency.preprocess import Preprocess, fitted, resized
+from lucency.preprocess import Preprocess, crop_or_pad, resize
 from lucency.progress import track
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def gather(films: Films, preprocess: Preprocess, lungs: Lungs, finding: int, mos
 def squared(mask: Mask, preprocess: Preprocess) -> Mask:
     """A mask at the film's own size as the network would see it: where at least half of a pixel's area is in it."""
     gray = mask.astype(np.uint8) * np.uint8(255)
-    return np.asarray(resized(fitted(gray, preprocess.fit), preprocess.side) >= 128)
+    return np.asarray(resize(crop_or_pad(gray, preprocess.resize_mode), preprocess.image_size) >= 128)
 
 
 def _lesion(record: Record, preprocess: Preprocess) -> Mask | None:

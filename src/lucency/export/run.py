@@ -82,7 +82,7 @@ def convert(run: Bundle, target: Target) -> tuple[bytes, tuple[str, ...]]:
         raise ExportError(f"exporting needs PyTorch; pip install 'lucency[export]' ({error})") from error
     network = Answering(load_run(run).classifier, run.card, load_gate(run))
     print(f"converting {run.card.model.backbone} to {target.file}, which takes half a minute", file=sys.stderr)
-    content = target.convert(network, run.card.preprocess.side)
+    content = target.convert(network, run.card.preprocess.image_size)
     target.check(content, network.outputs)
     return content, network.outputs
 

@@ -104,9 +104,9 @@ def window(preprocess: Preprocess, height: int, width: int) -> Window:
     stretch: the whole film. crop: the square of the short side in its middle. pad: the square of the long side
     around it, so parts of the window lie off the film.
     """
-    if preprocess.fit == "stretch":
+    if preprocess.resize_mode == "stretch":
         return 0, 0, width, height
-    side = min(height, width) if preprocess.fit == "crop" else max(height, width)
+    side = min(height, width) if preprocess.resize_mode == "crop" else max(height, width)
     left, top = int((width - side) / 2), int((height - side) / 2)  # toward zero: an odd remainder is right or below
     return left, top, left + side, top + side
 

@@ -35,8 +35,8 @@ class Doubt:
 def check_input(film: Film, card: Card) -> tuple[Doubt, ...]:
     """What is unusual about a film; empty for a usual one."""
     found = []
-    if min(film.shape) < card.preprocess.side:
-        size = f"{film.width}×{film.height} pixels, fewer than the {card.preprocess.side} the network sees"
+    if min(film.shape) < card.preprocess.image_size:
+        size = f"{film.width}×{film.height} pixels, fewer than the {card.preprocess.image_size} the network sees"
         found.append(Doubt(f"the film has {size}", refuses=False))
     if not NARROW <= film.width / film.height <= WIDE:
         found.append(Doubt(f"the film is {film.width}×{film.height}, too narrow or too wide for a whole chest"))

@@ -61,8 +61,8 @@ def preparation(known: Known) -> Answer:
     """From film to network."""
     square = known.card.preprocess
     return filled(
-        f"Each film to {square.side} × {square.side} gray pixels (fit {square.fit}, filter {square.filter}), in "
-        f"integer arithmetic specified to the bit and the same for every patient. {_unread(known)}"
+        f"Each film to {square.image_size} × {square.image_size} gray pixels "
+        f"({square.resize_mode}, filter {square.filter}), in integer arithmetic specified to the bit and the same for every patient. {_unread(known)}"
     )
 
 
@@ -123,9 +123,10 @@ def network(known: Known) -> Answer:
     """The network."""
     model = known.card.model
     counted = f", {model.parameters:,} parameters" if model.parameters else ""
+    size = known.card.preprocess.image_size
     return filled(
         f"{model.backbone}, width {model.width:g}, head {model.head}{counted}; input "
-        f"{known.card.preprocess.side} × {known.card.preprocess.side} × 1; outputs a logit per finding and a map of "
+        f"{size} × {size} × 1; outputs a logit per finding and a map of "
         f"evidence. Quantised: {model.quantize}."
     )
 

@@ -93,7 +93,7 @@ def _warm(reader: Reader) -> None:
 
     import lucency.film.dicom  # noqa: F401
 
-    side = reader.preprocess.side
+    side = reader.preprocess.image_size
     reader.read_batch(np.zeros((1, side, side), dtype=np.uint8))
 
 

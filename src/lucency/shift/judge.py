@@ -23,7 +23,7 @@ from lucency.evaluate.metrics import auroc
 from lucency.evaluate.operating import by_sensitivity
 from lucency.evaluate.predictions import Predictions
 from lucency.evaluate.reliability import ece
-from lucency.preprocess import Preprocess, fitted, resized
+from lucency.preprocess import Preprocess, crop_or_pad, resize
 from lucency.progress import track
 from lucency.reader import Reader
 from lucency.recipe import parse_recipe
@@ -122,10 +122,12 @@ def reacquire_films(
 def seen(preprocess: Preprocess, square: Pixels, squares: Squares, index: int) -> Pixels:
     """A square as the reader's network sees it, uint8 (side, side)."""
     ratio = squares.stored[index]
-    if preprocess.fit != "stretch" and ratio != 1.0:  # give it the shape of a film again, for the reader to crop or pad
+    if (
+        preprocess.resize_mode != "stretch" and ratio != 1.0
+    ):  # give it the shape of a film again, for the reader to crop or pad
         size = (round(SIDE * ratio), SIDE) if ratio > 1 else (SIDE, round(SIDE / ratio))
         square = np.array(Image.fromarray(square).resize(size, Image.Resampling.BILINEAR))
-    return resized(fitted(square, preprocess.fit), preprocess.side)
+    return resize(crop_or_pad(square, preprocess.resize_mode), preprocess.image_size)
 
 
 def condition_metrics(

@@ -99,7 +99,7 @@ class Batches(Dataset[Batch]):
                 jitter = self._swapped(jitter, film, rng)
             jitters.append(jitter)
         seed = int(np.random.SeedSequence((*self.seed, int(places[0]))).generate_state(1)[0])
-        return gallery.seen(chosen, donors, jitters, self.examples.preprocess.side, seed)
+        return gallery.seen(chosen, donors, jitters, self.examples.preprocess.image_size, seed)
 
     def _square(self, film: int, place: int) -> Pixels:
         """One film as it is seen this time. `place` tells repeats of an oversampled film apart."""
@@ -108,7 +108,7 @@ class Batches(Dataset[Batch]):
             return np.asarray(gray, dtype=np.uint8)
         rng = np.random.default_rng((*self.seed, place))
         jitter = self._swapped(draw(self.examples.augment, rng), film, rng)
-        side, fit = self.examples.preprocess.side, self.examples.preprocess.fit
+        side, fit = self.examples.preprocess.image_size, self.examples.preprocess.resize_mode
         return apply(jitter, gray, side, fit, self.examples.frames[film] if self.examples.frames else WHOLE)
 
     def _swapped(self, jitter: Jitter, film: int, rng: np.random.Generator) -> Jitter:

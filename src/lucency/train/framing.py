@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lucency.data.augment import Box
 from lucency.models.frame import Frame
-from lucency.preprocess import Preprocess, fitted, resized
+from lucency.preprocess import Preprocess, crop_or_pad, resize
 from lucency.progress import track
 
 Pixels = NDArray[np.uint8]
@@ -42,5 +42,5 @@ def _batches(films: Sequence[Pixels], preprocess: Preprocess, doing: str) -> Ite
     """Films as the network takes them, float32 (b, 1, s, s)."""
     for start in track(range(0, len(films), BATCH), doing):
         some = films[start : start + BATCH]
-        squares = np.stack([resized(fitted(film, preprocess.fit), preprocess.side) for film in some])
+        squares = np.stack([resize(crop_or_pad(film, preprocess.resize_mode), preprocess.image_size) for film in some])
         yield torch.from_numpy(squares[:, None].astype(np.float32))

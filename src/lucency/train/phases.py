@@ -18,7 +18,7 @@ from lucency.data.record import Films
 from lucency.data.squares import Decoded, decode_canvases, decode_squares, report_unreadable
 from lucency.models import Classifier, blocks, channels
 from lucency.models.frame import Frame
-from lucency.preprocess import Preprocess, resized
+from lucency.preprocess import Preprocess, resize
 from lucency.recipe import FitSettings, ModelSettings, Recipe, TuneSettings
 from lucency.train.adversary import Adversary
 from lucency.train.average import go_back
@@ -55,7 +55,7 @@ class Lesson:
 def fit_head(classifier: Classifier, lesson: Lesson, out: Path, cache: Path) -> list[Row]:
     """Fit the head on features of the frozen backbone, computed once; the classifier holds the best head afterwards."""
     recipe = lesson.recipe
-    preprocess = Preprocess(side=recipe.data.side, fit=recipe.data.fit)
+    preprocess = Preprocess(image_size=recipe.data.side, resize_mode=recipe.data.fit)
     own = own_patients(lesson.learn), own_part(lesson.judge)
     learned, judged = (pooled_features(classifier, films, preprocess, own_folder(cache)) for films in own)
     report_unreadable(together([*learned.unreadable, *judged.unreadable]))
@@ -80,7 +80,7 @@ def fine_tune(classifier: Classifier, lesson: Lesson, out: Path) -> list[Row]:
         a row an epoch; one more where the weights then went back some of the way.
     """
     recipe = lesson.recipe
-    preprocess = Preprocess(side=recipe.data.side, fit=recipe.data.fit)
+    preprocess = Preprocess(image_size=recipe.data.side, resize_mode=recipe.data.fit)
     learned = decode_canvases(own_patients(lesson.learn), recipe.augment.canvas or recipe.data.side)
     judged = decode_squares(own_part(lesson.judge), preprocess)
     report_unreadable(together([*learned.unreadable, *judged.unreadable]))
@@ -125,14 +125,14 @@ def seen_films(decoded: Decoded, preprocess: Preprocess, recipe: Recipe) -> Exam
     if not recipe.augment.reacquire:
         return train
     ratios = [gray.shape[1] / gray.shape[0] for gray in decoded.pixels]
-    squares = measured(decoded.films, [resized(gray, SIDE) for gray in decoded.pixels], ratios)
+    squares = measured(decoded.films, [resize(gray, SIDE) for gray in decoded.pixels], ratios)
     return replace(train, inputs=tuple(squares.pixels), gallery=Gallery.of(squares, device()))
 
 
 def _framed(frame: Frame, train: Examples, val: Examples, model: ModelSettings) -> tuple[Examples, Examples]:
     """The same films in their frame: the network learns on what it will cut out by itself, or on crops around it."""
     assert train.preprocess is not None
-    within = replace(train.preprocess, side=model.frame)
+    within = replace(train.preprocess, image_size=model.frame)
     boxes = () if model.within == "middle" else frames(frame, train.inputs, train.preprocess)  # type: ignore[arg-type]
     seen = cut(frame, val.inputs, train.preprocess)  # type: ignore[arg-type]
     return replace(train, preprocess=within, frames=boxes), replace(val, inputs=seen, preprocess=within)

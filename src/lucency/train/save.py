@@ -41,7 +41,7 @@ def save(
         name=recipe.name,
         task=learn.task,
         labels=learn.labels,
-        preprocess=Square(side=recipe.data.side, fit=recipe.data.fit),
+        preprocess=Square(image_size=recipe.data.side, resize_mode=recipe.data.fit),
         model=Model(
             format="torch",
             file=WEIGHTS,

@@ -10,7 +10,7 @@ import torch
 
 from data.films import chest
 from lucency.data.augment import Jitter, apply, draw
-from lucency.preprocess import resized
+from lucency.preprocess import resize
 from lucency.recipe import AugmentSettings
 from lucency.train.seen.jitter import seen_through
 
@@ -32,7 +32,7 @@ def alone(jitters: list[Jitter]) -> np.ndarray:
 
 
 def test_no_jitter_is_preprocessing() -> None:
-    wanted = np.stack([resized(film, SIDE) for film in FILMS]).astype(np.float32)
+    wanted = np.stack([resize(film, SIDE) for film in FILMS]).astype(np.float32)
     assert np.abs(seen([Jitter()] * 4) - wanted).max() <= 1
 
 

@@ -6,6 +6,7 @@ import { checked, start } from "./engine.js";
 import { openFilm } from "./film.js";
 import { keys } from "./keys.js";
 import { keepOffline } from "./offline.js";
+import { settings } from "./lucency.js";
 import { facts } from "./panel.js";
 import { judged, noticed } from "./reading.js";
 import { FilmError } from "./refuse.js";
@@ -72,7 +73,7 @@ async function show(one, pane) {
   if (turn !== turns[pane]) return;
   shown[pane] = one;
   if (pane === 0) Object.assign(view, { zoom: 1, x: 0, y: 0, center: 0.5, width: 1 });
-  viewers[pane].show(film, one?.reading, engine.card.preprocess.fit);
+  viewers[pane].show(film, one?.reading, settings(engine.card.preprocess).fit);
   refresh();
 }
 

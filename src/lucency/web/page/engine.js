@@ -3,7 +3,7 @@
 
 import { canvasIsFaithful } from "./jpeg.js";
 import { loadAndCompile, loadLiteRt, Tensor } from "./litert/core.js";
-import { ask, prepare } from "./lucency.js";
+import { ask, prepare, settings } from "./lucency.js";
 import { readPng } from "./png.js";
 import { say } from "./say.js";
 
@@ -33,7 +33,7 @@ export async function start(tell) {
   tell(say("starting_check"));
   const golden = await goldenSquares(card);
   await meet(golden, (square) => ask(model, Tensor, card, square));
-  const square = golden.films[0]?.square ?? new Uint8Array(card.preprocess.side ** 2);
+  const square = golden.films[0]?.square ?? new Uint8Array(settings(card.preprocess).side ** 2);
   const engine = new Engine(card, model, "WebAssembly", await fastest(card, model, square));
   engine.digest = await sha256(text);
   engine.golden = golden.films;

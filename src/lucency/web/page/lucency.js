@@ -3,7 +3,12 @@
 // reads with. tests/ports/ holds it to the golden vectors, to the byte.
 
 /** @typedef {{pixels: Uint8Array, width: number, height: number}} Film  rows from the top, bright = dense */
-/** @typedef {{version: number, side: number, fit: string, filter: string}} Preprocess  as card.json states it */
+/** @typedef {{version: number, image_size: number, resize_mode: string, filter: string}} Preprocess  as card.json states it */
+
+/** The two settings of a card's preprocessing; older cards call them side and fit. @param {Preprocess} how */
+export function settings(how) {
+  return { side: how.image_size ?? how.side, fit: how.resize_mode ?? how.fit };
+}
 
 /** RGBA bytes, as a canvas gives them, to gray. @returns {Uint8Array} */
 export function gray(rgba) {
@@ -24,7 +29,8 @@ export function prepare(film, how) {
   if (how.version !== 1 || how.filter !== "bilinear-antialiased") {
     throw new Error(`expected preprocessing 1, bilinear-antialiased; came ${how.version}, ${how.filter}`);
   }
-  return resized(fitted(film, how.fit), how.side).pixels;
+  const { side, fit } = settings(how);
+  return resized(fitted(film, fit), side).pixels;
 }
 
 /** Where the network's square lies on the film; beyond it where it was padded. */
@@ -201,7 +207,7 @@ function polyline(z, { logits, probabilities }) {
  *   rows: number, columns: number}>} probabilities by the card's calibration; map: rows × columns × findings, in logits
  */
 export async function ask(model, Tensor, card, square) {
-  const { side } = card.preprocess;
+  const { side } = settings(card.preprocess);
   const input = new Tensor(Float32Array.from(square), [1, side, side, 1]);
   const outputs = await model.run({ film: input });
   const copied = {};

@@ -1,6 +1,6 @@
 // What is drawn over the camera's picture: the film's edges, and the map laid within its corners.
 
-import { colour, window as seenBy } from "./lucency.js";
+import { colour, settings, window as seenBy } from "./lucency.js";
 import { inverse, placed, projection } from "./square.js";
 
 const OVERLAY = 240;
@@ -26,9 +26,9 @@ export function drawOver(canvas, picture, { preprocess }, { corners, film, readi
 const RAMP = Array.from({ length: 255 }, (_, level) => colour(((level - 127) / 127) * 10));
 
 /** The map laid within the corners, as a canvas over the whole picture. */
-export function mapOver({ fit }, corners, { map, rows, columns }, film, { width, height }) {
+export function mapOver(how, corners, { map, rows, columns }, film, { width, height }) {
   const wide = width >= height ? OVERLAY : Math.round((OVERLAY * width) / height), tall = Math.round((wide * height) / width);
-  const back = inverse(projection(corners)), seen = seenBy(film.width, film.height, fit);
+  const back = inverse(projection(corners)), seen = seenBy(film.width, film.height, settings(how).fit);
   const picture = new ImageData(wide, tall);
   for (let y = 0, at = 0; y < tall; y++) {
     for (let x = 0; x < wide; x++, at += 4) {

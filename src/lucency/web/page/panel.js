@@ -1,5 +1,6 @@
 // What a reading says, in words and on the scale.
 
+import { settings } from "./lucency.js";
 import { zones } from "./reading.js";
 import { named, say } from "./say.js";
 
@@ -131,7 +132,7 @@ export function reasons(reading) {
 export function facts({ card, name, milliseconds, digest }) {
   const { model, training, operating_point: point, abstention, gate } = card;
   const rows = [
-    ["about_network", say("about_network_value", { backbone: model.backbone, side: card.preprocess.side, quantize: model.quantize === "none" ? "float32" : model.quantize })],
+    ["about_network", say("about_network_value", { backbone: model.backbone, side: settings(card.preprocess).side, quantize: model.quantize === "none" ? "float32" : model.quantize })],
     ["about_engine", say("about_engine_value", { engine: name, ms: milliseconds.toFixed(1) })],
     ["about_learned", say("about_learned_value", training)],
     ["about_threshold", say("about_threshold_value", { percent: percent(point.threshold), rule: point.chosen_by })],

@@ -1,6 +1,6 @@
 // From the network's answers to what a person is told, as lucency.reader.outputs and lucency.reader.input_checks have it.
 
-import { blank, called, failed, finding, held, verdict } from "./lucency.js";
+import { blank, called, failed, finding, held, settings, verdict } from "./lucency.js";
 import { named, say } from "./say.js";
 
 const CHESTS = ["CHEST", "THORAX", "LUNG", "RIBCAGE"];
@@ -9,7 +9,7 @@ const NARROW = 0.5, WIDE = 2;
 
 /** Reasons to doubt a reading that show before the network is asked. @returns {{words: string, refuses: boolean}[]} */
 export function noticed(film, card) {
-  const { width, height } = film, { side } = card.preprocess;
+  const { width, height } = film, { side } = settings(card.preprocess);
   const found = [], tell = (refuses, name, values) => found.push({ words: say(name, values), refuses });
   const shape = width / height;
   if (Math.min(width, height) < side) tell(false, "doubt_small", { width, height, side });
