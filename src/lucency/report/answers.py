@@ -62,7 +62,8 @@ def preparation(known: Known) -> Answer:
     square = known.card.preprocess
     return filled(
         f"Each film to {square.image_size} × {square.image_size} gray pixels "
-        f"({square.resize_mode}, filter {square.filter}), in integer arithmetic specified to the bit and the same for every patient. {_unread(known)}"
+        f"({square.resize_mode}, filter {square.filter}), in integer arithmetic specified to the bit "
+        f"and the same for every patient. {_unread(known)}"
     )
 
 
