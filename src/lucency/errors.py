@@ -3,7 +3,8 @@
     class                     code            exit code
     LucencyError              error           1
     ├── UsageError            usage           2   an option or argument makes no sense
-    │   └── RecipeError       recipe              a recipe has an unknown setting or a bad value
+    │   ├── RecipeError       recipe              a recipe has an unknown setting or a bad value
+    │   └── ExtraError        extra               an optional dependency is not installed
     ├── FilmError             film            3   a film cannot be read
     ├── SourceError           source          4   a data set cannot be trained or evaluated on
     ├── WeightsError          weights         5   pretrained weights are missing, wrong or truncated
@@ -35,6 +36,20 @@ FILM_UNSUPPORTED = "film_unsupported"
 """A whole file, but of a kind that is not read."""
 FILM_TOO_LARGE = "film_too_large"
 """More pixels or bytes than are read."""
+
+
+EXTRAS = {
+    **dict.fromkeys(("scipy", "sklearn", "threadpoolctl", "matplotlib", "jinja2", "google_crc32c"), "evaluate"),
+    **dict.fromkeys(("torch", "lightning", "captum", "safetensors"), "train"),
+    **dict.fromkeys(("litert_torch", "ai_edge_quantizer", "onnxscript"), "export"),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
+    **dict.fromkeys(("pynetdicom", "highdicom", "dicomweb_client"), "dicom"),
+    **dict.fromkeys(("pyarrow", "fsspec"), "score"),
+    "onnxruntime": "onnx",
+    "ray": "ray",
+    "optuna": "tune",
+}
+"""Module that the base install leaves out → the extra that brings it."""
 
 
 class LucencyError(Exception):
@@ -71,6 +86,28 @@ class RecipeError(UsageError):
     """A recipe has an unknown setting or a value out of range."""
 
     code = "recipe"
+
+
+class ExtraError(UsageError):
+    """An optional dependency is not installed. The message names the extra that brings it."""
+
+    code = "extra"
+
+    @classmethod
+    def for_module(cls, name: str | None, extra: str | None = None) -> Self | None:
+        """The error for a module that cannot be imported; None where no extra brings it.
+
+        Args:
+            name: of the module.
+            extra: what the command as a whole needs, where it is more than `evaluate`, which several extras contain.
+        """
+        package = (name or "").partition(".")[0]
+        if package not in EXTRAS:
+            return None
+        brings = EXTRAS[package]
+        return cls(
+            f"this needs {package}: pip install 'lucency[{extra if extra and brings == 'evaluate' else brings}]'"
+        )
 
 
 class FilmError(LucencyError):

@@ -69,4 +69,4 @@ def test_what_is_not_installed_is_told_in_a_line(tmp_path: Path) -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert told.returncode == 2
-    assert told.stderr == "lucency: this needs sklearn: pip install 'lucency[train]'\n"
+    assert told.stderr == "lucency: this needs sklearn: pip install 'lucency[evaluate]'\n"

@@ -85,7 +85,7 @@ def test_a_network_without_a_map(tmp_path: Path) -> None:
     ("form", "module", "message"),
     [
         ("litert", "ai_edge_litert.interpreter", "needs LiteRT; pip install ai-edge-litert, or read the ONNX edition"),
-        ("onnx", "onnxruntime", "needs ONNX Runtime; pip install onnxruntime"),
+        ("onnx", "onnxruntime", r"needs ONNX Runtime; pip install 'lucency\[onnx\]'"),
         ("torch", "torch", r"a run needs PyTorch; pip install 'lucency\[train\]'"),
     ],
 )

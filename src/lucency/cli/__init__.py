@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from lucency import __version__
-from lucency.errors import INTERRUPTED, LucencyError
+from lucency.errors import INTERRUPTED, ExtraError, LucencyError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("lucency.cli.audit:audit", "Look over a data set: leaks, duplicates, odd films, shortcuts"),
@@ -44,16 +44,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name -> (where the function is, what it does in a line)."""
 
+COMMAND_EXTRAS = {"train": "train", "tune": "tune", "export": "export", "deid": "dicom"}
+"""Commands whose extra contains lucency[evaluate] or a part of it."""
 STOPPED = "stopped; nothing half-written is left, and --resume goes on where a command offers it"
-EXTRAS = dict.fromkeys(("torch", "lightning", "captum", "safetensors", "sklearn", "threadpoolctl"), "train") | {
-    "pyarrow": "score",
-    "fsspec": "score",
-    "ray": "ray",
-    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
-}
-EXTRAS["optuna"] = "tune"
-EXTRAS |= dict.fromkeys(("pynetdicom", "highdicom", "dicomweb_client"), "dicom")
-"""What `pip install lucency` alone leaves out -> the extra that brings it."""
 BadUsage: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 """What typer raises for an unknown command or option; it has no public name of its own."""
 
@@ -133,11 +126,11 @@ def run(arguments: list[str]) -> int:
         typer.echo(f"lucency: {error}", err=True)
         return error.exit_code
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in EXTRAS:
+        missing = ExtraError.for_module(error.name, COMMAND_EXTRAS.get(arguments[0]))
+        if missing is None:
             raise
-        typer.echo(f"lucency: this needs {missing}: pip install 'lucency[{EXTRAS[missing]}]'", err=True)
-        return 2
+        typer.echo(f"lucency: {missing}", err=True)
+        return missing.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -121,7 +121,7 @@ def open_onnx(bundle: Bundle, threads: int) -> Engine:
     try:
         import onnxruntime
     except ImportError as error:
-        raise BundleError(f"{bundle.path}: needs ONNX Runtime; pip install onnxruntime") from error
+        raise BundleError(f"{bundle.path}: needs ONNX Runtime; pip install 'lucency[onnx]'") from error
     content = bundle.read(bundle.card.model.file)
     asked = outputs(bundle.card)
 
