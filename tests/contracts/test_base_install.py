@@ -19,7 +19,7 @@ import sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked!r}:
+        if name.partition(".")[0] in {blocked}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Missing())
@@ -29,8 +29,8 @@ sys.exit(run({arguments!r}))
 SERVING = {module for module, extra in EXTRAS.items() if extra == "serve"}
 
 
-def without_extras(*arguments: str, blocked: set[str] = set(EXTRAS)) -> subprocess.CompletedProcess[str]:
-    code = WITHOUT.format(blocked=blocked, arguments=list(arguments))
+def without_extras(*arguments: str, blocked: frozenset[str] = frozenset(EXTRAS)) -> subprocess.CompletedProcess[str]:
+    code = WITHOUT.format(blocked=set(blocked), arguments=list(arguments))
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
 
 
@@ -55,7 +55,7 @@ def test_the_page_is_written(tmp_path: Path) -> None:
 
 def test_serve_needs_its_own_extra_alone() -> None:
     pytest.importorskip("uvicorn", reason="needs lucency[serve]")
-    done = without_extras("serve", "--bundle", "nowhere", blocked=set(EXTRAS) - SERVING)
+    done = without_extras("serve", "--bundle", "nowhere", blocked=frozenset(EXTRAS) - SERVING)
     assert (done.returncode, "nowhere" in done.stderr) == (7, True)
 
 
