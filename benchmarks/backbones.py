@@ -21,9 +21,8 @@ import numpy as np
 import torch
 
 from lucency.bundle import read_card
-from lucency.data import Films, read_films
-from lucency.data.partition import Fold
-from lucency.data.split import hold_out
+from lucency.data import Dataset, read_dataset
+from lucency.data.splits import Fold, group_holdout
 from lucency.errors import WeightsError
 from lucency.evaluate import judge
 from lucency.models import backbone, build
@@ -108,7 +107,7 @@ def learned(name: str, options: argparse.Namespace) -> list[str]:
 def trained(recipe: Recipe, options: argparse.Namespace) -> Seed:
     """One run, trained unless it is there, judged on the fold."""
     run = options.out / f"{recipe.name}-{recipe.seed}"
-    rest, held = FOLD.parts(read_films(options.data))
+    rest, held = FOLD.split(read_dataset(options.data))
     if not (run / "card.json").exists():
         train_run(recipe, _some(rest, options.share), run, options.out / "cache", resume=run.exists())
     area = judge(predict(Reader.open(run), held).predictions, resamples=1000).measure("auroc")
@@ -116,9 +115,9 @@ def trained(recipe: Recipe, options: argparse.Namespace) -> Seed:
     return Seed(recipe.seed, area.value, str(area), read_card(run).training.minutes or 0.0)
 
 
-def _some(films: Films, share: float) -> Films:
+def _some(films: Dataset, share: float) -> Dataset:
     """That share of the patients, the same for all networks and seeds."""
-    return films if share >= 1 else films.pick(hold_out(films, share, SPLIT_SEED)[1])
+    return films if share >= 1 else films.subset(group_holdout(films, share, SPLIT_SEED)[1])
 
 
 def _recipe(name: str, weights: str, seed: int, options: argparse.Namespace) -> Recipe:

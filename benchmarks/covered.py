@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.data import read_films
-from lucency.data.partition import Fold
-from lucency.data.squares import decode_squares
+from lucency.data import read_dataset
+from lucency.data.decode import decode_squares
+from lucency.data.splits import Fold
 from lucency.evaluate.bounds import area_interval
 from lucency.evaluate.metrics import auroc
 from lucency.lungs import lung_mask
@@ -37,11 +37,11 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=400, help="drawn at random; 0 for all")
     settings = parser.parse_args()
     reader = Reader.open(settings.reader)
-    films = as_labelled(read_films(settings.data), reader.card.labels)
+    films = as_labelled(read_dataset(settings.data), reader.card.labels)
     if settings.fold:
-        films = Fold(settings.fold, 5).parts(films)[1]
+        films = Fold(settings.fold, 5).split(films)[1]
     drawn = np.random.default_rng(0).permutation(len(films))[: settings.films or None]
-    decoded = decode_squares(films.pick(np.sort(drawn)), reader.preprocess)
+    decoded = decode_squares(films.subset(np.sort(drawn)), reader.preprocess)
     squares, ill = np.stack(decoded.pixels), decoded.films.label_array() == 1
     groups = np.unique(decoded.films.groups(), return_inverse=True)[1].astype(np.int64)
     lungs = np.stack([lung_mask(gray) for gray in squares])

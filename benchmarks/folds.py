@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from lucency.bundle import open_bundle, write_bundle
-from lucency.data import Films, read_films
-from lucency.data.partition import Fold
+from lucency.data import Dataset, read_dataset
+from lucency.data.splits import Fold
 from lucency.evaluate.crossfit import Asked
 from lucency.evaluate.predictions import Predictions, read_predictions
 from lucency.models.gate import GATE
@@ -26,7 +26,7 @@ class Held:
     """One fold: a reader, and the films held out from everything that made it."""
 
     reader: Reader
-    films: Films
+    films: Dataset
 
 
 def held(runs: Path, data: str, number: int, folds: int, asked: Asked) -> Held:
@@ -34,9 +34,9 @@ def held(runs: Path, data: str, number: int, folds: int, asked: Asked) -> Held:
 
     Kept in `runs`-gated/fold-N, so that the next call is quick; remove it to learn again.
     """
-    films = read_films(data)
+    films = read_dataset(data)
     fold = Fold(number, folds)
-    out_films = fold.parts(films)[1]
+    out_films = fold.split(films)[1]
     gated = runs.with_name(f"{runs.name}-gated") / f"fold-{number}"
     if not (gated / "card.json").exists():
         run = open_bundle(runs / f"fold-{number}")
@@ -47,15 +47,15 @@ def held(runs: Path, data: str, number: int, folds: int, asked: Asked) -> Held:
     return Held(Reader(type(bundle)(bundle.path, new.card, bundle.digest, bundle.load), threads=2), out_films)
 
 
-def others(runs: Path, labels: tuple[str, ...], films: Films) -> Predictions:
+def others(runs: Path, labels: tuple[str, ...], films: Dataset) -> Predictions:
     """The out-of-fold answers for all films but these."""
     answers = read_predictions(runs / "predictions.csv", labels)
-    names = {record.name for record in films.records}
+    names = {record.name for record in films.samples}
     return answers.pick(np.array([name not in names for name in answers.names]))
 
 
-def drawn(films: Films, most: int, seed: int = 0) -> Films:
+def drawn(films: Dataset, most: int, seed: int = 0) -> Dataset:
     """At most `most` films; all of them for 0."""
     if not most or len(films) <= most:
         return films
-    return films.pick(np.sort(np.random.default_rng(seed).permutation(len(films))[:most]))
+    return films.subset(np.sort(np.random.default_rng(seed).permutation(len(films))[:most]))

@@ -15,8 +15,8 @@ from folds import drawn, held
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from lucency.data.decode import decode_squares
 from lucency.data.phantom import draw
-from lucency.data.squares import decode_squares
 from lucency.evaluate.bounds import share_interval
 from lucency.evaluate.crossfit import Asked
 from lucency.film import Film, open_film

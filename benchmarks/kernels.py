@@ -18,8 +18,8 @@ from PIL import Image
 
 from lucency.bundle import open_bundle
 from lucency.bundle.golden import GOLDEN, parse_golden
-from lucency.data import read_films
-from lucency.data.squares import decode_squares
+from lucency.data import read_dataset
+from lucency.data.decode import decode_squares
 from lucency.preprocess import Preprocess
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -52,7 +52,7 @@ def main() -> None:
     squares = {"golden": np.stack([np.asarray(Image.open(io.BytesIO(bundle.read(f.square)))) for f in golden.films])}
     if options.data:
         prepare = Preprocess.from_json(bundle.card.preprocess.model_dump())
-        squares["films"] = np.stack(decode_squares(drawn(read_films(options.data), options.films), prepare).pixels)
+        squares["films"] = np.stack(decode_squares(drawn(read_dataset(options.data), options.films), prepare).pixels)
     names = ("logit", "probability", "map", "doubt")
     print(f"| films | read by | {' | '.join(names)} | mean logit |\n|{'---|' * 7}")
     for kind, these in squares.items():

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lucency.data import read_films
+from lucency.data import read_dataset
 from lucency.data.donors import known_aspects, squares_of
 from lucency.models.folded import folded
 from lucency.models.run import open_run
@@ -54,8 +54,8 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     run = open_run(options.run)
-    held, how = held_out(run.card, read_films(options.data))
-    held = held.pick(range(0, len(held), options.every))
+    held, how = held_out(run.card, read_dataset(options.data))
+    held = held.subset(range(0, len(held), options.every))
     squares = squares_of(held, known_aspects(options.aspects) if options.aspects else {})
     assert run.classifier.frame is not None
     assert run.preprocess.image_size == squares.pixels.shape[1]

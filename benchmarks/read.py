@@ -28,7 +28,7 @@ import torch
 
 from lucency.bench import measure, phantom_files, some_files
 from lucency.bundle import Card, Model, open_bundle
-from lucency.data import read_films
+from lucency.data import read_dataset
 from lucency.data.phantom import draw
 from lucency.export.run import export_run
 from lucency.film import Film
@@ -259,7 +259,7 @@ def main() -> None:
         place = Path(folder)
         where = prepare(options.run, options.exports or place)
         if options.data:
-            films = some_files(read_films(options.data), options.films)
+            films = some_files(read_dataset(options.data), options.films)
         else:
             films = phantom_files(place, options.films)
         for threads in options.threads:

@@ -33,7 +33,7 @@ import pyarrow as pa
 from lucency.bench import phantom_files, some_files
 from lucency.bench.report import machine
 from lucency.bundle import DEFAULT, Bundle, open_bundle
-from lucency.data import read_films
+from lucency.data import read_dataset
 from lucency.film import open_film
 from lucency.reader import Reader
 from lucency.score import ENGINES, SCHEMA, open_manifest, score
@@ -205,7 +205,7 @@ def main() -> None:
         elif options.data and Path(options.data).is_file():
             files = [Path(options.data)]
         elif options.data:
-            files = some_files(read_films(options.data), options.files)
+            files = some_files(read_dataset(options.data), options.files)
         else:
             files = phantom_files(folder, options.files)
         print(f"{machine()['processor']}, {machine()['cores']} cores, load {os.getloadavg()[0]:.1f} before the start")

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from lucency.bundle import read_card
-from lucency.data import Films
-from lucency.data.squares import decode_squares
+from lucency.data import Dataset
+from lucency.data.decode import decode_squares
 from lucency.evaluate import Predictions, judge
 from lucency.evaluate.crossfit import JudgedReader, crossfit
 from lucency.evaluate.predictions import concatenated, read_predictions
@@ -103,12 +103,12 @@ def told(values: NDArray[np.float64], over: NDArray[np.float64], groups: NDArray
     return f"{values[over > 0].mean():.4f} ({low:.4f} to {high:.4f})"
 
 
-def answered(reader: Reader, films: Films, squares: Squares) -> tuple[Predictions, float, float]:
+def answered(reader: Reader, films: Dataset, squares: Squares) -> tuple[Predictions, float, float]:
     """Scores, the threshold they are called at, and the share that the gate refuses."""
     answers = reader.read_batch(squares)
     predictions = Predictions(
-        names=tuple(record.name for record in films.records),
-        patients=tuple(record.patient for record in films.records),
+        names=tuple(record.name for record in films.samples),
+        patients=tuple(record.patient for record in films.samples),
         labels=films.label_array(),
         logits=answers.logits.astype(np.float64),
         probabilities=answers.probabilities.astype(np.float64),

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lucency.data import read_films
-from lucency.data.squares import decode_canvases
+from lucency.data import read_dataset
+from lucency.data.decode import decode_canvases
 from lucency.models import build
 from lucency.preprocess import Preprocess
 from lucency.recipe import read_recipe
@@ -50,9 +50,9 @@ def main() -> None:
         torch.cuda.is_available = lambda: False  # type: ignore[method-assign]
     recipe = read_recipe(options.recipe)
     recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": options.weights})})
-    everything = read_films(options.data)
+    everything = read_dataset(options.data)
     chosen = np.random.default_rng(0).choice(len(everything), min(options.films, len(everything)), replace=False)
-    films = everything.pick(np.sort(chosen))
+    films = everything.subset(np.sort(chosen))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     side = recipe.model.frame or recipe.data.side

@@ -24,9 +24,9 @@ from statistics import median
 import numpy as np
 import torch
 
-from lucency.data import read_films
-from lucency.data.record import Films
-from lucency.data.squares import decode_squares
+from lucency.data import read_dataset
+from lucency.data.dataset import Dataset
+from lucency.data.decode import decode_squares
 from lucency.models import build
 from lucency.models.memory import keep_freed_memory
 from lucency.preprocess import Preprocess
@@ -58,7 +58,7 @@ def one_epoch(step: Step, most: int | None = None) -> None:
         optimizer.step()
 
 
-def measure_lucency(films: Films, options: argparse.Namespace) -> dict[str, float]:
+def measure_lucency(films: Dataset, options: argparse.Namespace) -> dict[str, float]:
     """Seconds of phase 1's first epoch (features computed, cached), of a later one, and of an epoch of fine-tuning."""
     classifier = build(ModelSettings(head="dense128", weights=options.weights))
     preprocess = Preprocess(image_size=options.side)
@@ -111,11 +111,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(2)
     keep_freed_memory()
-    everything = read_films(options.data)
+    everything = read_dataset(options.data)
     chosen = np.random.default_rng(0).choice(len(everything), min(options.films, len(everything)), replace=False)
-    films = everything.pick(np.sort(chosen))
+    films = everything.subset(np.sort(chosen))
     listing = Path(tempfile.mkstemp(suffix=".txt")[1])
-    listing.write_text("\n".join(str(record.path) for record in films.records))
+    listing.write_text("\n".join(str(record.path) for record in films.samples))
     ours: list[dict[str, float]] = []
     theirs: list[dict[str, float]] = []
     for _ in range(options.rounds):

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lucency.data import read_films
-from lucency.data.squares import decode_squares
+from lucency.data import read_dataset
+from lucency.data.decode import decode_squares
 from lucency.evaluate.bounds import share_interval
 from lucency.models.gate import CELLS, CHECKS, thumbnails
 from lucency.preprocess import Preprocess
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--alarms", type=float, default=0.02)
     options = parser.parse_args()
-    films = read_films(options.data)
+    films = read_dataset(options.data)
     decoded = decode_squares(films, Preprocess(options.side))
     small = np.concatenate(
         [thumbnails(torch.from_numpy(part[None, None].astype(np.float32))).double().numpy() for part in decoded.pixels]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import energy_distance, ks_2samp
 
-from lucency.data import read_films
+from lucency.data import read_dataset
 from lucency.drift import Sample, appearance_of, compare, max_t_p_values, subsample_patients, thumbnail
 from lucency.errors import SourceError
 
@@ -90,11 +90,11 @@ def test_thumbnails_know_no_brightness_and_no_contrast() -> None:
 
 
 def test_some_patients_are_whole() -> None:
-    films = read_films("phantom:60")
+    films = read_dataset("phantom:60")
     some = subsample_patients(films, 20)
     assert 0 < len(some) <= 20
-    for record in some.records:
-        assert sum(r.patient == record.patient for r in films.records) == sum(
-            r.patient == record.patient for r in some.records
+    for record in some.samples:
+        assert sum(r.patient == record.patient for r in films.samples) == sum(
+            r.patient == record.patient for r in some.samples
         )
     assert subsample_patients(films, 60) is films

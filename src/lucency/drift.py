@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.bundle import Card
-from lucency.data.record import Films
-from lucency.data.squares import attempts, require_some
+from lucency.data.dataset import Dataset
+from lucency.data.decode import decode_each, require_readable
 from lucency.errors import FilmError, SourceError
 from lucency.film import Film
 from lucency.html import render
@@ -55,7 +55,7 @@ class Sample:
         return len(self.groups)
 
 
-def sample(reader: Reader, films: Films, doing: str = "reading films") -> Sample:
+def sample(reader: Reader, films: Dataset, doing: str = "reading films") -> Sample:
     """Measure every film that can be read; labels are not needed and not looked at.
 
     Raises:
@@ -70,7 +70,7 @@ def sample(reader: Reader, films: Films, doing: str = "reading films") -> Sample
     aspects: list[float] = []
     squares: list[NDArray[np.uint8]] = []
     answers: list[Outputs] = []
-    outcomes = enumerate(track(attempts(films, both), doing, total=len(films)))
+    outcomes = enumerate(track(decode_each(films, both), doing, total=len(films)))
     while batch := list(islice(outcomes, BATCH)):
         unreadable += [outcome for _, outcome in batch if isinstance(outcome, FilmError)]
         usable = [(index, *outcome) for index, outcome in batch if not isinstance(outcome, FilmError)]
@@ -79,7 +79,7 @@ def sample(reader: Reader, films: Films, doing: str = "reading films") -> Sample
             aspects += [aspect for _, aspect, _ in usable]
             squares.append(np.stack([square for _, _, square in usable]))
             answers.append(reader.read_batch(squares[-1]))
-    require_some(films, len(good), unreadable)
+    require_readable(films, len(good), unreadable)
     read = _joined(answers)
     looks = [appearance_of(part) for part in squares]
     numbers = {"width / height": np.array(aspects)}
@@ -89,16 +89,16 @@ def sample(reader: Reader, films: Films, doing: str = "reading films") -> Sample
         "layout": np.concatenate([thumbnail(part) for part in squares]),
         "evidence map": read.maps.reshape(len(good), -1).astype(np.float64),
     }
-    return Sample(films.pick(good).groups(), numbers, vectors, _called(reader.card, read), tuple(unreadable))
+    return Sample(films.subset(good).groups(), numbers, vectors, _called(reader.card, read), tuple(unreadable))
 
 
-def subsample_patients(films: Films, most: int, seed: int = 0) -> Films:
+def subsample_patients(films: Dataset, most: int, seed: int = 0) -> Dataset:
     """At most about `most` films: whole patients, drawn; the order of the films stays."""
     groups = films.groups()
     order = np.random.default_rng(seed).permutation(int(groups.max(initial=-1)) + 1)
     total = np.cumsum(np.bincount(groups, minlength=len(order))[order])
     kept = order[: max(1, int(np.searchsorted(total, most, side="right")))]
-    return films if len(films) <= most else films.pick(np.flatnonzero(np.isin(groups, kept)))
+    return films if len(films) <= most else films.subset(np.flatnonzero(np.isin(groups, kept)))
 
 
 def appearance_of(squares: NDArray[np.uint8]) -> dict[str, Floats]:

@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from lucency.audit import Audit, audit
-from lucency.data import read_films
+from lucency.data import read_dataset
 from lucency.data.phantom import draw
 
 from .films import SIDE, name, pixels_of, write, write_clean
@@ -66,9 +66,9 @@ def _plant_files(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def clean_audit(clean: Path) -> Audit:
-    return audit(read_films(clean))
+    return audit(read_dataset(clean))
 
 
 @pytest.fixture(scope="session")
 def faulty_audit(faulty: Path) -> Audit:
-    return audit(read_films(faulty))
+    return audit(read_dataset(faulty))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lucency.data.dataset import Dataset, Sample
 from lucency.data.phantom import draw
-from lucency.data.record import Films, Record
 from lucency.film import Film
 
 SIDE = 128
@@ -56,15 +56,15 @@ def films_of(
     labels: list[int],
     patients: list[str | None] | None = None,
     splits: list[str | None] | None = None,
-) -> Films:
+) -> Dataset:
     """A data set in memory."""
     some = [None] * len(pixels)
     rows = zip(pixels, labels, patients or some, splits or some, strict=True)
     records = tuple(
-        Record(f"film{i}.png", label, Loaded(one, f"film{i}.png"), patient, split)
+        Sample(f"film{i}.png", label, Loaded(one, f"film{i}.png"), patient, split)
         for i, (one, label, patient, split) in enumerate(rows)
     )
-    return Films(("normal", "pneumonia"), records, source="test")
+    return Dataset(("normal", "pneumonia"), records, source="test")
 
 
 class Loaded:

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from lucency.audit.findings import NaiveKey, naive_key, patients, sibling_leak
+from lucency.data.dataset import Dataset, Sample
 from lucency.data.kermany import identify
-from lucency.data.record import Films, Record
 
 
-def named(*paths: str) -> Films:
+def named(*paths: str) -> Dataset:
     """Films by path alone: split/CLASS/file."""
     records = []
     for path in paths:
         split, folder, file = path.split("/")
         label = int(folder == "PNEUMONIA")
-        records.append(Record(path, label, lambda: pytest.fail("decoded"), identify(file)[0], split))
-    return Films(("normal", "pneumonia"), tuple(records), source="kermany")
+        records.append(Sample(path, label, lambda: pytest.fail("decoded"), identify(file)[0], split))
+    return Dataset(("normal", "pneumonia"), tuple(records), source="kermany")
 
 
 def test_numbers_are_counted_apart_for_bacteria_and_virus() -> None:

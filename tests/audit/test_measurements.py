@@ -95,14 +95,14 @@ def _balance(film: np.ndarray) -> float:
 
 
 def test_nothing_readable_is_refused(tmp_path: object) -> None:
-    from lucency.data.record import Films, Record
+    from lucency.data.dataset import Dataset, Sample
     from lucency.errors import FilmError
 
     def broken() -> None:
         raise FilmError("film.png: broken")
 
     with pytest.raises(SourceError, match=r"none of 1 could be read; the first: film\.png: broken"):
-        measure_films(Films(("a", "b"), (Record("film.png", 0, broken),), source="test"))  # type: ignore[arg-type]
+        measure_films(Dataset(("a", "b"), (Sample("film.png", 0, broken),), source="test"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("asked", [25, 50, 75, 90, 95])

@@ -12,9 +12,9 @@ from html_pages import assert_whole_and_silent
 from lucency.audit import Audit, Finding, audit
 from lucency.audit.report import page
 from lucency.audit.shortcuts import PROPERTIES, TOGETHER
-from lucency.data import read_films
+from lucency.data import read_dataset
+from lucency.data.dataset import Dataset, Sample
 from lucency.data.phantom import draw
-from lucency.data.record import Films, Record
 
 from .films import COUNT, Loaded, name
 
@@ -25,7 +25,7 @@ def finding(found: Audit, key: str) -> Finding:
 
 def named(found: Audit, key: str) -> list[set[str]]:
     """The films of each group of a finding, by name."""
-    records = found.facts.films.records
+    records = found.facts.films.samples
     return [{records[index].name for index in group} for group in finding(found, key).groups]
 
 
@@ -36,7 +36,7 @@ def test_a_clean_set_raises_nothing(clean_audit: Audit) -> None:
 
 
 def test_drawn_phantoms_raise_nothing() -> None:
-    assert audit(read_films("phantom:220:3")).findings == ()
+    assert audit(read_dataset("phantom:220:3")).findings == ()
 
 
 INVALID = {
@@ -102,7 +102,7 @@ def test_a_patient_on_both_sides(faulty_audit: Audit) -> None:
 def test_json_is_json_and_names_films_as_they_are(faulty_audit: Audit) -> None:
     told = json.loads(json.dumps(faulty_audit.to_json(), allow_nan=False))
     assert {one["key"] for one in told["findings"] if one["weight"] == "invalid"} == INVALID
-    names = {record.name for record in faulty_audit.films.records}
+    names = {record.name for record in faulty_audit.films.samples}
     assert all(film in names for one in told["findings"] for group in one["groups"] for film in group)
     assert told["films"] == COUNT + 10
 
@@ -140,8 +140,8 @@ def test_names_of_films_are_text() -> None:
     evil = "<script>alert(1)</script>"
     film = draw((5, 1), True, 64).film
     records = tuple(
-        Record(f"{evil}{i}.png", i, Loaded(np.array(film), evil), patient=f"{evil}{i}", split="train") for i in (0, 1)
+        Sample(f"{evil}{i}.png", i, Loaded(np.array(film), evil), patient=f"{evil}{i}", split="train") for i in (0, 1)
     )
-    told = page(audit(Films(("a", evil), records, source=evil)), evil)
+    told = page(audit(Dataset(("a", evil), records, source=evil)), evil)
     assert "<script>" not in told
     assert "&lt;script&gt;" in told

@@ -13,7 +13,7 @@ from cli.brightness import write_brightness_bundle, write_films
 from lucency.bench import Cold, cold_start, measure, phantom_files, some_files, table, to_json
 from lucency.bench.measure import STAGES
 from lucency.cli import run
-from lucency.data import read_films
+from lucency.data import read_dataset
 from lucency.errors import BundleError, SourceError
 
 
@@ -50,7 +50,7 @@ def test_drawn_films_are_gray_jpeg_of_the_stated_size(tmp_path: Path) -> None:
 
 
 def test_films_are_spread_over_the_data(place: Path) -> None:
-    films = read_films(place / "films")
+    films = read_dataset(place / "films")
     names = [file.parent.name for file in some_files(films, 2)]
     assert names == ["NORMAL", "PNEUMONIA"]
     assert len(some_files(films, 100)) == 6
@@ -58,7 +58,7 @@ def test_films_are_spread_over_the_data(place: Path) -> None:
 
 def test_films_without_files() -> None:
     with pytest.raises(SourceError, match="expected films in files of their own"):
-        some_files(read_films("phantom:4"), 2)
+        some_files(read_dataset("phantom:4"), 2)
 
 
 def test_a_cold_start(place: Path) -> None:

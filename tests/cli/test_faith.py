@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lucency.cli import run
-from lucency.data import read_films
-from lucency.data.partition import Fold
+from lucency.data import read_dataset
 from lucency.data.phantom import write_phantoms
+from lucency.data.splits import Fold
 
 from .brightness import write_brightness_bundle
 from .test_explain import network, write_run
@@ -74,8 +74,8 @@ def test_a_film_that_cannot_be_read(place: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_a_fold_is_judged_by_the_films_it_held_out(place: Path, tmp_path: Path) -> None:
-    held = Fold(1, 2).parts(read_films(str(place / "films")))[1]
-    ill = sum(record.label == 1 for record in held.records)
+    held = Fold(1, 2).split(read_dataset(str(place / "films")))[1]
+    ill = sum(record.label == 1 for record in held.samples)
     assert faith(place, tmp_path, "--quick", "--fold", "1", "--folds", "2", reader="bundle") == 0
     report = json.loads((tmp_path / "faith.json").read_text())
     assert (report["films"], report["split"]) == (ill, "fold 1 of 2")

@@ -8,9 +8,8 @@ import pytest
 
 from lucency.bundle import open_bundle
 from lucency.cli import run
-from lucency.data import read_films
-from lucency.data.partition import Fold, learn_and_judge
-from lucency.data.split import split_hash
+from lucency.data import read_dataset
+from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.recipe import DataSettings
 
 TINY = """
@@ -29,8 +28,8 @@ def test_one_fold_alone_learns_from_the_other_folds(tmp_path: Path) -> None:
     recipe.write_text(TINY)
     asked = ["train", str(recipe), "--data", "phantom:40", "--folds", "3", "--fold", "2"]
     assert run([*asked, "--out", str(tmp_path / "run")]) == 0
-    rest, _ = Fold(2, 3).parts(read_films("phantom:40"))
-    learn, _, _ = learn_and_judge(rest, DataSettings(side=32))
+    rest, _ = Fold(2, 3).split(read_dataset("phantom:40"))
+    learn, _, _ = train_val_split(rest, DataSettings(side=32))
     assert open_bundle(tmp_path / "run").card.training.split_hash == split_hash(learn, range(len(learn)))
 
 

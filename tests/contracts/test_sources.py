@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lucency.data import RECOGNISED_BY, SOURCES, Films, read_films, recognise
-from lucency.data.split import by_hash, hold_out, stratified_grouped
+from lucency.data import SOURCES, Dataset, read_dataset, recognise
+from lucency.data.splits import group_holdout, hash_split, stratified_group_kfold
 from lucency.film import Film
 from sample_sources import SAMPLES
-
-PATIENTS_UNKNOWN = {"folder", "medmnist"}
-"""Sources that cannot know who is on a film."""
 
 
 @pytest.fixture(params=SOURCES)
@@ -28,54 +25,54 @@ def root(source: str, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def films(source: str, root: Path) -> Films:
-    return read_films(root, source)
+def films(source: str, root: Path) -> Dataset:
+    return read_dataset(root, source)
 
 
 def test_every_source_is_sampled_and_recognised() -> None:
-    assert set(SAMPLES) == set(SOURCES) == set(RECOGNISED_BY)
+    assert set(SAMPLES) == set(SOURCES)
 
 
 def test_it_is_recognised(source: str, root: Path) -> None:
     assert recognise(root) == source
 
 
-def test_it_says_its_name(source: str, films: Films) -> None:
+def test_it_says_its_name(source: str, films: Dataset) -> None:
     assert films.source == source
 
 
-def test_patient_is_known_or_declared_absent(source: str, films: Films) -> None:
-    if source in PATIENTS_UNKNOWN:
-        assert all(record.patient is None for record in films.records)
+def test_patient_is_known_or_declared_absent(source: str, films: Dataset) -> None:
+    if not SOURCES[source].patients_known:
+        assert all(record.patient is None for record in films.samples)
         assert any("patients are unknown" in warning for warning in films.warnings)
     else:
         assert films.patients_known
 
 
-def test_labels_are_known(films: Films) -> None:
+def test_labels_are_known(films: Dataset) -> None:
     assert len(set(films.labels)) == len(films.labels) >= 2
     assert set(films.label_array().ravel().tolist()) == {0, 1}
     assert films.task == "binary"
 
 
-def test_splits_are_named_as_everywhere(films: Films) -> None:
-    assert {record.split for record in films.records} <= {None, "train", "val", "test"}
+def test_splits_are_named_as_everywhere(films: Dataset) -> None:
+    assert {record.split for record in films.samples} <= {None, "train", "val", "test"}
 
 
-def test_names_are_unique_and_the_order_is_stable(source: str, root: Path, films: Films) -> None:
-    names = [record.name for record in films.records]
+def test_names_are_unique_and_the_order_is_stable(source: str, root: Path, films: Dataset) -> None:
+    names = [record.name for record in films.samples]
     assert len(set(names)) == len(names)
     assert not any(name.startswith("/") or "\\" in name for name in names)
-    assert names == [record.name for record in read_films(root, source).records]
+    assert names == [record.name for record in read_dataset(root, source).samples]
 
 
-def test_names_do_not_depend_on_where_the_data_lies(source: str, films: Films, tmp_path: Path) -> None:
-    moved = read_films(SAMPLES[source](tmp_path / "elsewhere"), source)
-    assert [record.name for record in moved.records] == [record.name for record in films.records]
+def test_names_do_not_depend_on_where_the_data_lies(source: str, films: Dataset, tmp_path: Path) -> None:
+    moved = read_dataset(SAMPLES[source](tmp_path / "elsewhere"), source)
+    assert [record.name for record in moved.samples] == [record.name for record in films.samples]
 
 
-def test_films_load_also_from_a_pickle(films: Films) -> None:
-    for record in films.records[:: max(1, len(films) // 3)]:
+def test_films_load_also_from_a_pickle(films: Dataset) -> None:
+    for record in films.samples[:: max(1, len(films) // 3)]:
         film, again = record.load(), pickle.loads(pickle.dumps(record)).load()
         assert isinstance(film, Film)
         assert film.pixels.ndim == 2
@@ -83,25 +80,25 @@ def test_films_load_also_from_a_pickle(films: Films) -> None:
         np.testing.assert_array_equal(film.pixels, again.pixels)
 
 
-def test_masks_have_the_size_of_their_film(films: Films) -> None:
-    for record in films.records[:4]:
+def test_masks_have_the_size_of_their_film(films: Dataset) -> None:
+    for record in films.samples[:4]:
         if record.mask is not None:
             mask = record.mask()
             assert mask.dtype == np.bool_
             assert mask.shape == record.load().pixels.shape
 
 
-def test_contents_tell_films_apart(films: Films) -> None:
-    first, last = films.records[0], films.records[-1]
-    assert first.content() == first.content() != last.content()
+def test_contents_tell_films_apart(films: Dataset) -> None:
+    first, last = films.samples[0], films.samples[-1]
+    assert first.content_hash() == first.content_hash() != last.content_hash()
 
 
-def test_no_patient_is_in_two_splits(films: Films) -> None:
+def test_no_patient_is_in_two_splits(films: Dataset) -> None:
     groups = films.groups()
     splits = [
-        list(by_hash(films, {"train": 0.5, "test": 0.5}).values()),
-        list(hold_out(films, 0.3)),
-        [held for _, held in stratified_grouped(films, 2)],
+        list(hash_split(films, {"train": 0.5, "test": 0.5}).values()),
+        list(group_holdout(films, 0.3)),
+        [held for _, held in stratified_group_kfold(films, 2)],
     ]
     for parts in splits:
         assert sorted(np.concatenate(parts).tolist()) == list(range(len(films)))

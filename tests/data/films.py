@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from lucency.data.acquisition import SIDE
-from lucency.data.record import Films, Record
+from lucency.data.dataset import Dataset, Sample
 from lucency.film import Film
 
 Pixels = NDArray[np.uint8]
@@ -35,11 +35,11 @@ def lettered(square: Pixels, where: tuple[int, int], text: str = "R") -> Pixels:
     return np.array(image)
 
 
-def as_films(pixels: list[Pixels], labels: list[int], source: str = "test") -> Films:
+def as_films(pixels: list[Pixels], labels: list[int], source: str = "test") -> Dataset:
     """A data set in memory, a film a patient."""
     names = [f"{'normal' if label == 0 else 'ill'}/film-{number}" for number, label in enumerate(labels)]
     records = tuple(
-        Record(name, label, partial(Film, square, name), patient=name)
+        Sample(name, label, partial(Film, square, name), patient=name)
         for name, square, label in zip(names, pixels, labels, strict=True)
     )
-    return Films(("normal", "pneumonia"), records, source=source)
+    return Dataset(("normal", "pneumonia"), records, source=source)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lucency.data import read_films
+from lucency.data import read_dataset
 from lucency.errors import SourceError
 from sample_sources import jpeg, put, write_csv
 
@@ -19,9 +19,9 @@ def table(root: Path, text: str | bytes, name: str = "films.csv", films: str = "
 
 
 def test_known_columns_are_understood_and_others_kept(tmp_path: Path) -> None:
-    films = read_films(write_csv(tmp_path))
+    films = read_dataset(write_csv(tmp_path))
     assert films.labels == ("normal", "ill")
-    first = films.records[1]
+    first = films.samples[1]
     assert (first.name, first.label, first.patient, first.split) == ("films/1.jpg", 1, "p0", "train")
     assert first.columns == {"age": "31"}
     assert films.warnings == ()
@@ -33,35 +33,35 @@ def test_known_columns_are_understood_and_others_kept(tmp_path: Path) -> None:
 def test_dialects(tmp_path: Path, delimiter: str, encoding: str, newline: str) -> None:
     lines = ["Path,Label,Größe", "a.jpg,normal,5", "b.jpg,ill,6", ""]
     text = newline.join(line.replace(",", delimiter) for line in lines)
-    films = read_films(table(tmp_path, text.encode(encoding), "films.tsv"))
-    assert films.counts() == {"normal": 1, "ill": 1}
-    assert films.records[0].columns == {"Größe": "5"}
+    films = read_dataset(table(tmp_path, text.encode(encoding), "films.tsv"))
+    assert films.class_counts() == {"normal": 1, "ill": 1}
+    assert films.samples[0].columns == {"Größe": "5"}
 
 
 def test_the_order_is_that_of_the_paths(tmp_path: Path) -> None:
-    films = read_films(table(tmp_path, "path,label\nc.jpg,ill\na.jpg,normal\nb.jpg,ill\n"))
-    assert [record.name for record in films.records] == ["a.jpg", "b.jpg", "c.jpg"]
+    films = read_dataset(table(tmp_path, "path,label\nc.jpg,ill\na.jpg,normal\nb.jpg,ill\n"))
+    assert [record.name for record in films.samples] == ["a.jpg", "b.jpg", "c.jpg"]
 
 
 def test_several_findings_a_film(tmp_path: Path) -> None:
     text = "path,label,patient\na.jpg,No Finding,1\nb.jpg,Mass|Edema,2\nc.jpg,Edema,3\n"
-    films = read_films(table(tmp_path, text))
+    films = read_dataset(table(tmp_path, text))
     assert films.task == "multilabel"
     assert films.labels == ("Edema", "Mass")
     assert films.label_array().tolist() == [[0, 0], [1, 1], [1, 0]]
-    assert films.counts() == {"Edema": 2, "Mass": 1}
+    assert films.class_counts() == {"Edema": 2, "Mass": 1}
 
 
 def test_three_labels_are_multiclass(tmp_path: Path) -> None:
-    films = read_films(table(tmp_path, "path,label\na.jpg,virus\nb.jpg,normal\nc.jpg,bacteria\n"))
+    films = read_dataset(table(tmp_path, "path,label\na.jpg,virus\nb.jpg,normal\nc.jpg,bacteria\n"))
     assert (films.task, films.labels) == ("multiclass", ("normal", "bacteria", "virus"))
 
 
 def test_boxes_become_a_mask(tmp_path: Path) -> None:
     put(tmp_path / "b.jpg", jpeg(size=(10, 6)))
     text = "path,label,x,y,width,height\na.jpg,normal,,,,\nb.jpg,ill,1,2,3,2\nb.jpg,ill,8,0,5,1\n"
-    films = read_films(table(tmp_path, text, films="a"))
-    normal, ill = films.records
+    films = read_dataset(table(tmp_path, text, films="a"))
+    normal, ill = films.samples
     assert normal.mask is None
     assert ill.mask is not None
     expected = np.zeros((6, 10), dtype=bool)
@@ -76,8 +76,8 @@ def test_mask_from_an_image(tmp_path: Path) -> None:
     stream = io.BytesIO()
     Image.fromarray(drawn).save(stream, "PNG")
     put(tmp_path / "masks" / "b.png", stream.getvalue())
-    films = read_films(table(tmp_path, "path,label,mask\na.jpg,normal,\nb.jpg,ill,masks/b.png\n"))
-    normal, ill = films.records
+    films = read_dataset(table(tmp_path, "path,label,mask\na.jpg,normal,\nb.jpg,ill,masks/b.png\n"))
+    normal, ill = films.samples
     assert normal.mask is None
     assert ill.mask is not None
     np.testing.assert_array_equal(ill.mask(), drawn > 0)
@@ -85,7 +85,7 @@ def test_mask_from_an_image(tmp_path: Path) -> None:
 
 def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     text = "path,label,patient\na.jpg,normal,1\nb.jpg,ill,\nc.jpg,,2\ngone.jpg,ill,3\n\n"
-    films = read_films(table(tmp_path, text))
+    films = read_dataset(table(tmp_path, text))
     assert len(films) == 2
     assert films.warnings == (
         "1 lines without a label were left out",
@@ -111,7 +111,7 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
 def test_tables_that_make_no_sense(tmp_path: Path, text: str | bytes, message: str) -> None:
     path = table(tmp_path, text)
     with pytest.raises(SourceError, match=message) as caught:
-        read_films(path)
+        read_dataset(path)
     assert "\n" not in str(caught.value)
 
 
@@ -119,5 +119,5 @@ def test_several_tables_in_a_folder(tmp_path: Path) -> None:
     table(tmp_path, "path,label\na.jpg,ill\nb.jpg,no\n")
     table(tmp_path, "path,label\na.jpg,ill\nb.jpg,no\n", "more.csv")
     with pytest.raises(SourceError, match=r"expected one table .*found films.csv, more.csv; name the table itself"):
-        read_films(tmp_path, "csv")
-    assert len(read_films(tmp_path / "more.csv")) == 2
+        read_dataset(tmp_path, "csv")
+    assert len(read_dataset(tmp_path / "more.csv")) == 2

@@ -8,14 +8,14 @@ import pytest
 from data.films import as_films, chest
 from lucency.data import cues
 from lucency.data.cues import misled
+from lucency.data.dataset import Dataset
 from lucency.data.donors import Squares, measured
-from lucency.data.record import Films
 
 COUNT = 80
 DECEIVED = {5, 33, 46, 72}
 
 
-def squares(monkeypatch: pytest.MonkeyPatch) -> Films:
+def squares(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """Normals dark, ill films bright, but for the DECEIVED; each film a patient."""
     labels = [index % 2 for index in range(COUNT)]
     bright = [label != (index in DECEIVED) for index, label in enumerate(labels)]
@@ -30,7 +30,7 @@ def test_films_with_the_look_of_the_other_class_are_found(monkeypatch: pytest.Mo
     films = squares(monkeypatch)
     found = misled(films)
     # As many films of a fold are called ill as are ill: where scores are equal, one deceived may be among them by luck.
-    assert len({films.records[index].name for index in DECEIVED} & found) >= 3
+    assert len({films.samples[index].name for index in DECEIVED} & found) >= 3
     assert len(found) <= 2 * len(DECEIVED)
 
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from lucency.data import read_films
+from lucency.data import read_dataset
 from lucency.errors import SourceError
 from sample_sources import dicom, jpeg, put, write_dicom
 
 
 def test_patients_and_facts_come_from_the_headers(tmp_path: Path) -> None:
-    films = read_films(write_dicom(tmp_path))
+    films = read_dataset(write_dicom(tmp_path))
     assert films.labels == ("normal", "pneumonia")
-    first = films.records[0]
+    first = films.samples[0]
     assert first.name == "normal/study0/0.dcm"
     assert first.patient == "p0-normal"
     assert first.columns == {"sex": "F", "age": "034Y", "view": "PA"}
@@ -21,8 +21,8 @@ def test_patients_and_facts_come_from_the_headers(tmp_path: Path) -> None:
 def test_splits_above_the_classes(tmp_path: Path) -> None:
     write_dicom(tmp_path / "train")
     write_dicom(tmp_path / "test")
-    films = read_films(tmp_path)
-    assert [record.split for record in films.records] == ["test"] * 8 + ["train"] * 8
+    films = read_dataset(tmp_path)
+    assert [record.split for record in films.samples] == ["test"] * 8 + ["train"] * 8
 
 
 @pytest.mark.parametrize(("key", "left_out"), [("SOPInstanceUID", 1), ("PatientID", 2)])
@@ -32,9 +32,9 @@ def test_labels_from_a_table(tmp_path: Path, key: str, left_out: int) -> None:
     values = [f"1.2.{index}" for index in range(5)] if key == "SOPInstanceUID" else ["p0", "p1"]
     lines = [f"{value},{'ill' if index % 2 else 'normal'}" for index, value in enumerate(values)]
     put(tmp_path / "labels.csv", "\n".join([f"{key},label", *lines]).encode())
-    films = read_films(tmp_path)
+    films = read_dataset(tmp_path)
     assert films.source == "dicom"
-    assert films.counts() == ({"normal": 3, "ill": 2} if key == "SOPInstanceUID" else {"normal": 2, "ill": 2})
+    assert films.class_counts() == ({"normal": 3, "ill": 2} if key == "SOPInstanceUID" else {"normal": 2, "ill": 2})
     assert films.warnings == (f"{left_out} DICOM films without a label were left out",)
 
 
@@ -42,7 +42,7 @@ def test_a_table_without_labels(tmp_path: Path) -> None:
     write_dicom(tmp_path)
     put(tmp_path / "labels.csv", b"study,finding\n1,2\n")
     with pytest.raises(SourceError, match=r"expected the columns SOPInstanceUID .*found study, finding"):
-        read_films(tmp_path, "dicom")
+        read_dataset(tmp_path, "dicom")
 
 
 def test_what_is_no_film_is_told(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_what_is_no_film_is_told(tmp_path: Path) -> None:
     dicom(tmp_path / "normal" / "report.dcm", "p9", "1.2.9", rows=0)
     dicom(tmp_path / "normal" / "nobody.dcm", "", "1.2.10")
     put(tmp_path / "normal" / "notes.txt", b"none")
-    films = read_films(tmp_path)
+    films = read_dataset(tmp_path)
     assert len(films) == 9
     assert films.warnings == (
         "2 files that are no DICOM film were left out",
@@ -61,4 +61,4 @@ def test_what_is_no_film_is_told(tmp_path: Path) -> None:
 def test_a_folder_of_other_films(tmp_path: Path) -> None:
     put(tmp_path / "normal" / "1.png", jpeg())
     with pytest.raises(SourceError, match=r"expected DICOM films of two classes.*found 0 DICOM films; found 1 folder"):
-        read_films(tmp_path, "dicom")
+        read_dataset(tmp_path, "dicom")

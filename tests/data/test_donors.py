@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from data.films import as_films, chest
+from lucency.data.dataset import Dataset
 from lucency.data.donors import ASPECTS, SHARES, donor_pools, draws, squares_of
-from lucency.data.record import Films
 from lucency.errors import SourceError, UsageError
 
 
-def some(count: int = 6, source: str = "test") -> Films:
+def some(count: int = 6, source: str = "test") -> Dataset:
     return as_films([chest(k) for k in range(count)], [k % 2 for k in range(count)], source)
 
 

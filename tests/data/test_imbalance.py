@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from sklearn.utils.class_weight import compute_class_weight
 
-from lucency.data import Films, Record
+from lucency.data import Dataset, Sample
 from lucency.data.imbalance import class_weights, oversampled, table
 from lucency.errors import SourceError, UsageError
 from lucency.film import open_film
@@ -18,13 +18,13 @@ from lucency.film import open_film
 LABELS = npst.arrays(np.int64, st.integers(1, 80), elements=st.integers(0, 3))
 
 
-def a_film(index: int, label: int | tuple[int, ...], patient: str | None) -> Record:
-    return Record(str(index), label, partial(open_film, Path("nowhere.png")), patient)
+def a_film(index: int, label: int | tuple[int, ...], patient: str | None) -> Sample:
+    return Sample(str(index), label, partial(open_film, Path("nowhere.png")), patient)
 
 
 def test_the_table_by_hand() -> None:
     people = [(0, "a"), (1, "b"), (1, "b"), (1, "c")]
-    films = Films(("normal", "pneumonia"), tuple(a_film(at, *who) for at, who in enumerate(people)))
+    films = Dataset(("normal", "pneumonia"), tuple(a_film(at, *who) for at, who in enumerate(people)))
     assert table(films).splitlines() == [
         "class       films  patients   share",
         "normal          1         1   25.0%",
@@ -33,7 +33,7 @@ def test_the_table_by_hand() -> None:
 
 
 def test_the_table_says_when_patients_are_unknown() -> None:
-    films = Films(("a", "b"), tuple(a_film(at, (1, at % 2), None) for at in range(4)), "multilabel")
+    films = Dataset(("a", "b"), tuple(a_film(at, (1, at % 2), None) for at in range(4)), "multilabel")
     assert table(films).splitlines()[1:] == [
         "a           4         4  100.0%",
         "b           2         2   50.0%",

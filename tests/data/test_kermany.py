@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lucency.data import kermany, read_films
+from lucency.data import kermany, read_dataset
 from lucency.errors import SourceError
 from sample_sources import jpeg, put, write_kermany
 
@@ -33,26 +33,26 @@ def test_names_of_both_editions(name: str, patient: str | None, cause: str | Non
 
 
 def test_persons_are_counted_apart_for_bacteria_and_virus(tmp_path: Path) -> None:
-    films = read_films(write_kermany(tmp_path))
-    assert films.counts() == {"normal": 6, "pneumonia": 7}
+    films = read_dataset(write_kermany(tmp_path))
+    assert films.class_counts() == {"normal": 6, "pneumonia": 7}
     # IM-0115, IM-0117, NORMAL2-IM-0115, NORMAL2-IM-0383, NORMAL-1049278; person12 twice, 7, 447, two of Mendeley
-    assert len({record.patient for record in films.records}) == 5 + 6
-    assert Counter(record.columns["cause"] for record in films.records) == {"normal": 6, "bacteria": 3, "virus": 4}
+    assert len({record.patient for record in films.samples}) == 5 + 6
+    assert Counter(record.columns["cause"] for record in films.samples) == {"normal": 6, "bacteria": 3, "virus": 4}
 
 
 @pytest.mark.parametrize("above", ["", "chest_xray", "archive/chest_xray"])
 def test_root_may_lie_above(tmp_path: Path, above: str) -> None:
     write_kermany(tmp_path / above)
-    films = read_films(tmp_path)
+    films = read_dataset(tmp_path)
     assert len(films) == 13
-    assert {record.split for record in films.records} == {"train"}
+    assert {record.split for record in films.samples} == {"train"}
 
 
 def test_root_may_hold_the_classes_themselves(tmp_path: Path) -> None:
     write_kermany(tmp_path)
-    films = read_films(tmp_path / "train")
-    assert films.records[0].name == "NORMAL/IM-0115-0001.jpeg"
-    assert {record.split for record in films.records} == {None}
+    films = read_dataset(tmp_path / "train")
+    assert films.samples[0].name == "NORMAL/IM-0115-0001.jpeg"
+    assert {record.split for record in films.samples} == {None}
 
 
 def test_archive_leftovers_are_left_out_and_told(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_archive_leftovers_are_left_out_and_told(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "train", tmp_path / "chest_xray" / "train")
     put(tmp_path / "__MACOSX" / "train" / "NORMAL" / "._IM-0115-0001.jpeg", b"\0")
     put(tmp_path / "train" / "NORMAL" / "notes.txt", b"")
-    films = read_films(tmp_path)
+    films = read_dataset(tmp_path)
     assert len(films) == 13
     told = " | ".join(films.warnings)
     assert "chest_xray" in told
@@ -73,15 +73,15 @@ def test_splits_are_taken_from_the_folders(tmp_path: Path) -> None:
     write_kermany(tmp_path)
     put(tmp_path / "test" / "NORMAL" / "IM-0001-0001.jpeg", jpeg())
     put(tmp_path / "val" / "PNEUMONIA" / "person1946_bacteria_4874.jpeg", jpeg())
-    assert Counter(record.split for record in read_films(tmp_path).records) == {"train": 13, "test": 1, "val": 1}
+    assert Counter(record.split for record in read_dataset(tmp_path).samples) == {"train": 13, "test": 1, "val": 1}
 
 
 def test_strange_names_are_kept_and_told(tmp_path: Path) -> None:
     write_kermany(tmp_path)
     put(tmp_path / "train" / "PNEUMONIA" / "scan.jpeg", jpeg())
     put(tmp_path / "train" / "PNEUMONIA" / "IM-0119-0001.jpeg", jpeg())
-    films = read_films(tmp_path, "kermany")
-    assert films.counts()["pneumonia"] == 9
+    films = read_dataset(tmp_path, "kermany")
+    assert films.class_counts()["pneumonia"] == 9
     assert any(warning.startswith("1 file names do not say who") for warning in films.warnings)
     assert any(warning.startswith("1 films lie in the other class's folder") for warning in films.warnings)
 
@@ -94,16 +94,16 @@ def test_other_class_names_are_refused_with_a_way_out(tmp_path: Path) -> None:
 
 def test_the_real_films(shared: Path) -> None:
     """Counts of the Kaggle training split: 1,341 and 3,875 films, 2,530 of bacteria and 1,345 of virus."""
-    films = read_films(shared / "data" / "kermany224")
+    films = read_dataset(shared / "data" / "kermany224")
     assert films.source == "kermany"
-    assert films.counts() == {"normal": 1341, "pneumonia": 3875}
-    assert Counter(record.columns["cause"] for record in films.records) == {
+    assert films.class_counts() == {"normal": 1341, "pneumonia": 3875}
+    assert Counter(record.columns["cause"] for record in films.samples) == {
         "normal": 1341,
         "bacteria": 2530,
         "virus": 1345,
     }
     assert films.patients_known
     assert not films.warnings
-    val = read_films(shared / "data" / "originals" / "val")
-    patients = {record.patient for record in (*films.records, *val.records)}
+    val = read_dataset(shared / "data" / "originals" / "val")
+    patients = {record.patient for record in (*films.samples, *val.samples)}
     assert len(patients) == 3669  # the Mendeley training set is the Kaggle one with its val

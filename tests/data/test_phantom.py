@@ -19,12 +19,10 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lucency.data import read_films
-from lucency.data.phantom import KINDS, draw, read, recognises, write_phantoms
-from lucency.data.phantom.anatomy import draw_anatomy
+from lucency.data import read_dataset
+from lucency.data.phantom import KINDS, draw, pneumonia, read, recognises, write_phantoms
+from lucency.data.phantom.anatomy import draw_anatomy, draw_view, place
 from lucency.data.phantom.chest import render, step
-from lucency.data.phantom.drawing import pneumonia
-from lucency.data.phantom.view import draw_view, place
 from lucency.errors import SourceError
 
 SERIES = 400
@@ -34,7 +32,7 @@ SERIES = 400
 def drawn() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Of each film: nuisances (n, k), mean gray (n, 1), label, patient."""
     films = read(Path(f"phantom:{SERIES}:7"))
-    pixels = [record.load().pixels for record in films.records]
+    pixels = [record.load().pixels for record in films.samples]
     mean = np.array([[film.mean()] for film in pixels])
     return np.array([nuisances(film) for film in pixels]), mean, films.label_array(), films.groups()
 
@@ -165,57 +163,57 @@ def test_a_statistic_that_knows_the_lesion_tells_ill_from_well() -> None:
 
 def test_counts_patients_and_columns() -> None:
     films = read(Path("phantom:1000"))
-    counts = films.counts()
+    counts = films.class_counts()
     assert films.labels == ("normal", "pneumonia")
     assert films.source == "phantom"
     assert films.patients_known
     assert len(films) == 1000
     assert 1.3 < counts["pneumonia"] / counts["normal"] < 1.7
     assert 1.2 < 1000 / len(np.unique(films.groups())) < 1.4
-    assert {record.columns["lesion"] for record in films.records if record.label} == set(KINDS)
-    assert {record.columns["lesion"] for record in films.records if not record.label} == {"none"}
-    assert {record.columns["cause"] for record in films.records} == {"none", "bacteria", "virus"}
-    assert len({record.name for record in films.records}) == 1000
+    assert {record.columns["lesion"] for record in films.samples if record.label} == set(KINDS)
+    assert {record.columns["lesion"] for record in films.samples if not record.label} == {"none"}
+    assert {record.columns["cause"] for record in films.samples} == {"none", "bacteria", "virus"}
+    assert len({record.name for record in films.samples}) == 1000
 
 
 def test_a_patient_is_ill_on_all_films_or_on_none() -> None:
     films = read(Path("phantom:300"))
-    states = {(record.patient, record.label) for record in films.records}
+    states = {(record.patient, record.label) for record in films.samples}
     assert len(states) == len({patient for patient, _ in states})
 
 
 def test_more_phantoms_begin_with_the_same() -> None:
     few, many = read(Path("phantom:6:3")), read(Path("phantom:20:3"))
-    assert [r.name for r in few.records] == [r.name for r in many.records[:6]]
-    np.testing.assert_array_equal(few.records[5].load().pixels, many.records[5].load().pixels)
-    assert (read(Path("phantom:6:4")).records[0].content()) != few.records[0].content()
+    assert [r.name for r in few.samples] == [r.name for r in many.samples[:6]]
+    np.testing.assert_array_equal(few.samples[5].load().pixels, many.samples[5].load().pixels)
+    assert (read(Path("phantom:6:4")).samples[0].content_hash()) != few.samples[0].content_hash()
 
 
 def test_mask_belongs_to_the_film() -> None:
-    for record in read(Path("phantom:8")).records:
+    for record in read(Path("phantom:8")).samples:
         assert record.mask is not None
         assert record.mask().shape == record.load().shape
         assert record.mask().any() == bool(record.label)
 
 
 def test_records_can_be_pickled() -> None:
-    record = read(Path("phantom:4")).records[1]
+    record = read(Path("phantom:4")).samples[1]
     again = pickle.loads(pickle.dumps(record))
     np.testing.assert_array_equal(again.load().pixels, record.load().pixels)
 
 
 def test_read_films_recognises_phantoms() -> None:
-    assert read_films("phantom:12").source == "phantom"
-    assert len(read_films("phantom:12:9", source="phantom")) == 12
+    assert read_dataset("phantom:12").source == "phantom"
+    assert len(read_dataset("phantom:12:9", source="phantom")) == 12
 
 
 def test_written_phantoms_are_the_drawn_ones(tmp_path: Path) -> None:
     table = write_phantoms(tmp_path / "out", 7, seed=2)
     assert recognises(table.parent)
-    written, fresh = read_films(table.parent), read(Path("phantom:7:2"))
+    written, fresh = read_dataset(table.parent), read(Path("phantom:7:2"))
     assert written.source == "phantom"
     assert written.labels == fresh.labels
-    for ours, theirs in zip(written.records, fresh.records, strict=True):
+    for ours, theirs in zip(written.samples, fresh.samples, strict=True):
         np.testing.assert_array_equal(ours.load().pixels, theirs.load().pixels)
         assert ours.mask is not None
         assert theirs.mask is not None

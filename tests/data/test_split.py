@@ -10,25 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lucency.data import Films, Record, read_films
-from lucency.data.split import by_hash, hold_out, split_hash, strata, stratified_grouped
+from lucency.data import Dataset, Sample, read_dataset
+from lucency.data.splits import group_holdout, hash_split, split_hash, strata, stratified_group_kfold
 from lucency.errors import SourceError, UsageError
 from lucency.film import open_film
 
 NOWHERE = partial(open_film, Path("nowhere.png"))
 
 
-def a_film(index: int, label: int | tuple[int, ...], patient: str | None, cause: str = "") -> Record:
-    return Record(f"{index:04}.png", label, NOWHERE, patient, columns={"cause": cause} if cause else {})
+def a_film(index: int, label: int | tuple[int, ...], patient: str | None, cause: str = "") -> Sample:
+    return Sample(f"{index:04}.png", label, NOWHERE, patient, columns={"cause": cause} if cause else {})
 
 
-def dealt(people: list[tuple[int, int]], causes: int = 1) -> Films:
+def dealt(people: list[tuple[int, int]], causes: int = 1) -> Dataset:
     """Films of people given as (label, how many films); the cause of the ill goes round."""
-    films: list[Record] = []
+    films: list[Sample] = []
     for number, (label, count) in enumerate(people):
         cause = f"c{number % causes}" if label else "none"
         films += [a_film(len(films) + at, label, f"p{number}", cause) for at in range(count)]
-    return Films(("normal", "pneumonia"), tuple(films), source="made")
+    return Dataset(("normal", "pneumonia"), tuple(films), source="made")
 
 
 PEOPLE = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 9)), max_size=60).map(
@@ -43,7 +43,7 @@ def test_folds_hold_out_each_film_once_and_no_patient_twice(
 ) -> None:
     films = dealt(people, causes)
     groups = films.groups()
-    parts = stratified_grouped(films, folds, seed)
+    parts = stratified_group_kfold(films, folds, seed)
     assert sorted(np.concatenate([held for _, held in parts]).tolist()) == list(range(len(films)))
     for train, held in parts:
         assert not set(groups[train]) & set(groups[held])
@@ -59,7 +59,7 @@ def test_folds_differ_in_a_stratum_by_no_more_than_its_largest_patient(
     """What longest-first dealing to the emptiest promises (Graham 1969)."""
     films = dealt(people, causes)
     rows = strata(films)
-    held = np.array([rows[held].sum(axis=0) for _, held in stratified_grouped(films, folds)])
+    held = np.array([rows[held].sum(axis=0) for _, held in stratified_group_kfold(films, folds)])
     largest = [max(np.bincount(films.groups()[rows[:, column] == 1])) for column in range(rows.shape[1])]
     assert (np.ptp(held, axis=0) <= largest).all()
 
@@ -68,7 +68,7 @@ def test_folds_differ_in_a_stratum_by_no_more_than_its_largest_patient(
 @settings(deadline=None, max_examples=60)
 def test_hold_out_keeps_every_class_on_both_sides(people: list[tuple[int, int]], fraction: float) -> None:
     films = dealt(people)
-    kept, held = hold_out(films, fraction)
+    kept, held = group_holdout(films, fraction)
     assert sorted([*kept, *held]) == list(range(len(films)))
     assert not set(films.groups()[kept]) & set(films.groups()[held])
     for side in (kept, held):
@@ -77,14 +77,14 @@ def test_hold_out_keeps_every_class_on_both_sides(people: list[tuple[int, int]],
 
 def test_hold_out_of_many_single_films_is_exact() -> None:
     films = dealt([(int(number % 4 > 0), 1) for number in range(400)])
-    _, held = hold_out(films, 0.1)
+    _, held = group_holdout(films, 0.1)
     assert Counter(films.label_array()[held].tolist()) == {0: 10, 1: 30}
 
 
 def test_the_finer_label_is_balanced_too() -> None:
     films = dealt([(1, 1)] * 60 + [(0, 1)] * 30, causes=3)
-    for _, held in stratified_grouped(films, 5):
-        assert Counter(films.records[index].columns["cause"] for index in held) == {
+    for _, held in stratified_group_kfold(films, 5):
+        assert Counter(films.samples[index].columns["cause"] for index in held) == {
             "c0": 4,
             "c1": 4,
             "c2": 4,
@@ -94,17 +94,17 @@ def test_the_finer_label_is_balanced_too() -> None:
 
 def test_several_findings_are_balanced() -> None:
     labels = [(1, 0), (0, 1), (1, 1), (0, 0)] * 20
-    films = Films(("a", "b"), tuple(a_film(at, label, f"p{at}") for at, label in enumerate(labels)), "multilabel")
-    for _, held in stratified_grouped(films, 4):
+    films = Dataset(("a", "b"), tuple(a_film(at, label, f"p{at}") for at, label in enumerate(labels)), "multilabel")
+    for _, held in stratified_group_kfold(films, 4):
         assert films.label_array()[held].sum(axis=0).tolist() == [10, 10]
 
 
 def test_same_seed_same_folds_whatever_the_order_of_the_films() -> None:
     films = dealt([(number % 2, 1 + number % 3) for number in range(40)])
-    turned = replace(films, records=films.records[::-1])
+    turned = replace(films, samples=films.samples[::-1])
 
-    def names(films: Films, seed: int) -> list[set[str]]:
-        return [{films.records[index].name for index in held} for _, held in stratified_grouped(films, 4, seed)]
+    def names(films: Dataset, seed: int) -> list[set[str]]:
+        return [{films.samples[index].name for index in held} for _, held in stratified_group_kfold(films, 4, seed)]
 
     assert names(films, 7) == names(turned, 7)
     assert names(films, 7) != names(films, 8)
@@ -115,8 +115,8 @@ def test_same_seed_same_folds_whatever_the_order_of_the_films() -> None:
 def test_adding_films_moves_nobody(count: int, salt: str) -> None:
     fractions = {"train": 0.7, "val": 0.1, "test": 0.2}
     films = dealt([(number % 2, 2) for number in range(count + 20)])
-    few = films.pick(list(range(2 * count)))
-    whole, part = by_hash(films, fractions, salt), by_hash(few, fractions, salt)
+    few = films.subset(list(range(2 * count)))
+    whole, part = hash_split(films, fractions, salt), hash_split(few, fractions, salt)
     for name in fractions:
         assert part[name].tolist() == [index for index in whole[name].tolist() if index < 2 * count]
 
@@ -124,14 +124,14 @@ def test_adding_films_moves_nobody(count: int, salt: str) -> None:
 def test_shares_by_hash_are_near() -> None:
     """4,000 patients at one half: the standard deviation is 31.6, so 160 off happens once in two million salts."""
     films = dealt([(0, 1)] * 4000)
-    assert abs(len(by_hash(films, {"a": 0.5, "b": 0.5}, "salt")["a"]) - 2000) < 160
-    assert by_hash(films, {"all": 1.0, "none": 0.0})["none"].size == 0
+    assert abs(len(hash_split(films, {"a": 0.5, "b": 0.5}, "salt")["a"]) - 2000) < 160
+    assert hash_split(films, {"all": 1.0, "none": 0.0})["none"].size == 0
 
 
 def test_films_of_unknown_patients_stand_alone() -> None:
-    films = Films(("a", "b"), tuple(a_film(index, index % 2, None) for index in range(40)))
-    assert sorted(len(held) for _, held in stratified_grouped(films, 4)) == [10, 10, 10, 10]
-    assert all(len(part) > 0 for part in by_hash(films, {"x": 0.5, "y": 0.5}).values())
+    films = Dataset(("a", "b"), tuple(a_film(index, index % 2, None) for index in range(40)))
+    assert sorted(len(held) for _, held in stratified_group_kfold(films, 4)) == [10, 10, 10, 10]
+    assert all(len(part) > 0 for part in hash_split(films, {"x": 0.5, "y": 0.5}).values())
 
 
 def test_split_hash_is_of_the_names_alone() -> None:
@@ -145,33 +145,33 @@ def test_split_hash_is_of_the_names_alone() -> None:
 def test_too_few_patients() -> None:
     films = dealt([(0, 9)] * 6 + [(1, 9)] * 3)
     with pytest.raises(SourceError, match="class 'pneumonia' has 3 patients, expected at least 5"):
-        stratified_grouped(films, 5)
+        stratified_group_kfold(films, 5)
     with pytest.raises(SourceError, match="class 'pneumonia' has a single patient"):
-        hold_out(dealt([(0, 1), (0, 1), (1, 9)]), 0.1)
+        group_holdout(dealt([(0, 1), (0, 1), (1, 9)]), 0.1)
 
 
 @pytest.mark.parametrize("fractions", [{}, {"a": 0.5}, {"a": 1.5, "b": -0.5}])
 def test_fractions_that_make_no_sense(fractions: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="sum to 1"):
-        by_hash(dealt([(0, 1)]), fractions)
+        hash_split(dealt([(0, 1)]), fractions)
 
 
 def test_numbers_that_make_no_sense() -> None:
     films = dealt([(0, 1), (1, 1)] * 4)
     with pytest.raises(UsageError, match="at least 2 folds, received 1"):
-        stratified_grouped(films, 1)
+        stratified_group_kfold(films, 1)
     for fraction in (0.0, 1.0, -0.1):
         with pytest.raises(UsageError, match="between 0 and 1"):
-            hold_out(films, fraction)
+            group_holdout(films, fraction)
 
 
 def test_the_real_films_as_well_as_scikit_learn(shared: Path) -> None:
     """No fold is further from its share, in any cause, than with StratifiedGroupKFold."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    films = read_films(shared / "data" / "kermany224")
+    films = read_dataset(shared / "data" / "kermany224")
     rows, groups = strata(films), films.groups()
-    ours = [rows[held].sum(axis=0) for _, held in stratified_grouped(films, 5)]
+    ours = [rows[held].sum(axis=0) for _, held in stratified_group_kfold(films, 5)]
     theirs = StratifiedGroupKFold(5).split(groups, rows.argmax(axis=1), groups)
     spread = np.ptp([rows[held].sum(axis=0) for _, held in theirs], axis=0)
     assert (np.ptp(ours, axis=0) <= spread).all()

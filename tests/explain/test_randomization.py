@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from lucency.data import read_dataset
 from lucency.explain.faithfulness import Case, Cases, Figure
 from lucency.explain.gradients import cam
-from lucency.explain.randomization import Cascade, cascade, compare_networks, depths, randomize_weights, similarity
+from lucency.explain.randomization import (
+    Cascade,
+    cascade,
+    compare_networks,
+    depths,
+    randomize_weights,
+    similarity,
+    with_shuffled_labels,
+)
 from lucency.models import blocks
 from lucency.models.classifier import Classifier
 
@@ -114,3 +123,15 @@ def test_another_draw_another_network_the_same_draw_the_same() -> None:
     one, again, other = (randomize_weights(classifier, 3, FILMS, seed) for seed in (0, 0, 1))
     assert not changed(one, again)
     assert changed(one, other)
+
+
+def test_as_many_of_each_for_other_films() -> None:
+    films = read_dataset("phantom:200")
+    dealt = with_shuffled_labels(films, 0)
+    assert dealt.class_counts() == films.class_counts()
+    assert [record.name for record in dealt.samples] == [record.name for record in films.samples]
+    changed = (dealt.label_array() != films.label_array()).mean()
+    assert 0.35 < changed < 0.6  # with 3 of 5 ill, 2 · 3/5 · 2/5 = 0.48 of the films change
+    assert (with_shuffled_labels(films, 0).label_array() == dealt.label_array()).all()
+    assert (with_shuffled_labels(films, 1).label_array() != dealt.label_array()).any()
+    assert (films.label_array() == read_dataset("phantom:200").label_array()).all()

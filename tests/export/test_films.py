@@ -7,17 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lucency.bundle import Card, Model, Square, Training
-from lucency.data import read_films
-from lucency.data.partition import Fold, learn_and_judge
-from lucency.data.record import Films, Record
-from lucency.data.split import split_hash
+from lucency.data import read_dataset
+from lucency.data.dataset import Dataset, Sample
+from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import ExportError, UsageError
 from lucency.export.films import calibration_squares, evenly, training_films
 from lucency.film import Film
 from lucency.recipe import DataSettings
 
 
-def card_for(learned: Films, settings: DataSettings) -> Card:
+def card_for(learned: Dataset, settings: DataSettings) -> Card:
     return Card(
         name="run",
         labels=learned.labels,
@@ -31,72 +30,72 @@ def card_for(learned: Films, settings: DataSettings) -> Card:
     )
 
 
-def names(films: Films) -> set[str]:
-    return {record.name for record in films.records}
+def names(films: Dataset) -> set[str]:
+    return {record.name for record in films.samples}
 
 
 def test_found_again() -> None:
-    films, settings = read_films("phantom:60"), DataSettings(validation=0.2)
-    learned, judged, _ = learn_and_judge(films, settings)
+    films, settings = read_dataset("phantom:60"), DataSettings(validation=0.2)
+    learned, judged, _ = train_val_split(films, settings)
     found = training_films(card_for(learned, settings), films, None)
     assert names(found) == names(learned)
     assert names(found).isdisjoint(names(judged))
 
 
 def test_found_again_for_a_fold() -> None:
-    films, settings = read_films("phantom:80"), DataSettings(validation=0.2)
-    rest, held = Fold(2, 4).parts(films)
-    learned, _, _ = learn_and_judge(rest, settings)
+    films, settings = read_dataset("phantom:80"), DataSettings(validation=0.2)
+    rest, held = Fold(2, 4).split(films)
+    learned, _, _ = train_val_split(rest, settings)
     found = training_films(card_for(learned, settings), films, Fold(2, 4))
     assert names(found) == names(learned)
-    assert {record.patient for record in found.records}.isdisjoint({record.patient for record in held.records})
+    assert {record.patient for record in found.samples}.isdisjoint({record.patient for record in held.samples})
 
 
 @pytest.mark.parametrize("fold", [None, Fold(1, 4), Fold(2, 5)])
 def test_other_films_are_refused(fold: Fold | None) -> None:
-    films, settings = read_films("phantom:80"), DataSettings()
-    learned, _, _ = learn_and_judge(Fold(2, 4).parts(films)[0], settings)
+    films, settings = read_dataset("phantom:80"), DataSettings()
+    learned, _, _ = train_val_split(Fold(2, 4).split(films)[0], settings)
     with pytest.raises(ExportError, match="that the run learned from, these are others"):
         training_films(card_for(learned, settings), films, fold)
 
 
 def test_no_such_fold() -> None:
     with pytest.raises(UsageError, match="from 1 to 5, received 6"):
-        Fold(6, 5).parts(read_films("phantom:80"))
+        Fold(6, 5).split(read_dataset("phantom:80"))
 
 
 def test_squares_are_prepared_as_the_card_says() -> None:
-    films, settings = read_films("phantom:40"), DataSettings(validation=0.2)
-    learned, _, _ = learn_and_judge(films, settings)
+    films, settings = read_dataset("phantom:40"), DataSettings(validation=0.2)
+    learned, _, _ = train_val_split(films, settings)
     found = calibration_squares(card_for(learned, settings), films, None, count=8)
     assert found.shape[1:] == (32, 32)
     assert 8 <= len(found) < 8 + 3  # normal, bacteria and virus get their share each, rounded up
 
 
-def listed(kinds: list[tuple[int, str, int]]) -> Films:
+def listed(kinds: list[tuple[int, str, int]]) -> Dataset:
     """Records of (label, cause, patient)."""
 
     def never() -> Film:
         raise AssertionError("no film is opened to choose among them")
 
     records = tuple(
-        Record(f"{i}", label, never, f"{label} {cause} {patient}", columns={"cause": cause})
+        Sample(f"{i}", label, never, f"{label} {cause} {patient}", columns={"cause": cause})
         for i, (label, cause, patient) in enumerate(kinds)
     )
-    return Films(("normal", "pneumonia"), records)
+    return Dataset(("normal", "pneumonia"), records)
 
 
 def test_as_many_of_each_kind_by_hand() -> None:
     films = listed([(0, "none", i) for i in range(50)] + [(1, "bacteria", i) for i in range(100)] + [(1, "virus", 0)])
     chosen = evenly(films, 30)
-    causes = [films.records[i].columns["cause"] for i in chosen]
+    causes = [films.samples[i].columns["cause"] for i in chosen]
     assert (causes.count("none"), causes.count("bacteria"), causes.count("virus")) == (10, 10, 1)
 
 
 def test_each_patient_once_while_there_are_enough() -> None:
     films = listed([(label, "", patient) for label in (0, 1) for patient in range(10) for _ in range(7)])
     chosen = evenly(films, 20)
-    assert len({films.records[i].patient for i in chosen}) == len(chosen) == 20
+    assert len({films.samples[i].patient for i in chosen}) == len(chosen) == 20
 
 
 @given(

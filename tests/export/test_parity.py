@@ -9,7 +9,7 @@ import pytest
 
 from cli.brightness import SIDE, write_brightness_bundle, write_films
 from lucency.bundle import Model, open_bundle, write_bundle
-from lucency.data import read_films
+from lucency.data import read_dataset
 from lucency.errors import BundleError
 from lucency.export.parity import compare, correlations
 from lucency.reader import Reader
@@ -29,7 +29,7 @@ def write_pair(folder: Path, shift: float = 0.0) -> tuple[Path, Path]:
 
 def test_by_hand(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path, shift=8)  # every logit half lower
-    films = read_films(write_films(tmp_path / "films", normal=[100, 132, 120], ill=[200, 133, 160]))
+    films = read_dataset(write_films(tmp_path / "films", normal=[100, 132, 120], ill=[200, 133, 160]))
     found = compare(Reader.open(source), Reader.open(export), films, "six films")
     assert found.parity.films == 6
     assert found.parity.logit_mean == pytest.approx(0.5, abs=1e-6)
@@ -49,7 +49,7 @@ def test_by_hand(tmp_path: Path) -> None:
 
 def test_a_file_and_itself(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path)
-    films = read_films(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
+    films = read_dataset(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
     found = compare(Reader.open(source), Reader.open(export), films, "four films")
     assert (found.parity.logit_max, found.parity.flips, found.flips) == (0.0, 0, ())
 
@@ -58,14 +58,14 @@ def test_a_film_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path)
     root = write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210])
     (root / "NORMAL" / "IM-0001-0001.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-    found = compare(Reader.open(source), Reader.open(export), read_films(root), "films")
+    found = compare(Reader.open(source), Reader.open(export), read_dataset(root), "films")
     assert found.parity.films == 3
     assert len(found.unreadable) == 1
 
 
 def test_a_bundle_of_another_run_is_refused(tmp_path: Path) -> None:
     source, _ = write_pair(tmp_path)
-    films = read_films(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
+    films = read_dataset(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
     with pytest.raises(BundleError, match="its card names other weights"):
         compare(Reader.open(source), Reader.open(source), films, "films")
 
@@ -77,7 +77,7 @@ def test_another_preprocessing_is_refused(tmp_path: Path) -> None:
         update={"preprocess": bundle.card.preprocess.model_copy(update={"resize_mode": "crop"})}
     )
     write_bundle(tmp_path / "cropped", card, {"model.onnx": bundle.read("model.onnx")})
-    films = read_films(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
+    films = read_dataset(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
     with pytest.raises(BundleError, match="prepares films otherwise"):
         compare(Reader.open(source), Reader.open(tmp_path / "cropped"), films, "films")
 
@@ -100,7 +100,7 @@ def test_correlations_as_numpy_says() -> None:
 
 def test_the_card_takes_it(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path, shift=8)
-    films = read_films(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
+    films = read_dataset(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
     parity = compare(Reader.open(source), Reader.open(export), films, "films").parity
     card = open_bundle(export).card
     assert card.model_copy(update={"parity": parity}).model_dump()["parity"]["data"] == "films"

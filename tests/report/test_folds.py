@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lucency.data import Films, read_films
-from lucency.data.partition import SPLIT_SEED
-from lucency.data.split import stratified_grouped
+from lucency.data import Dataset, read_dataset
+from lucency.data.splits import SPLIT_SEED, stratified_group_kfold
 from lucency.report import folds_of
 from lucency.report.folds import reader_of_film
 
@@ -25,11 +24,11 @@ def test_folds_are_in_order_and_finished(tmp_path: Path) -> None:
 
 
 def test_each_film_has_the_reader_that_never_saw_its_patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    films: Films = read_films("phantom:60")
+    films: Dataset = read_dataset("phantom:60")
     folds = tuple(Path(f"fold-{number}") for number in (1, 2, 3))
     monkeypatch.setattr("lucency.reader.Reader.open", lambda path: path)
     of = reader_of_film(folds, films)
-    for fold, (rest, held) in zip(folds, stratified_grouped(films, 3, SPLIT_SEED), strict=True):
-        assert {of(films.records[index].name) for index in held} == {fold}
-        patients = {films.records[index].patient for index in rest}
-        assert all(films.records[index].patient not in patients for index in held)
+    for fold, (rest, held) in zip(folds, stratified_group_kfold(films, 3, SPLIT_SEED), strict=True):
+        assert {of(films.samples[index].name) for index in held} == {fold}
+        patients = {films.samples[index].patient for index in rest}
+        assert all(films.samples[index].patient not in patients for index in held)

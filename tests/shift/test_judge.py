@@ -7,11 +7,10 @@ import pytest
 
 from data.films import as_films, chest
 from lucency.bundle import Card, Model, Square, Training
-from lucency.data import read_films
+from lucency.data import read_dataset
+from lucency.data.dataset import Dataset
 from lucency.data.donors import Squares, squares_of
-from lucency.data.partition import Fold, learn_and_judge
-from lucency.data.record import Films
-from lucency.data.split import split_hash
+from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import SourceError, UsageError
 from lucency.reader import Reader
 from lucency.recipe import Recipe
@@ -108,7 +107,7 @@ def test_a_reader_that_crops_gets_the_shape_of_the_film_again() -> None:
     squares = squares_of(as_films([wide, chest(1)], [0, 1]))
     film = np.zeros((224, 448), dtype=np.uint8)
     film[:, 112:336] = 200  # what a crop would show
-    squares.pixels[0] = np.asarray(Preprocess(224).__call__(as_films([film], [0]).records[0].load()))
+    squares.pixels[0] = np.asarray(Preprocess(224).__call__(as_films([film], [0]).samples[0].load()))
     assert seen(Preprocess(32, "crop"), squares.pixels[0], squares, 0)[:, 2:-2].min() > 190
     assert seen(Preprocess(32, "stretch"), squares.pixels[0], squares, 0).min() == 0
 
@@ -117,11 +116,11 @@ RECIPE = Recipe(name="test")
 
 
 @pytest.fixture(scope="module")
-def films() -> Films:
-    return read_films("phantom:60")
+def films() -> Dataset:
+    return read_dataset("phantom:60")
 
 
-def card(learn: Films) -> Card:
+def card(learn: Dataset) -> Card:
     trained = Training(
         recipe=RECIPE.model_dump(mode="json"), films=len(learn), split_hash=split_hash(learn, range(len(learn)))
     )
@@ -131,32 +130,32 @@ def card(learn: Films) -> Card:
     )
 
 
-def names(films: Films) -> set[str]:
-    return {record.name for record in films.records}
+def names(films: Dataset) -> set[str]:
+    return {record.name for record in films.samples}
 
 
-def test_a_run_alone_is_judged_on_the_patients_who_chose_its_checkpoint(films: Films) -> None:
-    learn, judge, _ = learn_and_judge(films, RECIPE.data)
+def test_a_run_alone_is_judged_on_the_patients_who_chose_its_checkpoint(films: Dataset) -> None:
+    learn, judge, _ = train_val_split(films, RECIPE.data)
     held, how = held_out(card(learn), films)
     assert names(held) == names(judge)
     assert "chose the checkpoint" in how
 
 
 @pytest.mark.parametrize("of", [3, 5])
-def test_a_fold_is_recognised(films: Films, of: int) -> None:
-    rest, judge = Fold(2, of).parts(films)
-    held, how = held_out(card(learn_and_judge(rest, RECIPE.data)[0]), films)
+def test_a_fold_is_recognised(films: Dataset, of: int) -> None:
+    rest, judge = Fold(2, of).split(films)
+    held, how = held_out(card(train_val_split(rest, RECIPE.data)[0]), films)
     assert names(held) == names(judge)
     assert f"fold 2 of {of}, never met" in how
 
 
-def test_a_fold_that_is_named_wrongly_is_refused(films: Films) -> None:
-    rest, _ = Fold(2, 5).parts(films)
+def test_a_fold_that_is_named_wrongly_is_refused(films: Dataset) -> None:
+    rest, _ = Fold(2, 5).split(films)
     with pytest.raises(SourceError, match="split hash"):
-        held_out(card(learn_and_judge(rest, RECIPE.data)[0]), films, fold=3, folds=5)
+        held_out(card(train_val_split(rest, RECIPE.data)[0]), films, fold=3, folds=5)
 
 
-def test_other_films_are_refused(films: Films) -> None:
-    learn, _, _ = learn_and_judge(films, RECIPE.data)
+def test_other_films_are_refused(films: Dataset) -> None:
+    learn, _, _ = train_val_split(films, RECIPE.data)
     with pytest.raises(SourceError, match="none fits the split hash"):
-        held_out(card(learn), read_films("phantom:50"))
+        held_out(card(learn), read_dataset("phantom:50"))

@@ -68,5 +68,5 @@ def test_features_are_what_enters_the_head(squares: Squares) -> None:
 def test_series_of_normals() -> None:
     films = as_films([chest(k) for k in range(3)], [0, 0, 1])
     patients = ("IM-0115", "NORMAL2-IM-0383", "person12_virus")
-    films = replace(films, records=tuple(replace(r, patient=p) for r, p in zip(films.records, patients, strict=True)))
+    films = replace(films, samples=tuple(replace(r, patient=p) for r, p in zip(films.samples, patients, strict=True)))
     assert np.array_equal(series(films), [0, 1, np.nan], equal_nan=True)

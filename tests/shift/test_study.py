@@ -51,7 +51,7 @@ def test_three_runs_say_nothing() -> None:
 def test_accuracy_on_the_wrong_ones_and_the_others() -> None:
     films = as_films([chest(k) for k in range(4)], [0, 1, 0, 1])
     answers = Scores(np.zeros(4), np.array([0.9, 0.9, 0.1, 0.9]))
-    names = [record.name for record in films.records]
+    names = [record.name for record in films.samples]
     assert on_wrong(answers, films, frozenset(names[:2]), 0.5) == BiasWrongAccuracy(2, 0.5, 1.0)
     assert on_wrong(answers, films, frozenset(), 0.5) is None
 
@@ -80,7 +80,7 @@ def test_the_baseline_is_wrong_where_acquisition_deceives() -> None:
     as_class = [1 - label if k < DECEIVING else label for k, label in enumerate(labels)]
     films = as_films([chest(k, sharp=1.0 if of else 2.0) for k, of in enumerate(as_class)], labels)
     found = fit_bias_baseline(measure_films(films), squares_of(films))
-    deceiving = {record.name for record in films.records[:DECEIVING]}
+    deceiving = {record.name for record in films.samples[:DECEIVING]}
     assert found.films == N
     assert found.auroc > 0.7
     assert len(deceiving & found.wrong) >= DECEIVING - 2

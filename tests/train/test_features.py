@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from lucency.data import read_films
-from lucency.data.record import Films, Record
+from lucency.data import read_dataset
+from lucency.data.dataset import Dataset, Sample
 from lucency.errors import FilmError, OutputError, SourceError
 from lucency.film import Film
 from lucency.models import Classifier, build
@@ -29,17 +29,17 @@ def classifier() -> Classifier:
 
 
 @pytest.fixture(scope="module")
-def films() -> Films:
-    return read_films("phantom:40")
+def films() -> Dataset:
+    return read_dataset("phantom:40")
 
 
 def broken() -> Film:
     raise FilmError("bad.png: expected an image, found text")
 
 
-def test_features_are_the_networks_own_pool(classifier: Classifier, films: Films, tmp_path: Path) -> None:
+def test_features_are_the_networks_own_pool(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     found = pooled_features(classifier, films, SQUARE, tmp_path)
-    gray = torch.from_numpy(np.stack([SQUARE(record.load()) for record in films.records])).unsqueeze(1).float()
+    gray = torch.from_numpy(np.stack([SQUARE(record.load()) for record in films.samples])).unsqueeze(1).float()
     classifier.eval()
     with torch.no_grad():
         expected = classifier.activations(gray).mean((2, 3)).numpy()
@@ -47,7 +47,7 @@ def test_features_are_the_networks_own_pool(classifier: Classifier, films: Films
 
 
 def test_the_second_time_nothing_is_computed_and_all_is_the_same(
-    classifier: Classifier, films: Films, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, films: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = pooled_features(classifier, films, SQUARE, tmp_path)
     monkeypatch.setattr(features, "pooled", lambda *_: pytest.fail("computed again"))
@@ -56,7 +56,7 @@ def test_the_second_time_nothing_is_computed_and_all_is_the_same(
 
 
 def test_a_crash_in_the_middle_keeps_the_batches_before_it(
-    classifier: Classifier, films: Films, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, films: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "BATCH", 8)
     original, calls = features.pooled, []
@@ -92,36 +92,36 @@ def test_the_key_follows_weights_and_preprocessing_but_not_the_head(classifier: 
     assert before != network_digest(classifier, SQUARE)
 
 
-def test_a_film_whose_content_changes_is_computed_anew(classifier: Classifier, films: Films, tmp_path: Path) -> None:
-    one = films.pick([0])
+def test_a_film_whose_content_changes_is_computed_anew(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
+    one = films.subset([0])
     before = pooled_features(classifier, one, SQUARE, tmp_path).vectors
-    other = replace(one, records=(replace(one.records[0], load=films.records[1].load),))
+    other = replace(one, samples=(replace(one.samples[0], load=films.samples[1].load),))
     after = pooled_features(classifier, other, SQUARE, tmp_path).vectors
     assert not np.array_equal(before, after)
 
 
-def test_a_broken_film_is_gone_past_and_told(classifier: Classifier, films: Films, tmp_path: Path) -> None:
-    bad = Record("bad.png", 0, broken)
-    found = pooled_features(classifier, replace(films, records=(bad, *films.records[:3])), SQUARE, tmp_path)
-    assert [record.name for record in found.films.records] == [record.name for record in films.records[:3]]
+def test_a_broken_film_is_gone_past_and_told(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
+    bad = Sample("bad.png", 0, broken)
+    found = pooled_features(classifier, replace(films, samples=(bad, *films.samples[:3])), SQUARE, tmp_path)
+    assert [record.name for record in found.films.samples] == [record.name for record in films.samples[:3]]
     assert len(found.vectors) == 3
     assert "bad.png" in str(found.unreadable[0])
 
 
-def test_no_readable_film_at_all_is_an_error(classifier: Classifier, films: Films, tmp_path: Path) -> None:
+def test_no_readable_film_at_all_is_an_error(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none of 1 could be read; the first: bad\.png"):
-        pooled_features(classifier, replace(films, records=(Record("bad.png", 0, broken),)), SQUARE, tmp_path)
+        pooled_features(classifier, replace(films, samples=(Sample("bad.png", 0, broken),)), SQUARE, tmp_path)
 
 
-def test_the_network_is_left_as_it_was(classifier: Classifier, films: Films, tmp_path: Path) -> None:
+def test_the_network_is_left_as_it_was(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     classifier.train()
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
-    pooled_features(classifier, films.pick([0, 1]), SQUARE, tmp_path)
+    pooled_features(classifier, films.subset([0, 1]), SQUARE, tmp_path)
     assert classifier.training
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
 
 
-def test_a_cache_that_cannot_be_written_says_so(classifier: Classifier, films: Films, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_says_so(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another with --cache"):
-        pooled_features(classifier, films.pick([0]), SQUARE, tmp_path / "file")
+        pooled_features(classifier, films.subset([0]), SQUARE, tmp_path / "file")

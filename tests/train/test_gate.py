@@ -11,9 +11,8 @@ from PIL import Image
 
 from lucency.bundle import Card, Model, Square, Training, read_card, verify
 from lucency.cli import run
-from lucency.data import read_films
-from lucency.data.partition import learn_and_judge
-from lucency.data.split import split_hash
+from lucency.data import read_dataset
+from lucency.data.splits import split_hash, train_val_split
 from lucency.film import open_film
 from lucency.models import build
 from lucency.models.run import save_run
@@ -28,8 +27,8 @@ SETTINGS = {"side": 48, "validation": 0.4}
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run as training leaves it, but for the training; the same with a gate; the same exported in spirit."""
     root = tmp_path_factory.mktemp("gate")
-    films = read_films(DATA)
-    learned, _, _ = learn_and_judge(films, DataSettings.model_validate(SETTINGS))
+    films = read_dataset(DATA)
+    learned, _, _ = train_val_split(films, DataSettings.model_validate(SETTINGS))
     torch.manual_seed(0)
     card = Card(
         name="tiny",
@@ -56,7 +55,7 @@ def test_a_new_run_with_limits_and_the_old_one_untouched(place: Path) -> None:
 
 def test_phantoms_pass_and_other_pictures_are_uncertain(place: Path, tmp_path: Path) -> None:
     reader = Reader.open(place / "gated")
-    films = [record.load() for record in read_films("phantom:20").records]
+    films = [record.load() for record in read_dataset("phantom:20").samples]
     assert np.mean([reader.read(film).verdict == "uncertain" for film in films]) <= 0.1
     pixels = films[0].gray8()
     noise = np.random.default_rng(0).integers(0, 256, (60, 60)).astype(np.uint8)

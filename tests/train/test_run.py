@@ -18,9 +18,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from lucency.data import read_films
-from lucency.data.partition import learn_and_judge
-from lucency.data.record import Films
+from lucency.data import read_dataset
+from lucency.data.dataset import Dataset
+from lucency.data.splits import train_val_split
 from lucency.errors import SourceError, TrainingError, UsageError
 from lucency.models.run import open_run
 from lucency.preprocess import Preprocess
@@ -39,8 +39,8 @@ TINY: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def films() -> Films:
-    return read_films("phantom:60")
+def films() -> Dataset:
+    return read_dataset("phantom:60")
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -58,7 +58,7 @@ def same(one: Path, other: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def whole(films: Films, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(films: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "whole"
     train_run(recipe(), films, out, out.parent / "cache")
     return out
@@ -73,19 +73,19 @@ def test_a_run_holds_weights_card_history_and_plan(whole: Path) -> None:
     assert len((whole / "history.csv").read_text().splitlines()) == 1 + 2 + 3
 
 
-def test_same_seed_same_weights(whole: Path, films: Films, tmp_path: Path) -> None:
+def test_same_seed_same_weights(whole: Path, films: Dataset, tmp_path: Path) -> None:
     train_run(recipe(), films, tmp_path / "again", tmp_path / "cache")
     assert same(whole, tmp_path / "again")
 
 
-def test_another_seed_other_weights(whole: Path, films: Films, tmp_path: Path) -> None:
+def test_another_seed_other_weights(whole: Path, films: Dataset, tmp_path: Path) -> None:
     train_run(recipe().model_copy(update={"seed": 1}), films, tmp_path / "other", whole.parent / "cache")
     assert not same(whole, tmp_path / "other")
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 4, 6])
 def test_a_run_stopped_anywhere_resumes_to_the_same_weights(
-    whole: Path, films: Films, tmp_path: Path, stop_at: int, monkeypatch: pytest.MonkeyPatch
+    whole: Path, films: Dataset, tmp_path: Path, stop_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped before the n-th validation of the run: in the head's epochs (1, 2) or in the tuning's (3, 4, 5)."""
     seen = {"epochs": 0}
@@ -141,7 +141,7 @@ def _toml(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def test_a_run_goes_on_from_its_last_epoch_even_where_it_was_not_the_best(films: Films, tmp_path: Path) -> None:
+def test_a_run_goes_on_from_its_last_epoch_even_where_it_was_not_the_best(films: Dataset, tmp_path: Path) -> None:
     worse = recipe(head={"epochs": 0}, tune={"epochs": 4, "lr": 0.3, "schedule": "constant", "ema": 0.0})
     train_run(worse, films, tmp_path / "run", tmp_path / "cache")
     kept = {
@@ -165,7 +165,7 @@ LEVERS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("lever", LEVERS, ids=[json.dumps(lever) for lever in LEVERS])
 def test_each_lever_moves_the_weights_and_a_stopped_run_resumes_to_the_same(
-    whole: Path, films: Films, tmp_path: Path, lever: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    whole: Path, films: Dataset, tmp_path: Path, lever: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = recipe(**lever)
     train_run(changed, films, tmp_path / "whole", whole.parent / "cache")
@@ -189,7 +189,7 @@ def test_each_lever_moves_the_weights_and_a_stopped_run_resumes_to_the_same(
     "asked", [{"augment": {"reacquire": 0.5}}, {"data": {"misled": 2.0}}, {"data": {"imbalance": "group_dro"}}]
 )
 def test_what_only_two_classes_have_is_refused_for_more_before_anything_is_done(
-    films: Films, tmp_path: Path, asked: dict[str, Any]
+    films: Dataset, tmp_path: Path, asked: dict[str, Any]
 ) -> None:
     many = replace(films, task="multiclass")
     with pytest.raises(UsageError, match="two classes, came a multiclass task"):
@@ -197,7 +197,7 @@ def test_what_only_two_classes_have_is_refused_for_more_before_anything_is_done(
     assert not (tmp_path / "run").exists()
 
 
-def test_going_back_is_judged_and_told(whole: Path, films: Films, tmp_path: Path) -> None:
+def test_going_back_is_judged_and_told(whole: Path, films: Dataset, tmp_path: Path) -> None:
     said = train_run(recipe(tune={"wise_ft": 0.5}), films, tmp_path / "run", whole.parent / "cache")
     with (tmp_path / "run" / "history.csv").open() as file:
         *epochs, back = list(csv.DictReader(file))
@@ -218,20 +218,20 @@ def test_the_best_epoch_is_put_back_even_if_training_did_not_stop_early(whole: P
         assert np.array_equal(kept[name.removeprefix("network.")], tensor.numpy())
 
 
-def test_early_stopping_ends_a_run_that_no_longer_improves(films: Films, tmp_path: Path) -> None:
+def test_early_stopping_ends_a_run_that_no_longer_improves(films: Dataset, tmp_path: Path) -> None:
     still = recipe(head={"epochs": 30, "lr": 1e-12, "patience": 2}, tune={"epochs": 0})
     train_run(still, films, tmp_path / "run", tmp_path / "cache")
     assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == 1 + 3
 
 
-def test_resuming_another_run_is_refused(whole: Path, films: Films) -> None:
+def test_resuming_another_run_is_refused(whole: Path, films: Dataset) -> None:
     with pytest.raises(TrainingError, match="its recipe changed"):
         train_run(recipe(head={"epochs": 1}), films, whole, whole.parent / "cache", resume=True)
     with pytest.raises(TrainingError, match="its training films"):
-        train_run(recipe(), read_films("phantom:50"), whole, whole.parent / "cache", resume=True)
+        train_run(recipe(), read_dataset("phantom:50"), whole, whole.parent / "cache", resume=True)
 
 
-def test_a_folder_that_holds_something_is_not_overwritten(whole: Path, films: Films, tmp_path: Path) -> None:
+def test_a_folder_that_holds_something_is_not_overwritten(whole: Path, films: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="--resume, or choose another --out"):
         train_run(recipe(), films, whole, whole.parent / "cache")
     (tmp_path / "note.txt").write_text("mine")
@@ -240,27 +240,27 @@ def test_a_folder_that_holds_something_is_not_overwritten(whole: Path, films: Fi
     assert (tmp_path / "note.txt").read_text() == "mine"
 
 
-def test_a_finished_run_resumes_to_itself(whole: Path, films: Films) -> None:
+def test_a_finished_run_resumes_to_itself(whole: Path, films: Dataset) -> None:
     before = (whole / "card.json").read_bytes()
     assert "finished already" in train_run(recipe(), films, whole, whole.parent / "cache", resume=True)
     assert (whole / "card.json").read_bytes() == before
 
 
-def test_one_class_only_is_refused(films: Films, tmp_path: Path) -> None:
-    ill = films.pick([index for index, record in enumerate(films.records) if record.label == 1])
+def test_one_class_only_is_refused(films: Dataset, tmp_path: Path) -> None:
+    ill = films.subset([index for index, record in enumerate(films.samples) if record.label == 1])
     with pytest.raises(SourceError, match="class 'normal' has no film"):
         train_run(recipe(), ill, tmp_path / "run", tmp_path / "cache")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("imbalance", ["none", "oversample", "focal"])
-def test_each_answer_to_the_imbalance_trains(films: Films, tmp_path: Path, imbalance: str) -> None:
+def test_each_answer_to_the_imbalance_trains(films: Dataset, tmp_path: Path, imbalance: str) -> None:
     chosen = recipe(data={"imbalance": imbalance}, tune={"epochs": 1})
     train_run(chosen, films, tmp_path / "run", tmp_path / "cache")
     assert (tmp_path / "run" / "card.json").exists()
 
 
-def test_only_the_last_blocks_move_when_only_they_are_thawed(films: Films, tmp_path: Path) -> None:
+def test_only_the_last_blocks_move_when_only_they_are_thawed(films: Dataset, tmp_path: Path) -> None:
     settings = recipe(tune={"epochs": 1, "blocks": 1, "ema": 0.0, "batch_norm": "frozen"}, head={"epochs": 0})
     train_run(settings, films, tmp_path / "run", tmp_path / "cache")
 
@@ -277,15 +277,15 @@ def test_only_the_last_blocks_move_when_only_they_are_thawed(films: Films, tmp_p
     assert moved == [False] * (len(moved) - 1) + [True]
 
 
-def test_a_loss_that_is_no_number_is_told(films: Films, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_is_told(films: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"loss is nan|loss is inf"):
         train_run(recipe(tune={"lr": 1e30, "ema": 0.0}), films, tmp_path / "run", tmp_path / "cache")
 
 
-def test_evidence_that_costs_stays_small(films: Films, tmp_path: Path) -> None:
+def test_evidence_that_costs_stays_small(films: Dataset, tmp_path: Path) -> None:
     """The same run with and without a price on evidence: the mean of |M| over films and places falls."""
     gray = torch.from_numpy(
-        np.stack([Preprocess(image_size=32, resize_mode="crop")(record.load()) for record in films.records])
+        np.stack([Preprocess(image_size=32, resize_mode="crop")(record.load()) for record in films.samples])
     )
     sizes = []
     for name, price in (("free", 0.0), ("dear", 10.0)):
@@ -298,7 +298,7 @@ def test_evidence_that_costs_stays_small(films: Films, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("within", "reacquire"), [("lungs", 0.0), ("middle", 0.0), ("middle", 0.5)])
 def test_a_framed_network_learns_in_its_frame_and_reads_whole_films(
-    within: str, reacquire: float, films: Films, tmp_path: Path
+    within: str, reacquire: float, films: Dataset, tmp_path: Path
 ) -> None:
     """What it was judged on in training, films cut beforehand, is what it answers by itself on whole films."""
     framed = recipe(
@@ -310,8 +310,8 @@ def test_a_framed_network_learns_in_its_frame_and_reads_whole_films(
     run = open_run(tmp_path / "run")
     assert run.card.model.frame == 48
     assert run.classifier.frame is not None
-    _, judge, _ = learn_and_judge(films, framed.data)
-    squares = np.stack([run.preprocess(record.load()) for record in judge.records])
+    _, judge, _ = train_val_split(films, framed.data)
+    squares = np.stack([run.preprocess(record.load()) for record in judge.samples])
     with torch.no_grad():
         logits = run.classifier(torch.from_numpy(squares[:, None].astype(np.float32)))[:, 0]
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(judge.label_array()).float())

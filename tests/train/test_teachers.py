@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lucency.data.record import Task
+from lucency.data.dataset import Task
 from lucency.train.batches import Batch
 from lucency.train.objective import Said
 from lucency.train.teachers import TEMPERATURE, Teachers

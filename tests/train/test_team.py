@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from lucency.data import read_films
-from lucency.data.partition import learn_and_judge
+from lucency.data import read_dataset
+from lucency.data.splits import train_val_split
 from lucency.errors import OutputError, TrainingError, UsageError
 from lucency.recipe import Recipe, parse_recipe
 from lucency.train import join, team, train_run
@@ -44,7 +44,7 @@ def trained(chosen: Recipe, out: Path, processes: int = 2, data: str = DATA) -> 
     if processes == 1:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # as each of two has: sums are then taken in the same order
-        train_run(chosen, read_films(data), out, out.parent / "cache")
+        train_run(chosen, read_dataset(data), out, out.parent / "cache")
         torch.set_num_threads(threads)
     else:
         together(train, chosen.model_dump_json(), data, out)
@@ -53,7 +53,7 @@ def trained(chosen: Recipe, out: Path, processes: int = 2, data: str = DATA) -> 
 
 
 def test_alone_everything_is_as_it_was() -> None:
-    films = read_films("phantom:6")
+    films = read_dataset("phantom:6")
     assert (team.size(), team.rank(), team.first()) == (1, 0, True)
     assert team.own_patients(films) is films
     assert team.own_part(films) is films
@@ -63,7 +63,7 @@ def test_alone_everything_is_as_it_was() -> None:
 
 
 def test_films_are_dealt_once_and_patients_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    films = read_films("phantom:90")
+    films = read_dataset("phantom:90")
     monkeypatch.setattr(team, "size", lambda: 3)
     shares, parts = [], []
     for rank in range(3):
@@ -71,12 +71,12 @@ def test_films_are_dealt_once_and_patients_whole(monkeypatch: pytest.MonkeyPatch
         shares.append(team.own_patients(films))
         parts.append(team.own_part(films))
     for dealt in (shares, parts):
-        assert sorted(record.name for share in dealt for record in share.records) == sorted(
-            record.name for record in films.records
+        assert sorted(record.name for share in dealt for record in share.samples) == sorted(
+            record.name for record in films.samples
         )
-    patients = [{record.patient for record in share.records} for share in shares]
+    patients = [{record.patient for record in share.samples} for share in shares]
     assert not patients[0] & patients[1] | patients[1] & patients[2] | patients[0] & patients[2]
-    counts = [list(share.counts().values()) for share in shares]
+    counts = [list(share.class_counts().values()) for share in shares]
     assert np.ptp(counts, axis=0).max() <= 2, "and classes are dealt evenly"
 
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_parted_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(TrainingError, match="a batch that 3 processes can part evenly, the recipe says 32"):
         team.own_batch(32)
     with pytest.raises(TrainingError, match="a validation film for each of 3 processes, found 2"):
-        team.own_part(read_films("phantom:2"))
+        team.own_part(read_dataset("phantom:2"))
 
 
 def test_two_processes_tell_each_other(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_both_processes_end_with_the_same_weights(tune: dict[str, Any], epochs: 
         one, other = (torch.load(tmp_path / f"{phase}-{rank}.pt", weights_only=True) for rank in (0, 1))
         assert all(torch.equal(one[name], other[name]) for name in one), phase
     card = json.loads((tmp_path / "run" / "card.json").read_text())
-    learn, _, _ = learn_and_judge(read_films(DATA), recipe().data)
+    learn, _, _ = train_val_split(read_dataset(DATA), recipe().data)
     assert card["training"]["films"] == len(learn) == 38, "the card speaks of all films"
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {"0-of-2", "1-of-2"}
 

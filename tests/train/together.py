@@ -43,7 +43,7 @@ def train(recipe: str, data: str, out: Path) -> None:
     """Train, and keep what the network was before the best weights were put back."""
     import torch
 
-    from lucency.data import read_films
+    from lucency.data import read_dataset
     from lucency.recipe import parse_recipe
     from lucency.train import fit, train_run
     from lucency.train.team import rank
@@ -55,7 +55,7 @@ def train(recipe: str, data: str, out: Path) -> None:
         return put_back(step, best)
 
     fit._put_back = kept
-    train_run(parse_recipe(json.loads(recipe), "test"), read_films(data), out, out.parent / "cache")
+    train_run(parse_recipe(json.loads(recipe), "test"), read_dataset(data), out, out.parent / "cache")
 
 
 def stopped(recipe: str, data: str, out: Path, epoch: int) -> None:
@@ -79,11 +79,11 @@ def stopped(recipe: str, data: str, out: Path, epoch: int) -> None:
 
 def resumed(recipe: str, data: str, out: Path) -> None:
     """Go on with a run that was stopped."""
-    from lucency.data import read_films
+    from lucency.data import read_dataset
     from lucency.recipe import parse_recipe
     from lucency.train import train_run
 
-    train_run(parse_recipe(json.loads(recipe), "test"), read_films(data), out, out.parent / "cache", resume=True)
+    train_run(parse_recipe(json.loads(recipe), "test"), read_dataset(data), out, out.parent / "cache", resume=True)
 
 
 def leave() -> None:

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from sklearn.linear_model import LogisticRegression
 
 from lucency.audit.measurements import PART, SIDE, THUMB, Measurements, in_parts
-from lucency.data.record import Films
+from lucency.data.dataset import Dataset
 from lucency.preprocess import Preprocess
 
 Number = TypeVar("Number", np.uint8, np.float32)
@@ -137,7 +137,7 @@ def _alike(
         yield from ((int(i), int(j), turn) for i, j in zip(a[product >= ALIKE], b[product >= ALIKE], strict=True))
 
 
-def confirm(films: Films, first: int, second: int, turn: str) -> DuplicatePair | None:
+def confirm(films: Dataset, first: int, second: int, turn: str) -> DuplicatePair | None:
     """Look at the squares of two films; None where they are different films."""
     a, b = _square(films, first), reorient(_square(films, second)[None], turn)[0]
     difference = float(np.sqrt(np.square(a.astype(np.float32) - b).mean()))
@@ -176,8 +176,8 @@ def _correlation(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return float(np.dot(*standardise(np.stack([a, b]))))
 
 
-def _square(films: Films, index: int) -> NDArray[np.uint8]:
-    return Preprocess(SIDE)(films.records[index].load())
+def _square(films: Dataset, index: int) -> NDArray[np.uint8]:
+    return Preprocess(SIDE)(films.samples[index].load())
 
 
 Pixels = NDArray[np.uint8]

@@ -13,7 +13,7 @@ import numpy as np
 from lucency.audit.appearance import KINDS, DuplicatePair, Kind, Outlier, duplicate_groups
 from lucency.audit.measurements import Measurements
 from lucency.audit.shortcuts import Shortcut
-from lucency.data.record import Films, Record
+from lucency.data.dataset import Dataset, Sample
 
 NAIVE = re.compile(r"person\d+")
 """The key that most published code takes for the patient in the films of Kermany et al. It is wrong: persons are
@@ -59,9 +59,9 @@ class NaiveKey:
     """The patients that share the first number that merges."""
 
 
-def patients(films: Films) -> Patients:
+def patients(films: Dataset) -> Patients:
     """Count patients; no film is decoded."""
-    named = [record for record in films.records if record.patient]
+    named = [record for record in films.samples if record.patient]
     sizes = Counter(films.groups().tolist())
     return Patients(
         known=len({record.patient for record in named}),
@@ -97,11 +97,11 @@ def sibling_leak(sizes: list[int], share: float = VALIDATION) -> float:
     return leaks / total if total else 0.0
 
 
-def naive_key(films: Films) -> NaiveKey | None:
+def naive_key(films: Dataset) -> NaiveKey | None:
     """What the naive key would say of these films."""
     behind: dict[str, set[str]] = {}
     splits: dict[str, set[str]] = {}
-    for record in films.records:
+    for record in films.samples:
         if record.patient and (match := NAIVE.search(record.name)):
             behind.setdefault(match[0], set()).add(record.patient)
             splits.setdefault(match[0], set()).add(record.split or "")
@@ -119,15 +119,15 @@ def naive_key(films: Films) -> NaiveKey | None:
     )
 
 
-def films_of(films: Films, patient: str) -> tuple[int, ...]:
+def films_of(films: Dataset, patient: str) -> tuple[int, ...]:
     """Indices of one patient's films."""
-    return tuple(index for index, record in enumerate(films.records) if record.patient == patient)
+    return tuple(index for index, record in enumerate(films.samples) if record.patient == patient)
 
 
-def _with_several(films: Films, what: Callable[[Record], object]) -> tuple[str, ...]:
+def _with_several(films: Dataset, what: Callable[[Sample], object]) -> tuple[str, ...]:
     """Patients whose films differ in something, in the order of their names."""
     seen: dict[str, set[object]] = {}
-    for record in films.records:
+    for record in films.samples:
         if record.patient:
             seen.setdefault(record.patient, set()).add(what(record))
     return tuple(sorted(patient for patient, values in seen.items() if len(values) > 1))
@@ -179,9 +179,9 @@ def _unreadable(facts: Measurements) -> Iterable[Finding]:
         yield Finding("unreadable", "invalid", "Unreadable films", line, words=reasons)
 
 
-def _patients(films: Films, people: Patients) -> Iterable[Finding]:
+def _patients(films: Dataset, people: Patients) -> Iterable[Finding]:
     of_patient: dict[str | None, list[int]] = {}
-    for index, record in enumerate(films.records):
+    for index, record in enumerate(films.samples):
         of_patient.setdefault(record.patient, []).append(index)
 
     def finding(key: str, weight: Weight, title: str, line: str, who: tuple[str, ...]) -> Iterable[Finding]:
@@ -223,7 +223,7 @@ def naive_key_text(people: Patients) -> str:
     )
 
 
-def _duplicates(films: Films, pairs: tuple[DuplicatePair, ...]) -> Iterable[Finding]:
+def _duplicates(films: Dataset, pairs: tuple[DuplicatePair, ...]) -> Iterable[Finding]:
     across = tuple(pair for pair in pairs if _differ(films, pair, "split"))
     conflicts = tuple(pair for pair in pairs if _differ(films, pair, "label"))
     strangers = tuple(pair for pair in pairs if _differ(films, pair, "patient") and pair not in across)
@@ -247,8 +247,8 @@ _STRANGERS = "a split by patient may put one on each side; find out whose it is"
 _TWICE = "each counts twice; keep one"
 
 
-def _differ(films: Films, pair: DuplicatePair, what: str) -> bool:
-    first, second = films.records[pair.first], films.records[pair.second]
+def _differ(films: Dataset, pair: DuplicatePair, what: str) -> bool:
+    first, second = films.samples[pair.first], films.samples[pair.second]
     return bool(getattr(first, what) != getattr(second, what))
 
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
 
-from lucency.data.record import Films
-from lucency.data.squares import attempts, require_some
+from lucency.data.dataset import Dataset
+from lucency.data.decode import decode_each, require_readable
 from lucency.errors import FilmError
 from lucency.film import Film
 from lucency.preprocess import Preprocess
@@ -69,7 +69,7 @@ Rows = NDArray[np.void]
 class Measurements:
     """What was measured on a data set."""
 
-    films: Films
+    films: Dataset
     """The readable films; row i of `rows` is record i."""
     rows: Rows
     """(n,) of ROW."""
@@ -87,7 +87,7 @@ class Measurements:
         return np.ascontiguousarray(self.rows["thumb"])
 
 
-def measure_films(films: Films) -> Measurements:
+def measure_films(films: Dataset) -> Measurements:
     """Measure every film of a data set.
 
     Raises:
@@ -96,19 +96,19 @@ def measure_films(films: Films) -> Measurements:
     rows = np.zeros(len(films), dtype=ROW)
     good: list[int] = []
     unreadable: list[tuple[int, FilmError]] = []
-    for index, outcome in enumerate(track(attempts(films, measure), "measuring films", total=len(films))):
+    for index, outcome in enumerate(track(decode_each(films, measure), "measuring films", total=len(films))):
         if isinstance(outcome, FilmError):
             unreadable.append((index, outcome))
         else:
             rows[len(good)] = outcome
             good.append(index)
-    require_some(films, len(good), [error for _, error in unreadable])
-    kept = films.pick(good)
+    require_readable(films, len(good), [error for _, error in unreadable])
+    kept = films.subset(good)
     return Measurements(
         kept,
         rows[: len(good)],
         measure_files(kept),
-        tuple((films.records[index].name, str(error)) for index, error in unreadable),
+        tuple((films.samples[index].name, str(error)) for index, error in unreadable),
     )
 
 
@@ -193,10 +193,10 @@ name says. NaN or empty where there is no file of its own, or no JPEG."""
 NO_FILE = (np.nan, np.nan, 0.0, "", "")
 
 
-def measure_files(films: Films) -> NDArray[np.void]:
+def measure_files(films: Dataset) -> NDArray[np.void]:
     """(n,) of FILE_ROW: the file behind each film."""
     return np.array(
-        [NO_FILE if record.path is None else measure_file(record.path) for record in films.records], dtype=FILE_ROW
+        [NO_FILE if record.path is None else measure_file(record.path) for record in films.samples], dtype=FILE_ROW
     )
 
 

@@ -13,7 +13,7 @@ from lucency.audit.appearance import DuplicatePair, duplicates, outliers
 from lucency.audit.findings import Finding, Patients, findings, patients
 from lucency.audit.measurements import Measurements, measure_films
 from lucency.audit.shortcuts import PROPERTIES, Shortcut, shortcuts
-from lucency.data.record import Films
+from lucency.data.dataset import Dataset
 from lucency.html import data_url, render
 
 SCHEMA = 1
@@ -24,7 +24,7 @@ SCHEMA = 1
 class Audit:
     """What the audit of a data set found."""
 
-    films: Films
+    films: Dataset
     """All films of the set, the unreadable ones, too."""
     facts: Measurements
     patients: Patients
@@ -39,7 +39,7 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """Everything that was found, for machines; films by name."""
-        records = self.facts.films.records
+        records = self.facts.films.samples
         return {
             "schema": SCHEMA,
             "lucency": lucency.__version__,
@@ -63,7 +63,7 @@ class Audit:
         }
 
 
-def audit(films: Films) -> Audit:
+def audit(films: Dataset) -> Audit:
     """Look at every film of a data set once, and say what is wrong with the set.
 
     Raises:
@@ -75,14 +75,14 @@ def audit(films: Films) -> Audit:
     return Audit(films, facts, people, pairs, told, findings(facts, people, pairs, outliers(facts), told))
 
 
-def counts(films: Films) -> dict[str, dict[str, int]]:
+def counts(films: Dataset) -> dict[str, dict[str, int]]:
     """Split to label to number of films; "all" where the source states no split."""
-    splits = sorted({record.split or "all" for record in films.records})
-    return {split: films.pick(_in_split(films, split)).counts() for split in splits}
+    splits = sorted({record.split or "all" for record in films.samples})
+    return {split: films.subset(_in_split(films, split)).class_counts() for split in splits}
 
 
-def _in_split(films: Films, split: str) -> list[int]:
-    return [index for index, record in enumerate(films.records) if (record.split or "all") == split]
+def _in_split(films: Dataset, split: str) -> list[int]:
+    return [index for index, record in enumerate(films.samples) if (record.split or "all") == split]
 
 
 def _patients_json(people: Patients) -> dict[str, Any]:
@@ -127,14 +127,14 @@ def page(audit: Audit, title: str) -> str:
     )
 
 
-def picture(films: Films, index: int) -> str:
+def picture(films: Dataset, index: int) -> str:
     """A film as a small JPEG in a data URL."""
-    image = Image.fromarray(films.records[index].load().gray8())
+    image = Image.fromarray(films.samples[index].load().gray8())
     image.thumbnail((PICTURE, PICTURE), Image.Resampling.BILINEAR)
     return data_url(image)
 
 
-def _shown(films: Films, finding: Finding) -> dict[str, Any]:
+def _shown(films: Dataset, finding: Finding) -> dict[str, Any]:
     groups = [
         {
             "words": words,
@@ -149,8 +149,8 @@ def _shown(films: Films, finding: Finding) -> dict[str, Any]:
     return {"finding": finding, "groups": groups, "lines": lines, "more": 0 if in_table else max(0, listed - SHOWN)}
 
 
-def _film(films: Films, index: int) -> dict[str, Any]:
-    record = films.records[index]
+def _film(films: Dataset, index: int) -> dict[str, Any]:
+    record = films.samples[index]
     label = (
         ", ".join(name for name, has in zip(films.labels, record.label, strict=True) if has)
         if isinstance(record.label, tuple)

@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from lucency.audit.measurements import Measurements
 from lucency.data.cues import held_out_scores
-from lucency.data.record import Films
-from lucency.data.split import Indices, stratified_grouped
+from lucency.data.dataset import Dataset
+from lucency.data.splits import Indices, stratified_group_kfold
 from lucency.errors import SourceError
 
 Numbers = NDArray[np.float64]
@@ -79,7 +79,7 @@ class Shortcut:
 def shortcuts(facts: Measurements) -> tuple[Shortcut, ...]:
     """Judge every property against every label; strongest first. Empty where there are too few films or patients."""
     try:
-        folds = stratified_grouped(facts.films, FOLDS)
+        folds = stratified_group_kfold(facts.films, FOLDS)
     except SourceError:
         return ()
     measured = {name: _columns(values(facts)) for name, (values, _) in PROPERTIES.items()}
@@ -98,7 +98,7 @@ def shortcuts(facts: Measurements) -> tuple[Shortcut, ...]:
     return tuple(sorted(found, key=lambda shortcut: -shortcut.auroc))
 
 
-def label_columns(films: Films) -> dict[str, NDArray[np.int64]]:
+def label_columns(films: Dataset) -> dict[str, NDArray[np.int64]]:
     """Label to int64 (n,) of 0 and 1; of a binary task the positive label only."""
     labels = films.label_array()
     if films.task == "binary":
@@ -182,6 +182,6 @@ def _varies(values: Numbers) -> bool:
     return any(len(np.unique(np.nan_to_num(column, nan=-1.0))) > 1 for column in values.T)
 
 
-def _enough(films: Films, target: NDArray[np.int64]) -> bool:
+def _enough(films: Dataset, target: NDArray[np.int64]) -> bool:
     groups = films.groups()
     return all(len(np.unique(groups[target == side])) >= LEAST for side in (0, 1))

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lucency.data.dataset import Dataset
 from lucency.data.phantom import draw
-from lucency.data.record import Films
 from lucency.errors import SourceError
 from lucency.progress import track
 
@@ -30,13 +30,13 @@ def phantom_files(folder: Path, count: int) -> list[Path]:
     return files
 
 
-def some_files(films: Films, count: int) -> list[Path]:
+def some_files(films: Dataset, count: int) -> list[Path]:
     """The files of at most `count` films, spread evenly over a data set.
 
     Raises:
         SourceError: no film has a file of its own.
     """
-    paths = [record.path for record in films.records if record.path is not None]
+    paths = [record.path for record in films.samples if record.path is not None]
     if not paths:
         raise SourceError(f"{films.source}: expected films in files of their own to measure on, found none")
     step = max(1, len(paths) // count)

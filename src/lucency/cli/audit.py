@@ -31,11 +31,11 @@ def audit(
 
     from lucency.audit import audit as audit_films
     from lucency.audit.report import page
-    from lucency.data import read_films
+    from lucency.data import read_dataset
     from lucency.errors import SourceError
     from lucency.files import write_text
 
-    found = audit_films(read_films(data, source))
+    found = audit_films(read_dataset(data, source))
     told = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
     write_text(out / "audit.json", told + "\n")
     write_text(out / "audit.html", page(found, str(data)))

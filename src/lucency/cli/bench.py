@@ -38,9 +38,9 @@ def bench(
         if data is None:
             files, what = phantom_files(Path(folder), films), "drawn 1024 × 1024 JPEG films"
         else:
-            from lucency.data import read_films
+            from lucency.data import read_dataset
 
-            files, what = some_files(read_films(data), films), f"films of {data}"
+            files, what = some_files(read_dataset(data), films), f"films of {data}"
         benches = measure(bundles, files, counts)
         colds = [cold_start(each, files[0]) if cold else None for each in bundles]
     measured = list(zip(benches, colds, strict=True))

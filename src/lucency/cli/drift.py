@@ -31,14 +31,14 @@ def drift(
     """
     from json import dumps
 
-    from lucency.data import read_films
+    from lucency.data import read_dataset
     from lucency.drift import compare, page, sample, subsample_patients, table, to_json
     from lucency.files import write_text
     from lucency.reader import Reader
 
     reader = Reader.open(bundle, threads)
     before, after = (
-        sample(reader, subsample_patients(read_films(data, source), most, seed), doing)
+        sample(reader, subsample_patients(read_dataset(data, source), most, seed), doing)
         for data, doing in ((reference, "reading the reference"), (now, "reading films of now"))
     )
     found = compare(before, after, level, draws, seed)

@@ -45,7 +45,7 @@ def evaluate(
 
     Example: lucency evaluate runs/lecture --data chest_xray --out judged
     """
-    from lucency.cli.inputs import evaluation_input, report_unreadable
+    from lucency.cli.inputs import evaluation_input, report_skipped
     from lucency.evaluate import judge, write_report
     from lucency.evaluate.report import dump, to_json
     from lucency.evaluate.subgroups import parts_of, subgroups
@@ -59,7 +59,7 @@ def evaluate(
     if out:
         write_report(report, asked.predictions, out, about)
     typer.echo(dump(to_json(report, about)) if json else table(report, about, out, parts))
-    return report_unreadable(asked)
+    return report_skipped(asked)
 
 
 def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequence[Subgroup] = ()) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lucency.data.partition import Fold
+    from lucency.data.splits import Fold
 
 
 def export(
@@ -44,7 +44,7 @@ def export(
 
 def numbered(fold: int | None, folds: int) -> Fold | None:
     """The fold that is meant, None for a run that is no part of a cross-validation."""
-    from lucency.data.partition import Fold
+    from lucency.data.splits import Fold
 
     return None if fold is None else Fold(fold, folds)
 
@@ -57,10 +57,10 @@ def _squares(run: Path, data: str | None, source: str, fold: Fold | None) -> NDA
         ExportError: the data are not those that the run learned from.
     """
     from lucency.bundle import read_card
-    from lucency.data import read_films
+    from lucency.data import read_dataset
     from lucency.errors import UsageError
     from lucency.export.films import calibration_squares
 
     if data is None:
         raise UsageError("int8 measures ranges on films that the run learned from; name them by --data DIR")
-    return calibration_squares(read_card(run), read_films(data, source), fold)
+    return calibration_squares(read_card(run), read_dataset(data, source), fold)

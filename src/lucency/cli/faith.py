@@ -12,7 +12,7 @@ from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
     from lucency.cli.explainers import BoundExplainer
-    from lucency.data import Films
+    from lucency.data import Dataset
     from lucency.explain.faithfulness import Cases, ExplainerResult, Networks, Way
     from lucency.reader import Reader
 
@@ -67,7 +67,7 @@ def faith(
     return _unread(cases)
 
 
-def _films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Films, str]:
+def _films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Dataset, str]:
     """The films to judge on and what they are called: a fold as it was held out, or a split.
 
     Raises:
@@ -75,15 +75,15 @@ def _films(data: str, source: str, split: str | None, fold: int | None, folds: i
         SourceError: the data cannot be read, or has no such split.
     """
     from lucency.cli.inputs import labelled_films
-    from lucency.data import read_films
-    from lucency.data.partition import Fold
+    from lucency.data import read_dataset
+    from lucency.data.splits import Fold
     from lucency.errors import UsageError
 
     if fold is None:
         return labelled_films(data, source, split)
     if split is not None:
         raise UsageError(f"expected --fold or --split, came both; a fold is never part of a split: leave out {split}")
-    return Fold(fold, folds).parts(read_films(data, source))[1], f"fold {fold} of {folds}"
+    return Fold(fold, folds).split(read_dataset(data, source))[1], f"fold {fold} of {folds}"
 
 
 def _judged(
@@ -156,7 +156,7 @@ def _networks(reader: Reader, others: list[Path], shuffled: Path | None) -> Netw
 
 
 def _about(
-    reader: Reader, readers: list[Path], index: int, data: str, films: Films, split: str, cases: Cases
+    reader: Reader, readers: list[Path], index: int, data: str, films: Dataset, split: str, cases: Cases
 ) -> dict[str, Any]:
     """What faith.json says of where its figures come from."""
     from lucency import __version__

@@ -27,8 +27,8 @@ def gate(
     Example: lucency gate runs/kermany --data chest_xray --out runs/kermany-gated
     """
     from lucency.bundle import open_bundle, write_bundle
-    from lucency.data import read_films
-    from lucency.data.partition import Fold
+    from lucency.data import read_dataset
+    from lucency.data.splits import Fold
     from lucency.errors import OutputError
     from lucency.models.gate import GATE
     from lucency.train.gate import learn_gate
@@ -37,7 +37,7 @@ def gate(
         raise OutputError(f"{out}: holds a run already; choose another place with --out, or remove it first")
     opened = open_bundle(run)
     numbered = None if fold is None else Fold(fold, folds)
-    card, content = learn_gate(opened, read_films(data, source), numbered, alarms)
+    card, content = learn_gate(opened, read_dataset(data, source), numbered, alarms)
     files = {name: opened.read(name) for name in opened.card.files}
     write_bundle(out, card, {**files, GATE: content})
     for check in card.gate.checks:

@@ -13,7 +13,7 @@ import typer
 from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
-    from lucency.data import Films
+    from lucency.data import Dataset
     from lucency.evaluate import Predictions
     from lucency.reader import Reader
     from lucency.recipe import Recipe
@@ -42,7 +42,7 @@ def open_recipe(path: Path, seed: int | None, weights: str | None) -> Recipe:
 
 def labelled_films(
     data: Path | str, source: str = "auto", split: str | None = None, classes: int = 2
-) -> tuple[Films, str]:
+) -> tuple[Dataset, str]:
     """The films of one split, and its name.
 
     Args:
@@ -54,18 +54,18 @@ def labelled_films(
     Raises:
         SourceError: the data cannot be read, or has no such split.
     """
-    from lucency.data import read_films
+    from lucency.data import read_dataset
     from lucency.errors import SourceError
 
-    films = read_films(data, source, classes)
-    splits = Counter(record.split for record in films.records if record.split)
+    films = read_dataset(data, source, classes)
+    splits = Counter(record.split for record in films.samples if record.split)
     chosen = split or ("test" if splits["test"] else ALL)
     if chosen == ALL:
         return films, ALL
     if not splits[chosen]:
         there = ", ".join(f"{name} ({count} films)" for name, count in sorted(splits.items())) or "films without splits"
         raise SourceError(f"{data}: expected the split '{chosen}', found {there}; choose another with --split, or all")
-    return films.having_split(chosen), chosen
+    return films.with_split(chosen), chosen
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def evaluation_input(
     )
 
 
-def report_unreadable(found: EvaluationInput) -> int:
+def report_skipped(found: EvaluationInput) -> int:
     """Print which films could not be read; return the exit code that follows from it."""
     if not found.unreadable:
         return 0
@@ -154,7 +154,7 @@ def _from_disk(path: Path, threshold: float | None) -> EvaluationInput:
 
 
 def _about(
-    reader: Reader, bundle: Path, data: str, films: Films, split: str, threshold: float | None
+    reader: Reader, bundle: Path, data: str, films: Dataset, split: str, threshold: float | None
 ) -> dict[str, Any]:
     import shlex
 

@@ -10,7 +10,7 @@ import typer
 from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
-    from lucency.data import Films
+    from lucency.data import Dataset
     from lucency.export.parity import Comparison
 
 SHOWN = 20
@@ -53,17 +53,17 @@ def parity(
     return SOME_UNREADABLE if found.unreadable else 0
 
 
-def _films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Films, str]:
+def _films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Dataset, str]:
     """The films, and which they are in words; no path, since the card travels."""
     from lucency.cli.export import numbered
     from lucency.cli.inputs import labelled_films
-    from lucency.data import read_films
+    from lucency.data import read_dataset
 
     part = numbered(fold, folds)
     if part is None:
         films, used = labelled_films(data, source, split)
         return films, f"{films.source}, {used}"
-    held = part.parts(read_films(data, source))[1]
+    held = part.split(read_dataset(data, source))[1]
     return held, f"{held.source}, held-out films of fold {part.number} of {part.of}"
 
 

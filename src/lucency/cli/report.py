@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.cli.inputs import evaluation_input, report_unreadable
+from lucency.cli.inputs import evaluation_input, report_skipped
 
 if TYPE_CHECKING:
     from lucency.bundle import Card
     from lucency.cli.inputs import EvaluationInput
-    from lucency.data import Films
+    from lucency.data import Dataset
     from lucency.reader import Reader
 
 
@@ -51,10 +51,10 @@ def report(
     )
     known = know(card, digest, asked.predictions, asked.threshold, asked.about, resamples, seed)
     typer.echo(_summary(write(known, reader_of, films, out)))
-    return report_unreadable(asked)
+    return report_skipped(asked)
 
 
-Judged = tuple["EvaluationInput", "Films", "Card", str, "Callable[[str], Reader]"]
+Judged = tuple["EvaluationInput", "Dataset", "Card", str, "Callable[[str], Reader]"]
 """Answers, films, the reader's card, its digest, and the reader of each film by name."""
 
 
@@ -82,7 +82,7 @@ def _cross_validated(folds: tuple[Path, ...], run: Path, data: str, source: str,
     asked = evaluation_input(run, None, threshold=threshold)
     card, digest = card_of(folds)
     films = as_labelled(labelled_films(data, source, ALL)[0], card.labels)
-    there = {record.name for record in films.records}
+    there = {record.name for record in films.samples}
     if missing := sum(name not in there for name in asked.predictions.names):
         raise SourceError(f"{data}: expected the films that {run} was trained on, {missing:,} of them are not there")
     command = shlex.join(["lucency", "report", str(run), "--data", data])

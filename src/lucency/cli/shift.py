@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lucency.data import Films
+    from lucency.data import Dataset
     from lucency.shift.study import BiasBaseline, JudgedReader, Settings, ShiftResult
 
 
@@ -50,7 +50,7 @@ def shift(
     """
     from shlex import join
 
-    from lucency.data import read_films
+    from lucency.data import read_dataset
     from lucency.data.donors import WHOSE, known_aspects
     from lucency.errors import UsageError
     from lucency.shift.report import table
@@ -59,13 +59,13 @@ def shift(
     whose = next((name for name in WHOSE if name == donors), None)
     if whose is None:
         raise UsageError(f"--donors: expected {', '.join(WHOSE)}, came '{donors}'")
-    films = read_films(data, source)
+    films = read_dataset(data, source)
     asked = [
         _asked(run, title, films, data, source, split, fold, folds, threads)
         for run, title in zip(runs, _titles(runs), strict=True)
     ]
     known = known_aspects(aspects) if aspects else {}
-    settings = Settings(whose, seed, tuple(only or ()), known, read_films(pairs) if pairs else None)
+    settings = Settings(whose, seed, tuple(only or ()), known, read_dataset(pairs) if pairs else None)
     found = baseline(films, known) if bias else None
     studies = evaluate_shift(asked, films, settings, found)
     command = join(["lucency", *(context.find_root().obj or ["shift", *map(str, runs)])])
@@ -78,7 +78,7 @@ def shift(
 def _asked(
     run: Path,
     title: str,
-    all_films: Films,
+    all_films: Dataset,
     data: str,
     source: str,
     split: str | None,

@@ -35,10 +35,10 @@ def train(
     """
     from lucency.cli.evaluate import table
     from lucency.cli.inputs import open_recipe
-    from lucency.data import read_films
-    from lucency.data.partition import Fold
-    from lucency.data.shuffled import shuffled_labels
+    from lucency.data import read_dataset
+    from lucency.data.splits import Fold
     from lucency.errors import UsageError
+    from lucency.explain.randomization import with_shuffled_labels
     from lucency.train import cross_validate, train_run
     from lucency.train.join import joined
     from lucency.train.team import first
@@ -52,12 +52,12 @@ def train(
 
         return launch(devices, context.find_root().obj)
     chosen = open_recipe(recipe, seed, weights)
-    films = read_films(data, source)
+    films = read_dataset(data, source)
     if shuffle_labels:
-        films = shuffled_labels(films, chosen.seed)
+        films = with_shuffled_labels(films, chosen.seed)
     where = cache or out.parent / "cache"
     if fold is not None and folds is not None:
-        films, _ = Fold(fold, folds).parts(films)
+        films, _ = Fold(fold, folds).split(films)
     if folds is None or fold is not None:
         with joined(devices, nodes):
             told = train_run(chosen, films, out, where, resume)

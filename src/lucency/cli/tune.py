@@ -49,9 +49,9 @@ def tune(
     import json as js
 
     from lucency.cli.inputs import open_recipe
-    from lucency.data import read_films
+    from lucency.data import read_dataset
     from lucency.data.donors import known_aspects
-    from lucency.data.partition import not_test
+    from lucency.data.splits import without_test
     from lucency.errors import UsageError
     from lucency.tune.record import changes, cost, line, write_record
     from lucency.tune.score import SCORE, parts_of
@@ -65,7 +65,7 @@ def tune(
     if each:
         searched, planned = searched.each(start)
     trials = trials or (len(planned) if planned else 30)
-    films = not_test(read_films(data, source))
+    films = without_test(read_dataset(data, source))
     known = known_aspects(aspects) if aspects else {}
     study = open_search(out, Registered.of(start, searched, films, (folds, judged), known), seed, planned)
     typer.echo(f"score: {SCORE}", err=True)

@@ -1,45 +1,79 @@
 """Data sets: where films with labels come from, and how they are split.
 
-A source is one file with a `read(root) -> Films`, one row in SOURCES, and one in RECOGNISED_BY where a folder can
-show by itself that it is meant.
+A source is one module and one row in SOURCES.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from lucency.data import csv_table, dicom_tree, folder, kermany, medmnist, phantom, tfrecord
-from lucency.data.record import Films, Record, Task
-from lucency.data.tree import inventory, is_film
+from lucency.data.dataset import Dataset, Sample, SourceInfo, Task
+from lucency.data.folder import inventory, is_film
 from lucency.errors import SourceError, UsageError
 
-__all__ = ["RECOGNISED_BY", "SOURCES", "Films", "Record", "Task", "read_films", "recognise"]
+__all__ = ["SOURCES", "Dataset", "Sample", "SourceInfo", "Task", "read_dataset", "recognise"]
 
-SOURCES: dict[str, Callable[[Path], Films]] = {
-    "kermany": kermany.read,
-    "folder": folder.read,
-    "csv": csv_table.read,
-    "tfrecord": tfrecord.read,
-    "medmnist": medmnist.read,
-    "dicom": dicom_tree.read,
-    "phantom": phantom.read,
+KERMANY_POPULATION = (
+    "Children of one to five years, one hospital in Guangzhou, AP; labels by film, two readers and a third arbiter."
+)
+KERMANY_CITATION = "Kermany et al. 2018, Cell 172:1122, doi 10.1016/j.cell.2018.02.010; data doi 10.17632/rscbjbr9sj."
+
+SOURCES: dict[str, SourceInfo] = {
+    info.name: info
+    for info in (
+        SourceInfo(
+            name="phantom",
+            read=phantom.read,
+            recognises=phantom.recognises,
+            patients_known=True,
+            population="Nobody. Drawn frontal chests from small child to lean adult, normal or with pneumonia.",
+            counts="As many as asked for; three patients in five have pneumonia, 1.3 films a patient.",
+            citation="None; lesion appearances after Franquet 2001, Eur Radiol 11:196.",
+            licence="That of this project.",
+        ),
+        SourceInfo(
+            name="tfrecord",
+            read=tfrecord.read,
+            recognises=tfrecord.recognises,
+            patients_known=True,
+            population=KERMANY_POPULATION,
+            counts="1,349 + 3,883 films in train, 234 + 390 in test: the Keras examples' edition of the Kermany films.",
+            citation=KERMANY_CITATION,
+            licence="CC BY 4.0.",
+        ),
+        SourceInfo(
+            name="medmnist",
+            read=medmnist.read,
+            recognises=medmnist.recognises,
+            patients_known=False,
+            population="pneumoniamnist: the Kermany films (children); chestmnist: NIH ChestX-ray14 (adults).",
+            counts="pneumoniamnist: 4,708 + 524 + 624 as train, val, test.",
+            citation="Yang et al. 2023, MedMNIST v2, Scientific Data 10:41.",
+            licence="CC BY 4.0.",
+        ),
+        SourceInfo(name="csv", read=csv_table.read, recognises=csv_table.recognises, patients_known=True),
+        SourceInfo(
+            name="kermany",
+            read=kermany.read,
+            recognises=kermany.recognises,
+            patients_known=True,
+            population=KERMANY_POPULATION,
+            counts=(
+                "5,856 in all. Kaggle edition: 1,341 + 3,875 train, 8 + 8 val, 234 + 390 test; "
+                "Mendeley edition: the 16 of val are in train."
+            ),
+            citation=KERMANY_CITATION,
+            licence="CC BY 4.0.",
+        ),
+        SourceInfo(name="dicom", read=dicom_tree.read, recognises=dicom_tree.recognises, patients_known=True),
+        SourceInfo(name="folder", read=folder.read, recognises=folder.recognises, patients_known=False),
+    )
 }
-"""Name to reader."""
-
-RECOGNISED_BY: dict[str, Callable[[Path], bool]] = {
-    "phantom": phantom.recognises,
-    "tfrecord": tfrecord.recognises,
-    "medmnist": medmnist.recognises,
-    "csv": csv_table.recognises,
-    "kermany": kermany.recognises,
-    "dicom": dicom_tree.recognises,
-    "folder": folder.recognises,
-}
-"""Name to whether a root looks like one of these; the first that says yes reads it."""
+"""Sources by name; the first that recognises a root reads it, so the particular ones come first."""
 
 
-def read_films(root: Path | str, source: str = "auto", classes: int = 2) -> Films:
+def read_dataset(root: Path | str, source: str = "auto", classes: int = 2) -> Dataset:
     """Read a data set. No film is decoded.
 
     Args:
@@ -58,7 +92,7 @@ def read_films(root: Path | str, source: str = "auto", classes: int = 2) -> Film
     if source != "auto" and source not in SOURCES:
         raise UsageError(f"expected a source among auto, {', '.join(SOURCES)}; received '{source}'")
     try:
-        films = SOURCES[recognise(root) if source == "auto" else source](root)
+        films = SOURCES[recognise(root) if source == "auto" else source].read(root)
     except OSError as error:
         reason = error.strerror or str(error)
         raise SourceError(f"{error.filename or root}: cannot be read ({reason}); check the permissions") from error
@@ -74,8 +108,8 @@ def recognise(root: Path) -> str:
     """
     if str(root).startswith("phantom:"):
         return "phantom"
-    for name, recognises in RECOGNISED_BY.items():
-        if recognises(root):
+    for name, info in SOURCES.items():
+        if info.recognises(root):
             return name
     if not root.exists():
         raise SourceError(f"{root}: expected a folder of films, found nothing there; check the path")
@@ -89,9 +123,9 @@ def recognise(root: Path) -> str:
     )
 
 
-def _require_classes(films: Films, root: Path, classes: int) -> None:
-    present = [f"{count} of '{name}'" for name, count in films.counts().items() if count]
-    if not films.records:
+def _require_classes(films: Dataset, root: Path, classes: int) -> None:
+    present = [f"{count} of '{name}'" for name, count in films.class_counts().items() if count]
+    if not films.samples:
         raise SourceError(f"{root}: expected films with labels, found none")
     if films.task != "multilabel" and len(present) < classes:
         raise SourceError(f"{root}: expected films of at least two classes, found one only: {present[0]} films")

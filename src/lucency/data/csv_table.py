@@ -21,9 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.data.folder import NEGATIVES, in_order, task_of
-from lucency.data.record import Films, Record
-from lucency.data.tree import SPLITS, inventory, require_folder
+from lucency.data.dataset import Dataset, Sample
+from lucency.data.folder import NEGATIVES, SPLITS, in_order, inventory, require_folder, task_of
 from lucency.errors import SourceError
 from lucency.film import open_film
 
@@ -37,7 +36,7 @@ DELIMITERS = (",", ";", "\t")
 SUFFIXES = frozenset({".csv", ".tsv"})
 
 
-def read(root: Path) -> Films:
+def read(root: Path) -> Dataset:
     """Read the table `root`, or the only table in the folder `root`.
 
     Raises:
@@ -55,7 +54,7 @@ def read(root: Path) -> Films:
         )
     records, labels, many = _records(table, present)
     task = "multilabel" if many else task_of(labels)
-    return Films(labels, records, task, "csv", _warnings(lines, labelled, present, records))
+    return Dataset(labels, records, task, "csv", _warnings(lines, labelled, present, records))
 
 
 def recognises(root: Path) -> bool:
@@ -121,7 +120,7 @@ def _tables(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
 
 
-def _records(table: Path, lines: list[Row]) -> tuple[tuple[Record, ...], tuple[str, ...], bool]:
+def _records(table: Path, lines: list[Row]) -> tuple[tuple[Sample, ...], tuple[str, ...], bool]:
     """Records in the order of their paths, label names, and whether a film may have several findings."""
     films = _by_film(table, lines)
     many = any("|" in line["label"] for line in lines)
@@ -134,11 +133,11 @@ def _records(table: Path, lines: list[Row]) -> tuple[tuple[Record, ...], tuple[s
     return tuple(_record(table, films[path], labels, many) for path in sorted(films)), labels, many
 
 
-def _record(table: Path, lines: list[Row], labels: tuple[str, ...], many: bool) -> Record:
+def _record(table: Path, lines: list[Row], labels: tuple[str, ...], many: bool) -> Sample:
     line = lines[0]
     path = table.parent / line["path"]
     found = _findings(line["label"])
-    return Record(
+    return Sample(
         name=line["path"],
         label=tuple(int(label in found) for label in labels) if many else labels.index(found[0]),
         load=partial(open_film, path),
@@ -206,7 +205,7 @@ def _mask_from_boxes(path: Path, boxes: tuple[Box, ...]) -> NDArray[np.bool_]:
 
 
 def _warnings(
-    lines: list[Row], labelled: list[Row], present: list[Row], records: tuple[Record, ...]
+    lines: list[Row], labelled: list[Row], present: list[Row], records: tuple[Sample, ...]
 ) -> tuple[str, ...]:
     nobody = sum(record.patient is None for record in records)
     said = (

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
+from lucency.data.dataset import Dataset
 from lucency.data.donors import Squares, squares_of
-from lucency.data.record import Films
-from lucency.data.split import Indices, stratified_grouped
+from lucency.data.splits import Indices, stratified_group_kfold
 
 FOLDS = 5
 Numbers = NDArray[np.float64]
 Folds = list[tuple[Indices, Indices]]
 
 
-def misled(films: Films) -> frozenset[str]:
+def misled(films: Dataset) -> frozenset[str]:
     """Names of the films whose acquisition points to the other class.
 
     Args:
@@ -31,7 +31,7 @@ def misled(films: Films) -> frozenset[str]:
         SourceError: no film can be read, or a class has fewer patients than there are folds.
     """
     squares = squares_of(films)
-    folds = stratified_grouped(squares.films, FOLDS)
+    folds = stratified_group_kfold(squares.films, FOLDS)
     with threadpool_limits(1):  # the ensembles are small: threads would wait for each other longer than they work
         scores = held_out_scores(columns(squares), squares.films.label_array(), folds)
     return called_wrongly(squares.films, scores, folds)
@@ -64,11 +64,11 @@ def held_out_scores(values: Numbers, target: NDArray[np.int64], folds: Folds) ->
     return scores
 
 
-def called_wrongly(films: Films, scores: Numbers, folds: Folds) -> frozenset[str]:
+def called_wrongly(films: Dataset, scores: Numbers, folds: Folds) -> frozenset[str]:
     """Names of the films that scores (n,) call wrongly, where as many of a fold are called as have the finding."""
     target = films.label_array()
     called = np.zeros(len(target), dtype=np.bool_)
     for _, held in folds:  # scores of different ensembles do not compare
         called[held] = scores[held] > np.quantile(scores[held], 1 - target[held].mean())
-    names = (record.name for record in films.records)
+    names = (record.name for record in films.samples)
     return frozenset(name for name, miss in zip(names, called != (target == 1), strict=True) if miss)

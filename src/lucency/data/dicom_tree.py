@@ -14,9 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lucency.data.folder import in_order, task_of
-from lucency.data.record import Films, Record
-from lucency.data.tree import class_folders, find_base, inventory, is_leftover, require_folder
+from lucency.data.dataset import Dataset, Sample
+from lucency.data.folder import class_folders, find_base, in_order, inventory, is_leftover, require_folder, task_of
 from lucency.errors import SourceError
 from lucency.film import open_film
 from lucency.progress import track
@@ -28,7 +27,7 @@ COLUMNS = {"sex": "PatientSex", "age": "PatientAge", "view": "ViewPosition", "ma
 WANTED = ("PatientID", "SOPInstanceUID", "Rows", "Columns", *COLUMNS.values())
 
 
-def read(root: Path) -> Films:
+def read(root: Path) -> Dataset:
     """Read the DICOM films below `root`.
 
     Raises:
@@ -47,7 +46,7 @@ def read(root: Path) -> Films:
         raise SourceError(f"{root}: expected DICOM films of two classes, in class folders or listed in {TABLE}; {what}")
     records = [_record(root, place, head, names.index(label)) for place, head, label in kept]
     warnings = _warnings(len(headers) - len(films), len(films) - len(kept), records)
-    return Films(names, tuple(sorted(records, key=lambda record: record.name)), task_of(names), "dicom", warnings)
+    return Dataset(names, tuple(sorted(records, key=lambda record: record.name)), task_of(names), "dicom", warnings)
 
 
 def recognises(root: Path) -> bool:
@@ -109,9 +108,9 @@ def _label(place: tuple[str | None, str, Path], head: Any, labels: dict[str, str
     return next((labels[str(head.get(key))] for key in KEYS if str(head.get(key)) in labels), "")
 
 
-def _record(root: Path, place: tuple[str | None, str, Path], head: Any, label: int) -> Record:
+def _record(root: Path, place: tuple[str | None, str, Path], head: Any, label: int) -> Sample:
     split, _, path = place
-    return Record(
+    return Sample(
         name=path.relative_to(root).as_posix(),
         label=label,
         load=partial(open_film, path),
@@ -122,7 +121,7 @@ def _record(root: Path, place: tuple[str | None, str, Path], head: Any, label: i
     )
 
 
-def _warnings(no_film: int, no_label: int, records: list[Record]) -> tuple[str, ...]:
+def _warnings(no_film: int, no_label: int, records: list[Sample]) -> tuple[str, ...]:
     nobody = sum(record.patient is None for record in records)
     said = (
         (no_film, "files that are no DICOM film were left out"),

@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.data import read_films
+from lucency.data import read_dataset
 from lucency.data.acquisition import SIDE, Acquisition, acquisition
+from lucency.data.dataset import Dataset
+from lucency.data.decode import decode_each, report_skipped, require_readable
 from lucency.data.reacquire import reacquire
-from lucency.data.record import Films
-from lucency.data.squares import attempts, report_unreadable, require_some
 from lucency.errors import FilmError, UsageError
 from lucency.film import Film
 from lucency.preprocess import Preprocess
@@ -43,7 +43,7 @@ ASPECTS: dict[str, tuple[float, ...]] = {
 class Squares:
     """The films that could be read."""
 
-    films: Films
+    films: Dataset
     pixels: Pixels
     """uint8 (n, SIDE, SIDE), stretched; 50 kB a film."""
     acquisitions: tuple[Acquisition, ...]
@@ -56,7 +56,7 @@ class Squares:
         return len(self.pixels)
 
 
-def squares_of(films: Films, aspects: Mapping[str, float] | None = None) -> Squares:
+def squares_of(films: Dataset, aspects: Mapping[str, float] | None = None) -> Squares:
     """Decode and measure films.
 
     Args:
@@ -69,20 +69,20 @@ def squares_of(films: Films, aspects: Mapping[str, float] | None = None) -> Squa
     """
     _require_two_classes(films)
     good, pixels, ratios, unreadable = [], [], [], []
-    for index, came in enumerate(track(attempts(films, _square), "decoding films", total=len(films))):
+    for index, came in enumerate(track(decode_each(films, _square), "decoding films", total=len(films))):
         if isinstance(came, FilmError):
             unreadable.append(came)
             continue
         good.append(index)
         pixels.append(came[0])
         ratios.append(came[1])
-    require_some(films, len(good), unreadable)
-    report_unreadable(unreadable)
-    return measured(films.pick(good), pixels, ratios, aspects)
+    require_readable(films, len(good), unreadable)
+    report_skipped(unreadable)
+    return measured(films.subset(good), pixels, ratios, aspects)
 
 
 def measured(
-    films: Films, pixels: Sequence[Pixels], ratios: Sequence[float], aspects: Mapping[str, float] | None = None
+    films: Dataset, pixels: Sequence[Pixels], ratios: Sequence[float], aspects: Mapping[str, float] | None = None
 ) -> Squares:
     """Measure the acquisition of films that are squares already.
 
@@ -96,7 +96,7 @@ def measured(
         UsageError: a task with several findings.
     """
     _require_two_classes(films)
-    stems = [Path(record.name).stem for record in films.records]
+    stems = [Path(record.name).stem for record in films.samples]
     known = [
         ratio if ratio != 1.0 else (aspects or {}).get(stem, np.nan) for stem, ratio in zip(stems, ratios, strict=True)
     ]
@@ -110,9 +110,9 @@ def measured(
 
 def known_aspects(folder: Path) -> dict[str, float]:
     """File stem -> width over height of the films at `folder`, which hold the same films true to their aspect."""
-    films = read_films(folder)
-    stems = [Path(record.name).stem for record in films.records]
-    found = track(attempts(films, lambda film: film.width / film.height), "measuring aspects", total=len(films))
+    films = read_dataset(folder)
+    stems = [Path(record.name).stem for record in films.samples]
+    found = track(decode_each(films, lambda film: film.width / film.height), "measuring aspects", total=len(films))
     return {stem: ratio for stem, ratio in zip(stems, found, strict=True) if not isinstance(ratio, FilmError)}
 
 
@@ -121,13 +121,13 @@ def draws(name: str, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])])
 
 
-def donor_pools(films: Films, whose: Whose) -> dict[int, NDArray[np.int64]]:
+def donor_pools(films: Dataset, whose: Whose) -> dict[int, NDArray[np.int64]]:
     """Class of a film -> indices of the films it may take its acquisition from.
 
     Raises:
         SourceError: a class has no film.
     """
-    films.require_learnable()
+    films.require_trainable()
     labels = films.label_array()
     alike = {own: np.flatnonzero(labels == own) for own in (0, 1)}
     pools = {"other": (alike[1], alike[0]), "same": (alike[0], alike[1]), "any": (np.arange(len(labels)),) * 2}
@@ -142,7 +142,7 @@ def as_another(
     return reacquire(squares.pixels[index], squares.acquisitions[index], donor, parts, rng)
 
 
-def _require_two_classes(films: Films) -> None:
+def _require_two_classes(films: Dataset) -> None:
     if films.task != "binary":
         raise UsageError(f"re-acquiring needs two classes to swap between, came a {films.task} task")
 
@@ -151,9 +151,9 @@ def _square(film: Film) -> tuple[Pixels, float]:
     return Preprocess(SIDE)(film), film.width / film.height
 
 
-def _drawn_aspect(films: Films, index: int) -> float:
+def _drawn_aspect(films: Dataset, index: int) -> float:
     """Width over height drawn from films of the same class, where those are known; else 1."""
-    record = films.records[index]
+    record = films.samples[index]
     assert isinstance(record.label, int)
     label = films.labels[record.label].lower()
     if films.source != "kermany" or label not in ASPECTS:

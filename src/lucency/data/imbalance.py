@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.data.record import Films
+from lucency.data.dataset import Dataset
 from lucency.errors import SourceError, UsageError
 
 
-def table(films: Films) -> str:
+def table(films: Dataset) -> str:
     """Write a few lines for people: films, patients and share of each class.
 
     ```
@@ -23,7 +23,7 @@ def table(films: Films) -> str:
     """
     width = max(5, *map(len, films.labels))
     lines = [f"{'class':<{width}}  {'films':>6}  {'patients':>8}  {'share':>6}"]
-    for index, (name, count) in enumerate(films.counts().items()):
+    for index, (name, count) in enumerate(films.class_counts().items()):
         share = count / len(films) if len(films) else 0.0
         lines.append(f"{name:<{width}}  {count:>6}  {patients(films, index):>8}  {share:>6.1%}")
     if not films.patients_known:
@@ -31,13 +31,13 @@ def table(films: Films) -> str:
     return "\n".join(lines)
 
 
-def patients(films: Films, label: int) -> int:
+def patients(films: Dataset, label: int) -> int:
     """How many patients have a film of the class with this index; those unknown count one each."""
     groups = films.groups()
     return len(set(groups[shows(films, label)].tolist()))
 
 
-def shows(films: Films, label: int) -> NDArray[np.bool_]:
+def shows(films: Dataset, label: int) -> NDArray[np.bool_]:
     """Which films are of the class with this index: bool (n,)."""
     labels = films.label_array()
     column = labels[:, label] == 1 if films.task == "multilabel" else labels == label

@@ -13,8 +13,8 @@ import re
 from functools import partial
 from pathlib import Path
 
-from lucency.data.record import Films, Record
-from lucency.data.tree import Found, first_films, read_tree
+from lucency.data.dataset import Dataset, Sample
+from lucency.data.folder import Found, first_films, read_tree
 from lucency.errors import SourceError
 from lucency.film import open_film
 
@@ -32,7 +32,7 @@ NAMES = (
 """What the file names of both editions say of the patient."""
 
 
-def read(root: Path) -> Films:
+def read(root: Path) -> Dataset:
     """Read the films below `root`, which holds NORMAL/ and PNEUMONIA/, or is one or two folders above them.
 
     Raises:
@@ -45,7 +45,7 @@ def read(root: Path) -> Films:
             f"{root}: expected folders NORMAL and PNEUMONIA, found {', '.join(tree.classes)}; "
             "films with other class names are read with --source folder"
         )
-    return Films(
+    return Dataset(
         LABELS,
         tuple(map(_record, ours)),
         source="kermany",
@@ -104,10 +104,10 @@ def _left_out(classes: tuple[str, ...]) -> tuple[str, ...]:
     return (f"left out {', '.join(other)}: only NORMAL and PNEUMONIA are read",) if other else ()
 
 
-def _record(found: Found) -> Record:
+def _record(found: Found) -> Sample:
     label = label_of(found.folder)
     assert label is not None
-    return Record(
+    return Sample(
         name=found.name,
         label=label,
         load=partial(open_film, found.path),

@@ -19,9 +19,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from lucency.data.folder import task_of
-from lucency.data.record import Films, Record
-from lucency.data.tree import inventory, require_folder
+from lucency.data.dataset import Dataset, Sample
+from lucency.data.folder import inventory, require_folder, task_of
 from lucency.errors import FILM_DAMAGED, FilmError, SourceError
 from lucency.film import Film
 
@@ -54,7 +53,7 @@ MOST_BYTES = 8 * 2**30
 _one_at_a_time = Lock()
 
 
-def read(root: Path) -> Films:
+def read(root: Path) -> Dataset:
     """Read the archive `root`, or the only .npz in the folder `root`. Images are unpacked when the first is asked for.
 
     Raises:
@@ -70,7 +69,7 @@ def read(root: Path) -> Films:
         raise SourceError(f"{archive}: expected a whole MedMNIST archive, found a broken one ({error})") from error
     names = _names(archive, np.concatenate(list(labels.values())))
     many = labels["train"].shape[1] > 1
-    return Films(
+    return Dataset(
         names,
         tuple(_record(archive, split, index, row) for split in SPLITS for index, row in enumerate(labels[split])),
         "multilabel" if many else task_of(names),
@@ -140,10 +139,10 @@ def _names(archive: Path, labels: NDArray[np.int64]) -> tuple[str, ...]:
     return known if len(known) == count else tuple(f"class {index}" for index in range(count))
 
 
-def _record(archive: Path, split: str, index: int, row: NDArray[np.int64]) -> Record:
+def _record(archive: Path, split: str, index: int, row: NDArray[np.int64]) -> Sample:
     label = tuple(map(int, row)) if len(row) > 1 else int(row[0])
     name = f"{split}/{index:06}"
-    return Record(name, label, partial(_load, archive, split, index, f"{archive.name}:{name}"), split=split)
+    return Sample(name, label, partial(_load, archive, split, index, f"{archive.name}:{name}"), split=split)
 
 
 def _load(archive: Path, split: str, index: int, name: str) -> Film:

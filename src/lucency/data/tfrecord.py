@@ -20,8 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from lucency.data import kermany
-from lucency.data.record import Films, Record
-from lucency.data.tree import SPLITS, inventory, is_leftover, require_folder, visible_folders
+from lucency.data.dataset import Dataset, Sample
+from lucency.data.folder import SPLITS, inventory, is_leftover, require_folder, visible_folders
 from lucency.errors import SourceError
 from lucency.film import Film, open_film
 from lucency.progress import track
@@ -39,7 +39,7 @@ class Entry:
     length: int
 
 
-def read(root: Path) -> Films:
+def read(root: Path) -> Dataset:
     """Read images.tfrec and paths.tfrec in `root`, or in split folders below it. Every checksum is checked.
 
     Raises:
@@ -51,7 +51,7 @@ def read(root: Path) -> Films:
         raise SourceError(
             f"{root}: expected {IMAGES} beside {PATHS}, here or below train/ and test/; {inventory(root)}"
         )
-    records: list[Record] = []
+    records: list[Sample] = []
     warnings: list[str] = []
     for split, folder in folders:
         kept, strays = _pairs(folder)
@@ -60,7 +60,7 @@ def read(root: Path) -> Films:
             names = ", ".join(sorted(set(strays))[:5])
             warnings.append(f"left out {len(strays)} stray records in {folder.name}: {names}")
     warnings += kermany.name_warnings([_names(record.name) for record in records])
-    return Films(kermany.LABELS, tuple(sorted(records, key=lambda r: r.name)), "binary", "tfrecord", tuple(warnings))
+    return Dataset(kermany.LABELS, tuple(sorted(records, key=lambda r: r.name)), "binary", "tfrecord", tuple(warnings))
 
 
 def recognises(root: Path) -> bool:
@@ -172,10 +172,10 @@ def _names(name: str) -> tuple[str, str]:
     return path.parent.name, path.name
 
 
-def _record(folder: Path, split: str | None, entry: Entry, path: PurePosixPath) -> Record:
+def _record(folder: Path, split: str | None, entry: Entry, path: PurePosixPath) -> Sample:
     label = _label(path)
     assert label is not None
-    return Record(
+    return Sample(
         name="/".join((*([split] if split else []), path.parent.name, path.name)),
         label=label,
         load=partial(_load, folder / IMAGES, entry, path.name),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.data.record import Films, Record
-from lucency.data.squares import attempts, require_some
+from lucency.data.dataset import Dataset, Sample
+from lucency.data.decode import decode_each, require_readable
 from lucency.errors import FilmError, SourceError
 from lucency.evaluate.intervals import Bands, Statistic, bands
 from lucency.explain import measures
@@ -59,7 +59,7 @@ class Cases:
         return np.stack([case.gray for case in self.films])
 
 
-def gather(films: Films, preprocess: Preprocess, lungs: Lungs, finding: int, most: int, seed: int = 0) -> Cases:
+def gather(films: Dataset, preprocess: Preprocess, lungs: Lungs, finding: int, most: int, seed: int = 0) -> Cases:
     """The films that have the finding, at most `most`, drawn at random; films with a known lesion come first.
 
     Args:
@@ -81,13 +81,13 @@ def gather(films: Films, preprocess: Preprocess, lungs: Lungs, finding: int, mos
     made: list[Case] = []
     unreadable: list[FilmError] = []
     groups = chosen.groups()
-    outcomes = track(attempts(chosen, prepare), "finding lungs and lesions", total=len(chosen))
-    for record, group, gray in zip(chosen.records, groups, outcomes, strict=True):
+    outcomes = track(decode_each(chosen, prepare), "finding lungs and lesions", total=len(chosen))
+    for record, group, gray in zip(chosen.samples, groups, outcomes, strict=True):
         if isinstance(gray, FilmError):
             unreadable.append(gray)
         else:
             made.append(Case(record.name, gray, int(group), _lesion(record, preprocess), lungs(gray)))
-    require_some(chosen, len(made), unreadable)
+    require_readable(chosen, len(made), unreadable)
     return Cases(tuple(made), tuple(unreadable))
 
 
@@ -97,14 +97,14 @@ def squared(mask: Mask, preprocess: Preprocess) -> Mask:
     return np.asarray(resize(crop_or_pad(gray, preprocess.resize_mode), preprocess.image_size) >= 128)
 
 
-def _lesion(record: Record, preprocess: Preprocess) -> Mask | None:
+def _lesion(record: Sample, preprocess: Preprocess) -> Mask | None:
     if record.mask is None:
         return None
     mask = squared(record.mask(), preprocess)
     return mask if mask.any() else None
 
 
-def _with_finding(films: Films, finding: int, most: int, seed: int) -> Films:
+def _with_finding(films: Dataset, finding: int, most: int, seed: int) -> Dataset:
     labels = films.label_array()
     if films.task == "multilabel":
         has = labels[:, finding] == 1
@@ -115,9 +115,9 @@ def _with_finding(films: Films, finding: int, most: int, seed: int) -> Films:
         raise SourceError(f"{films.source}: expected films with the finding to judge maps on, found none")
     if most and len(where) > most:
         drawn = np.random.default_rng(seed).permutation(where)
-        known = np.array([films.records[index].mask is not None for index in drawn])
+        known = np.array([films.samples[index].mask is not None for index in drawn])
         where = np.sort(drawn[np.argsort(~known, kind="stable")][:most])
-    return films.pick(where.astype(np.int64))
+    return films.subset(where.astype(np.int64))
 
 
 Explain = Callable[[Gray], Map]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lucency.data.dataset import Dataset
 from lucency.explain.faithfulness import Cases, Figure, with_intervals
 from lucency.explain.measures import Floats, Map, energy_inside, rank_correlation, structural_similarity, upsample
 from lucency.explain.network import Gray, preserve_state
@@ -168,3 +169,11 @@ def _mean(name: str, values: Floats, cases: Cases, resamples: int) -> Figure:
     found = with_intervals(mean, cases.groups, resamples)
     low, high = (float(v[0]) if np.isfinite(v[0]) else None for v in (found.low, found.high))
     return Figure(name, float(found.value[0]), low, high, len(values))
+
+
+def with_shuffled_labels(films: Dataset, seed: int) -> Dataset:
+    """The same films with their labels permuted, for a network whose maps mean nothing (Adebayo et al. 2018, 3.2)."""
+    order = np.random.default_rng([seed, 5]).permutation(len(films))
+    pairs = zip(films.samples, order.tolist(), strict=True)
+    samples = tuple(replace(sample, label=films.samples[other].label) for sample, other in pairs)
+    return replace(films, samples=samples)

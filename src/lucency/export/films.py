@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.bundle import Card
-from lucency.data.partition import Fold, learn_and_judge
-from lucency.data.record import Films
-from lucency.data.split import split_hash, strata
-from lucency.data.squares import Decoded, decode_squares, report_unreadable
+from lucency.data.dataset import Dataset
+from lucency.data.decode import Decoded, decode_squares, report_skipped
+from lucency.data.splits import Fold, split_hash, strata, train_val_split
 from lucency.errors import ExportError
 from lucency.preprocess import Preprocess
 from lucency.recipe import DataSettings
@@ -20,7 +19,7 @@ ENOUGH = 256
 """Films to measure on: seconds of work, and each kind of film among them."""
 
 
-def training_films(card: Card, films: Films, fold: Fold | None) -> Films:
+def training_films(card: Card, films: Dataset, fold: Fold | None) -> Dataset:
     """The films that the run of `card` learned from, found again in `films`.
 
     Args:
@@ -32,7 +31,7 @@ def training_films(card: Card, films: Films, fold: Fold | None) -> Films:
         ExportError: the split hash says that these are other films.
     """
     settings = DataSettings.model_validate(card.training.recipe.get("data", {}))
-    learned, _, _ = learn_and_judge(fold.parts(films)[0] if fold else films, settings)
+    learned, _, _ = train_val_split(fold.split(films)[0] if fold else films, settings)
     if split_hash(learned, range(len(learned))) != card.training.split_hash:
         raise ExportError(
             f"{films.source}: expected the {card.training.films} films that the run learned from, these are others; "
@@ -41,7 +40,7 @@ def training_films(card: Card, films: Films, fold: Fold | None) -> Films:
     return learned
 
 
-def calibration_squares(card: Card, films: Films, fold: Fold | None, count: int = ENOUGH) -> NDArray[np.uint8]:
+def calibration_squares(card: Card, films: Dataset, fold: Fold | None, count: int = ENOUGH) -> NDArray[np.uint8]:
     """Squares of training films, uint8 (n, side, side), n about `count`.
 
     Raises:
@@ -49,15 +48,15 @@ def calibration_squares(card: Card, films: Films, fold: Fold | None, count: int 
         SourceError: none of them can be read.
     """
     learned = training_films(card, films, fold)
-    chosen = learned.pick(evenly(learned, count))
+    chosen = learned.subset(evenly(learned, count))
     preprocess = Preprocess.from_json(card.preprocess.model_dump())
     decoded: Decoded = decode_squares(chosen, preprocess)
-    report_unreadable(decoded.unreadable)
+    report_skipped(decoded.unreadable)
     print(f"ranges are measured on {len(decoded.pixels)} training films, as many of each kind", file=sys.stderr)
     return np.stack(decoded.pixels)
 
 
-def evenly(films: Films, count: int) -> NDArray[np.int64]:
+def evenly(films: Dataset, count: int) -> NDArray[np.int64]:
     """Indices of about `count` films, as many of each stratum as it has, one patient at a time; always the same ones.
 
     A rare kind counts as much as a common one: it may hold the widest ranges.

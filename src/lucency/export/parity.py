@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.bundle import Card, Parity
-from lucency.data.record import Films
-from lucency.data.squares import attempts, require_some
+from lucency.data.dataset import Dataset
+from lucency.data.decode import decode_each, require_readable
 from lucency.errors import BundleError, FilmError
 from lucency.evaluate.calibrate import truths
 from lucency.evaluate.metrics import auroc
@@ -55,7 +55,7 @@ class Comparison:
 class _Pair:
     """Both answers for the films that could be read, n of them."""
 
-    films: Films
+    films: Dataset
     logits: tuple[Floats, Floats]
     """Source and export, each (n, f)."""
     probabilities: tuple[Floats, Floats]
@@ -65,7 +65,7 @@ class _Pair:
     """(n,), of the two maps of each film; NaN where one is constant."""
 
 
-def compare(source: Reader, export: Reader, films: Films, data: str) -> Comparison:
+def compare(source: Reader, export: Reader, films: Dataset, data: str) -> Comparison:
     """Ask both about every film.
 
     Args:
@@ -101,7 +101,7 @@ def require_same(source: Reader, export: Reader) -> None:
         raise BundleError(f"{export.bundle.path}: prepares films otherwise than {source.bundle.path}; export it again")
 
 
-def _ask(source: Reader, export: Reader, films: Films, unreadable: list[FilmError]) -> _Pair:
+def _ask(source: Reader, export: Reader, films: Dataset, unreadable: list[FilmError]) -> _Pair:
     good: list[int] = []
     columns: list[tuple[NDArray[Any], ...]] = []
     for places, squares in _batches(films, source, unreadable):
@@ -109,16 +109,16 @@ def _ask(source: Reader, export: Reader, films: Films, unreadable: list[FilmErro
         good += places
         told = [(found.logits, found.probabilities, accepted(source.card, found)) for found in (ours, theirs)]
         columns.append((*told[0], *told[1], correlations(ours.maps, theirs.maps)))
-    require_some(films, len(good), unreadable)
+    require_readable(films, len(good), unreadable)
     a, p, s, b, q, t, alike = (np.concatenate(column).astype(np.float64) for column in zip(*columns, strict=True))
-    return _Pair(films.pick(good), (a, b), (p, q), (s > 0, t > 0), alike)
+    return _Pair(films.subset(good), (a, b), (p, q), (s > 0, t > 0), alike)
 
 
 def _batches(
-    films: Films, reader: Reader, unreadable: list[FilmError]
+    films: Dataset, reader: Reader, unreadable: list[FilmError]
 ) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
     """(indices, squares) of the readable films, some at a time; the others' errors go to `unreadable`."""
-    outcomes = enumerate(track(attempts(films, reader.preprocess), "comparing films", total=len(films)))
+    outcomes = enumerate(track(decode_each(films, reader.preprocess), "comparing films", total=len(films)))
     while batch := list(islice(outcomes, BATCH)):
         unreadable += [outcome for _, outcome in batch if isinstance(outcome, FilmError)]
         good = [(place, outcome) for place, outcome in batch if not isinstance(outcome, FilmError)]
@@ -140,7 +140,7 @@ def _flips(pair: _Pair, card: Card) -> tuple[Flip, ...]:
     labels, called = pair.films.label_array(), (ours != theirs).any(axis=1)
     return tuple(
         Flip(
-            film=pair.films.records[row].name,
+            film=pair.films.samples[row].name,
             what="called" if called[row] else "uncertain",
             label=_words(card, labels[row]),
             source=tuple(pair.probabilities[0][row].tolist()),

@@ -8,8 +8,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.data.record import Films
-from lucency.data.squares import attempts, require_some
+from lucency.data.dataset import Dataset
+from lucency.data.decode import decode_each, require_readable
 from lucency.errors import FilmError, SourceError
 from lucency.evaluate import Predictions
 from lucency.progress import track
@@ -30,7 +30,7 @@ class Predicted:
     """(n,), films that the gate takes for its kind; all where the reader has no gate."""
 
 
-def predict(reader: Reader, films: Films) -> Predicted:
+def predict(reader: Reader, films: Dataset) -> Predicted:
     """Read every film of a data set; a film that cannot be read costs no other.
 
     Args:
@@ -41,7 +41,7 @@ def predict(reader: Reader, films: Films) -> Predicted:
         SourceError: the labels differ from the reader's, or no film can be read.
     """
     aligned = as_labelled(films, reader.card.labels)
-    outcomes = track(attempts(aligned, reader.preprocess), "reading films", total=len(aligned))
+    outcomes = track(decode_each(aligned, reader.preprocess), "reading films", total=len(aligned))
     good: list[int] = []
     unreadable: list[FilmError] = []
     logits, probabilities, stands, passes = [], [], [], []
@@ -56,14 +56,14 @@ def predict(reader: Reader, films: Films) -> Predicted:
             probabilities.append(answers.probabilities)
             stands.append(accepted(reader.card, answers))
             passes.append(~failed_checks(reader.card, answers).any(axis=1))
-    require_some(films, len(good), unreadable)
-    said = _predictions(aligned.pick(good), np.concatenate(logits), np.concatenate(probabilities))
+    require_readable(films, len(good), unreadable)
+    said = _predictions(aligned.subset(good), np.concatenate(logits), np.concatenate(probabilities))
     if abstains(reader.card):
         said = replace(said, answered=np.concatenate(stands))
     return Predicted(said, tuple(unreadable), np.concatenate(passes))
 
 
-def as_labelled(films: Films, labels: tuple[str, ...]) -> Films:
+def as_labelled(films: Dataset, labels: tuple[str, ...]) -> Dataset:
     """The same films with labels numbered as in `labels`; case does not matter.
 
     Raises:
@@ -74,18 +74,18 @@ def as_labelled(films: Films, labels: tuple[str, ...]) -> Films:
     unknown = [label for label in theirs if label not in ours]
     if unknown:
         raise SourceError(f"{films.source}: expected the labels {', '.join(labels)}, found {', '.join(films.labels)}")
-    return films.relabelled(labels, [ours.index(label) for label in theirs])
+    return films.with_labels(labels, [ours.index(label) for label in theirs])
 
 
-def _predictions(films: Films, logits: np.ndarray, probabilities: np.ndarray) -> Predictions:
-    names = sorted({name for record in films.records for name in record.columns})
+def _predictions(films: Dataset, logits: np.ndarray, probabilities: np.ndarray) -> Predictions:
+    names = sorted({name for record in films.samples for name in record.columns})
     return Predictions(
-        names=tuple(record.name for record in films.records),
-        patients=tuple(record.patient for record in films.records),
+        names=tuple(record.name for record in films.samples),
+        patients=tuple(record.patient for record in films.samples),
         labels=films.label_array(),
         logits=logits.astype(np.float64),
         probabilities=probabilities.astype(np.float64),
         label_names=films.labels,
         task=films.task,
-        columns={name: tuple(record.columns.get(name, "") for record in films.records) for name in names},
+        columns={name: tuple(record.columns.get(name, "") for record in films.samples) for name in names},
     )

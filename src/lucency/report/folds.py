@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from lucency.bundle import Card, open_bundle
-from lucency.data import Films
-from lucency.data.partition import SPLIT_SEED
-from lucency.data.split import stratified_grouped
+from lucency.data import Dataset
+from lucency.data.splits import SPLIT_SEED, stratified_group_kfold
 from lucency.reader import Reader
 
 LIMIT = (
@@ -38,17 +37,17 @@ def card_of(folds: tuple[Path, ...]) -> tuple[Card, str]:
     return card.model_copy(update={"limits": limits}), ", ".join(bundle.digest[:16] for bundle in bundles)
 
 
-def reader_of_film(folds: tuple[Path, ...], films: Films) -> Callable[[str], Reader]:
+def reader_of_film(folds: tuple[Path, ...], films: Dataset) -> Callable[[str], Reader]:
     """Film name -> the reader that judged it; a reader is opened when it is first asked for.
 
     Args:
         folds: of one run.
         films: those that the run was trained on, as they were then.
     """
-    here = films.pick([index for index, record in enumerate(films.records) if record.split != "test"])
+    here = films.subset([index for index, record in enumerate(films.samples) if record.split != "test"])
     judged_by = {
-        here.records[index].name: fold
-        for fold, (_, held) in zip(folds, stratified_grouped(here, len(folds), SPLIT_SEED), strict=True)
+        here.samples[index].name: fold
+        for fold, (_, held) in zip(folds, stratified_group_kfold(here, len(folds), SPLIT_SEED), strict=True)
         for index in held
     }
     opened = cache(Reader.open)

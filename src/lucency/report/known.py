@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +13,6 @@ from lucency.evaluate.judge import findings
 from lucency.evaluate.paired import compare_areas
 from lucency.evaluate.power import detectable_against_a_like
 from lucency.evaluate.subgroups import Subgroup, subgroups, usable_columns
-
-FACT = re.compile(r"^(Population|Films|Citation|Licence): (.*?)(?=^\w+: |\Z)", re.MULTILINE | re.DOTALL)
-"""What a source's module says of its films, a paragraph each."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +94,9 @@ def source_facts(source: str) -> dict[str, str]:
     """
     if source not in SOURCES:
         return {}
-    module = SOURCES[source].__module__
-    for name in (module, module.rpartition(".")[0]):  # a source of several files states it in its package
-        if facts := FACT.findall(sys.modules[name].__doc__ or ""):
-            return {fact: words[0].upper() + " ".join(words.split())[1:] for fact, words in facts}
-    return {}
+    info = SOURCES[source]
+    facts = {"Population": info.population, "Films": info.counts, "Citation": info.citation, "Licence": info.licence}
+    return {fact: text for fact, text in facts.items() if text}
 
 
 def _shows(predictions: Predictions, threshold: float) -> float | None:

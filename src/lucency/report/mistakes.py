@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lucency.data import Films
+from lucency.data import Dataset
 from lucency.errors import FilmError
 from lucency.evaluate import Predictions
 from lucency.paint import Legend, overlay
@@ -61,10 +61,10 @@ def probability_of_truth(predictions: Predictions) -> NDArray[np.float64]:
     return np.asarray(np.where(truth, p, 1 - p).min(axis=1))
 
 
-def look(reader: Reader, films: Films, predictions: Predictions, threshold: float, index: int) -> Mistake | None:
+def look(reader: Reader, films: Dataset, predictions: Predictions, threshold: float, index: int) -> Mistake | None:
     """Open a film again and paint its map; None where it can no longer be read."""
     name = predictions.names[index]
-    record = next(record for record in films.records if record.name == name)
+    record = next(record for record in films.samples if record.name == name)
     try:
         film = record.load()
     except FilmError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lucency.data import Films
+from lucency.data import Dataset
 from lucency.evaluate import write_report
 from lucency.files import write_text
 from lucency.progress import track
@@ -23,7 +23,7 @@ GUIDELINES: tuple[Guideline, ...] = (MODEL_FACTS, TRIPOD, CLAIM)
 PAGE, CARD = "report.html", "model-card.md"
 
 
-def write(known: Known, reader_of: Callable[[str], Reader], films: Films, out: Path) -> tuple[Path, ...]:
+def write(known: Known, reader_of: Callable[[str], Reader], films: Dataset, out: Path) -> tuple[Path, ...]:
     """Write the page, the model card, the checklists, and all that `write_report` writes, into `out`.
 
     Args:
@@ -47,7 +47,7 @@ def write(known: Known, reader_of: Callable[[str], Reader], films: Films, out: P
     return (out / PAGE, out / CARD, *(out / one.guideline.file for one in done), *judged)
 
 
-def mistakes(known: Known, reader_of: Callable[[str], Reader], films: Films) -> dict[str, list[Mistake]]:
+def mistakes(known: Known, reader_of: Callable[[str], Reader], films: Dataset) -> dict[str, list[Mistake]]:
     """The worst errors of each kind, painted."""
     threshold = 0.5 if known.report.threshold is None else known.report.threshold
     chosen = worst(known.predictions, threshold)

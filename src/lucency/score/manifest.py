@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
-from lucency.data.tree import FILM_SUFFIXES
+from lucency.data.folder import FILM_SUFFIXES
 from lucency.errors import SourceError, UsageError
 
 COLUMNS = ("path", "film", "file", "filename")

@@ -12,12 +12,11 @@ from PIL import Image
 
 from lucency.bundle import Card
 from lucency.data.acquisition import SIDE
+from lucency.data.dataset import Dataset
+from lucency.data.decode import decode_each
 from lucency.data.donors import Squares, Whose, as_another, donor_pools, draws
-from lucency.data.partition import Fold, learn_and_judge
 from lucency.data.reacquire import ALL, PARTS
-from lucency.data.record import Films
-from lucency.data.split import split_hash
-from lucency.data.squares import attempts
+from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import FilmError, SourceError, UsageError
 from lucency.evaluate.metrics import auroc
 from lucency.evaluate.operating import by_sensitivity
@@ -112,7 +111,7 @@ def reacquire_films(
     pools = donor_pools(squares.films, whose)
     found = []
     for index in indices:
-        record = squares.films.records[index]
+        record = squares.films.samples[index]
         assert isinstance(record.label, int)
         again = as_another(squares, index, pools[record.label], parts, draws(record.name, seed))
         found.append((again, index))
@@ -172,7 +171,7 @@ FOLD_COUNTS = (5, 3, 10, 2, 4)
 """Numbers of folds that are tried when nothing is said."""
 
 
-def held_out(card: Card, films: Films, fold: int | None = None, folds: int | None = None) -> tuple[Films, str]:
+def held_out(card: Card, films: Dataset, fold: int | None = None, folds: int | None = None) -> tuple[Dataset, str]:
     """The films that a run has not learned from, and how they were held out, in words.
 
     A run of cross-validation met none of its fold; any other run met its validation patients only to choose the
@@ -189,13 +188,13 @@ def held_out(card: Card, films: Films, fold: int | None = None, folds: int | Non
     """
     recipe = parse_recipe(card.training.recipe, f"card of {card.name}")
     if fold is None and folds is None:
-        learn, judge, _ = learn_and_judge(films, recipe.data)
+        learn, judge, _ = train_val_split(films, recipe.data)
         if _learned(card, learn):
             return judge, f"{len(judge)} films of validation patients, who chose the checkpoint"
     counts = FOLD_COUNTS if folds is None else (folds,)
     for found in _folds(counts, fold):
-        rest, held = found.parts(films)
-        if _learned(card, learn_and_judge(rest, recipe.data)[0]):
+        rest, held = found.split(films)
+        if _learned(card, train_val_split(rest, recipe.data)[0]):
             return held, f"{len(held)} films of fold {found.number} of {found.of}, never met in training"
     raise SourceError(
         f"{films.source}: expected the {card.training.films} films that {card.name} was trained on and their split, "
@@ -207,7 +206,7 @@ def _folds(counts: Sequence[int], fold: int | None) -> list[Fold]:
     return [Fold(number, of) for of in counts for number in ((fold,) if fold else range(1, of + 1)) if number <= of]
 
 
-def _learned(card: Card, learn: Films) -> bool:
+def _learned(card: Card, learn: Dataset) -> bool:
     return len(learn) == card.training.films and split_hash(learn, range(len(learn))) == card.training.split_hash
 
 
@@ -220,24 +219,24 @@ class EditionDifference:
     largest: float
 
 
-def compare_editions(reader: Reader, films: Films, others: Films) -> EditionDifference:
+def compare_editions(reader: Reader, films: Dataset, others: Dataset) -> EditionDifference:
     """Read films of the same name in two editions, such as at original resolution and as squares of 224 pixels.
 
     Raises:
         SourceError: no name is in both, or one of the pair cannot be read.
     """
-    theirs = {Path(record.name).stem: index for index, record in enumerate(others.records)}
-    ours = {stem: index for index, record in enumerate(films.records) if (stem := Path(record.name).stem) in theirs}
+    theirs = {Path(record.name).stem: index for index, record in enumerate(others.samples)}
+    ours = {stem: index for index, record in enumerate(films.samples) if (stem := Path(record.name).stem) in theirs}
     if not ours:
         raise SourceError(f"expected films of the same names in both folders, found none among {len(others)} others")
-    one = _logits(reader, films.pick(list(ours.values())))
-    moved = np.abs(one - _logits(reader, others.pick([theirs[stem] for stem in ours])))
+    one = _logits(reader, films.subset(list(ours.values())))
+    moved = np.abs(one - _logits(reader, others.subset([theirs[stem] for stem in ours])))
     return EditionDifference(len(ours), float(moved.mean()), float(moved.max()))
 
 
-def _logits(reader: Reader, films: Films) -> np.ndarray:
+def _logits(reader: Reader, films: Dataset) -> np.ndarray:
     squares = []
-    for came in attempts(films, reader.preprocess):
+    for came in decode_each(films, reader.preprocess):
         if isinstance(came, FilmError):
             raise SourceError(f"a film of the pairs cannot be read: {came}")
         squares.append(came)

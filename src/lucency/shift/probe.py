@@ -19,9 +19,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from lucency.data.dataset import Dataset
 from lucency.data.donors import Squares
-from lucency.data.record import Films
-from lucency.data.split import Indices, stratified_grouped
+from lucency.data.splits import Indices, stratified_group_kfold
 from lucency.evaluate.metrics import auroc
 from lucency.models import Classifier
 from lucency.models.folded import folded
@@ -78,17 +78,17 @@ def pooled(classifier: Classifier, preprocess: Preprocess, squares: Squares) -> 
     return np.concatenate(parts).astype(np.float64)
 
 
-def series(films: Films) -> Numbers:
+def series(films: Dataset) -> Numbers:
     """float64 (n,): 1 for the second series of normals, 0 for the first, NaN for all other films."""
-    found = [SERIES.match(record.patient or "") for record in films.records]
+    found = [SERIES.match(record.patient or "") for record in films.samples]
     return np.array([np.nan if match is None else float(match["second"] is not None) for match in found])
 
 
-def _told(features: Numbers, target: Numbers, films: Films, by_rank: bool) -> float | None:
+def _told(features: Numbers, target: Numbers, films: Dataset, by_rank: bool) -> float | None:
     known = np.flatnonzero(np.isfinite(target))
     if len(known) < LEAST or np.ptp(target[known]) == 0:
         return None
-    here = films.pick(known)
+    here = films.subset(known)
     labels = here.label_array()
     x, y = _within(features[known], labels), _within(target[known][:, None], labels)[:, 0]
     guessed = np.zeros(len(y))
@@ -100,12 +100,12 @@ def _told(features: Numbers, target: Numbers, films: Films, by_rank: bool) -> fl
     return max(0.0, float(1 - np.square(y - guessed).sum() / np.square(y - y.mean()).sum()))
 
 
-def _folds(films: Films, classes: Numbers | None) -> list[tuple[Indices, Indices]]:
+def _folds(films: Dataset, classes: Numbers | None) -> list[tuple[Indices, Indices]]:
     """By patient; of one class of films only, by its two series."""
     if classes is None:
-        return stratified_grouped(films, FOLDS)
-    records = [replace(record, label=int(value)) for record, value in zip(films.records, classes, strict=True)]
-    return stratified_grouped(Films(("first", "second"), tuple(records), source=films.source), FOLDS)
+        return stratified_group_kfold(films, FOLDS)
+    records = [replace(record, label=int(value)) for record, value in zip(films.samples, classes, strict=True)]
+    return stratified_group_kfold(Dataset(("first", "second"), tuple(records), source=films.source), FOLDS)
 
 
 def _within(values: Numbers, labels: NDArray[np.int64]) -> Numbers:

@@ -16,10 +16,9 @@ from threadpoolctl import threadpool_limits
 from lucency.audit.measurements import Measurements, measure_films
 from lucency.audit.shortcuts import PROPERTIES, auroc_within_folds
 from lucency.data.cues import FOLDS, called_wrongly, held_out_scores, varying
+from lucency.data.dataset import Dataset
 from lucency.data.donors import Squares, Whose, squares_of
-from lucency.data.partition import not_test
-from lucency.data.record import Films
-from lucency.data.split import stratified_grouped
+from lucency.data.splits import stratified_group_kfold, without_test
 from lucency.reader import Reader
 from lucency.shift.judge import (
     CONDITIONS,
@@ -43,7 +42,7 @@ class JudgedReader:
 
     title: str
     reader: Reader
-    films: Films
+    films: Dataset
     how: str
     """How the films were held out, in words."""
 
@@ -75,7 +74,7 @@ class Settings:
     """Conditions; none means every."""
     aspects: Mapping[str, float] = field(default_factory=dict)
     """File stem -> true width over height."""
-    pairs: Films | None = None
+    pairs: Dataset | None = None
     """The same films, stored otherwise."""
 
 
@@ -131,7 +130,7 @@ class ShiftResult:
 
 
 def evaluate_shift(
-    asked: Sequence[JudgedReader], films: Films, settings: Settings, bias: BiasBaseline | None
+    asked: Sequence[JudgedReader], films: Dataset, settings: Settings, bias: BiasBaseline | None
 ) -> list[ShiftResult]:
     """Judge readers, those with the same held-out films side by side.
 
@@ -141,7 +140,7 @@ def evaluate_shift(
         settings: what is asked of each.
         bias: the baseline; None leaves its films out.
     """
-    names = [tuple(record.name for record in one.films.records) for one in asked]
+    names = [tuple(record.name for record in one.films.samples) for one in asked]
     found: dict[int, ShiftResult] = {}
     for held in dict.fromkeys(names):
         group = [number for number, theirs in enumerate(names) if theirs == held]
@@ -153,9 +152,9 @@ def evaluate_shift(
     return [found[number] for number in range(len(asked))]
 
 
-def baseline(films: Films, aspects: Mapping[str, float]) -> BiasBaseline:
+def baseline(films: Dataset, aspects: Mapping[str, float]) -> BiasBaseline:
     """The bias-only baseline on all films that a run may have met. Raises SourceError as `fit_bias_baseline` does."""
-    facts = measure_films(not_test(films))
+    facts = measure_films(without_test(films))
     return fit_bias_baseline(facts, squares_of(facts.films, aspects))
 
 
@@ -177,7 +176,7 @@ def _studied(
     one: JudgedReader,
     answers: dict[str, Scores],
     squares: Squares,
-    films: Films,
+    films: Dataset,
     settings: Settings,
     bias: BiasBaseline | None,
 ) -> ShiftResult:
@@ -195,10 +194,10 @@ def _studied(
     )
 
 
-def on_wrong(said: Scores, films: Films, wrong: frozenset[str], threshold: float) -> BiasWrongAccuracy | None:
+def on_wrong(said: Scores, films: Dataset, wrong: frozenset[str], threshold: float) -> BiasWrongAccuracy | None:
     """Accuracy on the films named in `wrong`, and on the others; None where either has no film."""
     right = (said.probabilities >= threshold) == (films.label_array() == 1)
-    among = np.array([record.name in wrong for record in films.records])
+    among = np.array([record.name in wrong for record in films.samples])
     if among.all() or not among.any():
         return None
     return BiasWrongAccuracy(int(among.sum()), float(right[among].mean()), float(right[~among].mean()))
@@ -238,7 +237,7 @@ def fit_bias_baseline(facts: Measurements, squares: Squares) -> BiasBaseline:
         SourceError: a class has fewer patients than there are folds.
     """
     target = facts.films.label_array()
-    folds = stratified_grouped(facts.films, FOLDS)
+    folds = stratified_group_kfold(facts.films, FOLDS)
     with threadpool_limits(1):
         scores = held_out_scores(columns(facts, squares), target, folds)
     area, _ = auroc_within_folds(scores, target, facts.films.groups(), folds)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lucency import __version__
-from lucency.data.partition import SPLIT_SEED
-from lucency.data.record import Films
-from lucency.data.split import stratified_grouped
+from lucency.data.dataset import Dataset
+from lucency.data.splits import SPLIT_SEED, stratified_group_kfold
 from lucency.evaluate import Report, judge, write_report
 from lucency.evaluate.predictions import concatenated
 from lucency.reader import Reader
@@ -19,7 +18,7 @@ from lucency.train.run import train_run
 
 
 def cross_validate(
-    recipe: Recipe, films: Films, folds: int, out: Path, cache: Path, resume: bool = False, seeds: bool = False
+    recipe: Recipe, films: Dataset, folds: int, out: Path, cache: Path, resume: bool = False, seeds: bool = False
 ) -> tuple[Report, dict[str, Any]]:
     """Train once a fold on the other folds, judge the fold, and pool the answers over all folds.
 
@@ -39,15 +38,15 @@ def cross_validate(
     Returns:
         the pooled judgement, and what it is of, as in report.json.
     """
-    here = films.pick([index for index, record in enumerate(films.records) if record.split != "test"])
-    here.require_learnable()
+    here = films.subset([index for index, record in enumerate(films.samples) if record.split != "test"])
+    here.require_trainable()
     parts = []
-    for number, (rest, held) in enumerate(stratified_grouped(here, folds, SPLIT_SEED), 1):
+    for number, (rest, held) in enumerate(stratified_group_kfold(here, folds, SPLIT_SEED), 1):
         run = out / f"fold-{number}"
         own = recipe.model_copy(update={"seed": recipe.seed + number - 1}) if seeds else recipe
-        done = train_run(own, here.pick(rest), run, cache, resume and run.exists())
+        done = train_run(own, here.subset(rest), run, cache, resume and run.exists())
         print(f"fold {number} of {folds}: {done}", file=sys.stderr)
-        parts.append(predict(Reader.open(run), here.pick(held)))
+        parts.append(predict(Reader.open(run), here.subset(held)))
     pooled = concatenated([part.predictions for part in parts])
     report = judge(pooled)
     about = {

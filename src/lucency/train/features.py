@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lucency.data.record import Films, Record
-from lucency.data.squares import attempts, require_some
+from lucency.data.dataset import Dataset, Sample
+from lucency.data.decode import decode_each, require_readable
 from lucency.errors import FilmError, OutputError
 from lucency.models import Classifier
 from lucency.models.folded import folded
@@ -43,7 +43,7 @@ GET = "SELECT vector FROM features WHERE key = ?"
 class Features:
     """Pooled features of the films that could be read."""
 
-    films: Films
+    films: Dataset
     """The readable films, in order."""
     vectors: Vectors
     """float32 (readable, k)."""
@@ -51,7 +51,7 @@ class Features:
     """One error per film that was gone past."""
 
 
-def pooled_features(classifier: Classifier, films: Films, preprocess: Preprocess, cache: Path) -> Features:
+def pooled_features(classifier: Classifier, films: Dataset, preprocess: Preprocess, cache: Path) -> Features:
     """The pooled features of every readable film: from the cache where it has them, else computed and put there.
 
     Args:
@@ -65,15 +65,15 @@ def pooled_features(classifier: Classifier, films: Films, preprocess: Preprocess
         SourceError: no film can be read.
     """
     network = network_digest(classifier, preprocess)
-    keys = [f"{network}:{_content(record)}" for record in track(films.records, "hashing films")]
+    keys = [f"{network}:{_content(record)}" for record in track(films.samples, "hashing films")]
     with _opened(cache) as base:
         missing = [index for index, key in enumerate(keys) if not base.execute(GET, (key,)).fetchone()]
-        unreadable = _fill(base, classifier, films.pick(missing), [keys[index] for index in missing], preprocess)
+        unreadable = _fill(base, classifier, films.subset(missing), [keys[index] for index in missing], preprocess)
         found = [base.execute(GET, (key,)).fetchone() for key in keys]
     good = [index for index, row in enumerate(found) if row]
-    require_some(films, len(good), unreadable)
+    require_readable(films, len(good), unreadable)
     vectors = np.stack([np.frombuffer(found[index][0], dtype="<f4") for index in good]).astype(np.float32)
-    return Features(films.pick(good), vectors, tuple(unreadable))
+    return Features(films.subset(good), vectors, tuple(unreadable))
 
 
 def network_digest(classifier: Classifier, preprocess: Preprocess) -> str:
@@ -99,21 +99,21 @@ def _opened(cache: Path) -> Iterator[sqlite3.Connection]:
         ) from error
 
 
-def _content(record: Record) -> str:
+def _content(record: Sample) -> str:
     """The film's content hash; one that cannot be opened gets a key that no film has, and fails when decoded."""
     try:
-        return record.content()
+        return record.content_hash()
     except (OSError, FilmError):
         return "unreadable"
 
 
 def _fill(
-    base: sqlite3.Connection, classifier: Classifier, films: Films, keys: list[str], preprocess: Preprocess
+    base: sqlite3.Connection, classifier: Classifier, films: Dataset, keys: list[str], preprocess: Preprocess
 ) -> list[FilmError]:
     """Compute what the cache lacks, a batch a commit."""
     unreadable: list[FilmError] = []
     answering = folded(classifier).to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    outcomes = zip(keys, attempts(films, preprocess), strict=True)
+    outcomes = zip(keys, decode_each(films, preprocess), strict=True)
     for batch in _batches(track(outcomes, "computing features, once", total=len(keys)), BATCH):
         good = [(key, square) for key, square in batch if not isinstance(square, FilmError)]
         unreadable.extend(square for _, square in batch if isinstance(square, FilmError))

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from lucency.bundle import Bundle, Card, Check, Gate
-from lucency.data.partition import Fold, learn_and_judge
-from lucency.data.record import Films
-from lucency.data.split import split_hash
-from lucency.data.squares import attempts, report_unreadable, require_some
+from lucency.data.dataset import Dataset
+from lucency.data.decode import decode_each, report_skipped, require_readable
+from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import FilmError, SourceError
 from lucency.evaluate.conformal import fit_least
 from lucency.models import Classifier
@@ -62,7 +61,7 @@ too, it refuses half of them, but no more of those read wrongly."""
 class Looks:
     """What the gate measures of n films."""
 
-    films: Films
+    films: Dataset
     """Those that could be read."""
     small: Floats
     """(n, 64), thumbnails."""
@@ -71,7 +70,7 @@ class Looks:
 
 
 def learn_gate(
-    run: Bundle, films: Films, fold: Fold | None = None, alarms: float = 0.02, most: int = MOST
+    run: Bundle, films: Dataset, fold: Fold | None = None, alarms: float = 0.02, most: int = MOST
 ) -> tuple[Card, bytes]:
     """Fit the gate on the films of a run; set each limit on films that did not fit what it limits.
 
@@ -113,27 +112,27 @@ def learn_gate(
     return card, safetensors.torch.save({name: value.contiguous() for name, value in gate.state_dict().items()})
 
 
-def _groups(inside: Films, outside: Films) -> NDArray[np.int64]:
+def _groups(inside: Dataset, outside: Dataset) -> NDArray[np.int64]:
     """Patients of both, after one another; no patient is in both."""
     first = inside.groups()
     return np.concatenate([first, outside.groups() + first.max() + 1])
 
 
-def some(films: Films, most: int) -> Films:
+def some(films: Dataset, most: int) -> Dataset:
     """At most `most` films, drawn the same way each time."""
     if len(films) <= most:
         return films
-    return films.pick(np.sort(np.random.default_rng(0).permutation(len(films))[:most]))
+    return films.subset(np.sort(np.random.default_rng(0).permutation(len(films))[:most]))
 
 
-def parts(card: Card, films: Films, fold: Fold | None) -> tuple[Films, Films]:
+def parts(card: Card, films: Dataset, fold: Fold | None) -> tuple[Dataset, Dataset]:
     """The films that a run learned from, and those that chose its checkpoint, found again.
 
     Raises:
         SourceError: these are other films.
     """
     settings = DataSettings.model_validate(card.training.recipe.get("data", {}))
-    learned, judged, _ = learn_and_judge(fold.parts(films)[0] if fold else films, settings)
+    learned, judged, _ = train_val_split(fold.split(films)[0] if fold else films, settings)
     if split_hash(learned, range(len(learned))) != card.training.split_hash:
         raise SourceError(
             f"{films.source}: expected the {card.training.films} films that the run learned from, these are others; "
@@ -144,7 +143,7 @@ def parts(card: Card, films: Films, fold: Fold | None) -> tuple[Films, Films]:
 
 def look(
     classifier: Classifier,
-    films: Films,
+    films: Dataset,
     preprocess: Preprocess,
     doing: str,
     change: Callable[[Squares], Squares] = lambda squares: squares,
@@ -153,7 +152,7 @@ def look(
     good: list[int] = []
     unreadable: list[FilmError] = []
     rows: list[tuple[torch.Tensor, torch.Tensor]] = []
-    outcomes = track(enumerate(attempts(films, preprocess)), doing, total=len(films))
+    outcomes = track(enumerate(decode_each(films, preprocess)), doing, total=len(films))
     for batch in _batches(outcomes):
         unreadable += [square for _, square in batch if isinstance(square, FilmError)]
         squares = [(index, square) for index, square in batch if not isinstance(square, FilmError)]
@@ -163,10 +162,10 @@ def look(
                 seen = change(np.stack([square for _, square in squares]))
                 gray = torch.from_numpy(seen[:, None].astype(np.float32))
                 rows.append((thumbnails(gray), directions(classifier.pooled(gray))))
-    require_some(films, len(good), unreadable)
-    report_unreadable(unreadable)
+    require_readable(films, len(good), unreadable)
+    report_skipped(unreadable)
     small, features = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
-    return Looks(films.pick(good), small, features)
+    return Looks(films.subset(good), small, features)
 
 
 def _batches(

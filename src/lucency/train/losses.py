@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lucency.data.record import Task
+from lucency.data.dataset import Task
 
 
 def film_losses(logits: Tensor, labels: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lucency.data.record import Task
+from lucency.data.dataset import Task
 from lucency.train.batches import Batch
 from lucency.train.losses import film_losses, focus, weighed_mean
 from lucency.train.team import gathered, share, size

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lucency.data.acquisition import SIDE
+from lucency.data.dataset import Dataset
+from lucency.data.decode import Decoded, decode_canvases, decode_squares, report_skipped
 from lucency.data.donors import measured
 from lucency.data.imbalance import class_weights
-from lucency.data.record import Films
-from lucency.data.squares import Decoded, decode_canvases, decode_squares, report_unreadable
 from lucency.models import Classifier, blocks, channels
 from lucency.models.frame import Frame
 from lucency.preprocess import Preprocess, resize
@@ -37,9 +37,9 @@ from lucency.train.team import device, own_batch, own_folder, own_part, own_pati
 class Lesson:
     """What a network is to learn: the same in both phases."""
 
-    learn: Films
+    learn: Dataset
     """To learn from."""
-    judge: Films
+    judge: Dataset
     """That choose the checkpoint."""
     recipe: Recipe
     misled: frozenset[str] = frozenset()
@@ -47,9 +47,9 @@ class Lesson:
     teachers: Sequence[Classifier] = ()
     """Networks whose answers fine-tuning learns too."""
 
-    def marked(self, films: Films) -> NDArray[np.bool_]:
+    def marked(self, films: Dataset) -> NDArray[np.bool_]:
         """Which of n films are misled, bool (n,)."""
-        return np.array([record.name in self.misled for record in films.records], dtype=np.bool_)
+        return np.array([record.name in self.misled for record in films.samples], dtype=np.bool_)
 
 
 def fit_head(classifier: Classifier, lesson: Lesson, out: Path, cache: Path) -> list[Row]:
@@ -58,7 +58,7 @@ def fit_head(classifier: Classifier, lesson: Lesson, out: Path, cache: Path) -> 
     preprocess = Preprocess(image_size=recipe.data.side, resize_mode=recipe.data.fit)
     own = own_patients(lesson.learn), own_part(lesson.judge)
     learned, judged = (pooled_features(classifier, films, preprocess, own_folder(cache)) for films in own)
-    report_unreadable(together([*learned.unreadable, *judged.unreadable]))
+    report_skipped(together([*learned.unreadable, *judged.unreadable]))
     train = Examples(learned.vectors, learned.films.label_array(), misled=lesson.marked(learned.films))
     val = Examples(judged.vectors, judged.films.label_array())
     batch, seed = own_batch(recipe.head.batch), own_seed(recipe.seed)
@@ -83,7 +83,7 @@ def fine_tune(classifier: Classifier, lesson: Lesson, out: Path) -> list[Row]:
     preprocess = Preprocess(image_size=recipe.data.side, resize_mode=recipe.data.fit)
     learned = decode_canvases(own_patients(lesson.learn), recipe.augment.canvas or recipe.data.side)
     judged = decode_squares(own_part(lesson.judge), preprocess)
-    report_unreadable(together([*learned.unreadable, *judged.unreadable]))
+    report_skipped(together([*learned.unreadable, *judged.unreadable]))
     train = replace(seen_films(learned, preprocess, recipe), misled=lesson.marked(learned.films))
     val = Examples(judged.pixels, judged.films.label_array(), preprocess)
     if classifier.frame is not None:
@@ -138,7 +138,7 @@ def _framed(frame: Frame, train: Examples, val: Examples, model: ModelSettings) 
     return replace(train, preprocess=within, frames=boxes), replace(val, inputs=seen, preprocess=within)
 
 
-def loss(learn: Films, recipe: Recipe, settings: FitSettings) -> Mean | GroupDRO:
+def loss(learn: Dataset, recipe: Recipe, settings: FitSettings) -> Mean | GroupDRO:
     """The loss that answers the imbalance of the films as the recipe says.
 
     Raises:

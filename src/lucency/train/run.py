@@ -8,10 +8,9 @@ from pathlib import Path
 
 import torch
 
+from lucency.data.dataset import Dataset
 from lucency.data.imbalance import table
-from lucency.data.partition import learn_and_judge
-from lucency.data.record import Films
-from lucency.data.split import split_hash
+from lucency.data.splits import split_hash, train_val_split
 from lucency.errors import UsageError
 from lucency.models import Classifier, build
 from lucency.models.memory import keep_freed_memory
@@ -26,7 +25,7 @@ from lucency.train.teachers import SEEDS_APART
 from lucency.train.team import decided, first, require_shared, size
 
 
-def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool = False) -> str:
+def train_run(recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bool = False) -> str:
     """Train by a recipe and leave a run: weights, card, history, plan, checkpoints.
 
     Args:
@@ -46,7 +45,7 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
     start = time.monotonic()
     keep_freed_memory()
     require_two_classes(recipe, films)
-    learn, judge, how = learn_and_judge(films, recipe.data)
+    learn, judge, how = train_val_split(films, recipe.data)
     plan = Plan.of(recipe, split_hash(learn, range(len(learn))), split_hash(judge, range(len(judge))), size())
     torch.manual_seed(recipe.seed)
     classifier = build(recipe.model, 1 if films.task == "binary" else len(films.labels))
@@ -74,7 +73,7 @@ def train_run(recipe: Recipe, films: Films, out: Path, cache: Path, resume: bool
     return f"{out}: trained; validation AUROC {kept['val_auroc']:.4f} on {len(judge)} films that chose the checkpoint"
 
 
-def taught(recipe: Recipe, number: int, films: Films, out: Path, cache: Path) -> Classifier:
+def taught(recipe: Recipe, number: int, films: Dataset, out: Path, cache: Path) -> Classifier:
     """A teacher: the recipe by another seed, trained on the same films, or gone on with; in evaluation mode."""
     seed, place = recipe.seed + number * SEEDS_APART, out / "teachers" / str(number)
     own = recipe.model_copy(update={"seed": seed, "tune": recipe.tune.model_copy(update={"teachers": 0})})
@@ -85,7 +84,7 @@ def taught(recipe: Recipe, number: int, films: Films, out: Path, cache: Path) ->
     return open_run(place).classifier
 
 
-def require_two_classes(recipe: Recipe, films: Films) -> None:
+def require_two_classes(recipe: Recipe, films: Dataset) -> None:
     """Raise UsageError where a recipe asks for what only two classes have, before anything is done."""
     if films.task != "binary" and (recipe.augment.reacquire or asks_for_misled(recipe.data)):
         raise UsageError(
@@ -94,7 +93,7 @@ def require_two_classes(recipe: Recipe, films: Films) -> None:
         )
 
 
-def misled(learn: Films, settings: DataSettings) -> frozenset[str]:
+def misled(learn: Dataset, settings: DataSettings) -> frozenset[str]:
     """Names of the films whose acquisition points to another class, where the recipe asks for them."""
     if not asks_for_misled(settings):
         return frozenset()

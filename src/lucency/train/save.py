@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lucency import __version__
 from lucency.bundle import Card, Model, Square, Training
-from lucency.data.record import Films
-from lucency.data.split import split_hash
+from lucency.data.dataset import Dataset
+from lucency.data.splits import split_hash
 from lucency.models import Classifier
 from lucency.models.run import WEIGHTS, save_run
 from lucency.recipe import Recipe
@@ -21,7 +21,7 @@ LIMITS = (
 
 
 def save(
-    out: Path, classifier: Classifier, recipe: Recipe, learn: Films, judge: Films, how: str, minutes: float
+    out: Path, classifier: Classifier, recipe: Recipe, learn: Dataset, judge: Dataset, how: str, minutes: float
 ) -> Card:
     """Write `model.safetensors` and `card.json` into the run's folder.
 
@@ -58,7 +58,7 @@ def save(
             recipe=recipe.model_dump(mode="json"),
             source=learn.source,
             films=len(learn),
-            patients=len({record.patient or record.name for record in learn.records}),
+            patients=len({record.patient or record.name for record in learn.samples}),
             split_hash=split_hash(learn, range(len(learn))),
             seed=recipe.seed,
             minutes=round(minutes, 2),

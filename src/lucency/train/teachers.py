@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lucency.data.record import Task
+from lucency.data.dataset import Task
 from lucency.models import Classifier
 from lucency.train.objective import Said
 

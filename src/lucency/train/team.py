@@ -18,9 +18,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from lucency.data.partition import SPLIT_SEED
-from lucency.data.record import Films
-from lucency.data.split import stratified_grouped
+from lucency.data.dataset import Dataset
+from lucency.data.splits import SPLIT_SEED, stratified_group_kfold
 from lucency.errors import OutputError, TrainingError
 
 Item = TypeVar("Item")
@@ -58,16 +57,16 @@ def own_seed(seed: int) -> int:
     return seed + rank() * SEEDS_APART
 
 
-def own_patients(films: Films) -> Films:
+def own_patients(films: Dataset) -> Dataset:
     """This process's share of the films to learn from: whole patients, dealt evenly in films and classes.
 
     Raises:
         SourceError: a class has fewer patients than there are processes.
     """
-    return films if size() == 1 else films.pick(stratified_grouped(films, size(), SPLIT_SEED)[rank()][1])
+    return films if size() == 1 else films.subset(stratified_group_kfold(films, size(), SPLIT_SEED)[rank()][1])
 
 
-def own_part(films: Films) -> Films:
+def own_part(films: Dataset) -> Dataset:
     """This process's share of the films to judge on.
 
     Raises:
@@ -75,7 +74,7 @@ def own_part(films: Films) -> Films:
     """
     if len(films) < size():
         raise TrainingError(f"expected a validation film for each of {size()} processes, found {len(films)}")
-    return films if size() == 1 else films.pick(list(range(rank(), len(films), size())))
+    return films if size() == 1 else films.subset(list(range(rank(), len(films), size())))
 
 
 def own_batch(batch: int) -> int:

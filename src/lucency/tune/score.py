@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lucency.data.dataset import Dataset
 from lucency.data.donors import Squares, squares_of
-from lucency.data.partition import Fold
-from lucency.data.record import Films
+from lucency.data.splits import Fold
 from lucency.reader import Reader
 from lucency.recipe import Recipe
 from lucency.shift.judge import PLAIN, TOGETHER, condition_metrics, score_conditions
@@ -45,11 +45,11 @@ class Part:
     """A fold, its films decoded and measured once for all trials."""
 
     fold: Fold
-    rest: Films
+    rest: Dataset
     held: Squares
 
 
-def parts_of(films: Films, folds: int, used: int, aspects: Mapping[str, float]) -> list[Part]:
+def parts_of(films: Dataset, folds: int, used: int, aspects: Mapping[str, float]) -> list[Part]:
     """The first `used` of `folds` folds by patient.
 
     Raises:
@@ -57,7 +57,7 @@ def parts_of(films: Films, folds: int, used: int, aspects: Mapping[str, float]) 
     """
     found = []
     for fold in (Fold(number, folds) for number in range(1, used + 1)):
-        rest, held = fold.parts(films)
+        rest, held = fold.split(films)
         found.append(Part(fold, rest, squares_of(held, aspects)))
     return found
 

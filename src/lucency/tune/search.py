@@ -12,8 +12,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from lucency.data.record import Films
-from lucency.data.split import split_hash
+from lucency.data.dataset import Dataset
+from lucency.data.splits import split_hash
 from lucency.errors import OutputError, RecipeError, TrainingError, UsageError, WeightsError
 from lucency.recipe import Recipe
 from lucency.tune.score import SCORE, Judged, Part, judge
@@ -38,7 +38,7 @@ class Registered:
 
     @classmethod
     def of(
-        cls, recipe: Recipe, space: Space, films: Films, folds: tuple[int, int], aspects: Mapping[str, float]
+        cls, recipe: Recipe, space: Space, films: Dataset, folds: tuple[int, int], aspects: Mapping[str, float]
     ) -> Registered:
         """What a search is made of; `folds` are how many there are and how many are judged."""
         content = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)

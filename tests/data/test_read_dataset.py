@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lucency.data import read_films, recognise
+from lucency.data import read_dataset, recognise
 from lucency.data.phantom import write_phantoms
 from lucency.errors import SourceError, UsageError
 from sample_sources import jpeg, put, write_csv, write_folder, write_kermany
@@ -12,7 +12,7 @@ from sample_sources import jpeg, put, write_csv, write_folder, write_kermany
 
 def refused(root: Path, source: str = "auto") -> str:
     with pytest.raises(SourceError) as caught:
-        read_films(root, source)
+        read_dataset(root, source)
     message = str(caught.value)
     assert "\n" not in message
     assert "expected" in message
@@ -52,9 +52,9 @@ def test_phantoms_miscounted(tmp_path: Path) -> None:
 
 def test_written_phantoms_are_recognised(tmp_path: Path) -> None:
     write_phantoms(tmp_path, 4)
-    films = read_films(tmp_path)
+    films = read_dataset(tmp_path)
     assert films.source == "phantom"
-    assert films.counts() == read_films("phantom:4").counts()
+    assert films.class_counts() == read_dataset("phantom:4").class_counts()
 
 
 def test_another_kind_of_file(tmp_path: Path) -> None:
@@ -69,8 +69,8 @@ def test_one_class_only(tmp_path: Path, name: str) -> None:
 
 
 def test_an_unknown_source(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"expected a source among auto, kermany, .*received 'kermani'"):
-        read_films(tmp_path, "kermani")
+    with pytest.raises(UsageError, match=r"expected a source among auto, .*kermany, .*received 'kermani'"):
+        read_dataset(tmp_path, "kermani")
 
 
 def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Path, "iterdir", denied)
     with pytest.raises(SourceError, match=r"cannot be read \(Permission denied\)"):
-        read_films(tmp_path)
+        read_dataset(tmp_path)
 
 
 def test_a_table_with_paths_and_labels_is_preferred_to_the_folders_it_names(tmp_path: Path) -> None:
@@ -97,6 +97,6 @@ def test_a_table_with_paths_and_labels_is_preferred_to_the_folders_it_names(tmp_
 def test_normal_and_pneumonia_with_names_of_elsewhere_are_a_folder(tmp_path: Path) -> None:
     for name in ("NORMAL", "PNEUMONIA"):
         put(tmp_path / name / "scan.png", jpeg())
-    films = read_films(str(tmp_path))
+    films = read_dataset(str(tmp_path))
     assert films.source == "folder"
     assert films.labels == ("NORMAL", "PNEUMONIA")

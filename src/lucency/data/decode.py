@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lucency.data.record import Films, Record
+from lucency.data.dataset import Dataset, Sample
 from lucency.errors import FilmError, SourceError
 from lucency.film import Film
 from lucency.prefetch import prefetch
@@ -33,7 +33,7 @@ SHOWN = 10
 class Decoded:
     """What came out of a data set: the films that could be read, their pixels, and what was wrong with the others."""
 
-    films: Films
+    films: Dataset
     """The readable films, in order."""
     pixels: tuple[Pixels, ...]
     """One uint8 array a readable film."""
@@ -41,7 +41,7 @@ class Decoded:
     """One error per film that was gone past."""
 
 
-def decode_squares(films: Films, preprocess: Preprocess) -> Decoded:
+def decode_squares(films: Dataset, preprocess: Preprocess) -> Decoded:
     """Decode every film to the square the network sees, uint8 (side, side).
 
     Raises:
@@ -50,7 +50,7 @@ def decode_squares(films: Films, preprocess: Preprocess) -> Decoded:
     return _decode(films, preprocess)
 
 
-def decode_canvases(films: Films, short_side: int) -> Decoded:
+def decode_canvases(films: Dataset, short_side: int) -> Decoded:
     """Decode every film to at most `short_side` pixels along its short side, true to its aspect, uint8 (h, w).
 
     Raises:
@@ -69,31 +69,31 @@ def shrink(gray: Pixels, short_side: int) -> Pixels:
     return np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR))
 
 
-def attempts(films: Films, prepare: Callable[[Film], Prepared]) -> Iterator[Prepared | FilmError]:
+def decode_each(films: Dataset, prepare: Callable[[Film], Prepared]) -> Iterator[Prepared | FilmError]:
     """Decode and prepare films on threads, in order; a film that cannot be read yields its error and costs no other."""
 
-    def attempt(record: Record) -> Prepared | FilmError:
+    def attempt(record: Sample) -> Prepared | FilmError:
         try:
             return prepare(record.load())
         except FilmError as error:
             return error
 
-    return prefetch(attempt, films.records, DECODERS, IN_FLIGHT)
+    return prefetch(attempt, films.samples, DECODERS, IN_FLIGHT)
 
 
-def _decode(films: Films, prepare: Callable[[Film], Pixels]) -> Decoded:
+def _decode(films: Dataset, prepare: Callable[[Film], Pixels]) -> Decoded:
     pixels, good, unreadable = [], [], []
-    for index, outcome in enumerate(track(attempts(films, prepare), "decoding films", total=len(films))):
+    for index, outcome in enumerate(track(decode_each(films, prepare), "decoding films", total=len(films))):
         if isinstance(outcome, FilmError):
             unreadable.append(outcome)
         else:
             good.append(index)
             pixels.append(outcome)
-    require_some(films, len(good), unreadable)
-    return Decoded(films.pick(good), tuple(pixels), tuple(unreadable))
+    require_readable(films, len(good), unreadable)
+    return Decoded(films.subset(good), tuple(pixels), tuple(unreadable))
 
 
-def require_some(films: Films, readable: int, unreadable: list[FilmError]) -> None:
+def require_readable(films: Dataset, readable: int, unreadable: list[FilmError]) -> None:
     """Refuse a data set of which no film can be read, quoting the first reason.
 
     Raises:
@@ -104,7 +104,7 @@ def require_some(films: Films, readable: int, unreadable: list[FilmError]) -> No
         raise SourceError(f"{films.source}: expected readable films, none of {len(films)} could be read{first}")
 
 
-def report_unreadable(errors: Sequence[FilmError]) -> None:
+def report_skipped(errors: Sequence[FilmError]) -> None:
     """Tell the person, on stderr, which films were gone past: the first ten, and how many."""
     for error in errors[:SHOWN]:
         print(f"gone past: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""One film of a data set, and the data set: what every source yields and everything downstream takes."""
+"""A film of a data set, the data set, and what a source states of its films."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Task = Literal["binary", "multiclass", "multilabel"]
 
 
 @dataclass(frozen=True)
-class Record:
+class Sample:
     """One film with what is known of it. Nothing is decoded until `load` is called."""
 
     name: str
     """Unique within the source and stable between runs: the path below the root, with forward slashes."""
     label: int | tuple[int, ...]
-    """Index into `Films.labels`; for multilabel, one 0 or 1 per label."""
+    """Index into `Dataset.labels`; for multilabel, one 0 or 1 per label."""
     load: Callable[[], Film]
     """Decodes the film; raises FilmError. Can be pickled."""
     patient: str | None = None
@@ -40,7 +40,7 @@ class Record:
     mask: Callable[[], NDArray[np.bool_]] | None = None
     """Draws where the lesion is, bool (h, w) at the film's own size, where the source knows."""
 
-    def content(self) -> str:
+    def content_hash(self) -> str:
         """SHA-256 of the film's file, or of its pixels where it has no file of its own."""
         if self.path is not None:
             return sha256_file(self.path)
@@ -49,12 +49,34 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Films:
+class SourceInfo:
+    """What a source states of its films, and how they are read: a row of SOURCES.
+
+    Facts that a source cannot know, because the user brings the films, are empty.
+    """
+
+    name: str
+    """Its row in SOURCES."""
+    read: Callable[[Path], Dataset]
+    """Lists the films below a root; decodes none."""
+    recognises: Callable[[Path], bool]
+    """Whether a root looks like this source, by names and first bytes alone."""
+    patients_known: bool
+    """Whether the source can tell which films show the same patient."""
+    population: str = ""
+    counts: str = ""
+    """How many films, by split and class."""
+    citation: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
     """A data set: its labels and its records in a stable order."""
 
     labels: tuple[str, ...]
     """Names of the classes; for a binary task (negative, positive)."""
-    records: tuple[Record, ...]
+    samples: tuple[Sample, ...]
     task: Task = "binary"
     source: str = ""
     """Which row of SOURCES read it."""
@@ -62,22 +84,22 @@ class Films:
     """What the source met and went on past: stray files, records without a label."""
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.samples)
 
     @property
     def patients_known(self) -> bool:
         """Whether every film names its patient."""
-        return all(record.patient is not None for record in self.records)
+        return all(sample.patient is not None for sample in self.samples)
 
-    def having_split(self, split: str) -> Films:
+    def with_split(self, split: str) -> Dataset:
         """The films that the source places in `split`."""
-        return self.pick([i for i, record in enumerate(self.records) if record.split == split])
+        return self.subset([i for i, sample in enumerate(self.samples) if sample.split == split])
 
-    def pick(self, indices: list[int] | NDArray[np.int64]) -> Films:
+    def subset(self, indices: list[int] | NDArray[np.int64]) -> Dataset:
         """The films at `indices`, in that order."""
-        return replace(self, records=tuple(self.records[i] for i in indices))
+        return replace(self, samples=tuple(self.samples[i] for i in indices))
 
-    def relabelled(self, labels: tuple[str, ...], places: list[int]) -> Films:
+    def with_labels(self, labels: tuple[str, ...], places: list[int]) -> Dataset:
         """The same films under another list of labels: label number i becomes number `places[i]` of `labels`."""
         if labels == self.labels and places == list(range(len(labels))):
             return self
@@ -88,41 +110,41 @@ class Films:
             shown = {places[index] for index, on in enumerate(label) if on}
             return tuple(int(index in shown) for index in range(len(labels)))
 
-        records = tuple(replace(record, label=moved(record.label)) for record in self.records)
-        return replace(self, labels=labels, records=records)
+        samples = tuple(replace(sample, label=moved(sample.label)) for sample in self.samples)
+        return replace(self, labels=labels, samples=samples)
 
     def label_array(self) -> NDArray[np.int64]:
         """int64 (n,) class indices, or (n, labels) of 0 and 1 for a multilabel task."""
-        return np.array([record.label for record in self.records], dtype=np.int64)
+        return np.array([sample.label for sample in self.samples], dtype=np.int64)
 
     def groups(self) -> NDArray[np.int64]:
         """int64 (n,): films with the same number show the same patient; an unknown patient stands alone."""
-        keys = [record.patient or f"\0{record.name}" for record in self.records]
+        keys = [sample.patient or f"\0{sample.name}" for sample in self.samples]
         numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         return np.array([numbers[key] for key in keys], dtype=np.int64)
 
-    def counts(self) -> dict[str, int]:
+    def class_counts(self) -> dict[str, int]:
         """Films per label, in label order."""
         if self.task == "multilabel":
             sums = self.label_array().reshape(len(self), len(self.labels)).sum(axis=0)
             return dict(zip(self.labels, map(int, sums), strict=True))
-        tally = Counter(record.label for record in self.records)
+        tally = Counter(sample.label for sample in self.samples)
         return {name: tally[index] for index, name in enumerate(self.labels)}
 
-    def require_learnable(self) -> None:
+    def require_trainable(self) -> None:
         """Refuse what no classifier can be fitted to.
 
         Raises:
             SourceError: no film, one class only, or a class with a single patient.
         """
-        if not self.records:
+        if not self.samples:
             raise SourceError(
                 f"{self.source}: expected films of {' and '.join(self.labels) or 'two classes'}, found none"
             )
         if self.task == "multilabel":
             return
         for index, name in enumerate(self.labels):
-            patients = {record.patient or record.name for record in self.records if record.label == index}
+            patients = {sample.patient or sample.name for sample in self.samples if sample.label == index}
             if len(patients) < 2:
                 found = "no film" if not patients else "a single patient"
                 raise SourceError(

@@ -8,17 +8,79 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.data.record import Films, Record
+from lucency.data.dataset import Dataset, Sample
 from lucency.errors import SourceError, UsageError
+from lucency.recipe import DataSettings
 
 Indices = NDArray[np.int64]
 
+ENOUGH = 0.02
+"""A stated `val` split with a smaller share of the films decides nothing (Kaggle's holds 16): it is learned from."""
+SPLIT_SEED = 0
+"""Splits stay the same when the training seed changes, so that seeds compare."""
 
-def by_hash(films: Films, fractions: Mapping[str, float], salt: str = "") -> dict[str, Indices]:
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a cross-validation, counted from 1."""
+
+    number: int
+    of: int
+
+    def split(self, films: Dataset) -> tuple[Dataset, Dataset]:
+        """The films that the fold's run was given, and those held out from it.
+
+        Raises:
+            UsageError: there is no such fold.
+            SourceError: a class has fewer patients than there are folds.
+        """
+        if not 1 <= self.number <= self.of:
+            raise UsageError(f"expected a fold from 1 to {self.of}, received {self.number}; see --fold and --folds")
+        here = without_test(films)
+        rest, held = stratified_group_kfold(here, self.of, SPLIT_SEED)[self.number - 1]
+        return here.subset(rest), here.subset(held)
+
+
+def without_test(films: Dataset) -> Dataset:
+    """The films but those that the source calls `test`."""
+    return films.subset([index for index, record in enumerate(films.samples) if record.split != "test"])
+
+
+def train_val_split(films: Dataset, settings: DataSettings) -> tuple[Dataset, Dataset, str]:
+    """Part the films, never a patient. Films that the source calls `test` take no part.
+
+    Returns:
+        films to learn from, films that choose the checkpoint, and how they were parted, in words.
+
+    Raises:
+        SourceError: nothing to learn from: no film, one class only, a class with a single patient.
+    """
+    here = without_test(films)
+    here.require_trainable()
+    stated = here.with_split("val")
+    if len(stated) >= ENOUGH * len(here) and _whole(stated) and not _shared_patients(here, stated):
+        rest = here.subset([index for index, record in enumerate(here.samples) if record.split != "val"])
+        rest.require_trainable()
+        return rest, stated, "the source's own val split validates"
+    learn, judge = group_holdout(here, settings.validation, SPLIT_SEED)
+    return here.subset(learn), here.subset(judge), f"{settings.validation:.0%} of the patients validate, stratified"
+
+
+def _whole(films: Dataset) -> bool:
+    return films.task == "multilabel" or all(films.class_counts().values())
+
+
+def _shared_patients(films: Dataset, stated: Dataset) -> bool:
+    theirs = {record.patient for record in stated.samples if record.patient}
+    return any(record.patient in theirs for record in films.samples if record.split != "val")
+
+
+def hash_split(films: Dataset, fractions: Mapping[str, float], salt: str = "") -> dict[str, Indices]:
     """Place each patient by the hash of its name alone, so that adding films never moves one that was there.
 
     Args:
@@ -40,7 +102,9 @@ def by_hash(films: Films, fractions: Mapping[str, float], salt: str = "") -> dic
     return {name: np.flatnonzero(places == place) for place, name in enumerate(fractions)}
 
 
-def stratified_grouped(films: Films, folds: int, seed: int = 0, finer: str = "cause") -> list[tuple[Indices, Indices]]:
+def stratified_group_kfold(
+    films: Dataset, folds: int, seed: int = 0, finer: str = "cause"
+) -> list[tuple[Indices, Indices]]:
     """Deal the patients into folds that each look like the whole.
 
     Patients go one by one, those with most films first, to the fold that has least of what they bring. Where each
@@ -65,7 +129,7 @@ def stratified_grouped(films: Films, folds: int, seed: int = 0, finer: str = "ca
     return [(np.flatnonzero(places != fold), np.flatnonzero(places == fold)) for fold in range(folds)]
 
 
-def hold_out(films: Films, fraction: float, seed: int = 0, finer: str = "cause") -> tuple[Indices, Indices]:
+def group_holdout(films: Dataset, fraction: float, seed: int = 0, finer: str = "cause") -> tuple[Indices, Indices]:
     """Set a share of the patients aside, stratified as `stratified_grouped` does.
 
     Returns:
@@ -81,18 +145,18 @@ def hold_out(films: Films, fraction: float, seed: int = 0, finer: str = "cause")
     return np.flatnonzero(places == 0), np.flatnonzero(places == 1)
 
 
-def split_hash(films: Films, indices: Iterable[int] | Indices) -> str:
+def split_hash(films: Dataset, indices: Iterable[int] | Indices) -> str:
     """SHA-256, hexadecimal, over the names of the films at `indices`; their order does not matter."""
-    names = sorted(films.records[int(index)].name for index in indices)
+    names = sorted(films.samples[int(index)].name for index in indices)
     return hashlib.sha256("".join(f"{name}\n" for name in names).encode()).hexdigest()
 
 
-def strata(films: Films, finer: str = "cause") -> NDArray[np.int64]:
+def strata(films: Dataset, finer: str = "cause") -> NDArray[np.int64]:
     """int64 (n, strata) one-hot: films that agree in label, or set of labels, and `finer` share a stratum."""
-    return _one_hot([(record.label, record.columns.get(finer, "")) for record in films.records])
+    return _one_hot([(record.label, record.columns.get(finer, "")) for record in films.samples])
 
 
-def _deal(films: Films, shares: NDArray[np.float64], seed: int, finer: str) -> Indices:
+def _deal(films: Dataset, shares: NDArray[np.float64], seed: int, finer: str) -> Indices:
     """The split of each film: int64 (n,), an index into `shares`."""
     groups = films.groups()
     labels = _by_patient(_labels(films), groups)
@@ -124,18 +188,18 @@ def _place(brought: NDArray[np.int64], fine: int, order: Sequence[int], shares: 
     return places
 
 
-def _order(films: Films, groups: Indices, seed: int) -> list[int]:
+def _order(films: Dataset, groups: Indices, seed: int) -> list[int]:
     """Patients, most films first; a hash decides between equals."""
     sizes = np.bincount(groups)
     keys = dict(zip(groups.tolist(), _keys(films), strict=True))
     return sorted(keys, key=lambda patient: (-sizes[patient], _unit(str(seed), keys[patient]), keys[patient]))
 
 
-def _labels(films: Films) -> NDArray[np.int64]:
+def _labels(films: Dataset) -> NDArray[np.int64]:
     """int64 (n, labels), one-hot; for several findings a film, their 0 and 1 as they are."""
     if films.task == "multilabel":
         return films.label_array().reshape(len(films), len(films.labels))
-    return _one_hot([record.label for record in films.records])
+    return _one_hot([record.label for record in films.samples])
 
 
 def _one_hot(keys: Sequence[object]) -> NDArray[np.int64]:
@@ -149,7 +213,7 @@ def _by_patient(rows: NDArray[np.int64], groups: Indices) -> NDArray[np.int64]:
     return total
 
 
-def _require_patients(films: Films, labels: NDArray[np.int64], splits: int) -> None:
+def _require_patients(films: Dataset, labels: NDArray[np.int64], splits: int) -> None:
     """Refuse a class that cannot be in every split.
 
     Raises:
@@ -157,8 +221,8 @@ def _require_patients(films: Films, labels: NDArray[np.int64], splits: int) -> N
     """
     if films.task == "multilabel":
         return
-    films.require_learnable()
-    present = sorted({record.label for record in films.records}, key=repr)
+    films.require_trainable()
+    present = sorted({record.label for record in films.samples}, key=repr)
     for label, patients in zip(present, (labels > 0).sum(axis=0), strict=True):
         if patients < splits and isinstance(label, int):
             raise SourceError(
@@ -167,11 +231,11 @@ def _require_patients(films: Films, labels: NDArray[np.int64], splits: int) -> N
             )
 
 
-def _keys(films: Films) -> list[str]:
-    return [_key(record) for record in films.records]
+def _keys(films: Dataset) -> list[str]:
+    return [_key(record) for record in films.samples]
 
 
-def _key(record: Record) -> str:
+def _key(record: Sample) -> str:
     return f"patient\0{record.patient}" if record.patient else f"film\0{record.name}"
 
 
