@@ -39,7 +39,7 @@ FOLD = Fold(1, 5)
 SPLIT_SEED = 0
 SHORT = {
     "head": {"epochs": 5, "lr": 3e-3, "schedule": "cosine"},
-    "tune": {"lr": 4e-4, "schedule": "one_cycle", "weight_decay": 0.01, "batch_norm": "train"},
+    "finetune": {"lr": 4e-4, "schedule": "one_cycle", "weight_decay": 0.01, "batch_norm": "train"},
     "augment": {"aspect": [0.64, 1.57], "zoom": [0.85, 1.0], "rotate": 5},
 }
 """What all have in common; the learning rate was found for MobileNetV2, which may favour it."""
@@ -122,7 +122,7 @@ def _some(films: Dataset, share: float) -> Dataset:
 
 def _recipe(name: str, weights: str, seed: int, options: argparse.Namespace) -> Recipe:
     tune = {**SHORT["tune"], "epochs": options.epochs}
-    content = {"name": name, "seed": seed, "data": {"side": options.side}, **SHORT, "tune": tune}
+    content = {"name": name, "seed": seed, "data": {"image_size": options.side}, **SHORT, "finetune": tune}
     return parse_recipe({**content, "model": {"backbone": name, "weights": weights}}, "benchmarks/backbones.py")
 
 

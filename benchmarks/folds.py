@@ -15,7 +15,7 @@ from lucency.evaluate.predictions import Predictions, read_predictions
 from lucency.models.gate import GATE
 from lucency.reader import Reader
 from lucency.reader.recalibrate import recalibrate
-from lucency.train.gate import learn_gate
+from lucency.train.ood import fit_gate
 
 LEARNED = 1000
 """Films that a gate learns from: half of what `lucency gate` takes, for speed."""
@@ -40,7 +40,7 @@ def held(runs: Path, data: str, number: int, folds: int, asked: Asked) -> Held:
     gated = runs.with_name(f"{runs.name}-gated") / f"fold-{number}"
     if not (gated / "card.json").exists():
         run = open_bundle(runs / f"fold-{number}")
-        card, content = learn_gate(run, films, fold, most=LEARNED)
+        card, content = fit_gate(run, films, fold, most=LEARNED)
         write_bundle(gated, card, {**{name: run.read(name) for name in run.card.files}, GATE: content})
     bundle = open_bundle(gated)
     new = recalibrate(bundle.card, others(runs, bundle.card.labels, out_films), asked, "the other folds", resamples=100)
@@ -51,7 +51,7 @@ def others(runs: Path, labels: tuple[str, ...], films: Dataset) -> Predictions:
     """The out-of-fold answers for all films but these."""
     answers = read_predictions(runs / "predictions.csv", labels)
     names = {record.name for record in films.samples}
-    return answers.pick(np.array([name not in names for name in answers.names]))
+    return answers.subset(np.array([name not in names for name in answers.names]))
 
 
 def drawn(films: Dataset, most: int, seed: int = 0) -> Dataset:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from lucency.data import read_dataset
-from lucency.data.donors import known_aspects, squares_of
+from lucency.data.acquisition_pairs import known_aspects, squares_of
 from lucency.models.folded import folded
 from lucency.models.run import open_run
 from lucency.progress import track

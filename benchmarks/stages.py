@@ -19,13 +19,13 @@ import numpy as np
 import torch
 
 from lucency.data import read_dataset
-from lucency.data.decode import decode_canvases
+from lucency.data.decode import decode_squares
 from lucency.models import build
 from lucency.preprocess import Preprocess
 from lucency.recipe import read_recipe
-from lucency.train.batches import Examples, training_batches
+from lucency.train.dataloader import Examples, train_loader
 from lucency.train.features import pooled_features
-from lucency.train.phases import seen_films, thaw
+from lucency.train.run import labels_of, stack, unfreeze
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -55,30 +55,33 @@ def main() -> None:
     films = everything.subset(np.sort(chosen))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    side = recipe.model.frame or recipe.data.side
-    about = f"{len(films)} films, {side} pixels, batch {recipe.tune.batch}"
+    side = recipe.model.frame or recipe.data.image_size
+    about = f"{len(films)} films, {side} pixels, batch {recipe.finetune.batch}"
     print(f"{about}, {where}, torch {torch.__version__}")
 
     def told(stage: str, count: int, took: float) -> None:
         print(f"{stage:34}{count / took:10.0f} films/s", flush=True)
 
-    took, decoded = seconds(lambda: decode_canvases(films, recipe.augment.canvas or recipe.data.side))
+    took, decoded = seconds(
+        lambda: decode_squares(
+            films, Preprocess(recipe.augment.canvas or recipe.data.image_size, recipe.data.resize_mode)
+        )
+    )
     told("decoding", len(films), took)
     classifier = build(recipe.model, 1).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    preprocess = Preprocess(recipe.data.side, recipe.data.fit)
+    preprocess = Preprocess(recipe.data.image_size, recipe.data.resize_mode)
     with tempfile.TemporaryDirectory() as cache:
         took, features = seconds(lambda: pooled_features(classifier, films, preprocess, Path(cache)))
     told("features, decoding included", len(films), took)
-    within = Preprocess(side, recipe.data.fit)  # what is learned on, crops drawn
-    took, train = seconds(lambda: seen_films(decoded, within, recipe))
-    told("bringing films, acquisition measured", len(films), took)
+    pixels = stack(decoded.pixels).to(device)
+    train = Examples(pixels, labels_of(decoded.films), size=side, augment=recipe.augment)
 
-    head, labels = classifier.head, features.films.label_array()
-    vectors = Examples(features.vectors, labels)
+    head = classifier.head
+    vectors = Examples(torch.from_numpy(features.vectors), labels_of(features.films))
 
     def learn(network: torch.nn.Module, examples: Examples, most: int, dtype: torch.dtype | None = None) -> None:
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
-        for number, (inputs, targets, _) in enumerate(training_batches(examples, recipe.data, recipe.tune.batch, 0, 0)):
+        for number, (inputs, targets, _) in enumerate(train_loader(examples, recipe.data, recipe.finetune.batch, 0, 0)):
             if number == most:
                 return
             optimizer.zero_grad(set_to_none=True)
@@ -90,20 +93,20 @@ def main() -> None:
     learn(head, vectors, 10)
     told("head, a step", len(films), seconds(lambda: learn(head, vectors, len(films)))[0])
     network = classifier.unframed().train()
-    thaw(classifier, recipe.tune)()
-    batch = recipe.tune.batch
+    unfreeze(classifier, recipe.finetune)()
+    batch = recipe.finetune.batch
     many = min(10, len(films) // batch)
 
     def look() -> None:
-        for _, __ in zip(range(many), training_batches(train, recipe.data, batch, 0, 0), strict=False):
+        for _, __ in zip(range(many), train_loader(train, recipe.data, batch, 0, 0), strict=False):
             pass
 
     def rate(stage: str, work: Callable[[], None]) -> None:
         work()
         told(stage, batch * many, median(seconds(work)[0] for _ in range(options.rounds)))
 
-    rate("seeing (augmentation)", look)
-    rate("fine-tuning, seeing included, 32 bit", lambda: learn(network, train, many))
+    rate("augmentation", look)
+    rate("fine-tuning, augmentation included, 32 bit", lambda: learn(network, train, many))
     if device.type == "cuda":
         rate("the same, bf16", lambda: learn(network, train, many, torch.bfloat16))
 

@@ -30,12 +30,12 @@ from lucency.data.decode import decode_squares
 from lucency.models import build
 from lucency.models.memory import keep_freed_memory
 from lucency.preprocess import Preprocess
-from lucency.recipe import DataSettings, FitSettings, ModelSettings, TuneSettings
-from lucency.train.batches import Examples, training_batches
+from lucency.recipe import DataSettings, FinetuneSettings, FitSettings, ModelSettings
+from lucency.train.dataloader import Examples, train_loader
 from lucency.train.features import pooled_features
-from lucency.train.objective import Mean, Objective
-from lucency.train.phases import thaw
-from lucency.train.step import Step
+from lucency.train.losses import MeanLoss, Objective
+from lucency.train.module import ClassifierModule
+from lucency.train.run import labels_of, stack, unfreeze
 
 NOTEBOOK = Path(__file__).with_name("notebook_keras.py")
 
@@ -46,13 +46,13 @@ def seconds(work: object) -> float:
     return time.perf_counter() - start
 
 
-def one_epoch(step: Step, most: int | None = None) -> None:
+def one_epoch(step: ClassifierModule, most: int | None = None) -> None:
     """The arithmetic of one epoch, or of its first batches: forward, loss, backward, Adam."""
     moving = [parameter for parameter in step.network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(moving, step.settings.lr, weight_decay=0.0, fused=True)
     step.network.train()
-    step.keep_still()
-    for inputs, labels, _ in itertools.islice(step.train_loader(0), most):
+    step.keep_frozen()
+    for inputs, labels, _ in itertools.islice(step.train_batches(0), most):
         optimizer.zero_grad(set_to_none=True)
         step.loss.objective(step.network(inputs), labels).backward()
         optimizer.step()
@@ -62,41 +62,41 @@ def measure_lucency(films: Dataset, options: argparse.Namespace) -> dict[str, fl
     """Seconds of phase 1's first epoch (features computed, cached), of a later one, and of an epoch of fine-tuning."""
     classifier = build(ModelSettings(head="dense128", weights=options.weights))
     preprocess = Preprocess(image_size=options.side)
-    settings = DataSettings(side=options.side)
+    settings = DataSettings(image_size=options.side)
     with tempfile.TemporaryDirectory() as cache:
         features = seconds(lambda: pooled_features(classifier, films, preprocess, Path(cache)))
         again = pooled_features(classifier, films, preprocess, Path(cache))
-    loss = Mean(Objective("binary"))
-    vectors = Examples(again.vectors, films.label_array())
-    head = Step(
+    loss = MeanLoss(Objective("binary"))
+    vectors = Examples(torch.from_numpy(again.vectors), labels_of(films))
+    head = ClassifierModule(
         classifier.head,
         loss,
         FitSettings(batch=options.batch),
         0,
-        lambda epoch: training_batches(vectors, settings, options.batch, 0, epoch),
+        lambda epoch: train_loader(vectors, settings, options.batch, 0, epoch),
         None,  # type: ignore[arg-type]
     )
     later = seconds(lambda: one_epoch(head))
-    squares = Examples(decode_squares(films, preprocess).pixels, films.label_array(), preprocess)
+    squares = Examples(stack(decode_squares(films, preprocess).pixels), labels_of(films))
     network = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    tune = TuneSettings(batch=options.batch, batch_norm="train")
-    whole = Step(
+    tune = FinetuneSettings(batch=options.batch, batch_norm="train")
+    whole = ClassifierModule(
         network,
         loss,
         tune,
         0,
-        lambda epoch: training_batches(squares, settings, options.batch, 0, epoch),
+        lambda epoch: train_loader(squares, settings, options.batch, 0, epoch),
         None,  # type: ignore[arg-type]
-        keep_still=thaw(classifier, tune),
+        keep_frozen=unfreeze(classifier, tune),
     )
     one_epoch(whole, most=2)  # the notebook, too, has two batches to compile in
-    return {"features": features, "later": later, "tune": seconds(lambda: one_epoch(whole))}
+    return {"features": features, "later": later, "finetune": seconds(lambda: one_epoch(whole))}
 
 
 def measure_notebook(listing: Path, options: argparse.Namespace) -> dict[str, float]:
     command = [options.keras, str(NOTEBOOK), str(listing), "--side", str(options.side), "--batch", str(options.batch)]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-    return {"frozen": median(found["frozen_s"]), "tune": median(found["tuned_s"]), "peak_mib": found["peak_mib"]}
+    return {"frozen": median(found["frozen_s"]), "finetune": median(found["tuned_s"]), "peak_mib": found["peak_mib"]}
 
 
 def main() -> None:

@@ -19,8 +19,7 @@ from lucency.data.decode import decode_squares
 from lucency.evaluate.bounds import share_interval
 from lucency.models.gate import CELLS, CHECKS, thumbnails
 from lucency.preprocess import Preprocess
-from lucency.train.gate import ALARMS, check
-from lucency.train.gate_numbers import crossfitted
+from lucency.train.ood import ALARMS, crossfit, set_limit
 
 Small = NDArray[np.float64]
 TURNS: dict[str, Callable[[Small], Small]] = {
@@ -46,13 +45,15 @@ def main() -> None:
         [thumbnails(torch.from_numpy(part[None, None].astype(np.float32))).double().numpy() for part in decoded.pixels]
     )
     groups, names = films.groups(), CHECKS[:-1]
-    doubts = crossfitted(small, groups)
-    limits = [check(name, doubts[:, i], groups, options.alarms * ALARMS[name]).limit for i, name in enumerate(names)]
+    doubts = crossfit(small, groups)
+    limits = [
+        set_limit(name, doubts[:, i], groups, options.alarms * ALARMS[name]).limit for i, name in enumerate(names)
+    ]
     square = small.reshape(-1, CELLS, CELLS)
     print(f"{len(small)} films; refused by {', '.join(names)}, any of the three (95 % interval by patient)")
     for turn, change in TURNS.items():
         turned = np.ascontiguousarray(change(square).reshape(small.shape))
-        fails = crossfitted(small, groups, turned) > np.array(limits)
+        fails = crossfit(small, groups, turned) > np.array(limits)
         low, high = share_interval(fails.any(axis=1), np.ones(len(small), dtype=bool), groups)
         each = "".join(f"{share:9.1%}" for share in fails.mean(axis=0))
         print(f"{turn:26}{each}{fails.any(axis=1).mean():9.1%} ({low:.1%} to {high:.1%})", flush=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lucency.errors import RecipeError
-from lucency.recipe import Recipe, parse_recipe, read_recipe
+from lucency.recipe import Recipe, card_data_settings, parse_recipe, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
@@ -22,33 +22,33 @@ def test_shipped_recipes_are_valid_and_named_after_their_file(path: Path) -> Non
 
 
 def test_unknown_setting_is_refused_with_the_nearest_known_one() -> None:
-    said = complaint({"name": "x", "tune": {"epocs": 3}})
-    assert said == "r.toml [tune]: unknown setting 'epocs'; did you mean 'epochs'?"
+    said = complaint({"name": "x", "finetune": {"epocs": 3}})
+    assert said == "r.toml [finetune]: unknown setting 'epocs'; did you mean 'epochs'?"
 
 
 def test_unknown_table_is_refused_with_the_nearest_known_one() -> None:
-    assert complaint({"name": "x", "tun": {}}) == "r.toml: unknown setting 'tun'; did you mean 'tune'?"
+    assert complaint({"name": "x", "finetun": {}}) == "r.toml: unknown setting 'finetun'; did you mean 'finetune'?"
 
 
 def test_a_far_name_lists_what_is_known() -> None:
-    assert "known are name, seed, data, model, head, tune, augment" in complaint({"name": "x", "zzzz": 1})
+    assert "known are name, seed, data, model, head, finetune, augment" in complaint({"name": "x", "zzzz": 1})
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         ({}, "setting 'name' is missing"),
-        ({"name": "x", "data": {"side": 5}}, "[data]: 'side' = 5: should be greater than or equal to 28"),
-        ({"name": "x", "tune": {"blocks": "some"}}, "or should be 'all'"),
+        ({"name": "x", "data": {"image_size": 5}}, "[data]: 'image_size' = 5: should be greater than or equal to 28"),
+        ({"name": "x", "finetune": {"unfreeze_blocks": "some"}}, "or should be 'all'"),
         (
             {"name": "x", "augment": {"aspect": [2.0, 1.0]}},
             "aspect must be two numbers, 0 < low <= high, got [2.0, 1.0]",
         ),
         ({"name": "x", "augment": {"zoom": [0.5, 2.5]}}, "cannot exceed 2, got 2.5"),
-        ({"name": "x", "augment": {"resample": [0.5, 1.5]}}, "cannot exceed 1, got 1.5"),
-        ({"name": "x", "data": {"fit": "pad"}, "model": {"frame": 96}}, "[data] fit must be stretch, not pad"),
-        ({"name": "x", "data": {"fit": "crop"}, "augment": {"reacquire": 0.5}}, "must be stretch, and [model] frame 0"),
-        ({"name": "x", "model": {"frame": 96}, "augment": {"reacquire": 0.5}}, "must be stretch, and [model] frame 0"),
+        (
+            {"name": "x", "data": {"resize_mode": "pad"}, "model": {"frame": 96}},
+            "[data] resize_mode must be stretch, not pad",
+        ),
         ({"name": "x", "model": {"dropout": 1.0}}, "[model]: 'dropout' = 1.0"),
         ({"name": "x", "data": {"imbalance": "weights"}}, "'class_weights'"),
     ],
@@ -76,5 +76,30 @@ def test_files_that_are_not_recipes(tmp_path: Path) -> None:
 
 
 def test_round_trip_through_json_is_the_same_recipe() -> None:
-    recipe = parse_recipe({"name": "x", "data": {"class_weights": [1.0, 0.4]}, "tune": {"blocks": 3}}, "x")
+    recipe = parse_recipe({"name": "x", "data": {"class_weights": [1.0, 0.4]}, "finetune": {"unfreeze_blocks": 3}}, "x")
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+def test_old_names_are_read_and_the_new_ones_named_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    old = {"name": "x", "data": {"side": 64, "fit": "crop"}, "tune": {"epochs": 3, "blocks": 2, "mixup": 0.0}}
+    new = {
+        "name": "x",
+        "data": {"image_size": 64, "resize_mode": "crop"},
+        "finetune": {"epochs": 3, "unfreeze_blocks": 2},
+    }
+    assert parse_recipe(old, "r.toml") == parse_recipe(new, "r.toml")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "'tune' is now 'finetune'" in said
+    assert "'data.side' is now 'data.image_size'" in said
+
+
+def test_a_removed_setting_is_refused_where_it_did_something() -> None:
+    assert "removed" in complaint({"name": "x", "finetune": {"mixup": 0.2}})
+    assert parse_recipe({"name": "x", "augment": {"clahe": 0.0, "resample": [1.0, 1.0]}}, "x") == Recipe(name="x")
+
+
+def test_the_data_settings_of_an_old_card_are_read_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    found = card_data_settings({"data": {"side": 48, "fit": "pad"}, "tune": {"mixup": 0.2}})
+    assert (found.image_size, found.resize_mode) == (48, "pad")
+    assert not capsys.readouterr().err

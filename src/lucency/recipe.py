@@ -1,41 +1,44 @@
-"""A recipe: every choice of one training run, read from TOML; an unknown setting is refused with a suggestion."""
+"""A recipe: every choice of one training run, read from TOML; unknown settings are refused with a suggestion."""
 
 from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lucency import compat
 from lucency.errors import RecipeError
 
 Span = tuple[float, float]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Schedule = Literal["constant", "exponential", "cosine", "one_cycle"]
-Fit = Literal["stretch", "crop", "pad"]
+ResizeMode = Literal["stretch", "crop", "pad"]
 
 
 class Settings(BaseModel):
-    """A table of a recipe: frozen, and closed to names it does not know."""
+    """A table of a recipe: frozen; unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DataSettings(Settings):
-    """How films are prepared, split and weighed."""
+    """How films are prepared, split and weighted."""
 
-    side: Annotated[int, Field(ge=28, le=1024)] = 224
-    """Pixels along the square the network sees."""
-    fit: Fit = "stretch"
-    """How a film meets the square: stretch it, crop to its short side, or pad to its long side."""
+    image_size: Annotated[int, Field(ge=28, le=1024)] = 224
+    """Pixels along the square that the network sees."""
+    resize_mode: ResizeMode = "stretch"
+    """How a film becomes a square: stretch it, crop to its short side, or pad to its long side."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the patients set aside to choose the checkpoint; unused where the source states a `val` split."""
     imbalance: Literal["none", "class_weights", "oversample", "focal", "group_dro"] = "class_weights"
-    """The answer to unequal classes: weigh the loss, repeat rare films, focus on hard films, or nothing. group_dro: of
-    each class those that acquisition misleads and the others are a group; what is read worst weighs most."""
+    """The answer to unequal classes: weigh the loss, repeat rare films, focus on hard films, or nothing. group_dro:
+    each class has two groups, films that acquisition misleads and the others; the higher its loss, the more a group
+    weighs."""
     class_weights: Literal["balanced"] | tuple[Positive, ...] = "balanced"
     """Loss weight per class: n / (classes · n_class), or one number a class in label order."""
     focal_gamma: Annotated[float, Field(ge=0)] = 2.0
@@ -43,46 +46,46 @@ class DataSettings(Settings):
     group_step: Positive = 0.01
     """How fast group_dro moves the weights of its groups (Sagawa et al. 2020, alg. 1)."""
     misled: Positive = 1.0
-    """Weight in the loss of films that a baseline which sees only their acquisition calls wrongly: where the cues
-    deceive, disease has to be read (Nam et al. 2020; Liu et al. 2021). 1 does not look for them."""
+    """Loss weight of films that a baseline which sees only their acquisition classifies wrongly (Nam et al. 2020; Liu
+    et al. 2021). 1 weighs all films alike."""
 
 
 class ModelSettings(Settings):
-    """Which network, and where its first weights come from."""
+    """Which network, and its initial weights."""
 
     backbone: str = "mobilenet_v2"
     """A row of BACKBONES, or timm:NAME."""
     width: Positive = 1.0
     """Width multiplier: channels of every layer times this."""
     depth: Count = 0
-    """Blocks kept of the backbone, from the first; 0 keeps all. Fewer see less of the film around each cell."""
+    """Blocks of the backbone that are kept, from the first; 0 keeps all. Fewer give a smaller receptive field."""
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map: 16 doubles the map's sides, for about 1.6 times the work."""
     frame: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Pixels along the square that the network cuts out itself and reads (lucency.models.frame); 0: whole films."""
+    """Pixels along the square that the network crops by itself (lucency.models.frame); 0 reads whole films."""
     within: Literal["lungs", "middle"] = "lungs"
-    """What it cuts out. lungs: the square around them, which it finds; how a film was cut and stretched then tells
-    nothing. middle: nine tenths of the rows, stretched; in training films are seen whole and cropped by `augment`."""
+    """What it crops. lungs: the square around them, which it finds; how a film was cropped and stretched then tells
+    nothing. middle: nine tenths of the rows; in training, films are cropped by `augment` instead."""
     spread: Literal[1, 3, 5, 7, 9] = 1
-    """Cells a side over which a cell of the map hands out its evidence: what it sees, over the stride. The map is then
-    strongest inside what was found and not beside it; no logit changes. 1 keeps it in the cell's middle."""
+    """Side, in cells, of the window over which each cell of the map spreads its evidence: its receptive field over the
+    stride. The map then peaks inside a lesion and not beside it; no logit changes. 1 spreads nothing."""
     head: Literal["linear", "dense128"] = "linear"
     """linear: pool, dense. dense128: pool, dense 128 with ReLU, dense."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of features dropped before the last dense layer, in training."""
     weights: str = "none"
-    """none: random. imagenet: the published ones, wherever they are found. Else the path of a file."""
+    """none: random. imagenet: the published ones, where they are found. Otherwise the path of a file."""
 
 
 class FitSettings(Settings):
-    """One phase of fitting: how long, how fast, when to stop."""
+    """One phase of training: how long, how fast, when to stop."""
 
     epochs: Count = 10
     """Passes over the training films; 0 skips the phase."""
     batch: Annotated[int, Field(ge=1)] = 32
     """Films per step."""
     lr: Positive = 1e-3
-    """First learning rate (Adam)."""
+    """Initial learning rate (Adam); the highest one of one_cycle."""
     schedule: Schedule = "constant"
     """constant; exponential: lr · 0.1^(epoch / decay_epochs); cosine to zero; one_cycle (Smith 2018)."""
     decay_epochs: Positive = 20.0
@@ -95,119 +98,85 @@ class FitSettings(Settings):
     """Move targets this far from 0 and 1."""
 
 
-class TuneSettings(FitSettings):
-    """The second phase: the backbone learns too."""
+class FinetuneSettings(FitSettings):
+    """The second phase: the backbone trains too."""
 
     epochs: Count = 0
     lr: Positive = 1e-4
     schedule: Schedule = "cosine"
-    blocks: Annotated[int, Field(ge=0)] | Literal["all"] = "all"
-    """How many of the backbone's last blocks are thawed."""
+    unfreeze_blocks: Annotated[int, Field(ge=0)] | Literal["all"] = "all"
+    """How many of the backbone's last blocks train."""
     batch_norm: Literal["frozen", "train"] = "frozen"
-    """frozen: running means stay those of the pretrained network. train: thawed layers follow the films."""
+    """frozen: running statistics stay those of the pretrained network. train: they follow the films."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Decay of the exponential moving average of the weights that is judged and kept; 0 keeps the last step's."""
+    """Decay of the exponential moving average of the weights, which is validated and kept; 0 averages nothing."""
     swa: Count = 0
-    """Epochs, the last ones, whose weights are averaged evenly, step by step, to be judged and kept (Izmailov et al.
-    2018; Cha et al. 2021). `ema` then does not count."""
+    """Last epochs whose weights are averaged evenly, step by step, to be validated and kept (Izmailov et al. 2018; Cha
+    et al. 2021). Replaces `ema`."""
     wise_ft: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """How far of the way from the weights that fine-tuning began with to those that it found the network goes in the
-    end (Wortsman et al. 2022); 1 goes all of it."""
-    mixup: Annotated[float, Field(ge=0)] = 0.0
-    """Films are laid over others of their batch, by a share drawn from Beta(mixup, mixup), and learned as both in those
-    shares (Zhang et al. 2018); 0 lays none."""
-    adversary: Annotated[float, Field(ge=0)] = 0.0
-    """How strongly the features are led away from what a probe can tell by them of a film's gray levels, sharpness and
-    contrast, beyond its class: the probe's gradient reversed, times this (Ganin et al. 2016)."""
+    """Share of the way from the weights before fine-tuning to those after it that is kept (Wortsman et al. 2022)."""
     teachers: Count = 0
-    """Networks trained first, by this recipe and seeds of their own; what they say on average of a film, as it is seen,
-    is learned beside its label, for half of the loss (Hinton et al. 2015)."""
+    """Networks trained first, by this recipe with other seeds; their mean answer to a film, as it is augmented, is
+    learned beside its label (distillation, Hinton et al. 2015)."""
     sparse: Annotated[float, Field(ge=0)] = 0.0
-    """What evidence costs wherever the map puts it, for or against: this times mean |M| joins the loss. Evidence then
-    stays where it is needed (about 0.1); 0 lets it spread."""
+    """Weight of mean |M| in the loss, M being the map: evidence stays where it is needed (about 0.1)."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: 32 bit; a MobileNetV2 at 160 pixels is slower in bf16, on a GPU too (docs/decisions.md)."""
 
 
 class AugmentSettings(Settings):
-    """What is drawn anew for each film in each epoch of fine-tuning. Never a left-right flip: it moves the heart."""
+    """What is drawn for each film in each epoch of fine-tuning. Never a left-right flip: it would move the heart."""
 
     canvas: Annotated[int, Field(ge=0)] = 0
-    """Films wait in memory with this short side, to be cropped and turned; 0 means the network's side."""
+    """Films are kept in memory as squares of this side, to be cropped and rotated; 0 is `image_size`."""
     aspect: Span = (1.0, 1.0)
-    """Width over height is multiplied by a factor drawn log-uniformly from here."""
-    aspect_of_class: tuple[Positive, ...] = ()
-    """True width over height of each class before its films were stretched to a square, in label order: factors are
-    moved so that all classes end alike. Empty moves none."""
+    """Factor on width over height, drawn log-uniformly."""
     zoom: Span = (1.0, 1.0)
-    """Share of the side of the film, or of its lungs' frame, that is kept, drawn uniformly; beyond 1 more is shown."""
+    """Share of the side of the film, or of the lungs' box, that is kept; beyond 1 more than the box is shown."""
     rotate: Annotated[float, Field(ge=0, le=45)] = 0.0
-    """Largest turn, degrees either way."""
+    """Largest rotation, degrees either way."""
     gamma: Span = (1.0, 1.0)
     """Exponent of the tone curve, drawn log-uniformly."""
     contrast: Span = (1.0, 1.0)
-    """Factor around middle gray."""
+    """Factor around middle gray, drawn log-uniformly."""
     brightness: Annotated[float, Field(ge=0, le=128)] = 0.0
     """Largest shift, gray levels either way."""
-    swap_tone: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Chance that a film takes on, in part, the gray levels of a film of another class: exposure no longer tells."""
-    reacquire: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Chance that a film is re-acquired first, as if taken and stored like a film of the other class: letters, border,
-    shape, tone, contrast, noise, sharpness (docs/acquisition.md). Films then wait as squares of 224 pixels.
-    `aspect_of_class` and `swap_tone` then do not count for it."""
     sharpness: Span = (0.0, 0.0)
-    """Below 0: blurred by a Gaussian of so many pixels of the canvas; above 0: sharpened by this share."""
-    resample: Span = (1.0, 1.0)
-    """The film is seen through this share of its pixels (drawn), then brought back: sharpness no longer tells."""
+    """Below 0: standard deviation of a Gaussian blur, pixels of the canvas; above 0: amount of unsharp masking."""
     noise: Annotated[float, Field(ge=0, le=64)] = 0.0
     """Largest standard deviation of added noise, gray levels."""
-    clahe: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Chance that contrast is evened out part by part, limits drawn (CLAHE; Zuiderveld 1994)."""
-    erase: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Chance that each corner or edge, where letters stand, is painted over."""
 
     @model_validator(mode="after")
     def _spans_ascend(self) -> AugmentSettings:
-        for name in ("aspect", "zoom", "gamma", "contrast", "resample"):
+        for name in ("aspect", "zoom", "gamma", "contrast"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ValueError(f"{name} must be two numbers, 0 < low <= high, got [{low}, {high}]")
         if not self.sharpness[0] <= self.sharpness[1]:
             raise ValueError(f"sharpness must be two numbers, low <= high, got {list(self.sharpness)}")
-        for name, most in (("zoom", 2), ("resample", 1)):
-            if getattr(self, name)[1] > most:
-                raise ValueError(
-                    f"{name} is a share of the film and cannot exceed {most}, got {getattr(self, name)[1]}"
-                )
+        if self.zoom[1] > 2:
+            raise ValueError(f"zoom is a share of the film and cannot exceed 2, got {self.zoom[1]}")
         return self
 
 
 class Recipe(Settings):
-    """Everything that decides a training run, besides the films."""
+    """Everything that decides a training run, except the films."""
 
     name: str
-    """What the run and its bundle are called."""
+    """Of the run and its bundle."""
     seed: Count = 0
-    """All randomness follows from it."""
+    """Of all that is random."""
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
     head: FitSettings = FitSettings()
-    tune: TuneSettings = TuneSettings()
+    finetune: FinetuneSettings = FinetuneSettings()
     augment: AugmentSettings = AugmentSettings()
 
     @model_validator(mode="after")
-    def _frame_needs_whole_films(self) -> Recipe:
-        if self.model.frame and self.data.fit != "stretch":
-            raise ValueError(f"[model] frame is cut from whole films: [data] fit must be stretch, not {self.data.fit}")
-        return self
-
-    @model_validator(mode="after")
-    def _reacquired_films_are_squares(self) -> Recipe:
-        lungs = self.model.frame and self.model.within == "lungs"
-        if self.augment.reacquire and (self.data.fit != "stretch" or lungs):
-            raise ValueError(
-                "[augment] reacquire makes squares: [data] fit must be stretch, and [model] frame 0 or within middle"
-            )
+    def _crop_needs_whole_films(self) -> Recipe:
+        if self.model.frame and self.data.resize_mode != "stretch":
+            mode = self.data.resize_mode
+            raise ValueError(f"[model] frame crops whole films: [data] resize_mode must be stretch, not {mode}")
         return self
 
 
@@ -228,21 +197,30 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def parse_recipe(content: dict[str, Any], where: str) -> Recipe:
-    """Check a recipe that is already a dict; `where` opens the error messages."""
+    """Check a recipe that is already a dict; `where` begins the error messages.
+
+    Raises:
+        RecipeError: an unknown setting or a value out of range.
+    """
     try:
-        return Recipe.model_validate(content)
+        return Recipe.model_validate(compat.drop_removed(compat.rename_recipe(content, where)))
     except ValidationError as error:
         raise RecipeError("; ".join(_complaints(where, [dict(item) for item in error.errors()]))) from error
 
 
+def card_data_settings(recipe: Mapping[str, Any]) -> DataSettings:
+    """The [data] settings of the recipe on a card, in whatever version it was trained."""
+    return DataSettings.model_validate(compat.rename_recipe(recipe).get("data", {}))
+
+
 def _complaints(where: str, items: list[dict[str, Any]]) -> list[str]:
-    """One line per setting that is wrong; what several branches of a choice say of it is joined by `or`.
+    """One message per wrong setting; those of several branches of a union are joined by `or`.
 
     `recipes/x.toml [tune]: unknown setting 'epocs'; did you mean 'epochs'?`
     """
     found: dict[str, list[str]] = {}
     for item in items:
-        if not item["loc"]:  # tables that do not go together
+        if not item["loc"]:  # settings of two tables exclude each other
             found[f"{where}: {str(item['msg']).removeprefix('Value error, ')}"] = []
             continue
         tables, name = _place([str(part) for part in item["loc"]])
@@ -260,7 +238,7 @@ def _complaints(where: str, items: list[dict[str, Any]]) -> list[str]:
 
 
 def _place(loc: list[str]) -> tuple[list[str], str]:
-    """The tables that lead to a setting, and the setting's name; the branches of a choice are left out."""
+    """The tables that lead to a setting, and its name; branches of a union are left out."""
     tables: list[str] = []
     for part in loc:
         if part not in _model_at(tables).model_fields or not _is_table(_model_at(tables), part):
@@ -271,6 +249,8 @@ def _place(loc: list[str]) -> tuple[list[str], str]:
 
 def _suggestion(tables: list[str], name: str) -> str:
     known = list(_model_at(tables).model_fields)
+    if ".".join([*tables, name]) in compat.RECIPE_REMOVED:
+        return "; it was removed from this version, delete the line"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}"
 

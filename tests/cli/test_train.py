@@ -15,7 +15,7 @@ from lucency.recipe import DataSettings
 TINY = """
 name = "tiny"
 [data]
-side = 32
+image_size = 32
 [model]
 width = 0.35
 [head]
@@ -29,7 +29,7 @@ def test_one_fold_alone_learns_from_the_other_folds(tmp_path: Path) -> None:
     asked = ["train", str(recipe), "--data", "phantom:40", "--folds", "3", "--fold", "2"]
     assert run([*asked, "--out", str(tmp_path / "run")]) == 0
     rest, _ = Fold(2, 3).split(read_dataset("phantom:40"))
-    learn, _, _ = train_val_split(rest, DataSettings(side=32))
+    learn, _, _ = train_val_split(rest, DataSettings(image_size=32))
     assert open_bundle(tmp_path / "run").card.training.split_hash == split_hash(learn, range(len(learn)))
 
 

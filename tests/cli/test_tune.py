@@ -15,14 +15,14 @@ from lucency.recipe import read_recipe
 RECIPE = """
 name = "tiny"
 [data]
-side = 32
+image_size = 32
 validation = 0.3
 [model]
 width = 0.35
 [head]
 epochs = 1
 batch = 16
-[tune]
+[finetune]
 epochs = 1
 batch = 16
 """
@@ -56,11 +56,14 @@ def test_a_search_goes_on_and_leaves_a_recipe(
 def test_each_change_is_tried_beside_the_recipe(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "space.toml").write_text('[space]\n"tune.mixup" = [0.4]\n"model.dropout" = [0.2]\n')
+    (tmp_path / "space.toml").write_text('[space]\n"finetune.wise_ft" = [0.5]\n"model.dropout" = [0.2]\n')
     assert run([*command, "--each"]) == 0
     said = capsys.readouterr().out.splitlines()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "search" / "trials.csv").read_text())))
-    assert [row["changed"] for row in rows] == ["the recipe as it is", "tune.mixup 0.4"]  # its dropout is 0.2 already
+    assert [row["changed"] for row in rows] == [
+        "the recipe as it is",
+        "finetune.wise_ft 0.5",
+    ]  # its dropout is 0.2 already
     assert said[1].split()[-3:] == [rows[0]["score"], rows[0]["plain"], rows[0]["moved"]]
     gain = float(said[2].split()[-1])
     assert gain == pytest.approx(float(rows[1]["score"]) - float(rows[0]["score"]), abs=2e-4)

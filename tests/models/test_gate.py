@@ -10,11 +10,11 @@ from lucency.bundle import Bundle, Card, Model
 from lucency.bundle import Gate as GatePart
 from lucency.errors import BundleError, SourceError
 from lucency.models.gate import CELLS, CHECKS, GATE, Gate, Gaussian, directions, gate_from, load_gate, thumbnails
-from lucency.train.gate_numbers import crossfitted, doubts_of, gaussian, numbers
+from lucency.train.ood import crossfit, fit_gaussian, fit_numbers, score
 
 
 def fitted(x: np.ndarray, axes: int) -> Gaussian:
-    own = gaussian(x, axes)
+    own = fit_gaussian(x, axes)
     found = Gaussian(x.shape[1], len(own["directions"]))
     found.load_state_dict(own)
     return found
@@ -51,8 +51,8 @@ def test_a_blank_film_is_finite() -> None:
 
 
 def test_too_few_films() -> None:
-    with pytest.raises(SourceError, match="at least 50 films, received 49"):
-        gaussian(np.zeros((49, 8)), 4)
+    with pytest.raises(SourceError, match="at least 50 training films, received 49"):
+        fit_gaussian(np.zeros((49, 8)), 4)
 
 
 def test_films_that_are_all_the_same_are_learned_and_another_is_far() -> None:
@@ -79,25 +79,25 @@ def learned(films: int = 200, seed: int = 3) -> tuple[np.ndarray, np.ndarray, Ga
     heart[5:, :4] = -2.0
     small = (heart + 0.5 * rng.normal(size=(films, 8, 8))).reshape(films, 64)
     features = rng.normal(size=(films, 12))
-    return small, features, gate_from(numbers(small, features))
+    return small, features, gate_from(fit_numbers(small, features))
 
 
 def test_turned_thumbnails_are_told() -> None:
     small, features, gate = learned()
     square = small.reshape(-1, 8, 8)
     for column, turned in ((1, square[:, ::-1]), (2, square[:, :, ::-1])):
-        doubts = doubts_of(gate, np.ascontiguousarray(turned.reshape(len(small), 64)), features)[:, column]
-        assert doubts.min() > 0 > doubts_of(gate, small, features)[:, column].max()
+        doubts = score(gate, np.ascontiguousarray(turned.reshape(len(small), 64)), features)[:, column]
+        assert doubts.min() > 0 > score(gate, small, features)[:, column].max()
 
 
-def test_crossfitted_doubts_are_those_of_new_films() -> None:
+def test_crossfit_doubts_are_those_of_new_films() -> None:
     small, features, gate = learned(400)
     new, _, _ = learned(400, seed=4)
-    others = crossfitted(small, np.arange(len(small)))
+    others = crossfit(small, np.arange(len(small)))
     assert others.shape == (400, 3)
-    fitted = doubts_of(gate, small, features)[:, :3]
+    fitted = score(gate, small, features)[:, :3]
     assert others[:, 0].mean() > fitted[:, 0].mean()  # nearer to what they fitted themselves
-    fresh = doubts_of(gate, new, features)[:, :3]
+    fresh = score(gate, new, features)[:, :3]
     assert others.mean(axis=0) == pytest.approx(fresh.mean(axis=0), rel=0.1)
 
 
@@ -106,6 +106,6 @@ def test_the_network_answers_what_was_measured() -> None:
     gray, pooled = torch.rand(3, 1, 32, 32) * 255, torch.rand(3, 12) * 7
     doubt = gate(gray, pooled)
     assert doubt.shape == (3, len(CHECKS))
-    same = doubts_of(gate, thumbnails(gray).double().numpy(), directions(pooled).double().numpy())
+    same = score(gate, thumbnails(gray).double().numpy(), directions(pooled).double().numpy())
     np.testing.assert_allclose(doubt.numpy(), same, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(gate(gray, 3 * pooled), doubt)  # the length says nothing

@@ -8,8 +8,8 @@ import pytest
 from data.films import as_films, chest
 from lucency.bundle import Card, Model, Square, Training
 from lucency.data import read_dataset
+from lucency.data.acquisition_pairs import Squares, squares_of
 from lucency.data.dataset import Dataset
-from lucency.data.donors import Squares, squares_of
 from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import SourceError, UsageError
 from lucency.reader import Reader

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data.films import as_films, chest
-from lucency.data.donors import Squares, squares_of
+from lucency.data.acquisition_pairs import Squares, squares_of
 from lucency.models import Classifier
 from lucency.models.heads import Linear
 from lucency.preprocess import Preprocess

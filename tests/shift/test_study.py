@@ -10,7 +10,7 @@ import pytest
 from data.films import as_films, chest
 from html_pages import assert_whole_and_silent
 from lucency.audit.measurements import measure_films
-from lucency.data.donors import squares_of
+from lucency.data.acquisition_pairs import squares_of
 from lucency.shift.judge import ConditionMetrics, Scores
 from lucency.shift.report import page, table
 from lucency.shift.study import (

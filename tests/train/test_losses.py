@@ -7,54 +7,54 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucency.train.losses import film_losses, focus, weighed_mean
+from lucency.train.losses import cross_entropy, focal, weighted_mean
 
 
 def test_binary_by_hand() -> None:
     # logit 0 is probability 1/2: ln 2 either way; logit ln 3 is 3/4: -ln(3/4) for a positive
-    found = film_losses(torch.tensor([[0.0], [math.log(3)]]), torch.tensor([0, 1]), "binary")
+    found = cross_entropy(torch.tensor([[0.0], [math.log(3)]]), torch.tensor([0, 1]), "binary")
     assert found.tolist() == pytest.approx([math.log(2), math.log(4 / 3)])
 
 
 def test_multiclass_by_hand() -> None:
-    found = film_losses(torch.zeros(1, 4), torch.tensor([2]), "multiclass")
+    found = cross_entropy(torch.zeros(1, 4), torch.tensor([2]), "multiclass")
     assert found.tolist() == pytest.approx([math.log(4)])
 
 
 def test_multilabel_is_the_mean_over_labels() -> None:
     logits = torch.tensor([[0.0, math.log(3)]])
-    found = film_losses(logits, torch.tensor([[1, 1]]), "multilabel")
+    found = cross_entropy(logits, torch.tensor([[1, 1]]), "multilabel")
     assert found.tolist() == pytest.approx([(math.log(2) + math.log(4 / 3)) / 2])
 
 
 @given(st.floats(-8, 8), st.integers(0, 1))
 def test_focal_with_gamma_zero_is_cross_entropy(logit: float, label: int) -> None:
-    loss = film_losses(torch.tensor([[logit]]), torch.tensor([label]), "binary")
-    assert focus(loss, 0.0).item() == pytest.approx(loss.item())
+    loss = cross_entropy(torch.tensor([[logit]]), torch.tensor([label]), "binary")
+    assert focal(loss, 0.0).item() == pytest.approx(loss.item())
 
 
 def test_focal_as_in_the_paper() -> None:
     # Lin et al. 2017, section 3.2: with gamma = 2 a film read at p = 0.9 counts 100 times less
     loss = torch.tensor([-math.log(0.9)])
-    assert (loss / focus(loss, 2.0)).item() == pytest.approx(100, rel=1e-5)
+    assert (loss / focal(loss, 2.0)).item() == pytest.approx(100, rel=1e-5)
 
 
 def test_weights_by_hand() -> None:
     # losses 1 and 4, weights 3 and 1: (3·1 + 1·4) / 4
-    assert weighed_mean(torch.tensor([1.0, 4.0]), torch.tensor([3.0, 1.0])).item() == 1.75
+    assert weighted_mean(torch.tensor([1.0, 4.0]), torch.tensor([3.0, 1.0])).item() == 1.75
 
 
 def test_balanced_weights_make_a_constant_answer_indifferent_to_the_imbalance() -> None:
     labels = torch.tensor([0] + [1] * 9)
     logit = torch.zeros(10, 1, requires_grad=True)
     weights = torch.tensor([10 / 2, 10 / 18])
-    weighed_mean(film_losses(logit, labels, "binary"), weights[labels]).backward()
+    weighted_mean(cross_entropy(logit, labels, "binary"), weights[labels]).backward()
     assert logit.grad is not None
     assert logit.grad.sum().item() == pytest.approx(0, abs=1e-7)
 
 
 def test_smoothing_moves_the_best_logit_from_infinity_to_its_target() -> None:
     best = torch.tensor([[math.log(0.95 / 0.05)]], requires_grad=True)
-    film_losses(best, torch.tensor([1]), "binary", smoothing=0.05).sum().backward()
+    cross_entropy(best, torch.tensor([1]), "binary", smoothing=0.05).sum().backward()
     assert best.grad is not None
     assert best.grad.item() == pytest.approx(0, abs=1e-6)

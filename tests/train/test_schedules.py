@@ -1,31 +1,50 @@
+"""The schedules of a recipe, by torch's own schedulers."""
+
 from __future__ import annotations
 
 import pytest
+import torch
 
 from lucency.recipe import FitSettings
-from lucency.train.schedules import SCHEDULES, factor
+from lucency.train.module import schedule
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_factors_stay_between_zero_and_one(schedule: str) -> None:
-    curve = factor(FitSettings(epochs=7, schedule=schedule), 13)
-    assert all(0 <= curve(step) <= 1 for step in range(7 * 13 + 2))
+def rates(settings: FitSettings, steps: int) -> list[float]:
+    """The learning rate of each step, as Lightning moves it, and of the one after the last."""
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], settings.lr)
+    found = schedule(optimizer, settings, steps)
+    seen = []
+    for step in range(settings.epochs * steps):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if found["interval"] == "step" or (step + 1) % steps == 0:
+            found["scheduler"].step()
+    return [*seen, optimizer.param_groups[0]["lr"]]
+
+
+@pytest.mark.parametrize("name", ["constant", "exponential", "cosine", "one_cycle"])
+def test_rates_stay_between_zero_and_the_recipes(name: str) -> None:
+    assert all(0 <= rate <= 0.01 * (1 + 1e-9) for rate in rates(FitSettings(epochs=7, lr=0.01, schedule=name), 13))
+
+
+def test_constant_stays() -> None:
+    assert set(rates(FitSettings(epochs=3, lr=0.5), 4)) == {0.5}
 
 
 def test_exponential_is_the_lectures() -> None:
-    # lr0 · 0.1^(epoch / 20): at epoch 0 all, at epoch 20 a tenth, the same through an epoch
-    curve = factor(FitSettings(epochs=40, schedule="exponential", decay_epochs=20), 10)
-    assert curve(0) == curve(9) == 1
-    assert curve(200) == pytest.approx(0.1)
-    assert curve(10) == pytest.approx(0.1 ** (1 / 20))
+    # lr0 · 0.1^(epoch / 20), constant within an epoch
+    found = rates(FitSettings(epochs=40, lr=1, schedule="exponential", decay_epochs=20), 10)
+    assert found[0] == found[9] == 1
+    assert found[200] == pytest.approx(0.1)
+    assert found[10] == pytest.approx(0.1 ** (1 / 20))
 
 
 def test_cosine_begins_at_one_passes_half_in_the_middle_and_ends_at_zero() -> None:
-    curve = factor(FitSettings(epochs=2, schedule="cosine"), 50)
-    assert [curve(0), curve(50), curve(100)] == pytest.approx([1, 0.5, 0])
+    found = rates(FitSettings(epochs=2, lr=1, schedule="cosine"), 50)
+    assert [found[0], found[50], found[100]] == pytest.approx([1, 0.5, 0])
 
 
 def test_one_cycle_climbs_to_one_and_falls_to_zero() -> None:
-    curve = factor(FitSettings(epochs=10, schedule="one_cycle"), 10)
-    assert [curve(0), curve(30), curve(100)] == pytest.approx([1 / 25, 1, 0])
-    assert curve(10) < curve(20) < curve(30) > curve(60)
+    found = rates(FitSettings(epochs=10, lr=1, schedule="one_cycle"), 10)
+    assert [found[0], found[29], found[99]] == pytest.approx([1 / 25, 1, 0], abs=1e-5)
+    assert found[10] < found[20] < found[29] > found[60]

@@ -33,9 +33,9 @@ def member(rank: int, port: int, work: Callable[..., None], arguments: tuple[Any
     place = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": COUNT, "LOCAL_WORLD_SIZE": COUNT}
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
     os.environ.update({name: str(value) for name, value in {**place, **meeting}.items()})
-    from lucency.train.join import joined
+    from lucency.train.distributed import process_group
 
-    with joined(COUNT, 1):
+    with process_group(COUNT, 1):
         work(*arguments)
 
 
@@ -45,32 +45,32 @@ def train(recipe: str, data: str, out: Path) -> None:
 
     from lucency.data import read_dataset
     from lucency.recipe import parse_recipe
-    from lucency.train import fit, train_run
-    from lucency.train.team import rank
+    from lucency.train import train_run, trainer
+    from lucency.train.distributed import rank
 
-    put_back = fit._put_back
+    load_best = trainer._load_best
 
     def kept(step: Any, best: Path) -> Any:
         torch.save(step.network.state_dict(), out.parent / f"{best.parent.name}-{rank()}.pt")
-        return put_back(step, best)
+        return load_best(step, best)
 
-    fit._put_back = kept
+    trainer._load_best = kept
     train_run(parse_recipe(json.loads(recipe), "test"), read_dataset(data), out, out.parent / "cache")
 
 
 def stopped(recipe: str, data: str, out: Path, epoch: int) -> None:
     """Train, and be stopped by Ctrl-C in that epoch of fine-tuning."""
     from lucency.models import Classifier
-    from lucency.train.step import Step
+    from lucency.train.module import ClassifierModule
 
-    begin = Step.on_train_epoch_start
+    begin = ClassifierModule.on_train_epoch_start
 
-    def interrupted(step: Step) -> None:
+    def interrupted(step: ClassifierModule) -> None:
         begin(step)
         if isinstance(step.network, Classifier) and step.current_epoch == epoch:
             raise KeyboardInterrupt
 
-    Step.on_train_epoch_start = interrupted
+    ClassifierModule.on_train_epoch_start = interrupted
     try:
         train(recipe, data, out)
     except KeyboardInterrupt:
@@ -87,32 +87,33 @@ def resumed(recipe: str, data: str, out: Path) -> None:
 
 
 def leave() -> None:
-    """The second process goes while the first waits for it."""
-    from lucency.train import join, team
+    """The second process exits while the first waits for it."""
+    from lucency.train import distributed
 
-    join.ENDS_US_S = 0.0
-    if team.rank():
+    distributed.TERMINATION_S = 0.0
+    if distributed.rank():
         os._exit(0)
-    team.fewest(1)
+    distributed.all_min(1)
 
 
 def gather(out: Path) -> None:
-    """Rows of unequal number, a minimum, a decision, averaged statistics, words for the first, shares of a mean."""
+    """Rows of unequal number, a minimum, a flag, averaged statistics, items for the main process, loss scales."""
     import torch
 
-    from lucency.train import team
+    from lucency.train import distributed
 
-    rank = team.rank()
+    rank = distributed.rank()
     network = torch.nn.BatchNorm1d(2)
     network.running_mean.fill_(float(rank))
-    team.settle(network)
+    distributed.sync_batchnorm(network)
     found = {
-        "rows": team.gathered(torch.full((rank + 1, 2), float(rank))).tolist(),
-        "none": team.gathered(torch.zeros(0 if rank else 1, dtype=torch.int64)).tolist(),
-        "fewest": team.fewest(10 - rank),
-        "decided": team.decided(lambda: rank == 0),
+        "rows": distributed.all_gather(torch.full((rank + 1, 2), float(rank))).tolist(),
+        "none": distributed.all_gather(torch.zeros(0 if rank else 1, dtype=torch.int64)).tolist(),
+        "minimum": distributed.all_min(10 - rank),
+        "flag": distributed.broadcast_flag(lambda: rank == 0),
         "mean": network.running_mean.tolist(),
     }
-    (out / f"together-{rank}.json").write_text(json.dumps(team.together([f"from {rank}"] * (rank + 1))))
-    (out / f"share-{rank}.json").write_text(json.dumps(team.share(torch.tensor(1.0 + 2.0 * rank)).item()))
+    items = distributed.gather_items([f"from {rank}"] * (rank + 1))
+    (out / f"items-{rank}.json").write_text(json.dumps(items))
+    (out / f"scale-{rank}.json").write_text(json.dumps(distributed.loss_scale(torch.tensor(1.0 + 2.0 * rank)).item()))
     (out / f"{rank}.json").write_text(json.dumps(found))

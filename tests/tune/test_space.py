@@ -37,11 +37,11 @@ def test_a_setting_is_changed_and_nothing_else() -> None:
     [
         ('"model.dropuot" = [0.1]', "did you mean 'dropout'"),
         ('"model.dropout" = [0.1, 1.5]', "dropout"),
-        ('"tune.lr" = { low = 1e-3 }', "low <= high"),
-        ('"tune.lr" = { low = 1e-2, high = 1e-3 }', "low <= high"),
-        ('"tune.lr" = { low = 1e-4, high = 1e-3, loog = true }', "low <= high"),
-        ('"tune.lr" = { low = 0, high = 1e-3, log = true }', "with log above 0"),
-        ('"tune.lr" = { low = "a", high = "b" }', "numbers low <= high"),
+        ('"finetune.lr" = { low = 1e-3 }', "low <= high"),
+        ('"finetune.lr" = { low = 1e-2, high = 1e-3 }', "low <= high"),
+        ('"finetune.lr" = { low = 1e-4, high = 1e-3, loog = true }', "low <= high"),
+        ('"finetune.lr" = { low = 0, high = 1e-3, log = true }', "with log above 0"),
+        ('"finetune.lr" = { low = "a", high = "b" }', "numbers low <= high"),
         ('"model.dropout" = []', "a list to choose from"),
         ('"seed.more" = [1]', "table.setting"),
     ],
@@ -62,7 +62,7 @@ def test_each_change_alone() -> None:
     table = {
         "model.dropout": [0.5, 0.2, 0.0],
         "augment.zoom": [[1, 1], [0.8, 1.0]],
-        "tune.lr": {"low": 1e-4, "high": 1e-2},
+        "finetune.lr": {"low": 1e-4, "high": 1e-2},
     }
     space, trials = Space(table).each(RECIPE)
     assert list(trials) == [
@@ -70,12 +70,12 @@ def test_each_change_alone() -> None:
         "model.dropout 0.5",
         "model.dropout 0.0",
         "augment.zoom [0.8, 1.0]",
-        "tune.lr 0.01",
+        "finetune.lr 0.01",
     ]
     assert trials["augment.zoom [0.8, 1.0]"] == {
         "model.dropout": "0.2",
         "augment.zoom": "[0.8, 1.0]",
-        "tune.lr": "0.0001",
+        "finetune.lr": "0.0001",
     }
     assert space.table["augment.zoom"] == [[1.0, 1.0], [0.8, 1.0]]
     assert space.to_json() != Space(space.table).to_json()  # not gone on with as a search

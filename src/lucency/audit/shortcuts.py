@@ -16,7 +16,7 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from lucency.audit.measurements import Measurements
-from lucency.data.cues import held_out_scores
+from lucency.data.acquisition_features import held_out_scores
 from lucency.data.dataset import Dataset
 from lucency.data.splits import Indices, stratified_group_kfold
 from lucency.errors import SourceError

@@ -31,13 +31,13 @@ def gate(
     from lucency.data.splits import Fold
     from lucency.errors import OutputError
     from lucency.models.gate import GATE
-    from lucency.train.gate import learn_gate
+    from lucency.train.ood import fit_gate
 
     if (out / "card.json").exists():
         raise OutputError(f"{out}: holds a run already; choose another place with --out, or remove it first")
     opened = open_bundle(run)
     numbered = None if fold is None else Fold(fold, folds)
-    card, content = learn_gate(opened, read_dataset(data, source), numbered, alarms)
+    card, content = fit_gate(opened, read_dataset(data, source), numbered, alarms)
     files = {name: opened.read(name) for name in opened.card.files}
     write_bundle(out, card, {**files, GATE: content})
     for check in card.gate.checks:

@@ -51,7 +51,7 @@ def shift(
     from shlex import join
 
     from lucency.data import read_dataset
-    from lucency.data.donors import WHOSE, known_aspects
+    from lucency.data.acquisition_pairs import WHOSE, known_aspects
     from lucency.errors import UsageError
     from lucency.shift.report import table
     from lucency.shift.study import Settings, baseline, evaluate_shift

@@ -40,8 +40,7 @@ def train(
     from lucency.errors import UsageError
     from lucency.explain.randomization import with_shuffled_labels
     from lucency.train import cross_validate, train_run
-    from lucency.train.join import joined
-    from lucency.train.team import first
+    from lucency.train.distributed import is_main_process, process_group
 
     if fold is not None and folds is None:
         raise UsageError(f"--fold {fold}: expected --folds too, how many there are")
@@ -59,9 +58,9 @@ def train(
     if fold is not None and folds is not None:
         films, _ = Fold(fold, folds).split(films)
     if folds is None or fold is not None:
-        with joined(devices, nodes):
+        with process_group(devices, nodes):
             told = train_run(chosen, films, out, where, resume)
-            if first():
+            if is_main_process():
                 typer.echo(told)
     else:
         report, about = cross_validate(chosen, films, folds, out, where, resume, seeds)
@@ -76,12 +75,12 @@ def _needs_launching(devices: int, nodes: int, folds: int | None) -> bool:
         UsageError: nobody started this command on the other machines, or folds are asked for.
     """
     from lucency.errors import UsageError
-    from lucency.train.join import placed
+    from lucency.train.distributed import is_launched
 
     if devices * nodes == 1:
         return False
     if folds is not None:
         raise UsageError("--folds: expected one process a fold, so no --devices or --nodes; train the folds one by one")
-    if nodes > 1 and not placed():
+    if nodes > 1 and not is_launched():
         raise UsageError(f"--nodes {nodes}: expected torchrun or srun to start this command on each; see docs/scale.md")
-    return not placed()
+    return not is_launched()

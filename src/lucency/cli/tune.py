@@ -50,7 +50,7 @@ def tune(
 
     from lucency.cli.inputs import open_recipe
     from lucency.data import read_dataset
-    from lucency.data.donors import known_aspects
+    from lucency.data.acquisition_pairs import known_aspects
     from lucency.data.splits import without_test
     from lucency.errors import UsageError
     from lucency.tune.record import changes, cost, line, write_record

@@ -13,7 +13,7 @@ from lucency.data.decode import Decoded, decode_squares, report_skipped
 from lucency.data.splits import Fold, split_hash, strata, train_val_split
 from lucency.errors import ExportError
 from lucency.preprocess import Preprocess
-from lucency.recipe import DataSettings
+from lucency.recipe import card_data_settings
 
 ENOUGH = 256
 """Films to measure on: seconds of work, and each kind of film among them."""
@@ -30,7 +30,7 @@ def training_films(card: Card, films: Dataset, fold: Fold | None) -> Dataset:
     Raises:
         ExportError: the split hash says that these are other films.
     """
-    settings = DataSettings.model_validate(card.training.recipe.get("data", {}))
+    settings = card_data_settings(card.training.recipe)
     learned, _, _ = train_val_split(fold.split(films)[0] if fold else films, settings)
     if split_hash(learned, range(len(learned))) != card.training.split_hash:
         raise ExportError(

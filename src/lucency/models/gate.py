@@ -80,7 +80,7 @@ class Gate(nn.Module):
     """Gray films and their pooled features to the numbers of `doubt`, in the order of CHECKS."""
 
     def __init__(self, layout: Gaussian, features: Gaussian) -> None:
-        """Room for what `lucency.train.gate` learns."""
+        """Room for what `lucency.train.ood` learns."""
         super().__init__()
         self.layout = layout
         self.upside_down = Line(CELLS * CELLS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lucency import __version__
+from lucency import __version__, compat
 from lucency.evaluate.intervals import LEVEL, METHOD
 from lucency.report.checklist import Answer, author, filled, partly
 from lucency.report.known import Known
@@ -144,7 +144,8 @@ def training(known: Known) -> Answer:
     done = known.card.training
     if not done.recipe:
         return author(known)
-    phases = "; ".join(_phase(name, done.recipe[name]) for name in ("head", "tune") if done.recipe.get(name))
+    recipe = compat.rename_recipe(done.recipe)
+    phases = "; ".join(_phase(name, recipe[name]) for name in ("head", "finetune") if recipe.get(name))
     drawn = ", ".join(
         f"{name} {value}" for name, value in done.recipe.get("augment", {}).items() if value not in (0, False)
     )

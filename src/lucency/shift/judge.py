@@ -12,9 +12,9 @@ from PIL import Image
 
 from lucency.bundle import Card
 from lucency.data.acquisition import SIDE
+from lucency.data.acquisition_pairs import Squares, Whose, as_another, donor_pools, draws
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_each
-from lucency.data.donors import Squares, Whose, as_another, donor_pools, draws
 from lucency.data.reacquire import ALL, PARTS
 from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import FilmError, SourceError, UsageError
@@ -25,7 +25,7 @@ from lucency.evaluate.reliability import ece
 from lucency.preprocess import Preprocess, crop_or_pad, resize
 from lucency.progress import track
 from lucency.reader import Reader
-from lucency.recipe import parse_recipe
+from lucency.recipe import card_data_settings
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -186,15 +186,15 @@ def held_out(card: Card, films: Dataset, fold: int | None = None, folds: int | N
     Raises:
         SourceError: the films are not those it was trained on.
     """
-    recipe = parse_recipe(card.training.recipe, f"card of {card.name}")
+    settings = card_data_settings(card.training.recipe)
     if fold is None and folds is None:
-        learn, judge, _ = train_val_split(films, recipe.data)
+        learn, judge, _ = train_val_split(films, settings)
         if _learned(card, learn):
             return judge, f"{len(judge)} films of validation patients, who chose the checkpoint"
     counts = FOLD_COUNTS if folds is None else (folds,)
     for found in _folds(counts, fold):
         rest, held = found.split(films)
-        if _learned(card, train_val_split(rest, recipe.data)[0]):
+        if _learned(card, train_val_split(rest, settings)[0]):
             return held, f"{len(held)} films of fold {found.number} of {found.of}, never met in training"
     raise SourceError(
         f"{films.source}: expected the {card.training.films} films that {card.name} was trained on and their split, "

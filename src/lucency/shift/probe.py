@@ -19,8 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from lucency.data.acquisition_pairs import Squares
 from lucency.data.dataset import Dataset
-from lucency.data.donors import Squares
 from lucency.data.splits import Indices, stratified_group_kfold
 from lucency.evaluate.metrics import auroc
 from lucency.models import Classifier

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lucency.data.donors import WHOSE, Whose
+from lucency.data.acquisition_pairs import WHOSE, Whose
 from lucency.html import render
 from lucency.shift.judge import FLOOR
 from lucency.shift.study import LEAST_RUNS, BiasBaseline, SeedSummary, ShiftResult, rank_correlations, summarise_seeds

@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits
 
 from lucency.audit.measurements import Measurements, measure_films
 from lucency.audit.shortcuts import PROPERTIES, auroc_within_folds
-from lucency.data.cues import FOLDS, called_wrongly, held_out_scores, varying
+from lucency.data.acquisition_features import FOLDS, called_wrongly, held_out_scores, varying
+from lucency.data.acquisition_pairs import Squares, Whose, squares_of
 from lucency.data.dataset import Dataset
-from lucency.data.donors import Squares, Whose, squares_of
 from lucency.data.splits import stratified_group_kfold, without_test
 from lucency.reader import Reader
 from lucency.shift.judge import (

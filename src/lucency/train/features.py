@@ -27,7 +27,7 @@ from lucency.models import Classifier
 from lucency.models.folded import folded
 from lucency.preprocess import Preprocess
 from lucency.progress import track
-from lucency.train.team import device
+from lucency.train.distributed import local_device
 
 Vectors = NDArray[np.float32]
 Item = TypeVar("Item")
@@ -112,7 +112,7 @@ def _fill(
 ) -> list[FilmError]:
     """Compute what the cache lacks, a batch a commit."""
     unreadable: list[FilmError] = []
-    answering = folded(classifier).to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    answering = folded(classifier).to(local_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     outcomes = zip(keys, decode_each(films, preprocess), strict=True)
     for batch in _batches(track(outcomes, "computing features, once", total=len(keys)), BATCH):
         good = [(key, square) for key, square in batch if not isinstance(square, FilmError)]

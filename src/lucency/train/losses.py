@@ -1,15 +1,25 @@
-"""What training makes small: cross-entropy, weighed by class or focused on hard films."""
+"""Losses: cross-entropy weighed by class, by group or by difficulty, and what fine-tuning adds to it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lucency.data.dataset import Task
+from lucency.models import Classifier
+from lucency.train.dataloader import Batch
+from lucency.train.distributed import all_gather, loss_scale, world_size
+
+TEMPERATURE = 2.0
+"""Logits are divided by it in distillation, so that unlikely classes still count (Hinton et al. 2015)."""
 
 
-def film_losses(logits: Tensor, labels: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of each film, in nats.
 
     Args:
@@ -27,22 +37,144 @@ def film_losses(logits: Tensor, labels: Tensor, task: Task, smoothing: float = 0
     return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
 
 
-def focus(losses: Tensor, gamma: float) -> Tensor:
-    """(1 - p)^gamma · loss with p = exp(-loss), the probability given to the truth.
-
-    Lin et al. 2017, eq. 4. gamma = 0 changes nothing; a film read with certainty no longer counts.
-    """
+def focal(losses: Tensor, gamma: float) -> Tensor:
+    """(1 - p)^gamma · loss with p = exp(-loss), the probability of the true class (Lin et al. 2017, eq. 4)."""
     return (1 - torch.exp(-losses)) ** gamma * losses
 
 
-def weighed_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean loss, each film by its weight: sum(w · loss) / sum(w), as Keras' `class_weight` up to the mean.
-
-    Args:
-        losses: float (n,).
-        weights: float (n,), or None for the plain mean.
-    """
+def weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """sum(w · loss) / sum(w) of losses and weights (n,), the plain mean without weights; a scalar."""
     if weights is None:
         return losses.mean()
     weights = weights.to(losses)
     return (weights * losses).sum() / weights.sum()
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The weighted loss of films."""
+
+    task: Task
+    class_weights: Tensor | None = None
+    focal_gamma: float = 0.0
+    smoothing: float = 0.0
+    misled: float = 1.0
+    """Weight of films whose acquisition points to another class; the others weigh 1."""
+
+    def __call__(self, logits: Tensor, labels: Tensor, misled: Tensor | None = None) -> Tensor:
+        """The loss of a batch, a scalar."""
+        return weighted_mean(self.losses(logits, labels), self.weights(labels, misled))
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of each film, (n,)."""
+        losses = cross_entropy(logits, labels, self.task, self.smoothing)
+        return focal(losses, self.focal_gamma) if self.focal_gamma else losses
+
+    def weights(self, labels: Tensor, misled: Tensor | None = None) -> Tensor | None:
+        """Of each film, (n,); None: all alike."""
+        weights = None
+        if self.class_weights is not None and self.task != "multilabel":
+            weights = self.class_weights.to(labels.device)[labels]
+        if misled is None or self.misled == 1:
+            return weights
+        groups = 1 + (self.misled - 1) * misled.float()
+        return groups if weights is None else weights * groups
+
+    def total_weight(self, labels: Tensor, misled: Tensor | None = None) -> Tensor:
+        """The divisor of the mean over these films, a scalar."""
+        weights = self.weights(labels, misled)
+        return torch.tensor(float(len(labels))) if weights is None else weights.sum()
+
+
+class MeanLoss(nn.Module):
+    """The objective of a training batch, over the films of all processes."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(self, logits: Tensor, labels: Tensor, misled: Tensor) -> Tensor:
+        """A scalar, of logits (n, findings), labels (n,) or (n, findings) and misled, bool (n,)."""
+        loss = self.objective(logits, labels, misled)
+        return loss * loss_scale(self.objective.total_weight(labels, misled)).to(loss)
+
+
+class GroupDROLoss(nn.Module):
+    """Groups of films weigh more, the higher their loss.
+
+    Sagawa et al. 2020, Distributionally robust neural networks for group shifts, algorithm 1. Each class has two
+    groups: films whose acquisition points to another class, and the others.
+    """
+
+    group_weights: Tensor
+
+    def __init__(self, objective: Objective, classes: int, step_size: float) -> None:
+        """Begin with equal weights; `step_size` is eta_q of the paper."""
+        super().__init__()
+        self.objective = objective
+        self.step_size = step_size
+        self.register_buffer("group_weights", torch.full((2 * classes,), 1 / (2 * classes)))
+
+    def forward(self, logits: Tensor, labels: Tensor, misled: Tensor) -> Tensor:
+        """A scalar, of logits (n, findings), labels int (n,) and misled, bool (n,)."""
+        losses = self.objective.losses(logits, labels)
+        groups = 2 * labels + misled.to(labels)
+        zeros = torch.zeros_like(self.group_weights)
+        sums, counts = zeros.index_add(0, groups, losses), zeros.index_add(0, groups, torch.ones_like(losses))
+        total, films = all_gather(torch.stack([sums, counts])[None]).sum(0).to(sums)
+        films = films.clamp(min=1)
+        grown = self.group_weights * torch.exp(self.step_size * total / films)
+        self.group_weights.copy_(grown / grown.sum())
+        loss: Tensor = (self.group_weights.clone() * sums / films).sum() * world_size()
+        return loss
+
+
+class ForwardOutput(NamedTuple):
+    """A training batch and what the network answers."""
+
+    batch: Batch
+    logits: Tensor
+    """(n, findings)."""
+    maps: Tensor
+    """(n, findings, h, w)."""
+    pooled: Tensor
+    """(n, k), the input of the head."""
+
+
+AuxiliaryLoss = Callable[[ForwardOutput], Tensor]
+"""A scalar that is added to the loss of a batch."""
+
+
+@dataclass(frozen=True)
+class SparsityLoss:
+    """Evidence costs wherever the map puts it, for or against: weight · mean |M| over films and places."""
+
+    weight: float
+
+    def __call__(self, output: ForwardOutput) -> Tensor:
+        """A scalar."""
+        return self.weight * output.maps.float().abs().mean()
+
+
+@dataclass(frozen=True)
+class DistillationLoss:
+    """Learn the mean answer of several networks to the films as they are augmented (Hinton et al. 2015)."""
+
+    teachers: Sequence[Classifier]
+    """In evaluation mode; they take the input of the network that trains."""
+    task: Task
+
+    def __call__(self, output: ForwardOutput) -> Tensor:
+        """Cross-entropy with the teachers' mean probabilities at TEMPERATURE, times its square: a scalar."""
+        with torch.no_grad():
+            for teacher in self.teachers:
+                teacher.to(output.logits.device)
+            answers = [self._probabilities(teacher(output.batch.inputs).float()) for teacher in self.teachers]
+            targets = torch.stack(answers).mean(0)
+        logits = output.logits / TEMPERATURE
+        entropy = F.cross_entropy if self.task == "multiclass" else F.binary_cross_entropy_with_logits
+        return TEMPERATURE**2 * entropy(logits, targets)
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        logits = logits / TEMPERATURE
+        return logits.softmax(1) if self.task == "multiclass" else logits.sigmoid()

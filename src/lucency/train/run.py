@@ -1,107 +1,271 @@
-"""One training run, read top to bottom."""
+"""One training run, read top to bottom: the head on features of the frozen backbone, then fine-tuning on films."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from lucency.data.dataset import Dataset
-from lucency.data.imbalance import table
+from lucency.data.decode import decode_squares, report_skipped
+from lucency.data.imbalance import class_weights, table
 from lucency.data.splits import split_hash, train_val_split
 from lucency.errors import UsageError
-from lucency.models import Classifier, build
+from lucency.models import Classifier, blocks, build
 from lucency.models.memory import keep_freed_memory
 from lucency.models.run import open_run
-from lucency.recipe import DataSettings, Recipe
-from lucency.train.history import write_history
-from lucency.train.phases import Lesson, fine_tune, fit_head
-from lucency.train.plan import CARD, PLAN, Plan, begin
-from lucency.train.save import save
-from lucency.train.step import Row
-from lucency.train.teachers import SEEDS_APART
-from lucency.train.team import decided, first, require_shared, size
+from lucency.preprocess import Preprocess
+from lucency.recipe import DataSettings, FinetuneSettings, FitSettings, Recipe
+from lucency.train.cropping import crop, find_boxes
+from lucency.train.dataloader import Examples, train_loader, val_loader
+from lucency.train.distributed import (
+    broadcast_flag,
+    gather_items,
+    is_main_process,
+    local_device,
+    shard_batch_size,
+    shard_cache,
+    shard_films,
+    shard_patients,
+    shard_seed,
+    wait_for_file,
+    world_size,
+)
+from lucency.train.features import pooled_features
+from lucency.train.losses import AuxiliaryLoss, DistillationLoss, GroupDROLoss, MeanLoss, Objective, SparsityLoss
+from lucency.train.manifest import CARD, MANIFEST, Manifest, claim, save
+from lucency.train.metrics import Row, write_history
+from lucency.train.module import ClassifierModule
+from lucency.train.trainer import fit
+from lucency.train.weight_averaging import interpolate_weights
+
+TEACHER_SEED_STEP = 1_000
+"""Between the seeds of a network and of its teachers."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What both phases train on."""
+
+    train: Dataset
+    val: Dataset
+    """Films that choose the checkpoint."""
+    recipe: Recipe
+    misled: frozenset[str] = frozenset()
+    """Names of the films whose acquisition points to another class; empty where the recipe does not use them."""
+    teachers: Sequence[Classifier] = ()
+    """Networks whose answers fine-tuning distils."""
+
+    def is_misled(self, films: Dataset) -> Tensor:
+        """Which of n films are misled, bool (n,)."""
+        return torch.tensor([record.name in self.misled for record in films.samples], dtype=torch.bool)
 
 
 def train_run(recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bool = False) -> str:
-    """Train by a recipe and leave a run: weights, card, history, plan, checkpoints.
+    """Train by a recipe and leave a run: weights, card, history, manifest, checkpoints.
 
     Args:
         recipe: every choice.
-        films: what to learn from; those that the source calls `test` take no part.
+        films: what to train on; those that the source calls `test` take no part.
         out: folder of the run; new or empty, or an unfinished run where `resume` is set.
         cache: folder of the feature cache.
-        resume: go on from the last whole epoch, to the same result as without the stop.
+        resume: continue from the last complete epoch, to the same result as without the stop.
 
     Returns:
-        a line for a person: what was learned and where it is.
+        one line for a person: the result and where it is.
 
     Raises:
-        UsageError: the recipe swaps something between two classes, and the films have more.
+        UsageError: the recipe needs two classes, and the films have more.
         SourceError, RecipeError, WeightsError, TrainingError, OutputError: what to do is in the message.
     """
     start = time.monotonic()
     keep_freed_memory()
     require_two_classes(recipe, films)
-    learn, judge, how = train_val_split(films, recipe.data)
-    plan = Plan.of(recipe, split_hash(learn, range(len(learn))), split_hash(judge, range(len(judge))), size())
+    train, val, split = train_val_split(films, recipe.data)
+    manifest = Manifest.of(recipe, split_hash(train, range(len(train))), split_hash(val, range(len(val))), world_size())
     torch.manual_seed(recipe.seed)
     classifier = build(recipe.model, 1 if films.task == "binary" else len(films.labels))
-    if decided(
-        lambda: begin(out, plan, resume)
-    ):  # after the weights were found: what cannot start leaves no folder behind
+    # After the pretrained weights were found: a run that cannot start leaves no folder behind.
+    if broadcast_flag(lambda: claim(out, manifest, resume)):
         return f"{out}: finished already"
-    require_shared(out / PLAN)
-    if first():
-        print(f"{table(learn)}\n{len(judge)} further films choose the checkpoint: {how}", file=sys.stderr)
+    wait_for_file(out / MANIFEST)
+    if is_main_process():
+        print(f"{table(train)}\n{len(val)} further films choose the checkpoint: {split}", file=sys.stderr)
 
-    teachers = [taught(recipe, number, films, out, cache) for number in range(1, recipe.tune.teachers + 1)]
-    lesson = Lesson(learn, judge, recipe, misled(learn, recipe.data), teachers)
+    teachers = [train_teacher(recipe, number, films, out, cache) for number in range(1, recipe.finetune.teachers + 1)]
+    data = TrainingData(train, val, recipe, find_misled(train, recipe.data), teachers)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     phases: dict[str, list[Row]] = {}
     if recipe.head.epochs:
-        phases["head"] = fit_head(classifier, lesson, out, cache)
-    if recipe.tune.epochs:
-        phases["tune"] = fine_tune(classifier, lesson, out)
-    if first():
+        phases["head"] = fit_head(classifier, data, out, cache)
+    if recipe.finetune.epochs:
+        phases["finetune"] = finetune(classifier, data, out)
+    if is_main_process():
         write_history(phases, out)
-        save(out, classifier, recipe, learn, judge, how, minutes=(time.monotonic() - start) / 60)
+        save(out, classifier, recipe, train, val, split, minutes=(time.monotonic() - start) / 60)
     rows = list(phases.values())[-1]
-    kept = rows[-1] if recipe.tune.epochs and recipe.tune.wise_ft < 1 else max(rows, key=lambda row: row["val_auroc"])
-    return f"{out}: trained; validation AUROC {kept['val_auroc']:.4f} on {len(judge)} films that chose the checkpoint"
+    interpolated = recipe.finetune.epochs and recipe.finetune.wise_ft < 1
+    kept = rows[-1] if interpolated else max(rows, key=lambda row: row["val_auroc"])
+    return f"{out}: trained; validation AUROC {kept['val_auroc']:.4f} on {len(val)} films that chose the checkpoint"
 
 
-def taught(recipe: Recipe, number: int, films: Dataset, out: Path, cache: Path) -> Classifier:
-    """A teacher: the recipe by another seed, trained on the same films, or gone on with; in evaluation mode."""
-    seed, place = recipe.seed + number * SEEDS_APART, out / "teachers" / str(number)
-    own = recipe.model_copy(update={"seed": seed, "tune": recipe.tune.model_copy(update={"teachers": 0})})
-    if first():
-        print(f"teacher {number} of {recipe.tune.teachers}", file=sys.stderr)
+def fit_head(classifier: Classifier, data: TrainingData, out: Path, cache: Path) -> list[Row]:
+    """Train the head on cached features of the frozen backbone; the classifier holds the best head afterwards."""
+    recipe = data.recipe
+    preprocess = Preprocess(recipe.data.image_size, recipe.data.resize_mode)
+    shards = shard_patients(data.train), shard_films(data.val)
+    found, held = (pooled_features(classifier, films, preprocess, shard_cache(cache)) for films in shards)
+    report_skipped(gather_items([*found.unreadable, *held.unreadable]))
+    train = Examples(torch.from_numpy(found.vectors), labels_of(found.films), data.is_misled(found.films))
+    val = Examples(torch.from_numpy(held.vectors), labels_of(held.films))
+    batch_size, seed = shard_batch_size(recipe.head.batch), shard_seed(recipe.seed)
+    module = ClassifierModule(
+        classifier.head,
+        make_loss(data.train, recipe, recipe.head),
+        recipe.head,
+        seed,
+        lambda epoch: train_loader(train, recipe.data, batch_size, seed, epoch),
+        val_loader(val, 1024),
+    )
+    return fit(module, recipe.head, out / "checkpoints" / "head", "head")
+
+
+def finetune(classifier: Classifier, data: TrainingData, out: Path) -> list[Row]:
+    """Train the head and the unfrozen blocks on films; the classifier holds the best weights afterwards.
+
+    Returns:
+        a row per epoch; one more where the weights were then interpolated with those before.
+    """
+    recipe = data.recipe
+    train, val = load_films(classifier, data)
+    batch_size, seed = shard_batch_size(recipe.finetune.batch), shard_seed(recipe.seed)
+    start = {name: value.clone() for name, value in classifier.state_dict().items()}
+    module = ClassifierModule(
+        classifier.unframed(),
+        make_loss(data.train, recipe, recipe.finetune),
+        recipe.finetune,
+        seed,
+        lambda epoch: train_loader(train, recipe.data, batch_size, seed, epoch),
+        val_loader(val, 64),
+        keep_frozen=unfreeze(classifier, recipe.finetune),
+        auxiliary=auxiliary_losses(data),
+    )
+    rows = fit(module, recipe.finetune, out / "checkpoints" / "finetune", "fine-tuning")
+    if recipe.finetune.wise_ft == 1:
+        return rows
+    interpolate_weights(classifier, start, recipe.finetune.wise_ft)
+    return [*rows, module.validate()]
+
+
+def load_films(classifier: Classifier, data: TrainingData) -> tuple[Examples, Examples]:
+    """Decode the films of both splits once; training films stay on the device, at the size of the canvas."""
+    recipe = data.recipe
+    size, mode = recipe.data.image_size, recipe.data.resize_mode
+    canvas = recipe.augment.canvas or size
+    found = decode_squares(shard_patients(data.train), Preprocess(canvas, mode))
+    held = decode_squares(shard_films(data.val), Preprocess(size, mode))
+    report_skipped(gather_items([*found.unreadable, *held.unreadable]))
+    films, val_films = stack(found.pixels), stack(held.pixels)
+    train = Examples(films, labels_of(found.films), data.is_misled(found.films), size, recipe.augment)
+    if classifier.frame is not None:  # train on crops around what the network cuts out by itself
+        boxes = None if recipe.model.within == "middle" else find_boxes(classifier.frame, films, size)
+        train = replace(train, size=recipe.model.frame, boxes=boxes)
+        val_films = crop(classifier.frame, val_films)
+    device = local_device()
+    boxes = None if train.boxes is None else train.boxes.to(device)
+    return replace(train, inputs=train.inputs.to(device), boxes=boxes), Examples(val_films, labels_of(held.films))
+
+
+def stack(films: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """uint8 (n, s, s) of n squares."""
+    return torch.from_numpy(np.stack(films))
+
+
+def labels_of(films: Dataset) -> Tensor:
+    """int64 (n,), or (n, labels) for a multilabel task."""
+    return torch.from_numpy(films.label_array())
+
+
+def auxiliary_losses(data: TrainingData) -> list[AuxiliaryLoss]:
+    """What fine-tuning adds to the loss of the labels."""
+    found = list[AuxiliaryLoss]()
+    if data.recipe.finetune.sparse:
+        found.append(SparsityLoss(data.recipe.finetune.sparse))
+    if data.teachers:
+        found.append(DistillationLoss([teacher.unframed() for teacher in data.teachers], data.train.task))
+    return found
+
+
+def make_loss(train: Dataset, recipe: Recipe, settings: FitSettings) -> MeanLoss | GroupDROLoss:
+    """The loss that answers the class imbalance of the training films as the recipe says."""
+    data, weights = recipe.data, None
+    if data.imbalance == "class_weights" and train.task != "multilabel":
+        found = class_weights(train.label_array(), data.class_weights, len(train.labels))
+        weights = torch.tensor(found, dtype=torch.float32)
+    gamma = data.focal_gamma if data.imbalance == "focal" else 0.0
+    objective = Objective(train.task, weights, gamma, settings.label_smoothing, data.misled)
+    return GroupDROLoss(objective, 2, data.group_step) if data.imbalance == "group_dro" else MeanLoss(objective)
+
+
+def unfreeze(classifier: Classifier, settings: FinetuneSettings) -> Callable[[], None]:
+    """Let the last blocks and the head train, and freeze the rest.
+
+    Returns:
+        a function to call whenever training mode is switched on: it puts frozen blocks, and all batch normalisation
+        where the recipe freezes it, back into evaluation mode.
+    """
+    parts = blocks(classifier)
+    count = len(parts) if settings.unfreeze_blocks == "all" else min(settings.unfreeze_blocks, len(parts))
+    frozen: list[nn.Module] = list(parts[: len(parts) - count])
+    classifier.requires_grad_(True)
+    for block in frozen:
+        block.requires_grad_(False)
+    if settings.batch_norm == "frozen":
+        frozen += [module for module in classifier.features.modules() if isinstance(module, nn.BatchNorm2d)]
+
+    def keep_frozen() -> None:
+        for module in frozen:
+            module.eval()
+
+    return keep_frozen
+
+
+def train_teacher(recipe: Recipe, number: int, films: Dataset, out: Path, cache: Path) -> Classifier:
+    """A teacher: the recipe with another seed, trained on the same films or resumed; in evaluation mode."""
+    seed, place = recipe.seed + number * TEACHER_SEED_STEP, out / "teachers" / str(number)
+    own = recipe.model_copy(update={"seed": seed, "finetune": recipe.finetune.model_copy(update={"teachers": 0})})
+    if is_main_process():
+        print(f"teacher {number} of {recipe.finetune.teachers}", file=sys.stderr)
     train_run(own, films, place, cache, resume=place.exists())
-    require_shared(place / CARD)
+    wait_for_file(place / CARD)
     return open_run(place).classifier
 
 
 def require_two_classes(recipe: Recipe, films: Dataset) -> None:
-    """Raise UsageError where a recipe asks for what only two classes have, before anything is done."""
-    if films.task != "binary" and (recipe.augment.reacquire or asks_for_misled(recipe.data)):
+    """Raise UsageError where a recipe uses misled films, which only two classes have, before anything is done."""
+    if films.task != "binary" and uses_misled(recipe.data):
         raise UsageError(
-            f"{recipe.name}: [augment] reacquire, [data] misled and group_dro swap or tell between two classes, "
-            f"came a {films.task} task of {len(films.labels)}; leave them out"
+            f"{recipe.name}: [data] misled and group_dro need two classes, received a {films.task} task of "
+            f"{len(films.labels)}; leave them out"
         )
 
 
-def misled(learn: Dataset, settings: DataSettings) -> frozenset[str]:
-    """Names of the films whose acquisition points to another class, where the recipe asks for them."""
-    if not asks_for_misled(settings):
+def find_misled(train: Dataset, settings: DataSettings) -> frozenset[str]:
+    """Names of the films whose acquisition points to another class, where the recipe uses them."""
+    if not uses_misled(settings):
         return frozenset()
-    from lucency.data import cues  # scikit-learn: a third of a second that only those who ask should pay
+    from lucency.data import acquisition_features  # scikit-learn takes a third of a second to import
 
-    return cues.misled(learn)
+    return acquisition_features.misled(train)
 
 
-def asks_for_misled(settings: DataSettings) -> bool:
-    """Whether a recipe needs to know the films that acquisition misleads."""
+def uses_misled(settings: DataSettings) -> bool:
+    """Whether a recipe weighs films by whether acquisition misleads."""
     return settings.misled != 1 or settings.imbalance == "group_dro"

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lucency.data.acquisition_pairs import Squares, squares_of
 from lucency.data.dataset import Dataset
-from lucency.data.donors import Squares, squares_of
 from lucency.data.splits import Fold
 from lucency.reader import Reader
 from lucency.recipe import Recipe

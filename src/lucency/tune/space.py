@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 
+from lucency import compat
 from lucency.errors import RecipeError
 from lucency.recipe import Recipe, parse_recipe
 
@@ -18,27 +19,20 @@ SPACE: dict[str, Any] = {
     "model.dropout": [0.0, 0.2, 0.5],
     "data.imbalance": ["none", "class_weights", "oversample", "group_dro"],
     "data.misled": [1.0, 4.0],
-    "data.side": [64, 96, 128, 160, 224],
-    "tune.blocks": ["all", 12, 6],
-    "tune.lr": {"low": 1e-4, "high": 1e-3, "log": True},
-    "tune.batch_norm": ["frozen", "train"],
-    "tune.ema": [0.0, 0.98],
-    "tune.swa": [0, 1],
-    "tune.wise_ft": [0.8, 1.0],
-    "tune.label_smoothing": [0.0, 0.05],
-    "tune.mixup": [0.0, 0.2],
-    "tune.adversary": [0.0, 0.1],
-    "tune.teachers": [0, 1],
-    "augment.reacquire": [0.0, 0.6],
+    "data.image_size": [64, 96, 128, 160, 224],
+    "finetune.unfreeze_blocks": ["all", 12, 6],
+    "finetune.lr": {"low": 1e-4, "high": 1e-3, "log": True},
+    "finetune.batch_norm": ["frozen", "train"],
+    "finetune.ema": [0.0, 0.98],
+    "finetune.swa": [0, 1],
+    "finetune.wise_ft": [0.8, 1.0],
+    "finetune.label_smoothing": [0.0, 0.05],
+    "finetune.teachers": [0, 1],
     "augment.aspect": [[1.0, 1.0], [0.8, 1.25], [0.64, 1.57]],
     "augment.zoom": [[1.0, 1.0], [0.85, 1.0], [0.7, 1.0]],
-    "augment.resample": [[1.0, 1.0], [0.5, 1.0]],
     "augment.gamma": [[1.0, 1.0], [0.7, 1.4]],
-    "augment.swap_tone": [0.0, 0.5, 1.0],
     "augment.sharpness": [[0.0, 0.0], [-1.5, 2.0]],
     "augment.noise": [0.0, 8.0],
-    "augment.clahe": [0.0, 0.5],
-    "augment.erase": [0.0, 0.5],
 }
 """Searched when no file is given: setting -> a list to choose from, or low and high (log: evenly by factor)."""
 RANGE = {"low", "high", "log", "step"}
@@ -129,7 +123,9 @@ def _table(path: Path) -> Mapping[str, Any]:
     table = content.get("space")
     if set(content) != {"space"} or not isinstance(table, dict) or not table:
         raise RecipeError(f'{path}: expected one table [space] with lines such as "model.dropout" = [0.0, 0.5]')
-    return table
+    used = {name: compat.recipe_setting(name) for name in table if compat.recipe_setting(name) != name}
+    compat.report(str(path), used)
+    return {compat.recipe_setting(name): choice for name, choice in table.items()}
 
 
 def _values(where: str, name: str, choice: Any) -> list[Any]:

@@ -1,0 +1,114 @@
+"""Which films are in which batch, and how they are augmented: all of it follows from (seed, epoch, batch), so that a
+resumed run sees exactly what an uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lucency.data.imbalance import oversampled
+from lucency.recipe import AugmentSettings, DataSettings
+from lucency.train.augment import AugmentParams, augment
+from lucency.train.distributed import all_min
+
+
+class Batch(NamedTuple):
+    """What a network is trained or validated on at once."""
+
+    inputs: Tensor
+    """float32 (b, k) features; or films (b, 1, size, size), in 0..255."""
+    labels: Tensor
+    """int64 (b,), or (b, labels) for a multilabel task."""
+    misled: Tensor
+    """bool (b,), whether a film's acquisition points to another class (lucency.data.acquisition_features)."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The n examples of one phase, on one device."""
+
+    inputs: Tensor
+    """float32 (n, k) features; or films, uint8 (n, s, s)."""
+    labels: Tensor
+    """int64 (n,), or (n, labels) for a multilabel task."""
+    misled: Tensor | None = None
+    """bool (n,), whose acquisition points to another class; None: unknown."""
+    size: int = 0
+    """Pixels along the square that the network sees; 0 for features."""
+    augment: AugmentSettings | None = None
+    """What is drawn for films in training; None leaves them as they are."""
+    boxes: Tensor | None = None
+    """float32 (n, 4): the part of each film that is cropped, as shares of it; None is the whole film."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class BatchDataset(Dataset[Batch]):
+    """The batches of one epoch, made when asked for.
+
+    Args:
+        examples: n of them.
+        order: int64 (k,), indices into `examples`, in the order of this epoch.
+        batch_size: examples per batch.
+        seed: of the run, and the epoch.
+    """
+
+    def __init__(self, examples: Examples, order: NDArray[np.int64], batch_size: int, seed: tuple[int, int]) -> None:
+        self.examples = examples
+        self.seed = seed
+        self.batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Batch number `index`."""
+        chosen = torch.from_numpy(self.batches[index])
+        labels = self.examples.labels[chosen]
+        misled = self.examples.misled
+        flags = torch.zeros(len(chosen), dtype=torch.bool) if misled is None else misled[chosen]
+        return Batch(self._inputs(chosen.to(self.examples.inputs.device), index), labels, flags)
+
+    def _inputs(self, chosen: Tensor, index: int) -> Tensor:
+        inputs, settings = self.examples.inputs[chosen], self.examples.augment
+        if inputs.ndim == 2:
+            return inputs
+        if settings is None:
+            return inputs.unsqueeze(1).float()
+        rng = np.random.default_rng((*self.seed, index))
+        params = AugmentParams.draw(settings, len(chosen), rng).to(inputs.device)
+        generator = torch.Generator(inputs.device).manual_seed(int(rng.integers(2**63)))
+        boxes = None if self.examples.boxes is None else self.examples.boxes[chosen]
+        return augment(inputs, params, self.examples.size, boxes, generator).unsqueeze(1)
+
+
+def train_loader(
+    examples: Examples, settings: DataSettings, batch_size: int, seed: int, epoch: int
+) -> DataLoader[Batch]:
+    """One epoch's batches in a fresh random order; rare classes repeated where the recipe says oversample."""
+    if settings.imbalance == "oversample":
+        order = oversampled(examples.labels.numpy(), seed, epoch)
+    else:
+        order = np.random.default_rng((seed, epoch)).permutation(len(examples))
+    order = order[: all_min(len(order))]  # processes that train together take as many steps
+    if len(order) > batch_size and len(order) % batch_size == 1:
+        order = order[:-1]  # batch normalisation has no variance over a single film
+    return _loader(BatchDataset(examples, order, batch_size, (seed, epoch)))
+
+
+def val_loader(examples: Examples, batch_size: int) -> DataLoader[Batch]:
+    """All examples once, in order."""
+    return _loader(BatchDataset(examples, np.arange(len(examples)), batch_size, (0, 0)))
+
+
+def _loader(batches: BatchDataset) -> DataLoader[Batch]:
+    # Batches are made in this process: films wait where the network is, and on two cores a worker would only compete.
+    return DataLoader(batches, batch_size=None, shuffle=False, num_workers=0)

@@ -1,0 +1,145 @@
+"""The folder of a run: its manifest, written before training, and its weights and card, written after."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from lucency import __version__, compat
+from lucency.bundle import Card, Model, Square, Training
+from lucency.data.dataset import Dataset
+from lucency.data.splits import split_hash
+from lucency.errors import TrainingError
+from lucency.files import unwritable, write_text
+from lucency.models import Classifier
+from lucency.models.run import WEIGHTS, save_run
+from lucency.recipe import Recipe, parse_recipe
+
+MANIFEST = "manifest.json"
+CARD = "card.json"
+LIMITS = (
+    "Research use only; not a medical device.",
+    "Trained on the films named under training; other hospitals, ages, views and machines are not covered.",
+)
+FIELDS = {
+    "recipe": "its recipe",
+    "train": "its training films",
+    "val": "its validation films",
+    "world_size": "the number of processes",
+}
+"""Field of a manifest -> what an error calls it."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What decides a run; two runs with equal manifests end with equal weights on one machine."""
+
+    recipe: str
+    """The recipe as JSON."""
+    train: str
+    """split_hash of the training films."""
+    val: str
+    """split_hash of the films that choose the checkpoint."""
+    world_size: int = 1
+    """Processes that train together."""
+
+    @classmethod
+    def of(cls, recipe: Recipe, train: str, val: str, world_size: int = 1) -> Manifest:
+        """The manifest of a run."""
+        return cls(json.dumps(recipe.model_dump(mode="json"), sort_keys=True), train, val, world_size)
+
+
+def claim(out: Path, manifest: Manifest, resume: bool) -> bool:
+    """Claim `out` for a run.
+
+    Returns:
+        True if the run there is already finished.
+
+    Raises:
+        TrainingError: `out` holds a run and `resume` is not set, or holds another run, or something else.
+        OutputError: `out` cannot be written.
+    """
+    there = _read(out)
+    if there is None:
+        _write(out, manifest)
+        return False
+    if not resume:
+        raise TrainingError(f"{out}: holds a run already; continue it with --resume, or choose another --out")
+    if there != manifest:
+        changed = [title for name, title in FIELDS.items() if getattr(there, name) != getattr(manifest, name)]
+        raise TrainingError(f"{out}: cannot resume, {' and '.join(changed)} changed since; choose another --out")
+    return (out / CARD).exists()
+
+
+def _read(out: Path) -> Manifest | None:
+    """The manifest that is there; a setting that its lucency did not know has its default."""
+    path = out / MANIFEST if (out / MANIFEST).exists() else out / compat.OLD_MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        there = Manifest(**{compat.MANIFEST.get(name, name): value for name, value in content.items()})
+        recipe = parse_recipe(json.loads(there.recipe), str(path))
+        return Manifest.of(recipe, there.train, there.val, there.world_size)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, OSError) as error:
+        raise TrainingError(
+            f"{path}: expected the manifest of a run, cannot read it ({error}); choose another --out"
+        ) from error
+
+
+def _write(out: Path, manifest: Manifest) -> None:
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise TrainingError(f"{out}: expected a new or empty folder for the run; choose another --out")
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(out, error) from error
+    write_text(out / MANIFEST, json.dumps(asdict(manifest), indent=1))
+
+
+def save(
+    out: Path, classifier: Classifier, recipe: Recipe, train: Dataset, val: Dataset, split: str, minutes: float
+) -> Card:
+    """Write `model.safetensors` and `card.json`, the card last: a run with a card is complete.
+
+    Args:
+        out: the run's folder.
+        classifier: the best weights.
+        recipe: of the run.
+        train: training films.
+        val: films that chose the checkpoint.
+        split: how the two were split, in words.
+        minutes: of training, from its start or its last resume.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    shape = ("backbone", "width", "depth", "stride", "frame", "within", "spread", "head")
+    card = Card(
+        name=recipe.name,
+        task=train.task,
+        labels=train.labels,
+        preprocess=Square(image_size=recipe.data.image_size, resize_mode=recipe.data.resize_mode),
+        model=Model(format="torch", file=WEIGHTS, **{name: getattr(recipe.model, name) for name in shape}),
+        training=Training(
+            recipe=recipe.model_dump(mode="json"),
+            source=train.source,
+            films=len(train),
+            patients=len({record.patient or record.name for record in train.samples}),
+            split_hash=split_hash(train, range(len(train))),
+            seed=recipe.seed,
+            minutes=round(minutes, 2),
+            versions=_versions(),
+        ),
+        limits=(*LIMITS, f"{len(val)} films chose the checkpoint ({split}); figures on them flatter."),
+        licence="Apache-2.0",
+    )
+    return save_run(out, classifier, card)
+
+
+def _versions() -> dict[str, str]:
+    found = {name: version(name) for name in ("torch", "numpy", "pillow", "lightning")}
+    return {"lucency": __version__, "python": platform.python_version()} | found

@@ -1,0 +1,199 @@
+"""One phase of training, carried by Lightning: checkpoints, early stopping, averaging, logs, resume."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+
+from lucency.errors import OutputError, TrainingError
+from lucency.progress import PATIENCE_S, clock
+from lucency.recipe import FinetuneSettings, FitSettings
+from lucency.train.distributed import world_size
+from lucency.train.metrics import Row
+from lucency.train.module import ClassifierModule
+from lucency.train.weight_averaging import averaging
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts: sums in a fixed order
+
+MONITOR = "val_auroc"
+"""The best checkpoint is the one with the highest validation AUROC."""
+
+
+def fit(module: ClassifierModule, settings: FitSettings, folder: Path, title: str) -> list[Row]:
+    """Train one phase, from the last complete epoch if `folder` holds one, and load the best weights.
+
+    Args:
+        module: the network and its data; holds the best weights afterwards.
+        settings: how long and how fast.
+        folder: of this phase's checkpoints.
+        title: of the phase, in progress and errors.
+
+    Returns:
+        one row of metrics per epoch.
+
+    Raises:
+        TrainingError: the loss is not finite.
+        OutputError: a checkpoint cannot be written.
+        KeyboardInterrupt: Ctrl-C; the last complete epoch is kept.
+    """
+    last = folder / "last.ckpt"
+    if last.exists() and _is_finished(last, settings):
+        module.history = list(_load(last)["history"])
+        return _load_best(module, folder / "best.ckpt")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # no advice on devices
+    trainer = _trainer(settings, folder, _callbacks(module, settings, folder, title))
+    try:
+        with warnings.catch_warnings():
+            _ignore_advice()
+            trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+    except SystemExit as stop:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from stop
+    except FloatingPointError as error:
+        raise TrainingError(f"{title}: {error}; lower lr, or look for broken films with lucency audit") from error
+    except OSError as error:
+        reason = f"a checkpoint cannot be written ({error.strerror or error})"
+        raise OutputError(f"{folder}: {reason}; free some space, then continue with --resume") from error
+    return _load_best(module, folder / "best.ckpt")
+
+
+def _callbacks(module: ClassifierModule, settings: FitSettings, folder: Path, title: str) -> list[Callback]:
+    found: list[Callback] = [EpochProgress(title, settings.epochs)]
+    if settings.patience:
+        found.append(EarlyStopping(MONITOR, mode="max", patience=settings.patience))
+    if isinstance(settings, FinetuneSettings) and (average := averaging(settings, len(module.train_batches(0)))):
+        found.append(average)
+    # At the end of the epoch, after early stopping has counted: a resumed run then begins with a complete epoch.
+    options: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    best = ModelCheckpoint(folder, "best", monitor=MONITOR, mode="max", **options)
+    return [*found, best, ModelCheckpoint(folder, "last", **options)]
+
+
+def _trainer(settings: FitSettings, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
+    # Deterministic mode also fills all new memory, to reveal reads of uninitialised values; a quarter of the time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    bf16 = isinstance(settings, FinetuneSettings) and settings.precision == "bf16"
+    return pl.Trainer(
+        max_epochs=settings.epochs,
+        accelerator="auto",
+        **_parallelism(),
+        precision="bf16-mixed" if bf16 else "32-true",
+        callbacks=callbacks,
+        logger=_loggers(folder),
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1_000_000,
+        deterministic="warn",
+    )
+
+
+def _parallelism() -> dict[str, Any]:
+    """Devices and strategy; loaders and metrics know their own share (lucency.train.distributed)."""
+    if world_size() == 1:
+        return {"devices": 1}
+    each = int(os.environ["LOCAL_WORLD_SIZE"])
+    # Statistics of batch normalisation are averaged before validation, not sent at each step.
+    strategy = DDPStrategy(forward_sync_buffers=False)
+    return {
+        "devices": each,
+        "num_nodes": world_size() // each,
+        "strategy": strategy,
+        "use_distributed_sampler": False,
+    }
+
+
+def _loggers(folder: Path) -> list[Logger]:
+    """TensorBoard always; MLflow where it is installed. Neither gets the name of a file or a patient."""
+    loggers: list[Logger] = [TensorBoardLogger(folder.parent.parent / "tensorboard", name="", version=folder.name)]
+    try:
+        import mlflow  # noqa: F401
+    except ImportError:
+        return loggers
+    from lightning.pytorch.loggers import MLFlowLogger
+
+    return [*loggers, MLFlowLogger("lucency", tracking_uri=f"file:{folder.parent.parent / 'mlruns'}")]
+
+
+def _ignore_advice() -> None:
+    """Lightning's advice on worker counts and folders does not apply."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*LeafSpec.*",
+        ".*logging interval.*",
+        ".*does not have a deterministic implementation.*",  # the order of equal values does not matter
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+def _is_finished(last: Path, settings: FitSettings) -> bool:
+    """Whether all epochs are done, or patience is exhausted."""
+    state = _load(last)
+    waited = [value["wait_count"] for key, value in state["callbacks"].items() if "EarlyStop" in key]
+    return len(state["history"]) >= settings.epochs or any(count >= settings.patience for count in waited)
+
+
+def _load_best(module: ClassifierModule, best: Path) -> list[Row]:
+    """Load the best weights; gives the history."""
+    module.load_state_dict(_load(best)["state_dict"])
+    return module.history
+
+
+def _load(checkpoint: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return state
+
+
+class EpochProgress(Callback):
+    """Progress with the time left over all epochs: one moving line on a terminal, one line per epoch in a log."""
+
+    def __init__(self, title: str, epochs: int) -> None:
+        self.title = title
+        self.epochs = epochs
+        self.start = self.shown = 0.0
+        self.first_epoch = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock; epochs of an earlier run do not count."""
+        self.start = self.shown = time.monotonic()
+        self.first_epoch = trainer.current_epoch
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Show the batch and the time left."""
+        now = time.monotonic()
+        quiet = now - self.start < PATIENCE_S or now - self.shown < 0.5
+        if quiet or not trainer.is_global_zero or not sys.stderr.isatty():
+            return
+        self.shown = now
+        batches = int(trainer.num_training_batches)
+        done = trainer.current_epoch - self.first_epoch + (batch_idx + 1) / batches
+        where = f"epoch {trainer.current_epoch + 1}/{self.epochs}, batch {batch_idx + 1}/{batches}"
+        print(f"\r\x1b[2K{self.title}: {where}, {self._left(now, done)} left", end="", file=sys.stderr, flush=True)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the metrics of the epoch."""
+        if not trainer.is_global_zero:
+            return
+        left = self._left(time.monotonic(), trainer.current_epoch + 1 - self.first_epoch)
+        metrics = trainer.callback_metrics
+        figures = "  ".join(f"{name} {float(metrics[name]):.4f}" for name in ("train_loss", "val_loss", "val_auroc"))
+        lead = "\r\x1b[2K" if sys.stderr.isatty() else ""
+        where = f"epoch {trainer.current_epoch + 1}/{self.epochs}"
+        print(f"{lead}{self.title}: {where}  {figures}  {left} left", file=sys.stderr, flush=True)
+
+    def _left(self, now: float, done: float) -> str:
+        return clock((self.epochs - self.first_epoch - done) * (now - self.start) / done)
