@@ -51,7 +51,7 @@ def test_a_reader_that_hangs_is_replaced(bundle: Path) -> None:
         (reader,) = server.readers()
         os.kill(reader, signal.SIGSTOP)
         answer = posted(server, 1, pool)[0].result()
-        assert (answer.status_code, answer.json()["error"][:33]) == (422, "film: not read within 2 s; send a")
+        assert (answer.status_code, answer.json()["error"]) == (422, "film: not read within 2 s")
         until(lambda: server.readers() not in ([], [reader]))
         until(lambda: httpx.get(f"{server.address}/readyz", timeout=60).status_code == 200)
         assert posted(server, 1, pool)[0].result().status_code == 200

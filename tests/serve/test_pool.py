@@ -13,12 +13,11 @@ from starlette.requests import ClientDisconnect
 from lucency.bundle import open_bundle
 from lucency.errors import BundleError
 from lucency.serve import pool as module
-from lucency.serve.frames import Frame
-from lucency.serve.limits import Limits
-from lucency.serve.metrics import Metrics
-from lucency.serve.pool import Answer, Pool
-from lucency.serve.process import EndedError
-from lucency.serve.refusals import BusyError, FaultError, Refusal, UnreadableError
+from lucency.serve.errors import InternalError, Refusal, UnavailableError, UnprocessableError
+from lucency.serve.middleware import Metrics
+from lucency.serve.pool import Pool, WorkerAnswer, WorkerEndedError
+from lucency.serve.settings import Limits
+from lucency.serve.worker import Frame
 
 Ask = Callable[[bytes], Awaitable[Frame]]
 READ: Frame = ({"reading": {"verdict": "normal"}}, b"")
@@ -55,12 +54,12 @@ class Stage:
             self.started.append(Obedient(ask))
             return self.started[-1]
 
-        monkeypatch.setattr(module, "start", start)
-        monkeypatch.setattr(module, "Process", Obedient)
+        monkeypatch.setattr(module, "start_worker", start)
+        monkeypatch.setattr(module, "WorkerProcess", Obedient)
         log = lambda event, **facts: self.told.append((event, facts))  # noqa: E731
         self.pool = Pool(opened, size, Limits(seconds=1.0), Metrics(opened), log)
 
-    async def read(self, film: bytes = b"film", left: bool = False) -> Answer:
+    async def read(self, film: bytes = b"film", left: bool = False) -> WorkerAnswer:
         async def has_left() -> bool:
             return left
 
@@ -97,7 +96,7 @@ def dies(times: int) -> Ask:
     async def ask(_: bytes) -> Frame:
         left[0] -= 1
         if left[0] >= 0:
-            raise EndedError("it crashed")
+            raise WorkerEndedError("it crashed")
         return READ
 
     return ask
@@ -135,13 +134,13 @@ def test_one_death_is_not_held_against_a_film(bundle: Path, monkeypatch: pytest.
 
 
 def test_two_deaths_are(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused(Stage(bundle, monkeypatch, dies(2)), UnreadableError, "film: two processes ended while reading it")
+    refused(Stage(bundle, monkeypatch, dies(2)), UnprocessableError, "film: two workers ended while reading it")
 
 
 def test_after_a_film_that_kills_another_is_read(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def ask(film: bytes) -> Frame:
         if film == b"poison":
-            raise EndedError("it crashed")
+            raise WorkerEndedError("it crashed")
         return READ
 
     stage = Stage(bundle, monkeypatch, ask)
@@ -150,8 +149,8 @@ def test_after_a_film_that_kills_another_is_read(bundle: Path, monkeypatch: pyte
         return await asyncio.gather(stage.read(b"poison"), stage.read(), stage.read(), return_exceptions=True)
 
     poison, *others = play(stage, scene)
-    assert isinstance(poison, UnreadableError)
-    assert all(isinstance(each, Answer) for each in others)
+    assert isinstance(poison, UnprocessableError)
+    assert all(isinstance(each, WorkerAnswer) for each in others)
 
 
 def test_the_film_held_behind_one_that_kills_is_not_blamed(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +158,7 @@ def test_the_film_held_behind_one_that_kills_is_not_blamed(bundle: Path, monkeyp
 
     async def ask(film: bytes) -> Frame:
         if film.startswith(b"poison"):
-            raise EndedError("it crashed")
+            raise WorkerEndedError("it crashed")
         return READ
 
     stage = Stage(bundle, monkeypatch, ask)
@@ -169,10 +168,10 @@ def test_the_film_held_behind_one_that_kills_is_not_blamed(bundle: Path, monkeyp
         return await asyncio.gather(*map(stage.read, films), return_exceptions=True)
 
     first, second, third, last = play(stage, scene)
-    assert isinstance(first, UnreadableError)
-    assert isinstance(third, UnreadableError)
-    assert isinstance(second, Answer)
-    assert isinstance(last, Answer)
+    assert isinstance(first, UnprocessableError)
+    assert isinstance(third, UnprocessableError)
+    assert isinstance(second, WorkerAnswer)
+    assert isinstance(last, WorkerAnswer)
 
 
 def test_a_process_holds_the_next_film_while_it_reads(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,14 +205,14 @@ def test_a_film_that_takes_too_long_costs_its_process(bundle: Path, monkeypatch:
         raise TimeoutError
 
     stage = Stage(bundle, monkeypatch, ask)
-    refused(stage, UnreadableError, "film: not read within 1 s")
+    refused(stage, UnprocessableError, "film: not read within 1 s")
     assert stage.started[0].ended.done()
 
 
 def test_a_process_that_ends_idle_is_replaced(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(bundle, monkeypatch, reads)
 
-    async def scene() -> Answer:
+    async def scene() -> WorkerAnswer:
         await asyncio.sleep(0)
         stage.started[0].ended.set_result(-9)
         while len(stage.started) < 2:
@@ -239,7 +238,7 @@ def test_a_fault_is_logged_and_told_without_details(bundle: Path, monkeypatch: p
         return {"failed": "ValueError at gray.py:7"}, b""
 
     stage = Stage(bundle, monkeypatch, ask)
-    refused(stage, FaultError, "for a reason of ours")
+    refused(stage, InternalError, "a bug in this server")
     assert stage.told == [("fault", {"where": "ValueError at gray.py:7"})]
 
 
@@ -248,7 +247,7 @@ def test_no_process_in_time(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> No
         await asyncio.sleep(60)
         return READ
 
-    refused(Stage(bundle, monkeypatch, ask), BusyError, "ask again later")
+    refused(Stage(bundle, monkeypatch, ask), UnavailableError, "ask again later")
 
 
 def test_a_bundle_that_cannot_be_opened_ends_the_start(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +256,7 @@ def test_a_bundle_that_cannot_be_opened_ends_the_start(bundle: Path, monkeypatch
     async def start(*_: object) -> None:
         raise BundleError("gone")
 
-    monkeypatch.setattr(module, "start", start)
+    monkeypatch.setattr(module, "start_worker", start)
     with pytest.raises(BundleError, match="gone"):
         asyncio.run(stage.pool.start())
 
@@ -269,11 +268,11 @@ def test_nothing_is_kept_waiting_for_processes_that_do_not_start(bundle: Path, m
         async def start(*_: object) -> None:
             raise BundleError("has changed")
 
-        monkeypatch.setattr(module, "start", start)
+        monkeypatch.setattr(module, "start_worker", start)
         stage.started[0].ended.set_result(-9)
         while stage.told[-1:] != [("process does not start", {"why": "has changed"})]:
             await asyncio.sleep(0.01)
-        with pytest.raises(BusyError, match="none starts"):
+        with pytest.raises(UnavailableError, match="none starts"):
             await stage.read()
 
     play(stage, scene)

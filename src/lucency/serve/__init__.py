@@ -1,11 +1,7 @@
-"""HTTP around a reader: one process that listens, others that read, bounded queues, clear answers.
+"""HTTP around a reader: one process listens, others read; queues are bounded.
 
-    client ─► around ─► app ─► entry ─► pool ─► worker (a process) ─► reader
-              │         │      │        └ a film that hangs or kills its process costs that process, not the server
-              │         │      └ a place or 503; the body within its limits, in memory only
-              │         └ routes, and what OpenAPI says of them
-              └ one log line, metrics, and a last resort for errors; nothing of a film in any of them
+    client ─► middleware ─► routes ─► request_body ─► pool ─► worker (a process) ─► reader
 
-Films are personal data. They are never written to disk, and neither they nor the names that clients give them are
-logged, counted or echoed in an error.
+Films are personal data: they are never written to disk, and neither they nor their names are logged, counted or
+quoted in an error. A film that hangs or crashes its decoder costs a worker, which is replaced, not the server.
 """

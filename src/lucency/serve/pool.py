@@ -1,8 +1,12 @@
-"""The processes that read, and the queue before them."""
+"""The workers, and the queue before them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,210 +16,277 @@ from starlette.requests import ClientDisconnect
 
 from lucency.bundle import Bundle
 from lucency.errors import BundleError
-from lucency.serve.limits import Limits
-from lucency.serve.log import Log
-from lucency.serve.metrics import Metrics
-from lucency.serve.process import EndedError, Process, start
-from lucency.serve.refusals import BusyError, FaultError, UnreadableError
+from lucency.serve.errors import InternalError, UnavailableError, UnprocessableError
+from lucency.serve.middleware import Metrics
+from lucency.serve.settings import Limits, Log
+from lucency.serve.worker import Frame, frame_head, receive_async
 
-LONGEST_PAUSE_S = 5.0
-"""Between attempts to start a process that will not start."""
+WORKER_ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**27),
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""glibc gives each film's memory back to the system and takes it anew, page by page: a fifth of the time of a film of
+1024 × 1024 pixels. So a worker keeps up to 128 MiB. And the cores are shared by processes, not by threads in them."""
+START_S = 120.0
+"""To import, open the bundle and read a first film; a second or two on an idle machine."""
+MAX_PAUSE_S = 5.0
+"""Between attempts to start a worker that does not start."""
+
+
+class WorkerEndedError(Exception):
+    """A worker has ended; says briefly why."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a process said of one film."""
+class WorkerAnswer:
+    """A worker's answer to one film."""
 
     reading: dict[str, Any]
     """The fields of `Reading.to_json`."""
-    picture: bytes
-    """The overlay as PNG; empty where none was asked for."""
+    overlay: bytes
+    """PNG; empty if none was asked for."""
 
 
 @dataclass
 class Job:
-    """One film on its way; lives in memory for as long as someone waits for it."""
+    """One film in the queue; kept in memory for as long as its client waits."""
 
     film: bytes
     name: str
-    """What messages call it: never what the client called it."""
+    """Its name in messages: never the client's."""
     map: bool
-    left: Callable[[], Awaitable[bool]]
-    """Whether who asked has gone."""
-    answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    client_left: Callable[[], Awaitable[bool]]
+    answer: asyncio.Future[WorkerAnswer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     deaths: int = 0
-    """Processes that ended while they read it."""
+    """Workers that ended while they read it."""
+
+    def fail(self, why: Exception) -> None:
+        """Answer with an error, unless nobody waits any more."""
+        if not self.answer.done():
+            self.answer.set_exception(why)
+
+
+class WorkerProcess:
+    """A running `lucency.serve.worker`, seen from the server."""
+
+    def __init__(self, child: asyncio.subprocess.Process, seconds: float) -> None:
+        """`seconds` bounds each answer."""
+        assert child.stdin is not None
+        assert child.stdout is not None
+        self._child, self.seconds = child, seconds
+        self._stdin, self._stdout = child.stdin, child.stdout
+        self.ended = asyncio.ensure_future(child.wait())
+
+    def send(self, film: bytes, request: dict[str, Any]) -> None:
+        """Send one film, to be read after those sent before; what the pipe cannot take yet is buffered here."""
+        self._stdin.write(frame_head(request, film))
+        self._stdin.write(film)
+
+    async def answer(self) -> Frame:
+        """The answer to the oldest film that is not answered. After any error the worker is unusable.
+
+        Raises:
+            TimeoutError: it took too long.
+            WorkerEndedError: the worker ended.
+        """
+        async with asyncio.timeout(self.seconds):
+            try:
+                return await receive_async(self._stdout)
+            except (OSError, asyncio.IncompleteReadError):
+                raise WorkerEndedError("it was killed or crashed while reading") from None
+
+    async def kill(self) -> None:
+        """End it and wait until it has ended."""
+        if self._child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._child.kill()
+        await asyncio.shield(self.ended)
+        self._stdin.close()
+
+
+async def start_worker(bundle: Bundle, limits: Limits) -> WorkerProcess:
+    """A worker that can read, with the very bundle that the server announces.
+
+    Raises:
+        BundleError: it cannot open the bundle, or the bundle has changed.
+    """
+    settings = {"bundle": str(bundle.path), "pixels": limits.max_pixels, "seconds": limits.seconds}
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "lucency.serve.worker", json.dumps(settings)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, **WORKER_ENVIRONMENT},
+        start_new_session=True,  # Ctrl-C in the terminal is for the server, which finishes the films in hand
+    )
+    worker = WorkerProcess(child, START_S)
+    try:
+        said, _ = await worker.answer()
+        if said.get("digest") != bundle.digest:
+            changed = f"{bundle.path}: has changed since the server was started; start it again"
+            raise BundleError(said.get("failed", changed))
+    except (TimeoutError, WorkerEndedError):
+        await worker.kill()
+        raise BundleError(f"{bundle.path}: the worker did not start; try lucency read") from None
+    except BaseException:
+        await worker.kill()
+        raise
+    worker.seconds = limits.seconds
+    return worker
 
 
 class Pool:
-    """`size` reading processes, each replaced when it ends, hangs or is killed."""
+    """`size` workers, each replaced when it ends, hangs or is killed."""
 
     def __init__(self, bundle: Bundle, size: int, limits: Limits, metrics: Metrics, log: Log) -> None:
-        """Nothing is started yet; `start` does."""
         self._bundle, self._size, self._limits = bundle, size, limits
         self._metrics, self._log = metrics, log
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._idle = 0
-        """Processes that have nothing to read."""
+        """Workers without a film."""
         self._failing = False
-        """Whether the last process that was started could not read."""
+        """Whether the last worker that was started could not read."""
         self.ready = 0
-        """Processes that can read now."""
+        """Workers that can read now."""
 
     async def start(self) -> None:
-        """Start every process; returns when all can read.
+        """Start all workers; returns when all can read.
 
         Raises:
             BundleError: one of them cannot open the bundle.
         """
-        opening = [asyncio.ensure_future(start(self._bundle, self._limits)) for _ in range(self._size)]
-        done = await asyncio.gather(*opening, return_exceptions=True)
-        opened = [process for process in done if isinstance(process, Process)]
-        failed = [error for error in done if isinstance(error, BaseException)]
-        if failed:
-            await asyncio.gather(*(process.kill() for process in opened))
-            raise failed[0]
-        self._tasks = [asyncio.ensure_future(self._keep(process)) for process in opened]
+        starts = (start_worker(self._bundle, self._limits) for _ in range(self._size))
+        results = await asyncio.gather(*starts, return_exceptions=True)
+        workers = [result for result in results if isinstance(result, WorkerProcess)]
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            await asyncio.gather(*(worker.kill() for worker in workers))
+            raise failures[0]
+        self._tasks = [asyncio.ensure_future(self._supervise(worker)) for worker in workers]
 
     async def stop(self) -> None:
-        """End every process. Films that are still read are lost: the server stops only when there are none."""
+        """End all workers. Films in hand are lost: the server stops only when there are none."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def read(self, film: bytes, name: str, map: bool, left: Callable[[], Awaitable[bool]]) -> Answer:
-        """Read one film, as soon as a process is free.
+    async def read(self, film: bytes, name: str, map: bool, client_left: Callable[[], Awaitable[bool]]) -> WorkerAnswer:
+        """Read one film as soon as a worker is free.
 
         Raises:
-            UnreadableError: the film is broken, too large, takes too long, or ends the processes that read it.
-            BusyError: no process was free in time, or none can be started.
-            FaultError: an error of ours.
-            ClientDisconnect: who asked has gone.
+            UnprocessableError: the film is broken, too large, too slow, or ends the workers that read it.
+            UnavailableError: no worker is free in time, or none can be started.
+            InternalError: a bug in the server.
+            ClientDisconnect: the client has gone.
         """
-        if self._failing and not self.ready:  # nobody would take it out of the queue again
-            raise BusyError("no process can read films now, and none starts; ask again later, or who runs this server")
-        job = Job(film, name, map, left)
+        if self._failing and not self.ready:  # nobody would take it out of the queue
+            raise UnavailableError("no worker can read films, and none starts; ask again later")
+        job = Job(film, name, map, client_left)
         self._jobs.put_nowait(job)
         try:
-            async with asyncio.timeout(self._limits.patience_s):
+            async with asyncio.timeout(self._limits.max_wait_s):
                 return await job.answer
         except TimeoutError:
-            raise BusyError("no process was free to read the film in time; ask again later") from None
+            raise UnavailableError("no worker was free in time; ask again later") from None
 
-    async def _keep(self, process: Process | None) -> None:
-        """Answer films with one process; when it has ended, with another."""
-        try:
-            while True:
-                process = process or await self._another()
-                self._count(1)
-                try:
-                    await self._serve(process)
-                except EndedError as ended:
-                    self._log("process ended", why=str(ended))
-                    self._metrics.ended.labels(str(ended)).inc()
-                finally:
-                    self._count(-1)
-                    await process.kill()
-                process = None
-        finally:
-            if process:
-                await process.kill()
+    async def _supervise(self, worker: WorkerProcess | None) -> None:
+        """Answer films with one worker; after its end, with another."""
+        while True:
+            worker = worker or await self._replacement()
+            self._count(1)
+            try:
+                await self._serve(worker)
+            except WorkerEndedError as ended:
+                self._log("process ended", why=str(ended))
+                self._metrics.ended.labels(str(ended)).inc()
+            finally:
+                self._count(-1)
+                await worker.kill()
+            worker = None
 
-    async def _serve(self, process: Process) -> None:
-        """Answer films with one process. While it reads one it holds the next, if one waits, and never waits for us."""
+    async def _serve(self, worker: WorkerProcess) -> None:
+        """Answer films with one worker. While it reads one it holds the next, so that it never waits for the server."""
         ahead: Job | None = None
         try:
             while True:
-                job = ahead or await self._sent(process, await self._next(process))
+                job = ahead or await self._send(worker, await self._next_job(worker))
                 if job is None:
                     continue
-                if not self._idle and not self._jobs.empty():  # an idle process would read it now
-                    ahead = await self._sent(process, self._jobs.get_nowait())
-                else:
-                    ahead = None
-                await self._answered(process, job)
+                ahead = None
+                if not self._idle and not self._jobs.empty():  # else an idle worker reads it now
+                    ahead = await self._send(worker, self._jobs.get_nowait())
+                await self._receive(worker, job)
         finally:
-            if ahead:  # never begun: another process reads it
+            if ahead:  # never begun: another worker reads it
                 self._jobs.put_nowait(ahead)
 
-    async def _sent(self, process: Process, job: Job) -> Job | None:
-        """The same job, its film on the way to a process; None where nobody waits for it any more."""
-        if job.answer.done():
-            return None
-        if await job.left():
-            _refuse(job, ClientDisconnect())
-            return None
-        process.send(job.film, {"film": job.name, "map": job.map})
-        return job
-
-    async def _answered(self, process: Process, job: Job) -> None:
-        begun = time.monotonic()
-        try:
-            self._settle(job, await process.answer())
-        except TimeoutError:
-            _refuse(job, UnreadableError(f"{job.name}: not read within {self._limits.seconds:g} s; send a simpler one"))
-            raise EndedError("a film took too long") from None
-        except EndedError:
-            self._died(job)
-            raise
-        finally:
-            self._metrics.reading_seconds.observe(time.monotonic() - begun)
-
-    async def _next(self, process: Process) -> Job:
-        """The next film; notices, too, that an idle process has ended."""
+    async def _next_job(self, worker: WorkerProcess) -> Job:
+        """The next film; notices as well when an idle worker ends."""
         waiting = asyncio.ensure_future(self._jobs.get())
         self._idle += 1
         try:
-            await asyncio.wait({waiting, process.ended}, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            waiting.cancel()
-            raise
+            await asyncio.wait({waiting, worker.ended}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            raise WorkerEndedError("it was killed")
         finally:
             self._idle -= 1
-        if waiting.done():
-            return waiting.result()
-        waiting.cancel()
-        raise EndedError("it was killed")
+            waiting.cancel()
 
-    def _settle(self, job: Job, said: tuple[dict[str, Any], bytes]) -> None:
-        facts, picture = said
+    async def _send(self, worker: WorkerProcess, job: Job) -> Job | None:
+        """The job, its film on the way to the worker; None if nobody waits for it any more."""
+        if job.answer.done():
+            return None
+        if await job.client_left():
+            job.fail(ClientDisconnect())
+            return None
+        worker.send(job.film, {"film": job.name, "map": job.map})
+        return job
+
+    async def _receive(self, worker: WorkerProcess, job: Job) -> None:
+        start = time.monotonic()
+        try:
+            self._finish(job, *await worker.answer())
+        except TimeoutError:
+            job.fail(UnprocessableError(f"{job.name}: not read within {self._limits.seconds:g} s"))
+            raise WorkerEndedError("a film took too long") from None
+        except WorkerEndedError:
+            job.deaths += 1
+            if job.deaths == 1:  # it may not be the film's fault
+                self._jobs.put_nowait(job)
+            else:
+                job.fail(UnprocessableError(f"{job.name}: two workers ended while reading it; send a plain PNG of it"))
+            raise
+        finally:
+            self._metrics.reading_seconds.observe(time.monotonic() - start)
+
+    def _finish(self, job: Job, facts: dict[str, Any], overlay: bytes) -> None:
         if job.answer.done():
             return
         if "reading" in facts:
-            job.answer.set_result(Answer(facts["reading"], picture))
+            job.answer.set_result(WorkerAnswer(facts["reading"], overlay))
         elif "refused" in facts:
-            _refuse(job, UnreadableError(facts["refused"]))
+            job.fail(UnprocessableError(facts["refused"]))
         else:
             self._log("fault", where=facts["failed"])
-            _refuse(job, FaultError("the film could not be read for a reason of ours; it is logged, please report it"))
+            job.fail(InternalError("a bug in this server; it is logged, please report it"))
 
-    def _died(self, job: Job) -> None:
-        """Give the film to another process, for it may not be its fault; the second time it probably is."""
-        job.deaths += 1
-        if job.deaths == 1:
-            self._jobs.put_nowait(job)
-        else:
-            _refuse(job, UnreadableError(f"{job.name}: two processes ended while reading it; send a plain PNG of it"))
-
-    async def _another(self) -> Process:
+    async def _replacement(self) -> WorkerProcess:
         pause = 0.1
         while True:
             try:
-                process = await start(self._bundle, self._limits)
+                worker = await start_worker(self._bundle, self._limits)
                 self._failing = False
-                return process
+                return worker
             except (BundleError, OSError) as error:
                 self._failing = True
                 self._log("process does not start", why=str(error))
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+            pause = min(2 * pause, MAX_PAUSE_S)
 
     def _count(self, change: int) -> None:
         self.ready += change
         self._metrics.processes.set(self.ready)
-
-
-def _refuse(job: Job, why: Exception) -> None:
-    if not job.answer.done():
-        job.answer.set_exception(why)

@@ -1,94 +1,128 @@
-"""The process that reads: film bytes come in on stdin, readings go out on stdout, one at a time (lucency.serve.frames).
+"""The process that reads: films arrive on stdin, readings leave on stdout, one at a time.
 
-A process of its own because decoders are written in C: one that hangs can be stopped only with its process, and one
-that crashes takes its process with it. Started as `python -m lucency.serve.worker '{"bundle": …}'`.
+A process of its own because decoders are written in C: one that hangs or crashes takes its process with it.
+Started as `python -m lucency.serve.worker '{"bundle": …}'`. Both sides talk in frames, without pickle: two big-endian
+uint32, the lengths of both parts; then some facts as JSON; then bytes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import struct
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from lucency.errors import FilmError, LucencyError
-from lucency.film import Film, open_film
+from lucency.film import open_film
 from lucency.film.limits import at_most
 from lucency.paint import Legend, overlay, png
-from lucency.reader import Reader, Reading
-from lucency.serve.frames import Frame, head, receive
-from lucency.serve.log import place_of
+from lucency.reader import Reader
 
+Frame = tuple[dict[str, Any], bytes]
+
+LENGTHS = struct.Struct(">II")
 BYTES_PER_PIXEL = 40
-"""Memory that reading and painting a film may take: an RGBA film, its copies in gray and colour, its map in float32."""
-SPARE = 2**29
-"""And what decoders and libraries loaded late may take besides."""
+"""Memory for reading and painting a film: as RGBA, its copies in gray and colour, its map in float32."""
+SPARE_BYTES = 2**29
+"""Memory besides, for decoders and libraries that are loaded late."""
+
+
+def frame_head(facts: dict[str, Any], content: bytes = b"") -> bytes:
+    """A frame up to its bytes, which follow uncopied."""
+    text = json.dumps(facts).encode()
+    return LENGTHS.pack(len(text), len(content)) + text
+
+
+def receive(stream: BinaryIO) -> Frame | None:
+    """The next frame of a blocking stream; None at its end."""
+    lengths = stream.read(LENGTHS.size)
+    if len(lengths) < LENGTHS.size:
+        return None
+    text, content = LENGTHS.unpack(lengths)
+    facts = stream.read(text)
+    return json.loads(facts), stream.read(content)
+
+
+async def receive_async(stream: asyncio.StreamReader) -> Frame:
+    """The next frame of an asyncio stream.
+
+    Raises:
+        asyncio.IncompleteReadError: the other side has ended.
+    """
+    text, content = LENGTHS.unpack(await stream.readexactly(LENGTHS.size))
+    facts = await stream.readexactly(text)
+    return json.loads(facts), await stream.readexactly(content)
+
+
+def error_place(error: BaseException) -> str:
+    """The error's type and place: its message is left out since it may quote a film's header."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at " + " < ".join(f"{Path(at.filename).name}:{at.lineno}" for at in frames[::-1])
 
 
 def main(settings: dict[str, Any]) -> None:
-    """Open the bundle, tell its digest, then answer until stdin ends."""
-    asked, told = _own_streams()
+    """Open the bundle, send its digest, then answer until stdin ends."""
+    requests, answers = _own_streams()
     try:
         reader = Reader.open(Path(settings["bundle"]))
     except LucencyError as error:
-        _send(told, ({"failed": str(error)}, b""))
+        _send(answers, ({"failed": str(error)}, b""))
         return
-    _warm(reader)
-    _bound_memory(settings["pixels"] * BYTES_PER_PIXEL + SPARE)
-    _send(told, ({"digest": reader.bundle.digest}, b""))
-    while (frame := receive(asked)) is not None:
-        _alarm(2 * settings["seconds"])  # should the server die meanwhile, nobody else would stop a hanging decoder
-        _send(told, answer(reader, settings["pixels"], *frame))
-        _alarm(0)
+    _warm_up(reader)
+    _limit_memory(settings["pixels"] * BYTES_PER_PIXEL + SPARE_BYTES)
+    _send(answers, ({"digest": reader.bundle.digest}, b""))
+    while (frame := receive(requests)) is not None:
+        _set_alarm(2 * settings["seconds"])  # if the server dies meanwhile, nobody else stops a hanging decoder
+        _send(answers, answer(reader, settings["pixels"], *frame))
+        _set_alarm(0)
 
 
-def answer(reader: Reader, pixels: int, request: dict[str, Any], film: bytes) -> Frame:
+def answer(reader: Reader, max_pixels: int, request: dict[str, Any], film: bytes) -> Frame:
     """Read one film: ({"reading": …}, overlay or nothing), {"refused": why} or {"failed": where}.
 
     Args:
         reader: an open one.
-        pixels: that a film may have at most.
-        request: "film", what messages call it; "map", whether an overlay is wanted.
+        max_pixels: of a film.
+        request: "film", its name in messages; "map", whether an overlay is wanted.
         film: the bytes of its file.
     """
     try:
-        with at_most(pixels):
+        with at_most(max_pixels):
             opened = open_film(film, request["film"])
         reading = reader.read(opened)
-        return {"reading": reading.to_json()}, _drawn(reader, opened, reading) if request["map"] else b""
+        legend = Legend(finding=reading.finding)
+        drawn = png(overlay(opened, reading.map, reader.preprocess, legend)) if request["map"] else b""
+        return {"reading": reading.to_json()}, drawn
     except FilmError as error:
         return {"refused": str(error)}, b""
     except MemoryError:
-        return {
-            "refused": f"{request['film']}: takes more memory than a film of its size should; send a plain PNG"
-        }, b""
+        return {"refused": f"{request['film']}: needs more memory than a film of its size should; send a PNG"}, b""
     except Exception as error:
-        return {"failed": place_of(error)}, b""
-
-
-def _drawn(reader: Reader, film: Film, reading: Reading) -> bytes:
-    return png(overlay(film, reading.map, reader.preprocess, Legend(finding=reading.finding)))
+        return {"failed": error_place(error)}, b""
 
 
 def _own_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Stdin and stdout for us alone: what a library prints would break the frames, so it goes nowhere."""
-    asked, told = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    """Stdin and stdout for frames alone: what libraries print would break them, so it is discarded."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    return asked, told
+    return requests, answers
 
 
-def _send(told: BinaryIO, frame: Frame) -> None:
-    told.write(head(*frame))
-    told.write(frame[1])
-    told.flush()
+def _send(stream: BinaryIO, frame: Frame) -> None:
+    stream.write(frame_head(*frame))
+    stream.write(frame[1])
+    stream.flush()
 
 
-def _warm(reader: Reader) -> None:
-    """Do once what the first film would wait for: build the network's buffers, import pydicom."""
+def _warm_up(reader: Reader) -> None:
+    """Do what the first film would wait for: allocate the network's buffers, import pydicom."""
     import numpy as np
 
     import lucency.film.dicom  # noqa: F401
@@ -97,7 +131,7 @@ def _warm(reader: Reader) -> None:
     reader.read_batch(np.zeros((1, side, side), dtype=np.uint8))
 
 
-def _bound_memory(more: int) -> None:
+def _limit_memory(more: int) -> None:
     """Let this process grow by `more` bytes; beyond, allocations fail and the film is refused."""
     if sys.platform != "linux":
         return
@@ -109,8 +143,8 @@ def _bound_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
-def _alarm(seconds: float) -> None:
-    """End this process after so many seconds, whatever it is doing; 0 calls it off."""
+def _set_alarm(seconds: float) -> None:
+    """End this process after so many seconds, whatever it is doing; 0 cancels."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 

@@ -12,7 +12,7 @@ import pytest
 
 from lucency.bundle import DEFAULT, open_bundle
 from lucency.serve.app import create_app
-from lucency.serve.site import page_for
+from lucency.serve.static import page_for
 from lucency.web import page_files
 from web.browser import chromium
 

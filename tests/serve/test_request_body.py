@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lucency.serve.forms import Form
-from lucency.serve.refusals import MalformedError, Refusal, UnreadableError
+from lucency.serve.errors import BadRequestError, Refusal, UnprocessableError
+from lucency.serve.request_body import Form
 
 
 def encoded(*films: bytes, field: str = "film") -> tuple[str, bytes]:
@@ -45,7 +45,7 @@ def test_rubbish_is_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=" + "b" * 2000])
 def test_a_boundary_that_is_none(content_type: str) -> None:
-    with pytest.raises(MalformedError, match="cannot be taken apart"):
+    with pytest.raises(BadRequestError, match="cannot be parsed"):
         Form(content_type, 1)
 
 
@@ -53,15 +53,15 @@ def test_every_shortened_form_is_refused() -> None:
     content_type, body = encoded(b"film")
     end = len(body) - len(b"\r\n")  # what follows the last boundary's dashes says nothing more
     for length in range(end - 1):
-        with pytest.raises(MalformedError):
+        with pytest.raises(BadRequestError):
             taken(content_type, body[:length])
 
 
 def test_another_part() -> None:
-    with pytest.raises(UnreadableError, match="expected parts named film, came another"):
+    with pytest.raises(UnprocessableError, match="expected parts named film, came another"):
         taken(*encoded(b"a", field="patient"))
 
 
 def test_too_many() -> None:
-    with pytest.raises(UnreadableError, match="at most 2 films"):
+    with pytest.raises(UnprocessableError, match="at most 2 films"):
         taken(*encoded(b"a", b"b", b"c"), most=2)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lucency.errors import UsageError
-from lucency.serve.tokens import Tokens, open_tokens
+from lucency.serve.settings import Tokens, open_tokens
 
 ONE, TWO = "0123456789abcdef", "fedcba9876543210"
 
@@ -21,17 +21,17 @@ def test_those_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(f"# ward 3\n{ONE}\n\n  {TWO}  \n", encoding="utf-8")
     tokens = open_tokens(tmp_path / "tokens")
     assert tokens
-    assert tokens.admit(ONE)
-    assert tokens.admit(TWO)
+    assert tokens.accepts(ONE)
+    assert tokens.accepts(TWO)
     for wrong in ("", ONE[:-1], ONE + "0", ONE.upper(), "# ward 3", f"{ONE}\n", "é" * 16):
-        assert not tokens.admit(wrong)
+        assert not tokens.accepts(wrong)
 
 
 def test_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not open_tokens(None)
     monkeypatch.setenv("LUCENCY_TOKENS", f"{ONE}, {TWO},")
-    assert open_tokens(None).admit(TWO)
-    assert not open_tokens(None).admit("")
+    assert open_tokens(None).accepts(TWO)
+    assert not open_tokens(None).accepts("")
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,9 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from lucency.bundle import open_bundle
-from lucency.serve import prompt
-from lucency.serve.app import create_app
-from lucency.serve.around import CROWDED
-from lucency.serve.run import listen
+from lucency.serve import app as module
+from lucency.serve.app import create_app, listen
+from lucency.serve.middleware import CROWDED
 
 SHORT_S = 0.2
 
@@ -31,14 +30,14 @@ async def late(scope: Scope, receive: Receive, send: Send) -> None:
 
 def over_the_wire(pieces: list[bytes], monkeypatch: pytest.MonkeyPatch) -> bytes:
     """What comes back, up to the end of the connection, when these pieces are sent a while apart."""
-    monkeypatch.setattr(prompt, "IDLE_S", SHORT_S)
-    config = uvicorn.Config(late, http=prompt.Prompt, lifespan="off", log_config=None)
+    monkeypatch.setattr(module, "IDLE_S", SHORT_S)
+    config = uvicorn.Config(late, http=module.Protocol, lifespan="off", log_config=None)
     config.load()
 
     async def talk() -> bytes:
         state = ServerState()
         server = await asyncio.get_running_loop().create_server(
-            lambda: prompt.Prompt(config, state, {}), "127.0.0.1", 0
+            lambda: module.Protocol(config, state, {}), "127.0.0.1", 0
         )
         async with server, asyncio.timeout(60):
             back, to = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -74,10 +73,10 @@ def test_who_has_said_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_answer_waits_for_another_packet() -> None:
     """Head and body of an answer go out as they are written (TCP_NODELAY), whatever the listening socket was."""
     said = []
-    config = uvicorn.Config(late, http=prompt.Prompt, lifespan="off", log_config=None)
+    config = uvicorn.Config(late, http=module.Protocol, lifespan="off", log_config=None)
     config.load()
 
-    class Watched(prompt.Prompt):
+    class Watched(module.Protocol):
         def data_received(self, data: bytes) -> None:
             wire = self.transport.get_extra_info("socket")
             said.append(wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))

@@ -1,0 +1,143 @@
+"""Around every request: a log line, the counters, headers, and a last resort for unexpected errors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lucency import __version__
+from lucency.bundle import Bundle
+from lucency.serve.errors import UnavailableError
+from lucency.serve.settings import Limits, Log
+from lucency.serve.static import PAGE
+from lucency.serve.worker import error_place
+
+CLIENT_LEFT = 499
+"""In log and counters: the client left before its answer (nginx's number)."""
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+DRAIN_S = 5.0
+"""Seconds for which a refused body is still received: most clients read the answer only after sending it."""
+CROWDED = "crowded"
+"""In the application's state: whether more connections are open than the server takes. Absent outside a server."""
+SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Prometheus counters: how many, how long, how it ended; nothing of a film or its sender."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        registry = self._registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        model = Info("lucency_model", "The bundle that reads.", registry=registry)
+        model.info({"name": bundle.card.name, "digest": bundle.digest, "lucency": __version__})
+        self.requests = Counter("lucency_requests", "Requests by outcome.", ["route", "status"], registry=registry)
+        self.request_seconds = Histogram(
+            "lucency_request_seconds", "From request head to answer.", ["route"], buckets=SECONDS, registry=registry
+        )
+        self.reading_seconds = Histogram(
+            "lucency_reading_seconds", "A worker's time for one film.", buckets=SECONDS, registry=registry
+        )
+        self.verdicts = Counter("lucency_films", "Films read, by verdict.", ["verdict"], registry=registry)
+        self.ended = Counter("lucency_processes_ended", "Workers replaced, and why.", ["why"], registry=registry)
+        self.processes = Gauge("lucency_processes", "Workers that can read.", registry=registry)
+        self.inside = Gauge("lucency_requests_inside", "Requests being read or waiting.", registry=registry)
+
+    def text(self) -> bytes:
+        """In Prometheus's text format."""
+        return generate_latest(self._registry)
+
+
+class Middleware:
+    """Pure ASGI, outermost: counts, times and logs each request."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, log: Log) -> None:
+        self._app, self._limits, self._metrics, self._log = app, limits, metrics, log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.monotonic()
+        exchange = Exchange(scope, receive, send, 2 * self._limits.max_bytes)
+        crowded: Callable[[], bool] = getattr(scope["app"].state, CROWDED, lambda: False)
+        try:
+            if crowded() and scope["path"] != "/healthz":
+                full = UnavailableError("too many open connections; close idle ones and ask again later")
+                answer = JSONResponse({"error": str(full)}, full.status, {**full.headers, "Connection": "close"})
+                await answer(scope, exchange.receive, exchange.send)
+            else:
+                await self._app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = exchange.status or CLIENT_LEFT
+        except Exception as error:
+            self._log("fault", where=error_place(error))
+            if not exchange.status:
+                sorry = JSONResponse({"error": "a bug in this server; it is logged, please report it"}, 500)
+                await sorry(scope, exchange.receive, exchange.send)
+        finally:
+            self._record(scope, exchange.status, time.monotonic() - start)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        # The route's pattern, never the client's path: people put names into paths and queries.
+        route = scope.get("route")
+        route = PAGE if PAGE in getattr(route, "tags", ()) else getattr(route, "path", "other")
+        self._metrics.requests.labels(route, str(status)).inc()
+        self._metrics.request_seconds.labels(route).observe(seconds)
+        self._log("request", route=route, status=status, ms=round(1000 * seconds, 1))
+
+
+class Exchange:
+    """One request and its answer, observed."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_drain: int) -> None:
+        headers = dict(scope["headers"])
+        self._receive, self._send, self._max_drain = receive, send, max_drain
+        size = int(headers.get(b"content-length", b"0"))
+        self._more = (0 < size <= max_drain or b"transfer-encoding" in headers) and b"expect" not in headers
+        self.status = 0
+        """Of the answer; 0 before it."""
+
+    async def receive(self) -> Message:
+        """The next piece of the body."""
+        message = await self._receive()
+        self._more = self._more and message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a piece of the answer; before its head, drain what the client is still sending."""
+        if message["type"] == "http.response.start":
+            await self._drain()
+            self.status = message["status"]
+            given = list(message.get("headers", ()))
+            names = {name.lower() for name, _ in given}
+            message = {**message, "headers": [*(pair for pair in HEADERS if pair[0] not in names), *given]}
+        await self._send(message)
+
+    async def _drain(self) -> None:
+        drained = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while self._more and drained < self._max_drain:
+                    drained += len((await self.receive()).get("body", b""))
