@@ -50,7 +50,7 @@ ONCE = """async (given) => {
   const answers = await engine.answer(square), inferred = performance.now();
   const reading = judged(card, answers, noticed(film, card));
   const base = viewer.sheetOf(viewer.windowed(film, 0.5, 1)), map = viewer.mapSheet(reading);
-  const fit = card.preprocess.resize_mode ?? card.preprocess.resize_mode;
+  const fit = card.preprocess.resize_mode ?? card.preprocess.fit;
   viewer.paint(paper, { film, base, map, fit }, { x: 0, y: 0, scale: 1 }, 1);
   paper.getImageData(0, 0, 1, 1);
   const end = performance.now();

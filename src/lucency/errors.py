@@ -36,6 +36,8 @@ FILM_UNSUPPORTED = "film_unsupported"
 """A whole file, but of a kind that is not read."""
 FILM_TOO_LARGE = "film_too_large"
 """More pixels or bytes than are read."""
+FILM_CONFLICT = "film_conflict"
+"""Another film has the same UID."""
 
 
 EXTRAS = {

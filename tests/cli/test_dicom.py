@@ -56,3 +56,18 @@ def test_a_bad_film_costs_no_other(place: Path, capsys: pytest.CaptureFixture[st
     assert "missing.dcm: found no such file" in missing["error"]
     assert Path(good["report"]).is_file()
     assert good["verdict"] == "pneumonia"
+
+
+def test_one_uid_names_one_film(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another patient, or other pixels, under a UID: refused by name, in one run and the next; nothing overwritten."""
+    (place / "other.dcm").write_bytes(film(1, PatientID="P8", PatientName="Other^Patient"))
+    (place / "pixels.dcm").write_bytes(film(1, pixels=gray(96)))
+    assert answer(place, "a.dcm", "other.dcm", "pixels.dcm") == 3
+    told = capsys.readouterr().err
+    assert "other.dcm: found another film under a UID that was received before" in told
+    assert "pixels.dcm: found another film" in told
+    before = {path.name: path.read_bytes() for path in (place / "out").iterdir()}
+    assert len(before) == 2
+    assert answer(place, "other.dcm") == 3
+    assert answer(place, "a.dcm", "a.dcm") == 0  # a repeat of the same is harmless
+    assert {path.name: path.read_bytes() for path in (place / "out").iterdir()} == before

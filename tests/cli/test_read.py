@@ -77,3 +77,28 @@ def test_a_doubt_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_no_bundle_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["read", str(place / "dark.png"), "--bundle", str(place / "none")]) == 7
     assert "expected a bundle (a directory or .zip with card.json), found nothing" in capsys.readouterr().err
+
+
+def test_a_film_with_a_map_is_decoded_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lucency.film.film
+
+    decoded: list[bytes] = []
+    plain = lucency.film.film.READERS["PNG"]
+    monkeypatch.setitem(lucency.film.film.READERS, "PNG", lambda data: decoded.append(data) or plain(data))
+    assert read(place, str(place / "dark.png"), "--map", str(place / "maps")) == 0
+    assert len(decoded) == 1
+
+
+def test_a_broken_tiff_among_threads_is_still_reported(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Two guards of stderr used to give each other's file back as stderr; then nothing at all was printed."""
+    for number in range(8):
+        Image.fromarray(np.full((300, 300), 20 * number, np.uint8)).save(
+            place / f"{number}.tif", compression="tiff_lzw"
+        )
+    content = (place / "3.tif").read_bytes()
+    (place / "3.tif").write_bytes(content[: len(content) // 2])
+    assert read(place, *[str(place / f"{number}.tif") for number in range(8)], "--threads", "4") == 3
+    told = capfd.readouterr()
+    assert told.out.count("→") == 7
+    assert "1 of 8 films could not be read" in told.err
+    assert "3.tif: found a TIFF that cannot be decoded" in told.err

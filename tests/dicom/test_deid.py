@@ -232,3 +232,17 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run(words) == 3
     assert Path(good["out"]).read_bytes() == before
     assert run([*words, "--new-key"]) == 2
+
+
+def test_one_uid_names_one_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = {"a": film(1, pixels=noise()), "patient": film(1, pixels=noise(), PatientID="P8"), "pixels": film(1)}
+    paths = [tmp_path / f"{name}.dcm" for name in ("a", "a", "patient", "pixels")]
+    for name, content in films.items():
+        (tmp_path / f"{name}.dcm").write_bytes(content)
+    options = ["--out", str(tmp_path / "out"), "--key", str(tmp_path / "key"), "--new-key"]
+    assert run(["deid", *map(str, paths), *options]) == 3
+    told = capsys.readouterr().err
+    assert "patient.dcm: found another film under a UID" in told
+    assert "pixels.dcm: found another film under a UID" in told
+    assert "2 of 4 films were not written" in told
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 1

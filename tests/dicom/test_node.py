@@ -16,7 +16,8 @@ import pytest
 from pynetdicom import AE
 
 import lucency.dicom.worker as work
-from dicom.films import film
+import lucency.film.dicom
+from dicom.films import film, gray
 from dicom.peers import Archive, free_port, send, until
 from lucency.dicom.deliver import Credentials, destination
 from lucency.dicom.node import NodeConfig, start_scp
@@ -102,6 +103,35 @@ def test_a_repeat_is_acknowledged_and_not_answered_again(begin: Begin, archive: 
     assert all(len(arrivals) == 1 for arrivals in archive.arrived.values())
 
 
+def test_another_film_under_a_known_uid_is_refused(
+    begin: Begin, archive: Archive, log: list[tuple[str, str, str]]
+) -> None:
+    port, queue = begin(archive.port, drop=True)
+    other = film(1, PatientID="P8", PatientName="Other^Patient"), film(1, pixels=gray(96))
+    assert [answer.Status for answer in send(port, [film(1), *other, film(1)])] == [0, 0x0111, 0x0111, 0]
+    until(done(queue, 1))
+    assert [words[0] for words in log if words[0] in ("received", "refused")] == [
+        "received",
+        "refused",
+        "refused",
+        "received",
+    ]
+    assert len(archive.arrived) == 2
+
+
+def test_a_film_is_parsed_and_decoded_once(begin: Begin, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From C-STORE to the answer; it used to be parsed four times and decoded twice."""
+    calls: list[str] = []
+    for name in ("dcmread", "pixel_array"):
+        plain = getattr(lucency.film.dicom, name)
+        count = lambda *args, name=name, plain=plain, **options: calls.append(name) or plain(*args, **options)  # noqa: E731
+        monkeypatch.setattr(lucency.film.dicom, name, count)
+    port, queue = begin(archive.port)
+    send(port, [film(1)])
+    until(done(queue, 1))
+    assert calls == ["dcmread", "pixel_array"]
+
+
 def test_strangers_and_those_who_call_another_are_turned_away(begin: Begin, archive: Archive) -> None:
     port, queue = begin(archive.port)
     assert send(port, [film(1)], calling="STRANGER") == []
@@ -157,7 +187,7 @@ def test_an_archive_that_refuses_is_asked_five_times(begin: Begin, log: list[tup
     port, queue = begin(archive.port)
     send(port, [film(1)])
     until(lambda: queue.counts()["dead"] == 1)
-    assert sum(words[0] == "refused" for words in log) == work.REFUSALS - 1
+    assert sum(words[0] == "refused" for words in log) == work.MAX_REFUSALS - 1
     assert queue.dead()[0].reason == "the destination answered the report with 0xC123"
     archive.status = 0
     assert queue.retry() == 1
@@ -169,7 +199,7 @@ def test_a_full_archive_is_waited_for(begin: Begin, log: list[tuple[str, str, st
     archive = Archive(status=0xA700).open()
     port, queue = begin(archive.port)
     send(port, [film(1)])
-    until(lambda: sum(words[0] == "waits" for words in log) > work.REFUSALS + 1)
+    until(lambda: sum(words[0] == "waits" for words in log) > work.MAX_REFUSALS + 1)
     archive.status = 0
     until(done(queue, 1))
     archive.close()
@@ -199,7 +229,7 @@ def test_a_film_that_ends_the_program_is_given_up(
 ) -> None:
     queue = Queue(tmp_path / "q")
     queue.put("1.2.3.4.5.1", film(1), "digest")
-    for _ in range(work.CRASHES):
+    for _ in range(work.MAX_CRASHES):
         queue.begin()  # and no end, as after a crash of a decoder
     assert work.read_one(queue, reader, lambda *words: log.append(words))
     assert "ended the program" in queue.dead()[0].reason

@@ -10,7 +10,7 @@ import pytest
 
 from lucency.dicom.answer import Part
 from lucency.dicom.queue import Queue, lock
-from lucency.errors import OutputError, UsageError
+from lucency.errors import FILM_CONFLICT, FilmError, OutputError, UsageError
 
 PARTS = (Part("report", "1.1", b"report bytes"), Part("overlay", "1.2", b"overlay bytes"))
 
@@ -121,3 +121,31 @@ def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
     assert queue._rows("PRAGMA synchronous") == [(2,)]
     with closing(sqlite3.connect(tmp_path / "q" / "queue.sqlite")) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("state", ["waiting", "answered", "delivered", "dead"])
+def test_another_film_under_a_known_uid_is_refused(tmp_path: Path, state: str) -> None:
+    queue = Queue(tmp_path / "q")
+    queue.put("1", b"film", "d", "content")
+    key = queue.begin().key  # type: ignore[union-attr]
+    if state in ("answered", "delivered"):
+        queue.answered(key, "d", PARTS)
+    if state == "delivered":
+        queue.delivered(key)
+    if state == "dead":
+        queue.bury(key, "broken")
+    assert not queue.put("1", b"the same, packed otherwise", "d", "content")
+    for digest in ("d", "another bundle"):
+        with pytest.raises(FilmError, match="another film under a UID") as caught:
+            queue.put("1", b"other", digest, "other content")
+        assert caught.value.code == FILM_CONFLICT
+    assert queue.counts()[state] == 1
+
+
+def test_a_queue_of_an_earlier_version_is_opened(tmp_path: Path) -> None:
+    Queue(tmp_path / "q").put("1", b"film", "d")
+    with closing(sqlite3.connect(tmp_path / "q" / "queue.sqlite")) as database, database:
+        database.execute("ALTER TABLE films DROP COLUMN content")
+    queue = Queue(tmp_path / "q")
+    assert queue.begin().film == b"film"  # type: ignore[union-attr]
+    assert not queue.put("1", b"film", "d", "content")

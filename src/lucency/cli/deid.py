@@ -50,6 +50,7 @@ def deid(
 
 
 def _written(path: Path, out: Path, pseudonyms: Pseudonyms, seen: bool) -> Path:
+    from lucency.dicom.acceptance import conflict
     from lucency.dicom.deid import deidentify
     from lucency.errors import FilmError
     from lucency.files import write_bytes
@@ -61,5 +62,8 @@ def _written(path: Path, out: Path, pseudonyms: Pseudonyms, seen: bool) -> Path:
         raise error.prefixed(str(path)) from None
     cleaned = deidentify(data, pseudonyms, str(path), seen)
     place = out / cleaned.patient / f"{cleaned.uid}.dcm"
+    for written in out.glob(f"*/{cleaned.uid}.dcm"):
+        if written != place or written.read_bytes() != cleaned.content:
+            raise conflict().prefixed(str(path))
     write_bytes(place, cleaned.content)
     return place

@@ -13,6 +13,7 @@ from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
     from lucency.dicom.answer import Answer
+    from lucency.reader import Reader
 
 
 def dicom(
@@ -28,7 +29,6 @@ def dicom(
 
     Example: lucency dicom film.dcm --out answers
     """
-    from lucency.dicom.answer import answer
     from lucency.errors import FilmError
     from lucency.progress import track
     from lucency.reader import Reader
@@ -37,7 +37,7 @@ def dicom(
     unread = 0
     for path in track(films, "answering films"):
         try:
-            _show(path, _written(answer(_content(path), reader, datetime.now(), str(path)), out), json)
+            _show(path, _written(path, reader, out), json)
         except FilmError as error:
             unread += 1
             _print_json({"film": str(path), "error": str(error)}) if json else typer.echo(f"{error}", err=True)
@@ -56,11 +56,20 @@ def _content(path: Path) -> bytes:
         raise error.prefixed(str(path)) from None
 
 
-def _written(answered: Answer, out: Path) -> tuple[Answer, dict[str, Path]]:
-    """Each part in a file of its own, the parts of an earlier run untouched: a UID names one content for ever."""
+def _written(path: Path, reader: Reader, out: Path) -> tuple[Answer, dict[str, Path]]:
+    """Each part in a file of its own, those of an earlier run untouched: a UID names one content for ever.
+
+    The overlay says of which film it is; a film of another content under the same UID is refused.
+    """
+    from lucency.dicom.acceptance import accept, conflict
+    from lucency.dicom.answer import answer, content_of
     from lucency.files import write_bytes
 
+    accepted = accept(_content(path), str(path))
+    answered = answer(accepted, reader, datetime.now(), str(path))
     places = {part.what: out / f"{part.what}-{part.uid}.dcm" for part in answered.parts}
+    if places["overlay"].exists() and content_of(places["overlay"]) not in ("", accepted.content):
+        raise conflict().prefixed(str(path))
     for part in answered.parts:
         if not places[part.what].exists():
             write_bytes(places[part.what], part.content)

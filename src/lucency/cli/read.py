@@ -12,6 +12,7 @@ from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
     from lucency.errors import FilmError
+    from lucency.film import Film
     from lucency.reader import Reader, Reading
 
 
@@ -29,15 +30,16 @@ def read(
     Example: lucency read film.png --map maps
     """
     from lucency.progress import track
-    from lucency.reader import Reader, Reading
+    from lucency.reader import Reader
 
     reader = Reader.open(bundle, threads)
     unread: list[FilmError] = []
     taken: set[str] = set()
-    for path, outcome in track(reader.read_many(films), "reading films", total=len(films)):
-        if isinstance(outcome, Reading):
-            drawn = _draw(reader, path, outcome, map, taken) if map else None
-            _show(path, outcome, drawn, json)
+    for path, outcome in track(reader.read_films(films), "reading films", total=len(films)):
+        if isinstance(outcome, tuple):
+            film, reading = outcome
+            drawn = _draw(reader, path, film, reading, map, taken) if map else None
+            _show(path, reading, drawn, json)
         else:
             unread.append(outcome)
             if json:
@@ -60,10 +62,9 @@ def _show(path: Path, reading: Reading, drawn: Path | None, json: bool) -> None:
         typer.echo(f"  map: {drawn}")
 
 
-def _draw(reader: Reader, path: Path, reading: Reading, folder: Path, taken: set[str]) -> Path:
+def _draw(reader: Reader, path: Path, film: Film, reading: Reading, folder: Path, taken: set[str]) -> Path:
     """Write the overlay of a film; two films of the same name get two files."""
     from lucency.files import write_bytes
-    from lucency.film import open_film
     from lucency.paint import Legend, overlay, png
 
     name, number = path.stem, 1
@@ -71,7 +72,7 @@ def _draw(reader: Reader, path: Path, reading: Reading, folder: Path, taken: set
         number += 1
         name = f"{path.stem}-{number}"
     taken.add(name)
-    picture = overlay(open_film(path), reading.map, reader.preprocess, Legend(finding=reading.finding))
+    picture = overlay(film, reading.map, reader.preprocess, Legend(finding=reading.finding))
     out = folder / f"{name}.map.png"
     write_bytes(out, png(picture))
     return out

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -16,8 +18,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from lucency.errors import FILM_UNSUPPORTED, FilmError
-from lucency.film import Film, open_film
+from lucency.errors import FILM_CONFLICT, FILM_UNSUPPORTED, FilmError
+from lucency.film import Film
+from lucency.film.dicom import open_dicom
 from lucency.film.limits import printable
 from lucency.native_output import quiet, quiet_dicom
 from lucency.reader.input_checks import CHESTS, FRONTAL
@@ -30,7 +33,7 @@ CLASSES = (
 MODALITIES = {"CR", "DX", "RG", "OT", "SC"}
 """What a chest film calls itself; old and captured ones are RG, OT or SC."""
 
-SAYABLE = {
+QUOTABLE = {
     *("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL", "OBLIQUE", "AX"),
     *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CSPINE", "ELBOW", "EXTREMITY", "FOOT", "HAND", "HEAD", "HIP", "KNEE"),
     *("LEG", "LSPINE", "NECK", "PELVIS", "SHOULDER", "SKULL", "SPINE", "TSPINE", "WRIST"),
@@ -38,33 +41,41 @@ SAYABLE = {
 }
 """What a refusal, which goes into logs, may quote of a header: people type names into any field."""
 
-COPIED = (
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "StudyDescription",
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyInstanceUID",
-    "StudyID",
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "Rows",
-    "Columns",
-    "PatientOrientation",
+OF_THE_IMAGE = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "PatientOrientation")
+OF_THE_STUDY = (
+    *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyDescription", "StudyInstanceUID"),
+    *("StudyID", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
 )
-"""What files an answer under the patient and study of its film, and points back at the film."""
+"""What files an answer under the patient and study of its film; OF_THE_IMAGE points back at the film."""
 REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
-WHO = ("PatientName", "PatientID")
+IDENTITY = ("PatientName", "PatientID")
+CONTENT = ("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "StudyInstanceUID")
+"""With the pixels, what makes a film itself: another transfer syntax or description does not make it another."""
 
 
-def open_chest(data: bytes, name: str = "film") -> tuple[Film, Dataset]:
-    """A frontal chest film and what its answer takes over from it.
+@dataclass(frozen=True)
+class Accepted:
+    """A film that is answered."""
+
+    film: Film
+    header: Dataset
+    """OF_THE_STUDY and OF_THE_IMAGE alone, empty where the film leaves them out or states an impossible value."""
+
+    @property
+    def uid(self) -> str:
+        """SOP Instance UID."""
+        return str(self.header.SOPInstanceUID)
+
+    @cached_property
+    def content(self) -> str:
+        """A hash of what is read and of whom: whatever carries the same UID must have it too."""
+        whose = "\n".join(str(self.header.get(keyword) or "").strip() for keyword in CONTENT)
+        shape = f"{self.film.pixels.dtype}{self.film.shape}"
+        return hashlib.sha256(f"{shape}\n{whose}\n".encode() + self.film.pixels.tobytes()).hexdigest()
+
+
+def accept(data: bytes, name: str = "film") -> Accepted:
+    """Open a frontal chest film, with what its answer takes over from it. Parses and decodes once.
 
     Args:
         data: a DICOM file.
@@ -73,16 +84,14 @@ def open_chest(data: bytes, name: str = "film") -> tuple[Film, Dataset]:
     Raises:
         FilmError: no film, or none that is answered: which one, what was found, what would be accepted.
     """
-    film = open_film(data, name)
-    _check_kind(film, printable(name))
+    opened, label = open_dicom(data, name), printable(name)
+    _check_kind(opened.film, label)
     with quiet, quiet_dicom:
-        return film, copied(dcmread(io.BytesIO(data), stop_before_pixels=True, force=True), printable(name))
+        return Accepted(opened.film, answer_header(opened.dataset, label))
 
 
 def _check_kind(film: Film, name: str) -> None:
     facts = film.facts
-    if facts["format"] != "DICOM":
-        raise _refusal(name, f"a {facts['format']}", "read it with: lucency read")
     if facts.get("sop_class") not in CLASSES:
         raise _refusal(name, "another kind of DICOM image", "send the CR or DX film itself")
     if facts.get("modality", "OT").upper() not in MODALITIES:
@@ -94,23 +103,23 @@ def _check_kind(film: Film, name: str) -> None:
 
 
 def _quoted(word: str) -> str:
-    return word if word.upper() in SAYABLE else "other than that"
+    return word if word.upper() in QUOTABLE else "other than that"
 
 
-def copied(dataset: Dataset, name: str = "film") -> Dataset:
-    """The attributes of COPIED alone, empty where the film leaves them out or states what cannot be.
+def answer_header(dataset: Dataset, name: str = "film") -> Dataset:
+    """See `Accepted.header`.
 
     Raises:
         FilmError: it does not say which study, series or instance it is, or names several patients.
     """
-    missing = [keyword for keyword in REQUIRED if not is_uid(dataset.get(keyword))]
+    missing = [keyword for keyword in REQUIRED if not _UID.fullmatch(str(dataset.get(keyword)))]
     if missing:
         raise _refusal(name, f"a film without {' and '.join(missing)}", "its answer could not be filed")
-    if not all(is_one(dataset.get(keyword)) for keyword in WHO):
+    if any(isinstance(dataset.get(keyword), MultiValue) for keyword in IDENTITY):
         raise _refusal(name, "a film of several patients", "its answer could not be filed")
     header = Dataset()
-    for keyword in COPIED:
-        setattr(header, keyword, fitting(keyword, dataset.get(keyword)))
+    for keyword in OF_THE_STUDY + OF_THE_IMAGE:
+        setattr(header, keyword, valid(keyword, dataset.get(keyword)))
     return header
 
 
@@ -119,29 +128,26 @@ def _refusal(name: str, found: str, advice: str = "send frontal chest films only
     return FilmError(f"{name}: found {found}; expected {expected}; {advice}", code=FILM_UNSUPPORTED, found=found)
 
 
+def conflict() -> FilmError:
+    """The refusal of a film under the UID of another one."""
+    found = "another film under a UID that was received before"
+    advice = "the one received first is kept; give this one a UID of its own"
+    return FilmError(f"found {found}; expected one UID for each film; {advice}", code=FILM_CONFLICT, found=found)
+
+
 _UID = re.compile(r"[0-9.]{1,64}")
+"""One value. Leading zeros are wrong, and common."""
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 _ORIENTATION = re.compile(r"[AFHLPR]{1,3}")
-SEXES = ("F", "M", "O")
 
 
-def is_uid(value: Any) -> bool:
-    """Whether it can name an object: digits and points, one value. Leading zeros are wrong, and common."""
-    return _UID.fullmatch(str(value)) is not None
+def valid(keyword: str, value: Any) -> Any:
+    """The value as an answer may state it; empty where the standard does not know it.
 
-
-def is_one(value: Any) -> bool:
-    """Whether it is at most one value, as whom a film is of must be."""
-    return not isinstance(value, MultiValue)
-
-
-def fitting(keyword: str, value: Any) -> Any:
-    """The value as an answer may state it; empty where it is none that the standard knows.
-
-    >>> fitting("PatientSex", "f"), fitting("PatientSex", "unknown"), fitting("StudyDate", "2024.03.05")
+    >>> valid("PatientSex", "f"), valid("PatientSex", "unknown"), valid("StudyDate", "2024.03.05")
     ('F', '', '20240305')
     """
-    return _FITTED[keyword](value) if keyword in _FITTED and value else value
+    return _VALID[keyword](value) if keyword in _VALID and value else value
 
 
 def _date(value: Any) -> str:
@@ -159,7 +165,7 @@ def _time(value: Any) -> str:
 
 def _sex(value: Any) -> str:
     text = str(value).strip().upper()
-    return text if text in SEXES else ""
+    return text if text in ("F", "M", "O") else ""
 
 
 def _orientation(value: Any) -> list[str] | str:
@@ -167,7 +173,7 @@ def _orientation(value: Any) -> list[str] | str:
     return sides if len(sides) == 2 and all(map(_ORIENTATION.fullmatch, sides)) else ""
 
 
-_FITTED: dict[str, Callable[[Any], Any]] = {
+_VALID: dict[str, Callable[[Any], Any]] = {
     "StudyDate": _date,
     "PatientBirthDate": _date,
     "StudyTime": _time,

@@ -1,29 +1,38 @@
-"""From a film to the two objects that answer it: a structured report and the map over the film."""
+"""From a film to the two objects that answer it: a structured report, and the map over the film."""
 
 from __future__ import annotations
 
-import io
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from pydicom import Dataset, dcmwrite
-from pydicom.dataset import FileMetaDataset
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from lucency.bundle import Bundle
-from lucency.dicom.acceptance import COPIED, open_chest
-from lucency.dicom.common_attributes import IMPLEMENTATION, NOTICE, SERIES, answer_uid, set_common_attributes
+from lucency.dicom.acceptance import OF_THE_STUDY, Accepted, accept
+from lucency.dicom.common_attributes import NOTICE, SERIES, answer_uid, file_bytes, set_common_attributes
 from lucency.dicom.report import report
 from lucency.film import Film
-from lucency.film.limits import damaged
+from lucency.film.limits import damaged, printable
 from lucency.native_output import quiet, quiet_dicom
 from lucency.paint import Legend, overlay
 from lucency.paint.sheets import scale_bar
 from lucency.preprocess import Preprocess
 from lucency.reader import Reader, Reading
+
+MAX_HEIGHT = 1024
+"""Pixels of a film in its overlay: the map is far coarser, and the film itself lies beside it."""
+LINE = 26
+"""Height of the line above the picture, pixels."""
+MIN_WIDTH = 360
+"""Pixels that this line needs."""
+_CONTENT = "; content sha256 "
 
 
 @dataclass(frozen=True)
@@ -47,81 +56,73 @@ class Answer:
     """The report and the overlay."""
 
 
-def answer(data: bytes, reader: Reader, at: datetime, name: str = "film") -> Answer:
+def answer(source: bytes | Accepted, reader: Reader, at: datetime, name: str = "film") -> Answer:
     """Read a DICOM film and write its answer.
 
-    The UIDs follow from the film's and the bundle's, so that a repeat names the same objects; `at` is the one thing in
-    them that a repeat would change.
+    The UIDs follow from the film's and the bundle's, so that a repeat names the same objects and differs in `at` only.
 
     Args:
-        data: a DICOM file.
-        reader: who reads it.
+        source: a DICOM file, or one that was accepted.
+        reader: an open bundle.
         at: the time that the answer states.
         name: what messages call the film.
 
     Raises:
-        FilmError: no film that is answered; see `open_chest`.
+        FilmError: the film is not answered; see `accept`.
     """
-    film, header = open_chest(data, name)
-    reading = reader.read(film)
+    accepted = accept(source, name) if isinstance(source, bytes) else source
+    reading = reader.read(accepted.film)
     try:
         with quiet, quiet_dicom:
             made = {
-                "report": report(reading, header, reader.bundle, at),
-                "overlay": secondary_capture(film, reading, reader.preprocess, header, reader.bundle, at),
+                "report": report(reading, accepted.header, reader.bundle, at),
+                "overlay": secondary_capture(accepted, reading, reader.preprocess, reader.bundle, at),
             }
-            parts = tuple(Part(what, str(one.SOPInstanceUID), _file(one)) for what, one in made.items())
+            parts = tuple(Part(what, str(one.SOPInstanceUID), file_bytes(one)) for what, one in made.items())
     except (ValueError, TypeError, AttributeError, KeyError) as error:  # a header with values that no answer can hold
-        raise damaged("DICOM header", error).prefixed(name) from error
+        raise damaged("DICOM header", error).prefixed(printable(name)) from error
     return Answer(reading, parts)
 
 
-def _file(dataset: Dataset) -> bytes:
-    stream = io.BytesIO()
-    dcmwrite(stream, dataset, enforce_file_format=True)
-    return stream.getvalue()
-
-
-HEIGHT = 1024
-"""Pixels of a film in its overlay at most: the map is far coarser, and the film itself lies beside it."""
-LINE = 26
-"""Height of the line above the picture, pixels."""
-OF_THE_IMAGE = {"SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "PatientOrientation"}
-NARROW = 360
-"""Pixels in width that the line above needs at least."""
-
-
 def secondary_capture(
-    film: Film, reading: Reading, preprocess: Preprocess, header: Dataset, bundle: Bundle, at: datetime
+    accepted: Accepted, reading: Reading, preprocess: Preprocess, bundle: Bundle, at: datetime
 ) -> Dataset:
-    """The painted film; `header` is that of `lucency.dicom.acceptance.copied`, `at` when it was read."""
-    uid = str(header.SOPInstanceUID)
-    made = Dataset()
-    for keyword in COPIED:
-        if keyword not in OF_THE_IMAGE:
-            setattr(made, keyword, header.get(keyword))
+    """The painted film as a secondary capture, in a series of its own, its notice burnt in."""
+    header, made = accepted.header, Dataset()
+    for keyword in OF_THE_STUDY:
+        setattr(made, keyword, header.get(keyword))
     made.SOPClassUID = SecondaryCaptureImageStorage
-    made.SOPInstanceUID = answer_uid(uid, bundle.digest, "overlay")
-    made.SeriesInstanceUID = answer_uid(uid, bundle.digest, "overlay series")
+    made.SOPInstanceUID = answer_uid(accepted.uid, bundle.digest, "overlay")
+    made.SeriesInstanceUID = answer_uid(accepted.uid, bundle.digest, "overlay series")
     made.SeriesNumber, made.InstanceNumber = SERIES["overlay"], 1
     made.Modality, made.ConversionType, made.BodyPartExamined = "OT", "WSD", "CHEST"
     made.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     made.SeriesDescription = f"lucency: overlay ({NOTICE})"
-    made.DerivationDescription = f"map of {reading.finding} by {bundle.card.name} {bundle.digest[:12]} over the film"
-    made.SourceImageSequence = Sequence([_reference(header)])
+    shown = f"map of {reading.finding} by {bundle.card.name} {bundle.digest[:12]} over the film"
+    made.DerivationDescription = f"{shown}{_CONTENT}{accepted.content}"
+    film = Dataset()
+    film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    made.SourceImageSequence = Sequence([film])
     made.PatientOrientation = header.PatientOrientation or ""
     made.BurnedInAnnotation = "YES"
-    _set_pixels(made, picture(film, reading, preprocess, bundle))
-    made.file_meta = _meta(made.SOPInstanceUID)
+    _set_pixels(made, picture(accepted.film, reading, preprocess, bundle))
     return set_common_attributes(made, header, at)
 
 
+def content_of(overlay: Path) -> str:
+    """Which `Accepted.content` an overlay shows; "" if it does not say or cannot be read."""
+    with contextlib.suppress(OSError, InvalidDicomError, AttributeError):
+        stated = dcmread(overlay, specific_tags=["DerivationDescription"]).DerivationDescription
+        return str(stated).rpartition(_CONTENT)[2] if _CONTENT in stated else ""
+    return ""
+
+
 def picture(film: Film, reading: Reading, preprocess: Preprocess, bundle: Bundle) -> Image.Image:
-    """Film and map with their notice, the scale beside, the answer above; mode RGB. No patient is named."""
+    """Film and map with their notice, the scale beside, the answer above; mode RGB. It names no patient."""
     legend = Legend(finding=reading.finding, mark=NOTICE)
-    painted = overlay(_smaller(film), reading.map, preprocess, legend)
+    painted = overlay(_reduced(film), reading.map, preprocess, legend)
     bar = scale_bar(painted.height, legend)
-    page = Image.new("RGB", (max(NARROW, painted.width + bar.width + 8), painted.height + LINE), "white")
+    page = Image.new("RGB", (max(MIN_WIDTH, painted.width + bar.width + 8), painted.height + LINE), "white")
     page.paste(painted, (0, LINE))
     page.paste(bar, (painted.width + 8, LINE))
     point = bundle.card.operating_point.threshold
@@ -130,18 +131,11 @@ def picture(film: Film, reading: Reading, preprocess: Preprocess, bundle: Bundle
     return page
 
 
-def _smaller(film: Film) -> Film:
-    if film.height <= HEIGHT:
+def _reduced(film: Film) -> Film:
+    if film.height <= MAX_HEIGHT:
         return film
-    size = max(1, round(film.width * HEIGHT / film.height)), HEIGHT
+    size = max(1, round(film.width * MAX_HEIGHT / film.height)), MAX_HEIGHT
     return Film(np.asarray(Image.fromarray(film.gray8()).resize(size, Image.Resampling.BOX)))
-
-
-def _reference(header: Dataset) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = header.SOPClassUID
-    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
-    return item
 
 
 def _set_pixels(made: Dataset, page: Image.Image) -> None:
@@ -150,12 +144,3 @@ def _set_pixels(made: Dataset, page: Image.Image) -> None:
     made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 8, 8, 7, 0
     content = page.tobytes()
     made.add_new("PixelData", "OB", content + b"\0" * (len(content) % 2))
-
-
-def _meta(uid: UID) -> FileMetaDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = uid
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION
-    return meta

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import io
 import os
 import re
 import secrets
@@ -18,16 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydicom import Dataset, dcmread, dcmwrite
-from pydicom.dataset import FileMetaDataset
+from pydicom import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from lucency.dicom.burnt_text import text_lines
-from lucency.dicom.common_attributes import IMPLEMENTATION
+from lucency.dicom.common_attributes import file_bytes
 from lucency.errors import FILM_UNSUPPORTED, FilmError, UsageError
-from lucency.film import Film, open_film
-from lucency.film.dicom import stored_codes
+from lucency.film.dicom import DicomFilm, Stored, open_dicom
 from lucency.film.limits import damaged, printable
 from lucency.native_output import quiet, quiet_dicom
 
@@ -232,36 +229,35 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms, name: str = "film", seen: bo
     Raises:
         FilmError: no such film; or text is, or may be, burnt into it.
     """
-    label = printable(name)
-    film = open_film(data, name)
+    opened, label = open_dicom(data, name), printable(name)
     try:
         with quiet, quiet_dicom:
-            source = dcmread(io.BytesIO(data), force=True)
-            _check(source, film, label, seen)
-            made = cleaned(source, pseudonyms)
-            _copy_pixels(source, made)
-            return Cleaned(str(made.PatientID), str(made.SOPInstanceUID), _file(made))
+            _check(opened, label, seen)
+            made = cleaned(opened.dataset, pseudonyms)
+            _copy_pixels(opened.stored, made)
+            return Cleaned(str(made.PatientID), str(made.SOPInstanceUID), file_bytes(made))
     except FilmError:
         raise
     except Exception as error:  # pydicom raises nearly anything on a damaged header
         raise damaged("DICOM", error).prefixed(label) from error
 
 
-def _check(source: Dataset, film: Film, label: str, seen: bool) -> None:
-    if film.facts["format"] != "DICOM" or source.get("SOPClassUID") not in RULES["words"]["SOPClassUID"]:
+def _check(opened: DicomFilm, label: str, seen: bool) -> None:
+    source = opened.dataset
+    if source.get("SOPClassUID") not in RULES["words"]["SOPClassUID"]:
         raise _refusal(label, "another kind of file", "a gray CR, DX or SC film", "leave it out")
     if not all(source.get(keyword) for keyword in RULES["uids"]):
         raise _refusal(label, "no study, series or instance UID", "all three", "leave it out")
+    clean = "a film without text in its pixels"
     stated = str(source.get("BurnedInAnnotation") or "").strip().upper()
     if stated not in ("", "NO"):
-        raise _refusal(label, "BurnedInAnnotation YES", "a film without text in its pixels", "cut the text away first")
+        raise _refusal(label, "BurnedInAnnotation YES", clean, "cut the text away first")
     if seen:
         return
-    clean, silent = "a film without text in its pixels", "a secondary capture that does not say if text is burnt in"
     if source.SOPClassUID == SecondaryCaptureImageStorage and not stated:
-        raise _refusal(label, silent, clean, "look; then --seen")
-    lines = text_lines(film.gray8())
-    if lines:
+        found = "a secondary capture that does not say if text is burnt in"
+        raise _refusal(label, found, clean, "look; then --seen")
+    if lines := text_lines(opened.film.gray8()):
         places = ", ".join(f"rows {line.top}-{line.bottom} columns {line.left}-{line.right}" for line in lines[:3])
         raise _refusal(label, f"what looks like text at {places}", clean, "look; if there is none, use --seen")
 
@@ -270,24 +266,12 @@ def _refusal(label: str, found: str, expected: str, advice: str) -> FilmError:
     return FilmError(f"{label}: found {found}; expected {expected}; {advice}", code=FILM_UNSUPPORTED, found=found)
 
 
-def _copy_pixels(source: Dataset, made: Dataset) -> None:
-    codes, bits, signed = stored_codes(source)
-    if signed:
-        sign = 1 << (bits - 1)
+def _copy_pixels(stored: Stored, made: Dataset) -> None:
+    codes = stored.codes
+    if stored.signed:
+        sign = 1 << (stored.bits - 1)
         codes = ((codes.astype(np.int32) ^ sign) - sign).astype(np.int16).view(np.uint16)
     small = made.BitsAllocated == 8
-    made.HighBit = bits - 1
+    made.HighBit = stored.bits - 1
     content = (codes.astype(np.uint8) if small else codes.astype("<u2")).tobytes()
     made.add_new("PixelData", "OB" if small else "OW", content + b"\0" * (len(content) % 2))
-
-
-def _file(made: Dataset) -> bytes:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = made.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION
-    made.file_meta = meta
-    stream = io.BytesIO()
-    dcmwrite(stream, made, enforce_file_format=True)
-    return stream.getvalue()

@@ -18,17 +18,18 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from lucency.dicom.acceptance import CLASSES, open_chest
+from lucency.dicom.acceptance import CLASSES, accept
 from lucency.dicom.common_attributes import IMPLEMENTATION
-from lucency.dicom.deliver import Credentials, server_tls
+from lucency.dicom.deliver import DUPLICATE, Credentials, server_tls
 from lucency.dicom.queue import Queue, key_of
-from lucency.dicom.worker import Log, say
-from lucency.errors import FILM_DAMAGED, FilmError
+from lucency.dicom.worker import Log, log_line
+from lucency.errors import FILM_CONFLICT, FILM_DAMAGED, FilmError
 from lucency.film.limits import MAX_BYTES
-from lucency.native_output import quiet, quiet_dicom
 
-SUCCESS, FULL, NOT_OURS, BROKEN = 0x0000, 0xA700, 0xA900, 0xC000
-"""C-STORE statuses, PS3.4 table B.2-1: out of resources, data set does not match, cannot understand."""
+SUCCESS, FULL, NOT_OURS = 0x0000, 0xA700, 0xA900
+STATUS = {FILM_DAMAGED: 0xC000, FILM_CONFLICT: DUPLICATE}
+"""C-STORE statuses, PS3.4 table B.2-1 and PS3.7 C: success, out of resources, data set does not match SOP class;
+by the error's code, cannot understand and duplicate SOP instance."""
 LARGEST_PDU = 2**20
 """Bytes that one unit of the protocol may claim. We ask for 16 KiB; an association request may be longer."""
 HANG_UP_S = 1.0
@@ -59,36 +60,36 @@ class NodeConfig:
 
 
 def start_scp(
-    door: NodeConfig, queue: Queue, digest: str, credentials: Credentials, log: Log = say
+    config: NodeConfig, queue: Queue, digest: str, credentials: Credentials, log: Log = log_line
 ) -> Callable[[], None]:
-    """Listen; what it gives back closes the door.
+    """Listen; what it gives back closes the node.
 
     Args:
-        door: who may send what.
+        config: who may send what.
         queue: where films go before they are acknowledged.
         digest: of the bundle that will answer.
         credentials: with a certificate, TLS; with an authority too, callers must show one that it signed.
-        log: where each film's fate is told.
+        log: gets a line for each film.
 
     Raises:
         OSError: the port is taken.
     """
-    node = AE(ae_title=door.title)
+    node = AE(ae_title=config.title)
     node.implementation_class_uid = IMPLEMENTATION
-    node.maximum_associations = door.associations
+    node.maximum_associations = config.associations
     node.require_called_aet = True
-    node.require_calling_aet = list(door.callers)
-    node.acse_timeout = node.dimse_timeout = node.network_timeout = door.patience_s
+    node.require_calling_aet = list(config.callers)
+    node.acse_timeout = node.dimse_timeout = node.network_timeout = config.patience_s
     node.add_supported_context(Verification)
     for kind in CLASSES:
         node.add_supported_context(kind, readable_syntaxes())
     handlers: list[Any] = [
-        (evt.EVT_CONN_OPEN, _bound, [door.largest]),
+        (evt.EVT_CONN_OPEN, _bound, [config.largest]),
         (evt.EVT_DIMSE_RECV, _count_anew),
-        (evt.EVT_C_STORE, _store, [door, queue, digest, log]),
+        (evt.EVT_C_STORE, _store, [config, queue, digest, log]),
     ]
     tls = server_tls(credentials) if credentials.certificate else None
-    server = node.start_server((door.host, door.port), block=False, ssl_context=tls, evt_handlers=handlers)
+    server = node.start_server((config.host, config.port), block=False, ssl_context=tls, evt_handlers=handlers)
     if server is None:
         raise OSError("the node could not be started")
 
@@ -149,15 +150,15 @@ def _count_anew(event: Any) -> None:
     event.assoc.dul.socket.since_message = 0
 
 
-def _store(event: Any, door: NodeConfig, queue: Queue, digest: str, log: Log) -> int | Dataset:
+def _store(event: Any, config: NodeConfig, queue: Queue, digest: str, log: Log) -> int | Dataset:
     uid = str(event.request.AffectedSOPInstanceUID)
     try:
-        with quiet, quiet_dicom:
-            enqueue(event.encoded_dataset(), queue, digest, door.most_waiting, uid)
+        enqueue(event.encoded_dataset(), queue, digest, config.most_waiting, uid)
     except FilmError as error:
-        log("dropped" if door.drop else "refused", key_of(uid), str(error))
-        return SUCCESS if door.drop else _refusal(error)
-    except Exception as error:  # of the disk, say; the sender keeps the film and tries again
+        drop = config.drop and error.code != FILM_CONFLICT
+        log("dropped" if drop else "refused", key_of(uid), str(error))
+        return SUCCESS if drop else _refusal(error)
+    except Exception as error:  # of the disk, for example; the sender keeps the film and tries again
         log("busy", key_of(uid), type(error).__name__)
         return FULL
     log("received", key_of(uid), "")
@@ -168,20 +169,20 @@ def enqueue(data: bytes, queue: Queue, digest: str, most_waiting: int, uid: str 
     """Put a film on the queue if it is one that will be answered; False for a repeat.
 
     Raises:
-        FilmError: it is not; or it is not the instance `uid` that it was announced as.
-        OverflowError: too many wait already.
+        FilmError: it is not; or it is not the instance `uid` that it was announced as; or another film has its UID.
+        OverflowError: too many wait already, or the disk is nearly full.
     """
-    _, header = open_chest(data)
-    if uid is not None and header.SOPInstanceUID != uid:
+    accepted = accept(data)
+    if uid is not None and accepted.uid != uid:
         found = "another instance than was announced"
         raise FilmError(f"film: found {found}; expected one UID in both; send again", found=found)
-    if queue.unfinished() >= most_waiting:
+    if queue.unfinished() >= most_waiting or not queue.has_room(len(data)):
         raise OverflowError
-    return queue.put(str(header.SOPInstanceUID), data, digest)
+    return queue.put(accepted.uid, data, digest, accepted.content, accepted)
 
 
 def _refusal(error: FilmError) -> Dataset:
     status = Dataset()
-    status.Status = BROKEN if error.code == FILM_DAMAGED else NOT_OURS
+    status.Status = STATUS.get(error.code, NOT_OURS)
     status.ErrorComment = error.found.encode("ascii", "replace").decode()[:64]  # an LO of 64 characters
     return status

@@ -11,7 +11,7 @@ from pydicom import dcmwrite
 
 from lucency.dicom.node import enqueue
 from lucency.dicom.queue import Queue, key_of
-from lucency.dicom.worker import IDLE_S, Log, say
+from lucency.dicom.worker import IDLE_S, Log, log_line
 from lucency.errors import FilmError, SourceError
 from lucency.progress import track
 
@@ -26,7 +26,7 @@ AHEAD = 100
 
 
 def fetch_all(
-    client: DICOMwebClient, query: dict[str, str], queue: Queue, digest: str, ahead: int = AHEAD, log: Log = say
+    client: DICOMwebClient, query: dict[str, str], queue: Queue, digest: str, ahead: int = AHEAD, log: Log = log_line
 ) -> int:
     """Put every film that matches on the queue, no faster than it is worked off; how many the server did not give.
 

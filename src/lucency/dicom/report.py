@@ -27,8 +27,8 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from lucency import __version__
-from lucency.bundle import Bundle, Card
-from lucency.dicom.common_attributes import NOTICE, SERIES, answer_uid, named, set_common_attributes
+from lucency.bundle import Bundle
+from lucency.dicom.common_attributes import NOTICE, SERIES, answer_uid, set_common_attributes, uid_of
 from lucency.evaluate.conformal import UNCERTAIN
 from lucency.reader import Reading
 
@@ -43,10 +43,7 @@ VERDICT = Code("VERDICT", "99LUCENCY", "Verdict")
 PRESENT = Code("52101004", "SCT", "Present")
 ABSENT = Code("272519000", "SCT", "Absent")
 INDETERMINATE = Code("82334004", "SCT", "Indeterminate")
-
-FINDINGS = {
-    "pneumonia": Code("233604007", "SCT", "Pneumonia"),
-}
+FINDINGS = {"pneumonia": Code("233604007", "SCT", "Pneumonia")}
 """A bundle's label → its code; any other label is coded in our own scheme."""
 
 
@@ -60,21 +57,20 @@ def finding(label: str) -> Code:
 
 
 def report(reading: Reading, header: Dataset, bundle: Bundle, at: datetime) -> Dataset:
-    """What the bundle says of a film.
+    """The report of a reading.
 
     Args:
-        reading: the bundle's.
-        header: of the film, from `lucency.dicom.acceptance.copied`.
-        bundle: who reads.
-        at: when.
+        reading: by `bundle`.
+        header: of the film, see `Accepted.header`.
+        bundle: what read it.
+        at: the time that the report states.
     """
-    uid = str(header.SOPInstanceUID)
+    uid, card = str(header.SOPInstanceUID), bundle.card
+    labels = card.labels[1:] if card.task == "binary" else card.labels  # a finding for each probability
     content = MeasurementReport(
         observation_context=_observer(bundle),
         procedure_reported=CHEST_RADIOGRAPHY,
-        imaging_measurements=[
-            _group(reading, index, label, header, bundle) for index, label in enumerate(_labels(bundle.card))
-        ],
+        imaging_measurements=[_group(reading, index, label, header, bundle) for index, label in enumerate(labels)],
     )
     made = ComprehensiveSR(
         evidence=[header],
@@ -95,7 +91,7 @@ def report(reading: Reading, header: Dataset, bundle: Bundle, at: datetime) -> D
 
 def _observer(bundle: Bundle) -> ObservationContext:
     device = DeviceObserverIdentifyingAttributes(
-        uid=named("device", bundle.digest),
+        uid=uid_of("device", bundle.digest),
         name="lucency",
         manufacturer_name="lucency",
         model_name=bundle.card.name[:64],
@@ -104,27 +100,21 @@ def _observer(bundle: Bundle) -> ObservationContext:
     return ObservationContext(ObserverContext(codes.DCM.Device, device))
 
 
-def _labels(card: Card) -> tuple[str, ...]:
-    """One finding a probability: the positive label of a binary card, else every label."""
-    return card.labels[1:] if card.task == "binary" else card.labels
-
-
 def _group(
     reading: Reading, index: int, label: str, header: Dataset, bundle: Bundle
 ) -> MeasurementsAndQualitativeEvaluations:
-    """One finding (TID 1501): probability, threshold, verdict, who computed it and from which image."""
-    uid = str(header.SOPInstanceUID)
-    card = bundle.card
+    """One finding (TID 1501): probability, threshold, verdict, by which algorithm and from which image."""
+    uid, card = str(header.SOPInstanceUID), bundle.card
     measured = [_number(PROBABILITY, float(reading.probabilities[index]))]
-    if card.task != "multiclass":  # the largest probability is called, there is no threshold
+    if card.task != "multiclass":  # there the most probable label is called, without a threshold
         measured.append(_number(THRESHOLD, card.operating_point.threshold))
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(answer_uid(uid, bundle.digest, f"finding {index}"), label),
         finding_type=finding(label),
-        algorithm_id=algorithm(bundle),
+        algorithm_id=_algorithm(bundle),
         finding_sites=[FindingSite(LUNG)],
         measurements=measured,
-        qualitative_evaluations=[QualitativeEvaluation(VERDICT, verdict(reading, label))],
+        qualitative_evaluations=[QualitativeEvaluation(VERDICT, _verdict(reading, label))],
         source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, uid)],
     )
     for words in (*reading.warnings, f"{NOTICE}."):
@@ -137,7 +127,7 @@ def _number(name: Code, value: float) -> Measurement:
     return Measurement(name, round(value, 6), NO_UNITS)
 
 
-def algorithm(bundle: Bundle) -> AlgorithmIdentification:
+def _algorithm(bundle: Bundle) -> AlgorithmIdentification:
     """TID 4019: name, version, and as parameters what the numbers depend on."""
     card = bundle.card
     point, calibration = card.operating_point, card.calibration
@@ -152,8 +142,7 @@ def algorithm(bundle: Bundle) -> AlgorithmIdentification:
     )
 
 
-def verdict(reading: Reading, label: str) -> Code:
-    """Present, absent, or indeterminate where the reader does not stand by what it calls."""
+def _verdict(reading: Reading, label: str) -> Code:
     if reading.verdict == UNCERTAIN:
         return INDETERMINATE
     return PRESENT if label in reading.verdict.split("|") else ABSENT

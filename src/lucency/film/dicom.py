@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,9 @@ from pydicom.uid import (
 
 from lucency.errors import FilmError
 from lucency.film.codestream import check_coded
+from lucency.film.film import Decoded, Film, kind_of
 from lucency.film.gray import gray_table
-from lucency.film.limits import check_size, damaged, refusal
+from lucency.film.limits import check_size, damaged, printable, refusal
 from lucency.native_output import quiet, quiet_dicom
 
 FACTS = {
@@ -57,17 +59,61 @@ _DEFLATED = re.compile(rb"\x02\x00\x10\x00.{4}\s?" + re.escape(DeflatedExplicitV
 """In Transfer Syntax UID (0002,0010). Such a data set is inflated whole and without limit, before it can be checked."""
 
 
-def read_dicom(data: bytes) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], dict[str, str]]:
+@dataclass(frozen=True)
+class Stored:
+    """The pixels of a DICOM as they are stored."""
+
+    codes: NDArray[np.uint16]
+    """(h, w): the bits that count."""
+    bits: int
+    signed: bool
+
+
+@dataclass(frozen=True)
+class DicomFilm:
+    """A DICOM that was parsed and decoded once."""
+
+    film: Film
+    dataset: Dataset
+    """The whole header, with the coded pixels."""
+    stored: Stored
+
+
+def open_dicom(data: bytes, name: str = "film") -> DicomFilm:
+    """Open a DICOM film with its header.
+
+    Args:
+        data: the content of a file.
+        name: what messages call the film.
+
+    Raises:
+        FilmError: see `open_film`; or it is another kind of file.
+    """
+    label = printable(name)
+    try:
+        if (kind := kind_of(data)) != "DICOM":
+            raise refusal(kind if kind.startswith("a") else f"a {kind}", "read it with: lucency read")
+        dataset, stored, (pixels, facts) = _decode(data)
+    except FilmError as error:
+        raise error.prefixed(label) from None
+    return DicomFilm(Film(pixels, name, {"format": "DICOM", **facts}), dataset, stored)
+
+
+def read_dicom(data: bytes) -> Decoded:
     """Decode a DICOM film; see `open_film`."""
+    return _decode(data)[2]
+
+
+def _decode(data: bytes) -> tuple[Dataset, Stored, Decoded]:
     if _DEFLATED.search(data):
         raise refusal("a deflated DICOM", "store it with another transfer syntax (dcmconv +te)")
     try:
         with quiet, quiet_dicom:
             dataset = dcmread(io.BytesIO(data), force=True)
             _check_header(dataset)
-            codes, bits, signed = stored_codes(dataset)
-            table, voi = gray_table(dataset, bits, signed)
-            return table[codes], _facts(dataset) | {"bits": str(bits), "voi": voi}
+            stored = stored_codes(dataset)
+            table, voi = gray_table(dataset, stored.bits, stored.signed)
+            return dataset, stored, (table[stored.codes], _facts(dataset) | {"bits": str(stored.bits), "voi": voi})
     except FilmError:
         raise
     except Exception as error:  # pydicom and its decoders raise nearly anything on a damaged file
@@ -94,8 +140,8 @@ def _check_header(dataset: Dataset) -> None:
     check_size(int(dataset.Rows), int(dataset.Columns))
 
 
-def stored_codes(dataset: Dataset) -> tuple[NDArray[np.uint16], int, bool]:
-    """The bits that count of every pixel, uint16 (h, w); how many bits those are; whether they are signed.
+def stored_codes(dataset: Dataset) -> Stored:
+    """Decode the pixels.
 
     Raises:
         FilmError: a layout or compression that is not read.
@@ -114,7 +160,7 @@ def stored_codes(dataset: Dataset) -> tuple[NDArray[np.uint16], int, bool]:
     codes: NDArray[np.uint16] = raw.astype(np.uint16)
     codes >>= np.uint16(below)
     codes &= np.uint16(2**bits - 1)
-    return codes, bits, bool(dataset.get("PixelRepresentation", 0))
+    return Stored(codes, bits, bool(dataset.get("PixelRepresentation", 0)))
 
 
 def _decodable(dataset: Dataset) -> UID:

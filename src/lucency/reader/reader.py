@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from lucency.bundle import DEFAULT, Bundle, Card, open_bundle
 from lucency.bundle.card import Format
@@ -22,6 +23,7 @@ ENGINES: dict[Format, Callable[[Bundle, int], Engine]] = {
 }
 """The card's model format → how such a file is opened: (bundle, threads) → engine."""
 
+Kept = TypeVar("Kept")
 AHEAD = 8
 """Films in work per thread, at most: memory stays bounded however many there are."""
 
@@ -75,10 +77,19 @@ class Reader:
 
     def read_many(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Reading | FilmError]]:
         """Read files in order, `threads` side by side; a bad film yields its error and costs no other."""
+        yield from self._read_many(paths, lambda _, reading: reading)
 
-        def attempt(path: Path) -> tuple[Path, Reading | FilmError]:
+    def read_films(self, paths: Iterable[Path]) -> Iterator[tuple[Path, tuple[Film, Reading] | FilmError]]:
+        """The same with each film, for whoever draws on it: it is decoded once."""
+        yield from self._read_many(paths, lambda film, reading: (film, reading))
+
+    def _read_many(
+        self, paths: Iterable[Path], kept: Callable[[Film, Reading], Kept]
+    ) -> Iterator[tuple[Path, Kept | FilmError]]:
+        def attempt(path: Path) -> tuple[Path, Kept | FilmError]:
             try:
-                return path, self._reading(open_film(path), self._engine.submit)
+                film = open_film(path)
+                return path, kept(film, self._reading(film, self._engine.submit))
             except FilmError as error:
                 return path, error
 
