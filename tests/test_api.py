@@ -1,0 +1,75 @@
+"""`import lucency`: light, typed, and its examples run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lucency
+from lucency import api
+from lucency.bundle import DEFAULT
+
+SOURCE = Path(lucency.__file__).parent
+MODULES = sorted(
+    ".".join(("lucency", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+    for path in SOURCE.rglob("*.py")
+    if ">>> " in path.read_text()
+)
+FUNCTIONS = [name for name, value in vars(api).items() if inspect.isfunction(value) and not name.startswith("_")]
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the examples of the public functions take for granted; `run` is added by the one that trains."""
+    return {"lucency": lucency, "film": DEFAULT / "golden" / "pneumonia.png", "folder": tmp_path_factory.mktemp("api")}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "lucency.api"])
+def test_examples_run(module: str, names: dict[str, Any]) -> None:
+    if module.startswith("lucency.dicom"):
+        pytest.importorskip("pynetdicom", reason="needs lucency[dicom]")
+    found = importlib.import_module(module)
+    assert doctest.testmod(found, extraglobs=names).failed == 0
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_public_function_has_an_example_that_runs(name: str, names: dict[str, Any]) -> None:
+    """In the order of the file, because `export` takes the run that `train` leaves."""
+    test = doctest.DocTestFinder().find(getattr(api, name), name, globs=names)[0]
+    assert test.examples
+    assert doctest.DocTestRunner().run(test, clear_globs=False).failed == 0
+    names.update(test.globs)
+
+
+def test_importing_takes_nothing_along() -> None:
+    program = (
+        "import lucency, sys; print(sorted({name.split('.')[0] for name in sys.modules} & "
+        "{'numpy', 'PIL', 'torch', 'scipy', 'pydantic', 'typer'}), [n for n in sys.modules if 'lucency.' in n])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] []\n"
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(lucency, name) is not None for name in lucency.__all__)
+    assert set(lucency.__all__) <= set(dir(lucency))
+    with pytest.raises(AttributeError, match="no attribute 'misspelt'"):
+        _ = lucency.misspelt
+
+
+def test_a_package_does_not_hide_the_function_of_its_name() -> None:
+    importlib.import_module("lucency.evaluate")
+    assert lucency.evaluate is api.evaluate
+
+
+def test_a_missing_file_is_an_error_of_the_tree() -> None:
+    with pytest.raises(lucency.FilmError) as caught:
+        lucency.open_film("no-such-film.png")
+    assert (caught.value.code, caught.value.exit_code) == ("film_missing", 3)
