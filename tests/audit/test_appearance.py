@@ -17,7 +17,7 @@ from lucency.audit.appearance import (
     UPRIGHT,
     DuplicatePair,
     duplicate_groups,
-    duplicates,
+    find_duplicates,
     principal_axes,
     reorient,
     standardise,
@@ -31,7 +31,7 @@ CHESTS = [draw((11, patient), patient % 2 == 1, 128).film for patient in range(2
 
 
 def pairs(pixels: list[NDArray[np.uint8]]) -> list[DuplicatePair]:
-    return list(duplicates(measure_films(films_of(pixels, [0] * len(pixels)))))
+    return list(find_duplicates(measure_films(films_of(pixels, [0] * len(pixels)))))
 
 
 def test_different_chests_are_different() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lucency.audit.findings import NaiveKey, naive_key, patients, sibling_leak
-from lucency.data.dataset import Dataset, Sample
+from lucency.audit.findings import NaiveKey, count_patients, naive_key, sibling_leak
 from lucency.data.kermany import identify
 
 
@@ -27,7 +26,7 @@ def test_numbers_are_counted_apart_for_bacteria_and_virus() -> None:
         "test/PNEUMONIA/person8_virus_3.jpeg",
         "train/NORMAL/IM-0001-0001.jpeg",
     )
-    assert patients(films).crossing == ()
+    assert count_patients(films).crossing == ()
     # person7 stands for two children, and the naive key takes them for one on both sides.
     expected = NaiveKey(2, 1, 1, 0, ("person7_bacteria", "person7_virus"))
     assert naive_key(films) == expected
@@ -35,7 +34,7 @@ def test_numbers_are_counted_apart_for_bacteria_and_virus() -> None:
 
 def test_a_true_leak_is_a_leak_by_either_key() -> None:
     films = named("train/PNEUMONIA/person7_bacteria_1.jpeg", "test/PNEUMONIA/person7_bacteria_2.jpeg")
-    assert patients(films).crossing == ("person7_bacteria",)
+    assert count_patients(films).crossing == ("person7_bacteria",)
     found = naive_key(films)
     assert found is not None
     assert (found.merging, found.crossing, found.truly_crossing) == (0, 1, 1)
@@ -46,7 +45,7 @@ def test_no_person_no_naive_key() -> None:
 
 
 def test_counts() -> None:
-    found = patients(
+    found = count_patients(
         named(
             "train/NORMAL/IM-0001-0001.jpeg",
             "train/NORMAL/IM-0001-0002.jpeg",

@@ -14,11 +14,11 @@ from lucency.audit.measurements import (
     THUMB,
     black_border,
     chroma,
+    jpeg_quality,
     letters,
     measure_file,
     measure_films,
     pixel_digest,
-    quality,
     sharpness,
     thumbnail,
 )
@@ -114,8 +114,8 @@ def test_jpeg_quality_is_what_the_encoder_was_asked_for(tmp_path: Path, asked: i
 
 
 def test_the_standard_table_is_quality_50() -> None:
-    assert quality({0: [3688 // 64] * 40 + [3688 // 64 + 1] * 24}) == pytest.approx(50, abs=0.5)
-    assert np.isnan(quality(None))
+    assert jpeg_quality({0: [3688 // 64] * 40 + [3688 // 64 + 1] * 24}) == pytest.approx(50, abs=0.5)
+    assert np.isnan(jpeg_quality(None))
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".png", "PNG"), (".tif", "TIFF"), (".jpg", "JPEG")])

@@ -25,14 +25,14 @@ def finding(found: Audit, key: str) -> Finding:
 
 def named(found: Audit, key: str) -> list[set[str]]:
     """The films of each group of a finding, by name."""
-    records = found.facts.films.samples
+    records = found.measured.films.records
     return [{records[index].name for index in group} for group in finding(found, key).groups]
 
 
 def test_a_clean_set_raises_nothing(clean_audit: Audit) -> None:
     assert clean_audit.findings == ()
     assert clean_audit.to_json()["valid"]
-    assert len(clean_audit.facts) == COUNT
+    assert len(clean_audit.measured) == COUNT
 
 
 def test_drawn_phantoms_raise_nothing() -> None:
@@ -50,7 +50,7 @@ INVALID = {
 def test_what_makes_results_invalid(faulty_audit: Audit) -> None:
     assert {one.key for one in faulty_audit.invalid} == INVALID
     assert not faulty_audit.to_json()["valid"]
-    assert [one.weight for one in faulty_audit.findings][: len(INVALID)] == ["invalid"] * len(INVALID)
+    assert [one.severity for one in faulty_audit.findings][: len(INVALID)] == ["invalid"] * len(INVALID)
 
 
 def test_a_copy_across_splits_exact_and_compressed(faulty_audit: Audit) -> None:
@@ -58,7 +58,7 @@ def test_a_copy_across_splits_exact_and_compressed(faulty_audit: Audit) -> None:
     assert len(pairs) == 2
     assert {name(5, False), "test/NORMAL/IM-0902-0001.jpeg"} in pairs
     assert {name(8, True), "train/PNEUMONIA/person901_virus_901.jpeg"} in pairs
-    assert set(finding(faulty_audit, "duplicates across splits").words) == {"identical", "near"}
+    assert set(finding(faulty_audit, "duplicates across splits").details) == {"identical", "near"}
 
 
 def test_a_pair_with_swapped_labels(faulty_audit: Audit) -> None:
@@ -68,7 +68,7 @@ def test_a_pair_with_swapped_labels(faulty_audit: Audit) -> None:
 def test_a_mirrored_copy(faulty_audit: Audit) -> None:
     groups = named(faulty_audit, "duplicates across patients")
     assert {name(13, True), "train/PNEUMONIA/person904_virus_904.jpeg"} in groups
-    assert "mirrored" in finding(faulty_audit, "duplicates across patients").words
+    assert "mirrored" in finding(faulty_audit, "duplicates across patients").details
 
 
 @pytest.mark.parametrize(
@@ -90,19 +90,19 @@ def test_odd_films(faulty_audit: Audit, key: str, films: list[str]) -> None:
 
 
 def test_a_truncated_film(faulty_audit: Audit) -> None:
-    assert [film for film, _ in faulty_audit.facts.unreadable] == [name(43, True)]
-    assert "person43_virus_43.jpeg" in finding(faulty_audit, "unreadable").words[0]
+    assert [film for film, _ in faulty_audit.measured.unreadable] == [name(43, True)]
+    assert "person43_virus_43.jpeg" in finding(faulty_audit, "unreadable").details[0]
 
 
 def test_a_patient_on_both_sides(faulty_audit: Audit) -> None:
-    assert finding(faulty_audit, "patients across splits").words == ("person1_virus",)
+    assert finding(faulty_audit, "patients across splits").details == ("person1_virus",)
     assert named(faulty_audit, "patients across splits") == [{name(1, True), "test/PNEUMONIA/person1_virus_910.jpeg"}]
 
 
 def test_json_is_json_and_names_films_as_they_are(faulty_audit: Audit) -> None:
     told = json.loads(json.dumps(faulty_audit.to_json(), allow_nan=False))
-    assert {one["key"] for one in told["findings"] if one["weight"] == "invalid"} == INVALID
-    names = {record.name for record in faulty_audit.films.samples}
+    assert {one["key"] for one in told["findings"] if one["severity"] == "invalid"} == INVALID
+    names = {record.name for record in faulty_audit.films.records}
     assert all(film in names for one in told["findings"] for group in one["groups"] for film in group)
     assert told["films"] == COUNT + 10
 
@@ -123,7 +123,7 @@ def test_a_page_of_faults_is_whole_and_needs_nothing_else(faulty_audit: Audit) -
 def test_every_property_is_judged_or_said_to_be_constant(clean_audit: Audit) -> None:
     """The drawn films are as high as each other, and all JPEG."""
     told = page(clean_audit, "chest_xray")
-    constant = re.search("telling nothing: ([^.]*)[.]", told)
+    constant = re.search("without information: ([^.]*)[.]", told)
     assert constant is not None
     names = {shortcut.name for shortcut in clean_audit.shortcuts} | set(constant[1].split(", "))
     assert names - {TOGETHER} == set(PROPERTIES)

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from lucency.audit.measurements import FILE_ROW, NO_FILE, ROW, Measurements
-from lucency.audit.shortcuts import TOGETHER, Shortcut, auroc_within_folds, shortcuts
+from lucency.audit.shortcuts import TOGETHER, Shortcut, auroc_within_folds, find_shortcuts
 
 from .films import films_of
 
@@ -37,7 +37,7 @@ def by_name(found: tuple[Shortcut, ...], name: str) -> Shortcut:
 
 
 def test_a_planted_shortcut_is_named_and_graded() -> None:
-    found = shortcuts(facts(0, 700, "width")[0])
+    found = find_shortcuts(facts(0, 700, "width")[0])
     assert next(one.name for one in found if one.verdict == "danger") in ("width", TOGETHER)
     width = by_name(found, "width")
     assert (width.verdict, width.label) == ("danger", "pneumonia")
@@ -47,20 +47,20 @@ def test_a_planted_shortcut_is_named_and_graded() -> None:
 
 
 def test_what_disease_may_explain_is_watched_first() -> None:
-    assert by_name(shortcuts(facts(1, 0.9)[0]), "sharpness").verdict == "watch"
-    assert by_name(shortcuts(facts(1, 3.0)[0]), "sharpness").verdict == "danger"
+    assert by_name(find_shortcuts(facts(1, 0.9)[0]), "sharpness").verdict == "watch"
+    assert by_name(find_shortcuts(facts(1, 3.0)[0]), "sharpness").verdict == "danger"
 
 
 def test_noise_raises_no_alarm() -> None:
     """The audit promises a false danger in one set of a hundred; two or more of eight would be 0.3 %."""
-    alarms = [any(one.verdict == "danger" for one in shortcuts(facts(seed)[0])) for seed in range(8)]
+    alarms = [any(one.verdict == "danger" for one in find_shortcuts(facts(seed)[0])) for seed in range(8)]
     assert sum(alarms) < 2
 
 
 def test_too_few_films_say_nothing() -> None:
     whole, _ = facts(2)
-    few = replace(whole, films=whole.films.subset(list(range(12))), rows=whole.rows[:12], files=whole.files[:12])
-    assert shortcuts(few) == ()
+    few = replace(whole, films=whole.films.pick(list(range(12))), rows=whole.rows[:12], files=whole.files[:12])
+    assert find_shortcuts(few) == ()
 
 
 def test_auroc_of_one_fold_is_scikit_learns() -> None:

@@ -1,4 +1,4 @@
-"""The audit: what is wrong with a data set before anything is learned from it."""
+"""What is wrong with a data set, before anything is learned from it."""
 
 from lucency.audit.findings import Finding
 from lucency.audit.report import Audit, audit

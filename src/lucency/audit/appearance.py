@@ -1,4 +1,13 @@
-"""Films that look too alike to be two, and films that look unlike all others."""
+"""Films that look too alike to be two, and films that look unlike all others.
+
+Both are judged by standardised 32 × 32 thumbnails, and duplicates then by pixels. A 64-bit perceptual hash, as the
+imagehash library makes it, does not do here: chest films look so alike that 5.5 million pairs among 5,216 lie within
+10 bits, and each of sixteen orientations would need a hash of its own. No two different films of those correlate above
+0.977 by thumbnail.
+
+Outliers are judged by the set itself: principal components of its thumbnails, the worst tenth left out, say what its
+films look like. Adults, children and drawn phantoms are each judged by their like.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +22,43 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from sklearn.linear_model import LogisticRegression
 
-from lucency.audit.measurements import PART, SIDE, THUMB, Measurements, in_parts
-from lucency.data.dataset import Dataset
+from lucency.audit.measurements import CHUNK, SIDE, THUMB, Measurements, in_chunks
+from lucency.data.record import Films
 from lucency.preprocess import Preprocess
 
-Number = TypeVar("Number", np.uint8, np.float32)
+ALIKE = 0.985
+"""Correlation of thumbnails from which two films may be one."""
+NEAR = 3.0
+"""Root mean square difference of the 224 × 224 squares, in gray levels, below which two films are one."""
+SAME = 0.98
+"""Correlation of the squares from which two films are one with another tone, size or compression."""
+HASH_AXES = 20
+"""Directions in which thumbnails are compared first: distances only shrink on them, so no pair is missed."""
+FITTED_ON = 2000
+"""Films, at least, that principal components are fitted on; evenly spaced where there are more."""
+
+BLANK = 4.0
+"""Standard deviation below which a film is blank, in gray levels."""
+TINY = 64
+"""Short side below which a film is a thumbnail, in pixels."""
+COLOURED = 3.0
+"""Mean difference between channels above which a film is a colour picture, in gray levels."""
+MIN_FILMS = 20
+"""Films below which a set cannot say what its films look like."""
+AXES = 12
+"""Principal components of the set's appearance, at most one for eight films."""
+TRIM, ROUNDS = 0.1, 3
+"""Share of the films left out of the fit as possible outliers, and how often they are chosen anew."""
+STRANGE_RESIDUAL, STRANGE_SPREADS = 0.5, 6.0
+"""A film is strange from this distance to the set's appearance (a thumbnail has length 1) and from this many spreads
+(1.4826 median absolute deviations) beyond the median."""
+GAIN = 0.06
+"""How much closer to the set a film must come when reoriented to be called misoriented."""
+MIRROR_MIN, MIRROR_FOLDS, MIRROR_FITTED_ON, MIRROR_LOGIT = 200, 5, 20_000, -4.0
+"""Mirrored films are looked for in sets of at least 200, by a rule fitted on at least 20,000 films where there are
+more, and named below this out-of-fold logit."""
 
 UPRIGHT = "as it is"
-
 ORIENTATIONS: dict[str, tuple[int, bool, bool]] = {
     UPRIGHT: (0, False, False),
     "mirrored": (0, True, False),
@@ -39,44 +77,18 @@ ORIENTATIONS: dict[str, tuple[int, bool, bool]] = {
     "inverted, turned right": (3, False, True),
     "inverted, turned right and mirrored": (3, True, True),
 }
-"""What was done to a film -> quarter turns counter-clockwise, then mirrored left to right, then black for white."""
+"""Orientation → quarter turns counter-clockwise, then mirrored left to right, then inverted."""
 
-
-def reorient(films: NDArray[Number], turn: str) -> NDArray[Number]:
-    """Do one of ORIENTATIONS to films.
-
-    Args:
-        films: (n, side, side), 0 to 255.
-        turn: a row of ORIENTATIONS.
-
-    Returns:
-        The same shape and type.
-    """
-    quarters, mirrored, inverted = ORIENTATIONS[turn]
-    out = np.rot90(films, quarters, axes=(1, 2))
-    out = out[:, :, ::-1] if mirrored else out
-    return np.ascontiguousarray(films.dtype.type(255) - out if inverted else out)
-
-
-ALIKE = 0.985
-"""Thumbnails that correlate this much may show the same film."""
-NEAR = 3.0
-"""Root mean square difference, in gray levels of the 224 × 224 square, below which two films are the same."""
-SAME = 0.98
-"""Correlation of the squares from which two films are the same with another tone, size or compression."""
-HASH_AXES = 20
-"""Directions in which thumbnails are compared first: distances can only shrink on them, so no pair is missed."""
-
-LEARNED_FROM = 2000
-"""Films, at least, from which the directions are learned; an even choice where there are more."""
-
-Kind = Literal["identical", "near", "processed", "turned"]
+Pixels = NDArray[np.uint8]
 Unit = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Number = TypeVar("Number", np.uint8, np.float32)
+Kind = Literal["identical", "near", "processed", "turned"]
 
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two films that are one."""
+    """Two files that show one film."""
 
     first: int
     second: int
@@ -84,72 +96,60 @@ class DuplicatePair:
     """identical: the same decoded pixels. near: within NEAR. processed: another tone, size or compression.
     turned: mirrored, turned or inverted."""
     difference: float
-    """Root mean square, gray levels of the square, after turning."""
+    """Root mean square, gray levels of the square, after reorienting."""
     orientation: str = UPRIGHT
     """What makes the second film match the first."""
 
 
-def duplicates(facts: Measurements) -> tuple[DuplicatePair, ...]:
-    """All pairs of films that are one, the films of each pair and the pairs in order."""
-    found = {(a, b): DuplicatePair(a, b, "identical", 0.0) for a, b in identical(facts)}
-    for a, b, turn in candidates(facts.thumbs):
-        if (a, b) not in found and (pair := confirm(facts.films, a, b, turn)):
+@dataclass(frozen=True)
+class Outlier:
+    """A film that does not look like the others."""
+
+    film: int
+    kind: str
+    """A row of OUTLIER_KINDS."""
+    measured: str
+    """What was measured, for people."""
+
+
+OUTLIER_KINDS: dict[str, tuple[str, str]] = {
+    "blank": ("Blank", "shows next to nothing; leave it out"),
+    "tiny": ("Tiny", "too small to read; look for the original"),
+    "colour": ("In colour", "a radiograph is gray; look at it"),
+    "turned": ("Turned or inverted", "turn it back, or leave it out"),
+    "stranger": ("Unlike the other films", "another view, another body part, no radiograph, or a rare one; look at it"),
+    "mirrored": ("Mirrored, or the heart displaced", "compare with the side letter; mirror it back if it is mirrored"),
+}
+"""Kind → (title, what to do); a film is named under the first that it fits."""
+
+
+def reorient(films: NDArray[Number], orientation: str) -> NDArray[Number]:
+    """Films (n, side, side), 0 to 255, brought to one of ORIENTATIONS."""
+    quarters, mirrored, inverted = ORIENTATIONS[orientation]
+    out = np.rot90(films, quarters, axes=(1, 2))
+    out = out[:, :, ::-1] if mirrored else out
+    return np.ascontiguousarray(films.dtype.type(255) - out if inverted else out)
+
+
+def standardise(thumbs: Pixels) -> Unit:
+    """float32 (n, pixels): mean 0 and length 1 each, so that a product is a correlation; a blank one is 0."""
+    flat = thumbs.reshape(len(thumbs), -1).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    return np.asarray(np.divide(flat, length, out=np.zeros_like(flat), where=length > 1), dtype=np.float32)
+
+
+def find_duplicates(films: Measurements) -> tuple[DuplicatePair, ...]:
+    """All pairs of files that show one film, in order."""
+    found = {(a, b): DuplicatePair(a, b, "identical", 0.0) for a, b in _identical(films)}
+    for a, b, orientation in _candidates(films.thumbs):
+        if (a, b) not in found and (pair := _confirm(films.films, a, b, orientation)):
             found[a, b] = pair
     return tuple(found[key] for key in sorted(found))
 
 
-def identical(facts: Measurements) -> Iterator[tuple[int, int]]:
-    """Pairs with the same decoded pixels."""
-    _, group = np.unique(facts.rows["digest"], return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-        yield from ((int(a), int(b)) for i, a in enumerate(members) for b in members[i + 1 :])
-
-
-def candidates(thumbs: NDArray[np.uint8]) -> Iterator[tuple[int, int, str]]:
-    """Pairs whose thumbnails correlate by ALIKE or more, as they are first, then with the second one turned.
-
-    Blank films are left out: they correlate with nothing.
-    """
-    lit = np.flatnonzero(in_parts(lambda part: np.square(standardise(part)).sum(axis=1) > 0.5, thumbs))
-    if len(lit) < 2:
-        return
-    axes = principal_axes(standardise(thumbs[lit[:: max(1, len(lit) // LEARNED_FROM)]]))
-    radius = float(np.sqrt(2 * (1 - ALIKE))) * (1 + 1e-4)
-    upright = _on_axes(thumbs[lit], axes, UPRIGHT)
-    for turn in ORIENTATIONS:
-        near = upright.sparse_distance_matrix(_on_axes(thumbs[lit], axes, turn), radius, output_type="ndarray")
-        ordered = near["i"] < near["j"]
-        yield from sorted(_alike(thumbs, lit[near["i"][ordered]], lit[near["j"][ordered]], turn))
-
-
-def _on_axes(thumbs: NDArray[np.uint8], axes: Unit, turn: str) -> cKDTree:
-    return cKDTree(in_parts(lambda part: standardise(reorient(part, turn)) @ axes.T, thumbs))
-
-
-def _alike(
-    thumbs: NDArray[np.uint8], first: NDArray[np.int64], second: NDArray[np.int64], turn: str
-) -> Iterator[tuple[int, int, str]]:
-    """Of pairs that may be alike, those whose thumbnails correlate by ALIKE or more."""
-    for start in range(0, len(first), PART):
-        a, b = first[start : start + PART], second[start : start + PART]
-        product = np.einsum("ij,ij->i", standardise(thumbs[a]), standardise(reorient(thumbs[b], turn)))
-        yield from ((int(i), int(j), turn) for i, j in zip(a[product >= ALIKE], b[product >= ALIKE], strict=True))
-
-
-def confirm(films: Dataset, first: int, second: int, turn: str) -> DuplicatePair | None:
-    """Look at the squares of two films; None where they are different films."""
-    a, b = _square(films, first), reorient(_square(films, second)[None], turn)[0]
-    difference = float(np.sqrt(np.square(a.astype(np.float32) - b).mean()))
-    if turn != UPRIGHT:
-        return DuplicatePair(first, second, "turned", difference, turn) if _correlation(a, b) >= SAME else None
-    if difference < NEAR:
-        return DuplicatePair(first, second, "near", difference)
-    return DuplicatePair(first, second, "processed", difference) if _correlation(a, b) >= SAME else None
-
-
 def duplicate_groups(pairs: tuple[DuplicatePair, ...], films: int) -> tuple[tuple[int, ...], ...]:
-    """Films that are one, as groups: three copies make three pairs and one family."""
+    """Files of one film as groups: three copies make three pairs and one group."""
     ends = np.array([(pair.first, pair.second) for pair in pairs], dtype=np.int64).reshape(-1, 2)
     links = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(films, films))
     _, group = connected_components(links, directed=False)
@@ -159,225 +159,173 @@ def duplicate_groups(pairs: tuple[DuplicatePair, ...], films: int) -> tuple[tupl
     return tuple(map(tuple, members.values()))
 
 
-def standardise(thumbs: NDArray[np.uint8]) -> Unit:
-    """float32 (n, pixels): mean 0 and length 1 each, so that a product is a correlation; a blank one is 0."""
-    flat = thumbs.reshape(len(thumbs), -1).astype(np.float32)
-    flat -= flat.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(flat, axis=1, keepdims=True)
-    return np.asarray(np.divide(flat, length, out=np.zeros_like(flat), where=length > 1), dtype=np.float32)
-
-
 def principal_axes(unit: Unit) -> Unit:
     """float32 (axes, pixels), orthonormal: where standardised thumbnails differ most."""
     return np.linalg.svd(unit - unit.mean(axis=0), full_matrices=False)[2][:HASH_AXES]
 
 
-def _correlation(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    return float(np.dot(*standardise(np.stack([a, b]))))
+def _identical(films: Measurements) -> Iterator[tuple[int, int]]:
+    _, group = np.unique(films.rows["digest"], return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        yield from ((int(a), int(b)) for i, a in enumerate(members) for b in members[i + 1 :])
 
 
-def _square(films: Dataset, index: int) -> NDArray[np.uint8]:
-    return Preprocess(SIDE)(films.samples[index].load())
+def _candidates(thumbs: Pixels) -> Iterator[tuple[int, int, str]]:
+    """Pairs whose thumbnails correlate by ALIKE, the second in each orientation. Blank ones correlate with nothing."""
+    lit = np.flatnonzero(in_chunks(lambda part: np.square(standardise(part)).sum(axis=1) > 0.5, thumbs))
+    if len(lit) < 2:
+        return
+    axes = principal_axes(standardise(thumbs[lit[:: max(1, len(lit) // FITTED_ON)]]))
+    radius = float(np.sqrt(2 * (1 - ALIKE))) * (1 + 1e-4)
+
+    def tree(orientation: str) -> cKDTree:
+        return cKDTree(in_chunks(lambda part: standardise(reorient(part, orientation)) @ axes.T, thumbs[lit]))
+
+    upright = tree(UPRIGHT)
+    for orientation in ORIENTATIONS:
+        near = upright.sparse_distance_matrix(tree(orientation), radius, output_type="ndarray")
+        ordered = near["i"] < near["j"]
+        yield from sorted(_alike(thumbs, lit[near["i"][ordered]], lit[near["j"][ordered]], orientation))
 
 
-Pixels = NDArray[np.uint8]
-Numbers = NDArray[np.float64]
-
-BLANK = 4.0
-"""Standard deviation, gray levels, below which a film shows nothing."""
-TINY = 64
-"""Pixels along the short side below which a film is a thumbnail."""
-COLOURED = 3.0
-"""Mean difference between channels, gray levels, from which a film is a colour picture."""
-
-LEAST = 20
-"""Films below which a set cannot say what its films look like."""
-AXES = 12
-"""Principal components of the set's looks; one for each eight films in small sets."""
-TRIM, ROUNDS = 0.1, 3
-"""Share of the films left out of the fit as possible strangers, and how often they are chosen anew."""
-STRANGE_RESIDUAL = 0.5
-"""Distance from the set's looks, a thumbnail having length 1, below which no film is a stranger…"""
-STRANGE_SPREADS = 6.0
-"""…and how many spreads (1.4826 median absolute deviations) beyond the median one lies."""
-GAIN = 0.06
-"""By how much a film comes closer to the others when it is turned, to be called turned."""
-
-MIRROR_LEAST = 200
-"""Films below which left and right cannot be learned."""
-MIRROR_FOLDS = 5
-MIRROR_MOST = 20_000
-"""Films from which left and right are learned; an even choice where there are more than twice as many."""
-MIRROR_SURE = -4.0
-"""Logit, as out-of-fold scored, below which a film is called mirrored."""
+def _alike(
+    thumbs: Pixels, first: NDArray[np.int64], second: NDArray[np.int64], orientation: str
+) -> Iterator[tuple[int, int, str]]:
+    for start in range(0, len(first), CHUNK):
+        a, b = first[start : start + CHUNK], second[start : start + CHUNK]
+        product = np.einsum("ij,ij->i", standardise(thumbs[a]), standardise(reorient(thumbs[b], orientation)))
+        alike = zip(a[product >= ALIKE], b[product >= ALIKE], strict=True)
+        yield from ((int(i), int(j), orientation) for i, j in alike)
 
 
-@dataclass(frozen=True)
-class Outlier:
-    """One film that does not look like the others."""
-
-    film: int
-    kind: str
-    """A row of KINDS."""
-    words: str
-    """What was measured, for people."""
-
-
-KINDS: dict[str, tuple[str, str]] = {
-    "blank": ("Blank", "shows next to nothing; leave it out"),
-    "tiny": ("Tiny", "too small to read; look for the original"),
-    "colour": ("In colour", "a radiograph is gray; look at it"),
-    "turned": ("Turned or inverted", "turn it back, or leave it out"),
-    "stranger": ("Unlike the other films", "another view, another body part, no radiograph, or a rare one; look at it"),
-    "mirrored": ("Mirrored, or the heart displaced", "compare with the side letter; mirror it back if it is mirrored"),
-}
-"""Kind -> (title, what to do); a film is named under the first that it fits."""
+def _confirm(films: Films, first: int, second: int, orientation: str) -> DuplicatePair | None:
+    """Compare the squares of two films; None where they are different films."""
+    a, b = (Preprocess(SIDE)(films.records[index].load()) for index in (first, second))
+    b = reorient(b[None], orientation)[0]
+    difference = float(np.sqrt(np.square(a.astype(np.float32) - b).mean()))
+    same = float(np.dot(*standardise(np.stack([a, b])))) >= SAME
+    if orientation != UPRIGHT:
+        return DuplicatePair(first, second, "turned", difference, orientation) if same else None
+    if difference < NEAR:
+        return DuplicatePair(first, second, "near", difference)
+    return DuplicatePair(first, second, "processed", difference) if same else None
 
 
-def outliers(facts: Measurements) -> tuple[Outlier, ...]:
-    """Films to look at, in the order of the films, each once."""
+def find_outliers(films: Measurements) -> tuple[Outlier, ...]:
+    """Films to look at, in their order, each once."""
     found: dict[int, Outlier] = {}
-    for look in CHECKS:
-        for outlier in look(facts):
+    for check in (_blank, _tiny, _coloured, _misoriented_or_strange, _mirrored):
+        for outlier in check(films):
             found.setdefault(outlier.film, outlier)
     return tuple(found[film] for film in sorted(found))
 
 
-def blank(facts: Measurements) -> list[Outlier]:
-    """Films of one gray."""
-    spread = facts.rows["spread"]
-    return [Outlier(int(i), "blank", f"gray levels spread by {spread[i]:.1f}") for i in np.flatnonzero(spread < BLANK)]
+def _named(kind: str, which: NDArray[np.bool_], measured: Callable[[int], str]) -> list[Outlier]:
+    return [Outlier(int(i), kind, measured(int(i))) for i in np.flatnonzero(which)]
 
 
-def tiny(facts: Measurements) -> list[Outlier]:
-    """Thumbnails."""
-    width, height = facts.rows["width"], facts.rows["height"]
-    return [
-        Outlier(int(i), "tiny", f"{width[i]} × {height[i]} pixels")
-        for i in np.flatnonzero(np.minimum(width, height) < TINY)
-    ]
+def _blank(films: Measurements) -> list[Outlier]:
+    spread = films.rows["spread"]
+    return _named("blank", spread < BLANK, lambda i: f"gray levels spread by {spread[i]:.1f}")
 
 
-def colour(facts: Measurements) -> list[Outlier]:
-    """Colour pictures."""
-    chroma = facts.files["chroma"]
-    return [
-        Outlier(int(i), "colour", f"channels differ by {chroma[i]:.0f} gray levels")
-        for i in np.flatnonzero(chroma > COLOURED)
-    ]
+def _tiny(films: Measurements) -> list[Outlier]:
+    width, height = films.rows["width"], films.rows["height"]
+    return _named("tiny", np.minimum(width, height) < TINY, lambda i: f"{width[i]} × {height[i]} pixels")
 
 
-def misoriented_or_strange(facts: Measurements) -> list[Outlier]:
+def _coloured(films: Measurements) -> list[Outlier]:
+    chroma = films.files["chroma"]
+    return _named("colour", chroma > COLOURED, lambda i: f"channels differ by {chroma[i]:.0f} gray levels")
+
+
+def _misoriented_or_strange(films: Measurements) -> list[Outlier]:
     """Films far from what the set looks like, and films that come close to it when turned or inverted."""
-    lit = np.flatnonzero(facts.rows["spread"] >= BLANK)
-    if len(lit) < LEAST:
+    lit = np.flatnonzero(films.rows["spread"] >= BLANK)
+    if len(lit) < MIN_FILMS:
         return []
-    thumbs = facts.thumbs[lit]
-    looks = learn_appearance(thumbs)
-    distance = residual(thumbs, looks)
-    others = [turn for turn in ORIENTATIONS if turn not in (UPRIGHT, "mirrored")]
-    nearest = np.stack([residual(reorient(thumbs, turn), looks) for turn in others])
+    thumbs = films.thumbs[lit]
+    appearance = fit_appearance(thumbs)
+    distance = residual(thumbs, appearance)
+    others = [orientation for orientation in ORIENTATIONS if orientation not in (UPRIGHT, "mirrored")]
+    nearest = np.stack([residual(reorient(thumbs, orientation), appearance) for orientation in others])
     gain, best = distance - nearest.min(axis=0), nearest.argmin(axis=0)
-    spreads = spreads_beyond(distance)
+    spread = 1.4826 * float(np.median(np.abs(distance - np.median(distance)))) or 1e-6
+    spreads = (distance - np.median(distance)) / spread
+    # By chance a strange film comes closer in some orientation, too; a misoriented one comes as close as the others.
+    settled = (gain > GAIN) & (spreads - gain / spread <= STRANGE_SPREADS)
     strange = (distance > STRANGE_RESIDUAL) & (spreads > STRANGE_SPREADS)
-    # A stranger comes closer by some turn, too, by chance; one that is turned comes as close as the films themselves.
-    settled = spreads - gain / spread_of(distance) <= STRANGE_SPREADS
-    found = [
-        Outlier(int(lit[i]), "turned", f"resembles the others when {others[best[i]]}")
-        for i in np.flatnonzero((gain > GAIN) & settled)
+    found = [("turned", i, f"resembles the others when {others[best[i]]}") for i in np.flatnonzero(settled)]
+    found += [
+        ("stranger", i, f"{spreads[i]:.0f} spreads from what the films look like") for i in np.flatnonzero(strange)
     ]
-    return found + [
-        Outlier(int(lit[i]), "stranger", f"{spreads[i]:.0f} spreads from what the films look like")
-        for i in np.flatnonzero(strange)
-    ]
-
-
-def mirrored(facts: Measurements) -> list[Outlier]:
-    """Films that look left where the others look right."""
-    if len(facts) < MIRROR_LEAST:
-        return []
-    logits = sidedness(facts.thumbs, facts.films.groups())
-    return [
-        Outlier(int(i), "mirrored", f"left and right look exchanged (logit {logits[i]:.1f})")
-        for i in np.flatnonzero(logits < MIRROR_SURE)
-    ]
-
-
-CHECKS: tuple[Callable[[Measurements], list[Outlier]], ...] = (blank, tiny, colour, misoriented_or_strange, mirrored)
+    return [Outlier(int(lit[i]), kind, measured) for kind, i, measured in found]
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """What the films of a set look like."""
+    """What the films of a set look like: mean (pixels,) and orthonormal axes (k, pixels)."""
 
-    mean: NDArray[np.float32]
-    axes: NDArray[np.float32]
-    """(k, pixels), orthonormal."""
+    mean: Unit
+    axes: Unit
 
 
-def learn_appearance(thumbs: Pixels) -> Appearance:
-    """Mean and principal components of standardised thumbnails, without the tenth that fits them worst.
-
-    Learned from an even choice of at least LEARNED_FROM films where there are more.
-    """
-    thumbs = thumbs[:: max(1, len(thumbs) // LEARNED_FROM)]
+def fit_appearance(thumbs: Pixels) -> Appearance:
+    """Mean and principal components of standardised thumbnails, without the tenth that fits them worst."""
+    thumbs = thumbs[:: max(1, len(thumbs) // FITTED_ON)]
     unit = standardise(thumbs)
     # First by the median film alone: a few inverted films would make an axis of their own and hide behind it.
-    middle = np.median(unit, axis=0)
-    kept = nearest_films(np.linalg.norm(unit - middle, axis=1))
+    kept = _nearest(np.linalg.norm(unit - np.median(unit, axis=0), axis=1))
     for _ in range(ROUNDS):
         mean = unit[kept].mean(axis=0)
         axes = np.linalg.svd(unit[kept] - mean, full_matrices=False)[2][: min(AXES, len(kept) // 8)]
-        looks = Appearance(mean, axes)
-        kept = nearest_films(residual(thumbs, looks))
-    return looks
+        appearance = Appearance(mean, axes)
+        kept = _nearest(residual(thumbs, appearance))
+    return appearance
 
 
-def nearest_films(distance: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Indices of all but the farthest tenth."""
+def residual(thumbs: Pixels, appearance: Appearance) -> Floats:
+    """float64 (n,): length of what the appearance does not explain of a standardised thumbnail, 0 to about 1.4."""
+
+    def part(films: Pixels) -> Floats:
+        off = standardise(films) - appearance.mean
+        explained = np.square(off @ appearance.axes.T).sum(axis=1)
+        return np.asarray(np.sqrt(np.maximum(np.square(off).sum(axis=1) - explained, 0)), dtype=np.float64)
+
+    return in_chunks(part, thumbs)
+
+
+def _nearest(distance: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.argsort(distance, kind="stable")[: int(np.ceil(len(distance) * (1 - TRIM)))]
 
 
-def residual(thumbs: Pixels, looks: Appearance) -> Numbers:
-    """float64 (n,): length of what of a standardised thumbnail the looks do not explain, 0 to about 1.4."""
-
-    def part(films: Pixels) -> Numbers:
-        off = standardise(films) - looks.mean
-        explained = np.square(off @ looks.axes.T).sum(axis=1)
-        return np.asarray(np.sqrt(np.maximum(np.square(off).sum(axis=1) - explained, 0)), dtype=np.float64)
-
-    return in_parts(part, thumbs)
+def _mirrored(films: Measurements) -> list[Outlier]:
+    if len(films) < MIRROR_MIN:
+        return []
+    logits = sidedness(films.thumbs, films.films.groups())
+    return _named("mirrored", logits < MIRROR_LOGIT, lambda i: f"left and right look exchanged (logit {logits[i]:.1f})")
 
 
-def spread_of(distance: Numbers) -> float:
-    """1.4826 median absolute deviations: the standard deviation of a normal law, deaf to outliers."""
-    return 1.4826 * float(np.median(np.abs(distance - np.median(distance)))) or 1e-6
+def sidedness(thumbs: Pixels, groups: NDArray[np.int64]) -> Floats:
+    """float64 (n,): logit that a film is not mirrored, by a linear rule that saw no film of its patient.
 
-
-def spreads_beyond(distance: Numbers) -> Numbers:
-    """How many spreads each distance lies beyond the median."""
-    return np.asarray((distance - np.median(distance)) / spread_of(distance))
-
-
-def sidedness(thumbs: Pixels, groups: NDArray[np.int64]) -> Numbers:
-    """float64 (n,): logit that a film is the right way round, by a linear rule that saw no film of its patient.
-
-    The rule sees what changes sign in the mirror (left minus right half, 16 × 8), learns films from their mirror
-    images, and so has neither intercept nor label.
+    The rule sees what changes sign in the mirror (left minus right half, 16 × 8 cells) and tells films from their
+    mirror images, so it has neither intercept nor label.
     """
-    odd = in_parts(_sides, thumbs)
+    odd = in_chunks(_left_minus_right, thumbs)
     logits = np.zeros(len(odd))
     for fold in range(MIRROR_FOLDS):
         held = groups % MIRROR_FOLDS == fold
-        seen = odd[~held][:: max(1, len(odd) // MIRROR_MOST)]
+        seen = odd[~held][:: max(1, len(odd) // MIRROR_FITTED_ON)]
         rule = LogisticRegression(C=100, fit_intercept=False, max_iter=300)
         rule.fit(np.concatenate([seen, -seen]), np.repeat([1, 0], len(seen)))
         logits[held] = rule.decision_function(odd[held])
     return logits
 
 
-def _sides(thumbs: Pixels) -> NDArray[np.float32]:
-    """float32 (n, 128): left half minus mirrored right half, 16 × 8 cells."""
+def _left_minus_right(thumbs: Pixels) -> Unit:
+    """float32 (n, 128)."""
     small = thumbs.reshape(len(thumbs), THUMB // 2, 2, THUMB // 2, 2).mean(axis=(2, 4), dtype=np.float32)
     unit = standardise(small).reshape(small.shape)
     return np.ascontiguousarray((unit - unit[:, :, ::-1])[:, :, : THUMB // 4]).reshape(len(unit), -1)

@@ -1,6 +1,6 @@
-"""What is measured on each film: decoded once, everything taken then, one small row kept.
+"""What is measured on each film: decoded once, everything taken then, one row kept.
 
-A row is 1.2 kB whatever the film's size, so memory is flat in the films' pixels and a million films need 1.2 GB.
+A row takes 1.2 kB whatever the film's size: a million films need 1.2 GB.
 """
 
 from __future__ import annotations
@@ -25,19 +25,17 @@ from lucency.preprocess import Preprocess
 from lucency.progress import track
 
 SIDE = 224
-"""Pixels along the square on which tone, sharpness, borders and letters are measured: what a network would see."""
+"""Side of the square that tone, sharpness, borders and letters are measured on, in pixels: what a network sees."""
 THUMB = 32
-"""Pixels along the thumbnail, each the mean of 7 × 7 pixels of the square."""
-RING = 8
-"""Pixels of border, on the square."""
-BLACK = 12
-"""Gray levels up to here count as black border."""
-STROKE = 9
-"""Letters are strokes thinner than this many pixels…"""
-CONTRAST = 60
-"""…and brighter than what surrounds them by this many gray levels."""
+"""Side of the thumbnail; each of its pixels is the mean of 7 × 7 pixels of the square."""
+BORDER, BLACK = 8, 12
+"""Width of the border on the square, in pixels, and the gray level up to which a pixel is black."""
+STROKE, CONTRAST = 9, 60
+"""Letters are strokes thinner than 9 pixels and at least 60 gray levels brighter than their surroundings."""
 CELLS = ("top left", "top", "top right", "left", "right", "bottom left", "bottom", "bottom right")
-"""Where letters are looked for: the square in 3 × 3 parts, without the middle."""
+"""Where letters are looked for: the square in 3 × 3 parts without the centre."""
+CHUNK = 1024
+"""Thumbnails processed at once."""
 
 ROW = np.dtype(
     [
@@ -53,27 +51,45 @@ ROW = np.dtype(
         ("thumb", np.uint8, (THUMB, THUMB)),
     ]
 )
-"""One film: size in pixels; gray level mean and standard deviation; mean absolute Laplacian; left half minus right
-half; black share of the top, bottom, left and right border; share of letter strokes in each of CELLS; SHA-256 of the
+"""One film: size in pixels; mean and standard deviation of its gray levels; mean absolute Laplacian; left half minus
+right half; black share of the top, bottom, left and right border; share of strokes in each of CELLS; SHA-256 of the
 decoded pixels; thumbnail."""
 
-PART = 1024
-"""Films whose thumbnails are worked on at once."""
+SUFFIXES = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".dcm": "DICOM",
+    ".dicom": "DICOM",
+}
+GRAY_MODES = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+"""Pillow's modes without colour."""
+LUMINANCE_SUM = 3688
+"""Sum of the luminance quantisation table of ITU-T T.81, table K.1: quality 50 of the Independent JPEG Group."""
+COLOUR_SIDE = 64
+
+FILE_ROW = np.dtype(
+    [("bytes", np.float64), ("quality", np.float32), ("chroma", np.float32), ("kind", "U5"), ("named", "U5")]
+)
+"""One file: its size; JPEG quality, 1 to 100; mean of the largest minus the smallest channel, in gray levels; what it
+is; what its suffix says. NaN or empty where there is no file of its own, or no JPEG."""
+NO_FILE = (np.nan, np.nan, 0.0, "", "")
 
 Pixels = NDArray[np.uint8]
 Number = TypeVar("Number", np.bool_, np.float32, np.float64)
-Rows = NDArray[np.void]
 
 
 @dataclass(frozen=True)
 class Measurements:
     """What was measured on a data set."""
 
-    films: Dataset
-    """The readable films; row i of `rows` is record i."""
-    rows: Rows
+    films: Films
+    """The readable films; row i is record i."""
+    rows: NDArray[np.void]
     """(n,) of ROW."""
-    files: Rows
+    files: NDArray[np.void]
     """(n,) of FILE_ROW."""
     unreadable: tuple[tuple[str, str], ...]
     """Name and reason of each film that cannot be read."""
@@ -91,7 +107,7 @@ def measure_films(films: Dataset) -> Measurements:
     """Measure every film of a data set.
 
     Raises:
-        SourceError: no film at all can be read.
+        SourceError: no film can be read.
     """
     rows = np.zeros(len(films), dtype=ROW)
     good: list[int] = []
@@ -102,18 +118,14 @@ def measure_films(films: Dataset) -> Measurements:
         else:
             rows[len(good)] = outcome
             good.append(index)
-    require_readable(films, len(good), [error for _, error in unreadable])
-    kept = films.subset(good)
-    return Measurements(
-        kept,
-        rows[: len(good)],
-        measure_files(kept),
-        tuple((films.samples[index].name, str(error)) for index, error in unreadable),
-    )
+    require_some(films, len(good), [error for _, error in unreadable])
+    kept = films.pick(good)
+    reasons = tuple((films.records[index].name, str(error)) for index, error in unreadable)
+    return Measurements(kept, rows[: len(good)], measure_files(kept), reasons)
 
 
 def measure(film: Film) -> tuple[object, ...]:
-    """One film's row, in the order of ROW."""
+    """One film's ROW."""
     square = Preprocess(SIDE)(film)
     return (
         film.width,
@@ -137,13 +149,13 @@ def sharpness(square: Pixels) -> float:
 
 
 def black_border(square: Pixels) -> tuple[float, ...]:
-    """Black share of the top, bottom, left and right border of a square."""
-    sides = square[:RING], square[-RING:], square[:, :RING], square[:, -RING:]
+    """Black share of the top, bottom, left and right border."""
+    sides = square[:BORDER], square[-BORDER:], square[:, :BORDER], square[:, -BORDER:]
     return tuple(float((side <= BLACK).mean()) for side in sides)
 
 
 def letters(square: Pixels) -> tuple[float, ...]:
-    """Share of letter strokes in each of CELLS: what an opening takes away, as letters are thin and bright."""
+    """Share of strokes in each of CELLS: thin and bright, so a morphological opening removes them."""
     strokes = square - ndimage.grey_opening(square, size=(STROKE, STROKE)) > CONTRAST
     rows, columns = (np.array_split(np.arange(length), 3) for length in square.shape)
     shares = [float(strokes[np.ix_(row, column)].mean()) for row in rows for column in columns]
@@ -152,13 +164,12 @@ def letters(square: Pixels) -> tuple[float, ...]:
 
 def thumbnail(square: Pixels) -> Pixels:
     """uint8 (THUMB, THUMB): means of blocks."""
-    block = SIDE // THUMB
-    return np.asarray(Image.fromarray(square).reduce(block))
+    return np.asarray(Image.fromarray(square).reduce(SIDE // THUMB))
 
 
-def in_parts(function: Callable[[Pixels], NDArray[Number]], thumbs: Pixels) -> NDArray[Number]:
-    """`function` of thumbnails, PART at a time: what it needs on its way does not grow with the number of films."""
-    return np.concatenate([function(thumbs[start : start + PART]) for start in range(0, max(1, len(thumbs)), PART)])
+def in_chunks(function: Callable[[Pixels], NDArray[Number]], thumbs: Pixels) -> NDArray[Number]:
+    """`function` of all thumbnails, CHUNK at a time: its working memory does not grow with the number of films."""
+    return np.concatenate([function(thumbs[start : start + CHUNK]) for start in range(0, max(1, len(thumbs)), CHUNK)])
 
 
 def pixel_digest(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
@@ -168,62 +179,35 @@ def pixel_digest(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     return digest.digest()
 
 
-NAMED = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".dcm": "DICOM",
-    ".dicom": "DICOM",
-}
-"""What a suffix promises."""
-GRAY_MODES = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
-"""Pillow's names for pictures that cannot have colour."""
-LUMINANCE_SUM = 3688
-"""Sum of the luminance quantisation table of ITU-T T.81, table K.1: quality 50 of the Independent JPEG Group."""
-COLOUR_SIDE = 64
-"""Pixels along the copy on which colour is measured."""
-
-FILE_ROW = np.dtype(
-    [("bytes", np.float64), ("quality", np.float32), ("chroma", np.float32), ("kind", "U5"), ("named", "U5")]
-)
-"""One file: its bytes; JPEG quality, 1 to 100; largest minus smallest channel, mean gray levels; what it is; what its
-name says. NaN or empty where there is no file of its own, or no JPEG."""
-NO_FILE = (np.nan, np.nan, 0.0, "", "")
-
-
-def measure_files(films: Dataset) -> NDArray[np.void]:
+def measure_files(films: Films) -> NDArray[np.void]:
     """(n,) of FILE_ROW: the file behind each film."""
-    return np.array(
-        [NO_FILE if record.path is None else measure_file(record.path) for record in films.samples], dtype=FILE_ROW
-    )
+    rows = [NO_FILE if record.path is None else measure_file(record.path) for record in films.records]
+    return np.array(rows, dtype=FILE_ROW)
 
 
 def measure_file(path: Path) -> tuple[float, float, float, str, str]:
-    """One file's row, in the order of FILE_ROW."""
-    named = NAMED.get(path.suffix.lower(), "")
+    """One file's FILE_ROW."""
+    named = SUFFIXES.get(path.suffix.lower(), "")
     size = float(path.stat().st_size)
     try:
         with Image.open(path) as image:
             kind = "JPEG" if image.format == "MPO" else image.format or ""
-            return size, quality(getattr(image, "quantization", None)), chroma(image), kind, named
+            return size, jpeg_quality(getattr(image, "quantization", None)), chroma(image), kind, named
     except (UnidentifiedImageError, OSError, ValueError):
-        return size, np.nan, 0.0, "DICOM" if is_dicom(path) else "", named
+        with path.open("rb") as stream:
+            dicom = stream.read(132)[128:] == b"DICM"
+        return size, np.nan, 0.0, "DICOM" if dicom else "", named
 
 
-def quality(tables: Mapping[int, Sequence[int]] | None) -> float:
-    """JPEG quality as the Independent JPEG Group counts it, from how coarse the luminance table is.
+def jpeg_quality(tables: Mapping[int, Sequence[int]] | None) -> float:
+    """JPEG quality, 1 to 100 or NaN, from how coarse the luminance table is (libjpeg 9, jcparam.c, inverted).
 
         coarseness s = 100 · Σ table / Σ K.1;  quality = 5000 / s  where s > 100, else 100 - s / 2
 
-    libjpeg 9, jcparam.c, solved for the quality. Good to ±1 where the tables are libjpeg's, an equivalent where not.
+    Good to ±1 where the tables are libjpeg's, an equivalent where they are not.
 
     Args:
         tables: quantisation tables by number, 64 values each; None where the file is no JPEG.
-
-    Returns:
-        1 to 100, or NaN.
     """
     if not tables:
         return np.nan
@@ -232,15 +216,9 @@ def quality(tables: Mapping[int, Sequence[int]] | None) -> float:
 
 
 def chroma(image: Image.Image) -> float:
-    """How coloured a picture is: largest minus smallest channel, mean over its pixels, in gray levels."""
+    """How coloured a picture is: mean of the largest minus the smallest channel, in gray levels."""
     if image.mode in GRAY_MODES:
         return 0.0
     image.draft("RGB", (2 * COLOUR_SIDE, 2 * COLOUR_SIDE))  # a JPEG is decoded at an eighth of its size
     small = np.asarray(image.convert("RGB").resize((COLOUR_SIDE, COLOUR_SIDE)), dtype=np.int16)
     return float((small.max(axis=2) - small.min(axis=2)).mean())
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file carries the mark of DICOM part 10."""
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"

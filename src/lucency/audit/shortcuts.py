@@ -1,7 +1,7 @@
-"""How well the label is told from how a film was taken and stored, without looking at the lungs.
+"""How well the label is predicted by how a film was taken and stored, without the lungs.
 
 Each property alone is given to a small boosted ensemble (the relation need not be monotone) and judged by
-cross-validation grouped by patient. What it can tell, a network can tell, and will tell before it learns a lung.
+cross-validation grouped by patient. What it can predict, a network can learn before it learns a lung.
 """
 
 from __future__ import annotations
@@ -15,40 +15,44 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from lucency.arrays import Floats, Ints
 from lucency.audit.measurements import Measurements
-from lucency.data.acquisition_features import held_out_scores
-from lucency.data.dataset import Dataset
-from lucency.data.splits import Indices, stratified_group_kfold
+from lucency.data.cues import held_out_scores
+from lucency.data.record import Films
+from lucency.data.split import stratified_grouped
 from lucency.errors import SourceError
+from lucency.evaluate.metrics import auroc
+from lucency.evaluate.paired import pulls
 
-Numbers = NDArray[np.float64]
+Folds = list[tuple[Ints, Ints]]
+"""(training indices, held-out indices) of each fold."""
 
 PROPERTIES: dict[str, tuple[Callable[[Measurements], NDArray[np.floating]], bool]] = {
-    "width": (lambda facts: facts.rows["width"], False),
-    "height": (lambda facts: facts.rows["height"], False),
-    "size": (lambda facts: facts.rows["width"].astype(np.float64) * facts.rows["height"], False),
-    "aspect": (lambda facts: facts.rows["width"] / facts.rows["height"], False),
-    "file size": (lambda facts: facts.files["bytes"], True),
-    "file kind": (lambda facts: np.unique(facts.files["kind"], return_inverse=True)[1].astype(np.float64), False),
-    "JPEG quality": (lambda facts: facts.files["quality"], False),
-    "border darkness": (lambda facts: facts.rows["border"], False),
-    "corner letters": (lambda facts: facts.rows["letters"], False),
-    "mean gray": (lambda facts: facts.rows["mean"], True),
-    "contrast": (lambda facts: facts.rows["spread"], True),
-    "sharpness": (lambda facts: facts.rows["sharpness"], True),
-    "left-right balance": (lambda facts: facts.rows["balance"], True),
+    "width": (lambda m: m.rows["width"], False),
+    "height": (lambda m: m.rows["height"], False),
+    "size": (lambda m: m.rows["width"].astype(np.float64) * m.rows["height"], False),
+    "aspect": (lambda m: m.rows["width"] / m.rows["height"], False),
+    "file size": (lambda m: m.files["bytes"], True),
+    "file kind": (lambda m: np.unique(m.files["kind"], return_inverse=True)[1].astype(np.float64), False),
+    "JPEG quality": (lambda m: m.files["quality"], False),
+    "border darkness": (lambda m: m.rows["border"], False),
+    "corner letters": (lambda m: m.rows["letters"], False),
+    "mean gray": (lambda m: m.rows["mean"], True),
+    "contrast": (lambda m: m.rows["spread"], True),
+    "sharpness": (lambda m: m.rows["sharpness"], True),
+    "left-right balance": (lambda m: m.rows["balance"], True),
 }
 """Name -> (its values, one or a few a film; whether disease itself may change it, as an opacity brightens a lung)."""
 TOGETHER = "all together"
-"""Those that disease cannot change, at once."""
+"""All properties that disease cannot change."""
 
 FOLDS = 5
-LEAST = 10
+MIN_FILMS = 10
 """Films of each class, in as many patients, below which nothing can be said."""
 SURE = 0.01
-"""Chance that the audit names a danger, any, in a set without one."""
+"""Chance that the audit names any danger in a set without one."""
 CLEAR = 0.65
-"""What disease itself may change is a danger only when its AUROC is surely above this."""
+"""A property that disease itself may change is a danger only when its AUROC is surely above this."""
 GRADES = ((0.9, "gives the label away"), (0.75, "strong"), (0.6, "moderate"), (0.0, "weak"))
 """AUROC from which a shortcut is called so."""
 
@@ -57,7 +61,7 @@ Verdict = Literal["danger", "watch", "none"]
 
 @dataclass(frozen=True)
 class Shortcut:
-    """What one property alone tells of one label."""
+    """How well one property alone predicts one label."""
 
     name: str
     label: str
@@ -76,30 +80,32 @@ class Shortcut:
         return next(word for least, word in GRADES if self.auroc >= least)
 
 
-def shortcuts(facts: Measurements) -> tuple[Shortcut, ...]:
+def find_shortcuts(measured: Measurements) -> tuple[Shortcut, ...]:
     """Judge every property against every label; strongest first. Empty where there are too few films or patients."""
+    films = measured.films
     try:
-        folds = stratified_group_kfold(facts.films, FOLDS)
+        folds = stratified_grouped(films, FOLDS)
     except SourceError:
         return ()
-    measured = {name: _columns(values(facts)) for name, (values, _) in PROPERTIES.items()}
-    varying = {name: values for name, values in measured.items() if _varies(values)}
-    taken = [values for name, values in varying.items() if not PROPERTIES[name][1]]
-    if len(taken) > 1:
-        varying[TOGETHER] = np.hstack(taken)
-    targets = {name: target for name, target in label_columns(facts.films).items() if _enough(facts.films, target)}
-    groups, tests = facts.films.groups(), max(1, len(varying) * len(targets))
+    columns = {name: _columns(values(measured)) for name, (values, _) in PROPERTIES.items()}
+    columns = {name: values for name, values in columns.items() if _varies(values)}
+    independent = [values for name, values in columns.items() if not PROPERTIES[name][1]]
+    if len(independent) > 1:
+        columns[TOGETHER] = np.hstack(independent)
+    groups = films.groups()
+    targets = {name: target for name, target in label_columns(films).items() if _enough(groups, target)}
+    tests = max(1, len(columns) * len(targets))
     with threadpool_limits(1):  # the ensembles are small: threads would wait for each other longer than they work
         found = [
             _judge(name, label, values, target, groups, folds, tests)
             for label, target in targets.items()
-            for name, values in varying.items()
+            for name, values in columns.items()
         ]
     return tuple(sorted(found, key=lambda shortcut: -shortcut.auroc))
 
 
-def label_columns(films: Dataset) -> dict[str, NDArray[np.int64]]:
-    """Label to int64 (n,) of 0 and 1; of a binary task the positive label only."""
+def label_columns(films: Films) -> dict[str, Ints]:
+    """Label → int64 (n,) of 0 and 1; of a binary task the positive label only."""
     labels = films.label_array()
     if films.task == "binary":
         return {films.labels[1]: labels}
@@ -107,81 +113,52 @@ def label_columns(films: Dataset) -> dict[str, NDArray[np.int64]]:
     return {name: columns[:, index] for index, name in enumerate(films.labels)}
 
 
-def auroc_within_folds(
-    scores: Numbers, target: NDArray[np.int64], groups: Indices, folds: list[tuple[Indices, Indices]]
-) -> tuple[float, float]:
+def auroc_within_folds(scores: Floats, target: Ints, groups: Ints, folds: Folds) -> tuple[float, float]:
     """Cross-validated AUROC and its standard error, by patient.
 
-    Films are compared within their fold only, since scores of different ensembles do not compare; pooled scores
-    would fall below 0.5 for noise. The error is Obuchowski 1997 (Biometrics 53:567), which lets films of a patient
-    depend on each other, each fold by itself; folds weigh as many pairs as they have.
+    Films are compared within their fold only: scores of different ensembles do not compare, and pooled scores would
+    fall below 0.5 for noise. The error is that of Obuchowski 1997 (Biometrics 53:567), which lets films of a patient
+    depend on each other, for each fold by itself. A fold's weight is the number of pairs it compares.
 
     Args:
         scores, target, groups: (n,); higher scores for target 1; patients by number.
-        folds: (training indices, held-out indices).
+        folds: training and held-out indices.
 
     Returns:
-        AUROC, NaN where no fold has both classes; standard error.
+        AUROC and its standard error, NaN where no fold has both classes.
     """
-    parts = [_fold_auroc(scores[held], target[held], groups[held]) for _, held in folds]
-    weights = np.array([pairs for _, _, pairs in parts], dtype=np.float64)
-    if not weights.sum():
+    weights, areas, variances = [], [], []
+    for _, held in folds:
+        truth = target[held] == 1
+        if truth.any() and not truth.all():
+            pull = pulls(truth, scores[held], groups[held])
+            weights.append(float(truth.sum() * (~truth).sum()))
+            areas.append(auroc(truth, scores[held]))
+            variances.append(float(np.square(pull).sum() * len(pull) / max(len(pull) - 1, 1)))
+    if not weights:
         return np.nan, np.nan
-    weights /= weights.sum()
-    area = sum(weight * part[0] for weight, part in zip(weights, parts, strict=True))
-    variance = sum(weight**2 * part[1] for weight, part in zip(weights, parts, strict=True))
-    return float(area), float(np.sqrt(variance))
+    share = np.array(weights) / sum(weights)
+    return float(share @ areas), float(np.sqrt(share**2 @ variances))
 
 
-def _fold_auroc(scores: Numbers, target: NDArray[np.int64], groups: Indices) -> tuple[float, float, int]:
-    """AUROC, its variance by patient, and the number of pairs compared."""
-    ill, well = scores[target == 1], scores[target == 0]
-    if not len(ill) or not len(well):
-        return 0.0, 0.0, 0
-    of_ill, of_well = _placements(ill, well), 1 - _placements(well, ill)
-    area = float(of_ill.mean())
-    _, patient = np.unique(groups, return_inverse=True)
-    people = int(patient.max()) + 1
-    excess = np.zeros(people)
-    np.add.at(excess, patient[target == 1], (of_ill - area) / len(ill))
-    np.add.at(excess, patient[target == 0], (of_well - area) / len(well))
-    return area, float(np.square(excess).sum() * people / max(people - 1, 1)), len(ill) * len(well)
-
-
-def _placements(scores: Numbers, others: Numbers) -> Numbers:
-    """Share of `others` below each score, equal ones counting half."""
-    ranked = np.sort(others)
-    below = np.searchsorted(ranked, scores, "left") + np.searchsorted(ranked, scores, "right")
-    return np.asarray(below / (2 * len(others)))
-
-
-def _judge(
-    name: str,
-    label: str,
-    values: Numbers,
-    target: NDArray[np.int64],
-    groups: Indices,
-    folds: list[tuple[Indices, Indices]],
-    tests: int,
-) -> Shortcut:
+def _judge(name: str, label: str, values: Floats, target: Ints, groups: Ints, folds: Folds, tests: int) -> Shortcut:
     area, error = auroc_within_folds(held_out_scores(values, target, folds), target, groups, folds)
     may_be_disease = name != TOGETHER and PROPERTIES[name][1]
     low, high = area - 1.96 * error, area + 1.96 * error
-    if area == 1:  # no pair out of order says nothing of its spread: 0.95 = 1 - low^n, as for no event among n
+    if area == 1:  # no pair out of order says nothing of the spread: 0.95 = 1 - low^n, as for no event among n
         low = 0.05 ** (1 / min(len(np.unique(groups[target == side])) for side in (0, 1)))
     surely = area - float(norm.isf(SURE / tests)) * error
     verdict: Verdict = "danger" if surely > (CLEAR if may_be_disease else 0.5) else "watch" if surely > 0.5 else "none"
     return Shortcut(name, label, area, max(0.0, low), min(1.0, high), verdict, may_be_disease)
 
 
-def _columns(values: NDArray[np.floating]) -> Numbers:
+def _columns(values: NDArray[np.floating]) -> Floats:
     return values.reshape(len(values), -1).astype(np.float64)
 
 
-def _varies(values: Numbers) -> bool:
+def _varies(values: Floats) -> bool:
     return any(len(np.unique(np.nan_to_num(column, nan=-1.0))) > 1 for column in values.T)
 
 
-def _enough(films: Dataset, target: NDArray[np.int64]) -> bool:
-    groups = films.groups()
-    return all(len(np.unique(groups[target == side])) >= LEAST for side in (0, 1))
+def _enough(groups: Ints, target: Ints) -> bool:
+    return all(len(np.unique(groups[target == side])) >= MIN_FILMS for side in (0, 1))

@@ -48,6 +48,6 @@ def audit(
 def _summary(findings: tuple[Finding, ...], out: Path) -> str:
     lines = []
     for finding in findings:
-        lines.append(f"{finding.weight:8}{finding.title}: {finding.line}")
-        lines += [f"{'':10}{word}" for word in finding.words[:SHOWN] if not finding.groups]
+        lines.append(f"{finding.severity:8}{finding.title}: {finding.line}")
+        lines += [f"{'':10}{word}" for word in finding.details[:SHOWN] if not finding.groups]
     return "\n".join([*(lines or ["nothing found"]), f"written: {out / 'audit.html'}, {out / 'audit.json'}"])
