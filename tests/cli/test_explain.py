@@ -86,7 +86,7 @@ def test_an_exported_bundle_needs_no_pytorch(place: Path, tmp_path: Path, method
 
 def test_a_bundle_says_what_it_cannot_answer(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(place, tmp_path, "--method", "shap", bundle="bundle") == 9
-    assert "answers by cam and occlusion, came method shap; ask the run" in capsys.readouterr().err
+    assert "supports cam and occlusion, received method shap; explain the run" in capsys.readouterr().err
     assert explain(place, tmp_path, "--list-layers", bundle="bundle") == 9
     assert not list(tmp_path.iterdir())
 

@@ -157,5 +157,5 @@ def test_the_table_is_documented() -> None:
 
 
 def test_methods_that_show_the_film_instead_of_the_network_carry_a_mark() -> None:
-    """Adebayo et al. 2018, figure 4; tests/explain/faith/test_phantom.py measures it here."""
+    """Adebayo et al. 2018, figure 4; tests/explain/test_phantom.py measures it here."""
     assert {name for name, row in EXPLAINERS.items() if row.mark} == {"guided_backprop", "guided_grad_cam"}

@@ -9,18 +9,18 @@ import pytest
 
 from lucency.data import read_dataset
 from lucency.errors import SourceError
+from lucency.explain import BoundExplainer
 from lucency.explain.faithfulness import (
     RANDOM,
     Case,
     Cases,
     Networks,
-    Way,
+    estimate_means,
     evaluate_explainers,
-    figures,
-    gather,
+    gather_cases,
     random_map,
     score_maps,
-    squared,
+    square_mask,
 )
 from lucency.preprocess import Preprocess
 
@@ -46,7 +46,7 @@ CASES = Cases(tuple(map(case, range(40))))
 
 
 def named(columns: dict[str, np.ndarray]) -> dict[str, float | None]:
-    return {figure.name: figure.value for figure in figures(columns, CASES.groups, 200)}
+    return {figure.name: figure.value for figure in estimate_means(columns, CASES.groups, 200)}
 
 
 def test_a_perfect_map() -> None:
@@ -67,7 +67,7 @@ def test_a_random_map_scores_at_chance() -> None:
     cases = Cases(tuple(map(case, range(400))))
     numbers = iter(range(400))
     scored = score_maps(RANDOM, lambda _: random_map(next(numbers)), cases, brightness)
-    found = {figure.name: figure for figure in figures(scored.columns, cases.groups, 200)}
+    found = {figure.name: figure for figure in estimate_means(scored.columns, cases.groups, 200)}
     assert found["pointing"].value == pytest.approx(1 / 16, abs=0.036)
     assert found["energy_in_lesion"].value == pytest.approx(1 / 16, abs=0.02)
     assert found["energy_over_chance"].value == pytest.approx(1, abs=0.15)
@@ -77,7 +77,7 @@ def test_a_random_map_scores_at_chance() -> None:
 def test_films_without_a_known_lesion_are_left_out_of_the_lesions_figures_only() -> None:
     cases = Cases((*map(case, range(10)), *(case(number, lesion=False) for number in range(10, 30))))
     scored = score_maps("even", lambda gray: np.ones((4, 4), np.float32), cases, brightness)
-    counts = {figure.name: figure.films for figure in figures(scored.columns, cases.groups, 100)}
+    counts = {figure.name: figure.films for figure in estimate_means(scored.columns, cases.groups, 100)}
     assert counts["pointing"] == counts["iou"] == counts["energy_over_chance"] == 10
     assert counts["energy_in_lungs"] == counts["deletion"] == 30
 
@@ -85,15 +85,13 @@ def test_films_without_a_known_lesion_are_left_out_of_the_lesions_figures_only()
 def test_no_lesion_known_at_all() -> None:
     cases = Cases(tuple(case(number, lesion=False) for number in range(6)))
     scored = score_maps("even", lambda gray: np.ones((1, 1), np.float32), cases, brightness)
-    names = {figure.name for figure in figures(scored.columns, cases.groups, 100)}
+    names = {figure.name for figure in estimate_means(scored.columns, cases.groups, 100)}
     assert names == {"energy_in_lungs", "lungs_share", "deletion", "insertion"}
 
 
 def test_a_silent_explainer_is_judged_and_never_nan() -> None:
-    def silent(gray: np.ndarray) -> np.ndarray:
-        return np.zeros((7, 7), np.float32)
-
-    judged = evaluate_explainers([Way("silent", silent)], brightness, silent, CASES, Networks(), 200)
+    silent = BoundExplainer("silent", lambda gray, finding: np.zeros((7, 7), np.float32))
+    judged = evaluate_explainers([silent], 0, brightness, silent, CASES, Networks(), 200)
     assert [row.method for row in judged] == ["silent", RANDOM]
     found = {figure.name: figure.value for figure in judged[0].figures}
     assert found["pointing"] == found["energy_in_lesion"] == found["occlusion"] == 0
@@ -104,8 +102,8 @@ def test_a_silent_explainer_is_judged_and_never_nan() -> None:
 def test_intervals_are_by_patient() -> None:
     """Forty films of four patients say less than forty of forty."""
     columns = {"pointing": np.repeat([1.0, 0.0, 1.0, 0.0], 10) + np.random.default_rng(0).normal(0, 0.01, 40)}
-    (alone,) = figures(columns, np.arange(40), 500)
-    (shared,) = figures(columns, np.repeat(np.arange(4), 10), 500)
+    (alone,) = estimate_means(columns, np.arange(40), 500)
+    (shared,) = estimate_means(columns, np.repeat(np.arange(4), 10), 500)
     assert alone.value == shared.value
     assert alone.low is not None
     assert shared.low is not None
@@ -113,7 +111,7 @@ def test_intervals_are_by_patient() -> None:
 
 
 def test_one_patient_has_figures_and_no_interval() -> None:
-    (found,) = figures({"pointing": np.array([1.0, 0.0, 1.0])}, np.zeros(3, np.int64), 100)
+    (found,) = estimate_means({"pointing": np.array([1.0, 0.0, 1.0])}, np.zeros(3, np.int64), 100)
     assert found.value == pytest.approx(2 / 3)
     assert found.low is None
     assert found.high is None
@@ -121,14 +119,14 @@ def test_one_patient_has_figures_and_no_interval() -> None:
 
 
 def test_films_with_the_finding_are_drawn_and_masks_follow_the_film() -> None:
-    films = read_dataset("phantom:30:3")
-    preprocess = Preprocess(image_size=32, resize_mode="crop")
-    cases = gather(films, preprocess, lambda gray: gray > 300, 0, 8)
+    films = read_films("phantom:30:3")
+    preprocess = Preprocess(side=32, fit="crop")
+    cases = gather_cases(films, preprocess, lambda gray: gray > 300, 0, 8)
     assert len(cases.films) == 8
     assert all(case.lesion is not None and case.lesion.shape == (32, 32) for case in cases.films)
-    every = gather(films, preprocess, lambda gray: gray > 300, 0, 0)
-    assert len(every.films) == films.class_counts()["pneumonia"]
-    ill = {record.name for record in films.samples if record.label == 1}
+    every = gather_cases(films, preprocess, lambda gray: gray > 300, 0, 0)
+    assert len(every.films) == films.counts()["pneumonia"]
+    ill = {record.name for record in films.records if record.label == 1}
     assert {case.name for case in every.films} == ill
 
 
@@ -142,8 +140,8 @@ def test_boxes_and_masks_through_csv(tmp_path: Path) -> None:
         )
     lines = ["path,label,patient,x,y,width,height", "a.png,pneumonia,1,0,0,20,10", "b.png,normal,2,,,,"]
     (tmp_path / "films.csv").write_text("\n".join(lines) + "\n")
-    films = read_dataset(tmp_path, "csv")
-    (found,) = gather(films, Preprocess(image_size=20, resize_mode="crop"), lambda gray: gray > 300, 0, 0).films
+    films = read_films(tmp_path, "csv")
+    (found,) = gather_cases(films, Preprocess(side=20, fit="crop"), lambda gray: gray > 300, 0, 0).films
     assert found.lesion is not None
     assert found.lesion[:10, :10].all()
     assert found.lesion.sum() == 100
@@ -153,12 +151,12 @@ def test_no_film_with_the_finding() -> None:
     films = read_dataset("phantom:30:3")
     normal = films.subset([index for index, record in enumerate(films.samples) if record.label == 0])
     with pytest.raises(SourceError, match="expected films with the finding"):
-        gather(normal, Preprocess(image_size=32), lambda gray: gray > 300, 0, 0)
+        gather_cases(normal, Preprocess(side=32), lambda gray: gray > 300, 0, 0)
 
 
 def test_a_mask_as_the_network_sees_it() -> None:
     mask = np.zeros((8, 16), bool)
     mask[:, 4:8] = True
-    assert squared(mask, Preprocess(image_size=8, resize_mode="crop"))[:, :4].all()
-    assert not squared(mask, Preprocess(image_size=8, resize_mode="crop"))[:, 4:].any()
-    assert squared(mask, Preprocess(image_size=8, resize_mode="stretch")).mean() == pytest.approx(1 / 4, abs=0.13)
+    assert square_mask(mask, Preprocess(side=8, fit="crop"))[:, :4].all()
+    assert not square_mask(mask, Preprocess(side=8, fit="crop"))[:, 4:].any()
+    assert square_mask(mask, Preprocess(side=8, fit="stretch")).mean() == pytest.approx(1 / 4, abs=0.13)

@@ -12,8 +12,8 @@ from sklearn.metrics import average_precision_score
 from lucency.errors import ExplainError
 from lucency.explain.measures import (
     GRID,
-    SHARES,
     STEPS,
+    THRESHOLDS,
     area,
     average_precision,
     cross_fitted_iou,
@@ -42,9 +42,9 @@ def test_pointing_near() -> None:
     """The strongest evidence lies 3 pixels right of the mask and 4 below it: 5 pixels away, and 5 is not nearer."""
     evidence, mask = np.zeros((9, 9), np.float32), np.zeros((9, 9), bool)
     evidence[6, 5], mask[:3, :3] = 1, True
-    assert pointing_game(evidence, mask, reach=5) == 0
-    assert pointing_game(evidence, mask, reach=5.01) == 1
-    assert pointing_game(evidence, np.zeros((9, 9), bool), reach=5) == 0
+    assert pointing_game(evidence, mask, tolerance=5) == 0
+    assert pointing_game(evidence, mask, tolerance=5.01) == 1
+    assert pointing_game(evidence, np.zeros((9, 9), bool), tolerance=5) == 0
 
 
 def test_energy() -> None:
@@ -61,7 +61,7 @@ def test_a_map_without_evidence_points_nowhere() -> None:
 
 def test_overlap() -> None:
     """At 0.05 and 0.25 of the maximum 4, five places are in: 2 of 5 + 0 more of the mask. At 0.3 three: 1 of 4."""
-    found = dict(zip(SHARES.round(2).tolist(), iou_by_threshold(EVIDENCE, CORNER), strict=True))
+    found = dict(zip(THRESHOLDS.round(2).tolist(), iou_by_threshold(EVIDENCE, CORNER), strict=True))
     assert found[0.05] == found[0.25] == pytest.approx(2 / 5)
     assert found[0.3] == found[0.5] == pytest.approx(1 / 4)
     assert found[0.55] == found[0.95] == pytest.approx(1 / 2)

@@ -9,7 +9,7 @@ import pytest
 
 from lucency.cli import run
 
-RECIPE = Path(__file__).resolve().parents[3] / "recipes" / "phantom.toml"
+RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "phantom.toml"
 
 
 @pytest.fixture(scope="module")

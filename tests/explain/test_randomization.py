@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lucency.data import read_dataset
-from lucency.explain.faithfulness import Case, Cases, Figure
+from lucency.explain.faithfulness import Case, Cases, Estimate
 from lucency.explain.gradients import cam
 from lucency.explain.randomization import (
     Cascade,
@@ -60,8 +59,8 @@ def test_showing_the_network_passes() -> None:
 @pytest.mark.parametrize(("low", "fails"), [(0.51, True), (0.49, False), (None, False)])
 def test_what_survives_the_later_half_fails(low: float | None, fails: bool) -> None:
     """As published for guided backpropagation: alike until the first layers are random, too."""
-    likenesses = [Figure("blocks", value, floor, None, 9) for value, floor in ((0.99, 0.9), (0.83, 0.8), (0.71, low))]
-    last = [Figure("blocks", 0.54, 0.5, None, 9), Figure("blocks", 0.15, 0.1, None, 9)]
+    likenesses = [Estimate("blocks", value, floor, None, 9) for value, floor in ((0.99, 0.9), (0.83, 0.8), (0.71, low))]
+    last = [Estimate("blocks", 0.54, 0.5, None, 9), Estimate("blocks", 0.15, 0.1, None, 9)]
     assert Cascade("guided", (0, 5, 10, 14, 19), (*likenesses, *last)).fails is fails
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from lucency.cli.explainers import BoundExplainer, Map
+    from lucency.arrays import Floats32
+    from lucency.explain import BoundExplainer
     from lucency.film import Film
     from lucency.paint import Legend
     from lucency.reader import Reader, Reading
@@ -45,7 +46,7 @@ def explain(
 
     Example: lucency explain film.png --bundle runs/kermany --method grad_cam --out maps
     """
-    from lucency.cli.explainers import asked, label_index, layer_lines
+    from lucency.cli.explainers import bind, label_index, layer_lines
     from lucency.reader import Reader
 
     reader = Reader.open(bundle)
@@ -55,7 +56,7 @@ def explain(
     if not films:
         raise UsageError("expected at least one film to explain, got none; name its file")
     how = How(
-        asked(reader, method, opposite=opposite, layer=layer), opposite, label_index(reader, finding), scale, not cells
+        bind(reader, method, opposite=opposite, layer=layer), opposite, label_index(reader, finding), scale, not cells
     )
     done = _all(reader, films, how, out, json)
     if sheet and done.tiles:
@@ -67,7 +68,7 @@ def explain(
 class How:
     """What is asked of every film, and how it is painted."""
 
-    asked: BoundExplainer
+    explainer: BoundExplainer
     opposite: bool
     finding: int | None
     """Which logit; None asks for the one that the reading speaks of."""
@@ -77,7 +78,7 @@ class How:
     @property
     def limit(self) -> float:
         """Where the colours end."""
-        return self.asked.limit if self.scale is None else self.scale
+        return self.explainer.limit if self.scale is None else self.scale
 
 
 @dataclass(frozen=True)
@@ -103,28 +104,28 @@ def _all(reader: Reader, films: list[Path], how: How, out: Path, json: bool) -> 
             done.unread.append(error)
             continue
         reading, index, evidence = _one(reader, film, how)
-        legend = _legend(reader, how, index, f"{reading.finding} {reading.probability:.3f} · {how.asked.method}")
-        written = _write(reader, film, evidence, legend, how, out / f"{names[path]}.{how.asked.method}.png")
+        legend = _legend(reader, how, index, f"{reading.finding} {reading.probability:.3f} · {how.explainer.method}")
+        written = _write(reader, film, evidence, legend, how, out / f"{names[path]}.{how.explainer.method}.png")
         picture = overlay(film, evidence, reader.preprocess, _legend(reader, how, index, mark=False), how.smooth)
         done.tiles.append((f"{reading.probability:.3f}  {path.stem}", picture))
         _tell(path, reading, evidence, written, how, json)
     return done
 
 
-def _one(reader: Reader, film: Film, how: How) -> tuple[Reading, int, Map]:
+def _one(reader: Reader, film: Film, how: How) -> tuple[Reading, int, Floats32]:
     """The reading of a film, which logit is explained, and the map.
 
     Where the logit is known beforehand the map comes first: an explainer refuses a broken network in one line.
     """
     known = 0 if how.finding is None and reader.card.task == "binary" else how.finding
     if known is not None:
-        evidence = how.asked.explain(reader.preprocess(film), known)
+        evidence = how.explainer.explain(reader.preprocess(film), known)
         return reader.read(film), known, evidence
     reading = reader.read(film)
-    return reading, reading.index, how.asked.explain(reader.preprocess(film), reading.index)
+    return reading, reading.index, how.explainer.explain(reader.preprocess(film), reading.index)
 
 
-def _write(reader: Reader, film: Film, evidence: Map, legend: Legend, how: How, path: Path) -> Path:
+def _write(reader: Reader, film: Film, evidence: Floats32, legend: Legend, how: How, path: Path) -> Path:
     from lucency.files import write_bytes
     from lucency.paint import png
     from lucency.paint.sheets import side_by_side
@@ -138,7 +139,7 @@ def _write_sheet(reader: Reader, how: How, tiles: list[tuple[str, Image.Image]],
     from lucency.paint import png
     from lucency.paint.sheets import contact_sheet
 
-    legend = _legend(reader, how, how.finding or 0, f"{reader.card.name} · {how.asked.method}")
+    legend = _legend(reader, how, how.finding or 0, f"{reader.card.name} · {how.explainer.method}")
     write_bytes(out / SHEET, png(contact_sheet(tiles, legend)))
     return out / SHEET
 
@@ -147,7 +148,11 @@ def _legend(reader: Reader, how: How, index: int, title: str = "", mark: bool = 
     from lucency.paint import Legend
 
     return Legend(
-        how.limit, _asked_for(reader, index, how.opposite), how.asked.unit, title, how.asked.mark if mark else ""
+        how.limit,
+        _asked_for(reader, index, how.opposite),
+        how.explainer.unit,
+        title,
+        how.explainer.mark if mark else "",
     )
 
 
@@ -171,18 +176,18 @@ def _names(films: list[Path]) -> dict[Path, str]:
     return names
 
 
-def _tell(path: Path, reading: Reading, evidence: Map, written: Path, how: How, json: bool) -> None:
-    mark = how.asked.mark
+def _tell(path: Path, reading: Reading, evidence: Floats32, written: Path, how: How, json: bool) -> None:
+    mark = how.explainer.mark
     if json:
         from json import dumps
 
-        facts = {**reading.to_json(), "film": str(path), "method": how.asked.method, "unit": how.asked.unit}
+        facts = {**reading.to_json(), "film": str(path), "method": how.explainer.method, "unit": how.explainer.unit}
         spot = {"map": evidence.tolist(), "picture": str(written), **({"mark": mark} if mark else {})}
         typer.echo(dumps({**facts, **spot}, ensure_ascii=False))
         return
     typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {written}{_remark(evidence)}")
     if mark:
-        typer.echo(f"  doubt: {how.asked.method} {mark}")
+        typer.echo(f"  doubt: {how.explainer.method} {mark}")
 
 
 def _remark(evidence: np.ndarray) -> str:

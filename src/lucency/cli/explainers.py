@@ -1,16 +1,15 @@
-"""A reader asked for its reasons: every explainer on a run, and the two that need no PyTorch on an exported bundle."""
+"""Explainers bound to a reader: all of them to a run, and the two that need no PyTorch to an exported bundle."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lucency.errors import ExplainError, UsageError
-from lucency.paint import LIMIT
+from lucency.explain import BoundExplainer
 
 if TYPE_CHECKING:
     from lucency.models import Classifier
@@ -22,49 +21,34 @@ Explain = Callable[[Gray, int], Map]
 """(a film's square uint8 (s, s), which finding) → map float32 (h, w)."""
 
 WITHOUT_PYTORCH = ("cam", "occlusion")
-"""What an exported bundle answers: its own second output, and being read again with parts covered."""
+"""What an exported bundle supports: its own second output, and reading the film again with parts covered."""
 
 
-@dataclass(frozen=True)
-class BoundExplainer:
-    """One explainer, bound to one reader."""
-
-    method: str
-    explain: Explain
-    unit: str = "logits"
-    limit: float = LIMIT
-    """Where the colour scale ends, in `unit`."""
-    mark: str = ""
-    """A doubt to show wherever a map of this method is shown."""
-    on: Callable[[Classifier, Gray, int], Map] | None = None
-    """The same explainer on any network; None for an exported bundle."""
-
-
-def asked(reader: Reader, method: str, *, opposite: bool = False, layer: str | None = None) -> BoundExplainer:
-    """The explainer called `method` on this reader.
+def bind(reader: Reader, method: str, *, opposite: bool = False, layer: str | None = None) -> BoundExplainer:
+    """Bind the explainer called `method` to a reader.
 
     Args:
         reader: an open run or bundle.
         method: a row of EXPLAINERS; for a bundle one of WITHOUT_PYTORCH.
-        opposite: ask for the evidence against the finding, such as for `normal`.
-        layer: which layer's maps are drawn, for the methods that can choose; None is the method's own.
+        opposite: show evidence against the finding, such as for `normal`.
+        layer: which layer's maps are drawn, for methods with a choice; None is the method's own.
 
     Raises:
-        ExplainError: no such method or layer, or the bundle cannot answer by it.
+        ExplainError: no such method or layer, or the bundle does not support it.
     """
     if reader.card.model.format == "torch":
         return _on_network(_classifier(reader), method, opposite, layer)
     if method not in WITHOUT_PYTORCH or layer is not None:
         what = f"method {method}" if layer is None else f"layer '{layer}'"
         raise ExplainError(
-            f"{reader.bundle.path}: an exported bundle answers by {' and '.join(WITHOUT_PYTORCH)}, came {what}; "
-            "ask the run that it was exported from"
+            f"{reader.bundle.path}: an exported bundle supports {' and '.join(WITHOUT_PYTORCH)}, received {what}; "
+            "explain the run that it was exported from"
         )
     return BoundExplainer(method, _own_map(reader, opposite) if method == "cam" else _occlusion(reader, opposite))
 
 
 def methods(reader: Reader) -> tuple[str, ...]:
-    """The explainers that this reader can be asked by."""
+    """The explainers that this reader supports."""
     if reader.card.model.format != "torch":
         return WITHOUT_PYTORCH
     from lucency.explain.table import EXPLAINERS
@@ -73,10 +57,10 @@ def methods(reader: Reader) -> tuple[str, ...]:
 
 
 def label_index(reader: Reader, finding: str | None) -> int | None:
-    """Which logit answers for the label `finding`; None where none is named.
+    """Which logit stands for the label `finding`; None where none is named.
 
     Raises:
-        UsageError: none does.
+        UsageError: there is no such label.
     """
     if finding is None:
         return None
@@ -91,10 +75,10 @@ def layer_lines(reader: Reader) -> list[str]:
     """The layers of a run that a map can be drawn from, one line each.
 
     Raises:
-        ExplainError: an exported bundle, whose layers are sealed.
+        ExplainError: an exported bundle, which has no layers to choose from.
     """
     if reader.card.model.format != "torch":
-        raise ExplainError(f"{reader.bundle.path}: the layers of an exported bundle are sealed; ask its run")
+        raise ExplainError(f"{reader.bundle.path}: an exported bundle has no layers to choose from; use its run")
     from lucency.explain.network import layers
 
     found = layers(_classifier(reader), reader.preprocess.image_size)
@@ -134,9 +118,7 @@ def _own_map(reader: Reader, opposite: bool) -> Explain:
     def explain(gray: Gray, finding: int) -> Map:
         found = reader.read_batch(gray[None]).maps[0, finding]
         if not np.isfinite(found).all():
-            raise ExplainError(
-                "the map holds values that are not numbers; the bundle's weights are broken: export again"
-            )
+            raise ExplainError("the map is not finite; the bundle's weights are broken: export it again")
         return np.asarray(sign * found)
 
     return explain

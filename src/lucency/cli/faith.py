@@ -11,9 +11,10 @@ import typer
 from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
-    from lucency.cli.explainers import BoundExplainer
-    from lucency.data import Dataset
-    from lucency.explain.faithfulness import Cases, ExplainerResult, Networks, Way
+    from lucency.arrays import Floats32, Pixels
+    from lucency.data import Films
+    from lucency.explain import BoundExplainer
+    from lucency.explain.faithfulness import Cases, ExplainerResult, Networks
     from lucency.reader import Reader
 
 ALL = "all"
@@ -52,7 +53,7 @@ def faith(
     Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
     """
     from lucency.cli.explainers import label_index
-    from lucency.explain.faithfulness import gather
+    from lucency.explain.faithfulness import gather_cases
     from lucency.lungs import lung_mask
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
@@ -60,10 +61,10 @@ def faith(
     reader = Reader.open(readers[0])
     index = label_index(reader, finding) or 0
     found, used = _films(data, source, split, fold, folds)
-    cases = gather(as_labelled(found, reader.card.labels), reader.preprocess, lung_mask, index, films, seed)
-    ways = _ways(reader, method or ["cam"], index)
-    judged = _judged(reader, ways, index, cases, _networks(reader, readers[1:], shuffled), resamples, quick)
-    _tell(judged, _about(reader, readers, index, data, found, used, cases), out, json)
+    cases = gather_cases(as_labelled(found, reader.card.labels), reader.preprocess, lung_mask, index, films, seed)
+    networks = _networks(reader, readers[1:], shuffled)
+    judged = _evaluated(reader, _explainers(reader, method or ["cam"]), index, cases, networks, resamples, quick)
+    _write(judged, _about(reader, readers, index, data, found, used, cases), out, json)
     return _unread(cases)
 
 
@@ -86,25 +87,26 @@ def _films(data: str, source: str, split: str | None, fold: int | None, folds: i
     return Fold(fold, folds).split(read_dataset(data, source))[1], f"fold {fold} of {folds}"
 
 
-def _judged(
-    reader: Reader, ways: list[Way], index: int, cases: Cases, networks: Networks, resamples: int, quick: bool
+def _evaluated(
+    reader: Reader,
+    explainers: list[BoundExplainer],
+    index: int,
+    cases: Cases,
+    networks: Networks,
+    resamples: int,
+    quick: bool,
 ) -> list[ExplainerResult]:
-    from lucency.cli.explainers import asked
+    from lucency.cli.explainers import bind
     from lucency.explain.faithfulness import evaluate_explainers
 
-    occlusion = asked(reader, "occlusion")
-    return evaluate_explainers(
-        ways,
-        lambda squares: reader.read_batch(squares).probabilities[:, index],
-        lambda gray: occlusion.explain(gray, index),
-        cases,
-        networks,
-        resamples,
-        quick,
-    )
+    def read(squares: Pixels) -> Floats32:
+        return reader.read_batch(squares).probabilities[:, index]
+
+    occlusion = bind(reader, "occlusion")
+    return evaluate_explainers(explainers, index, read, occlusion, cases, networks, resamples, quick)
 
 
-def _tell(judged: list[ExplainerResult], about: dict[str, Any], out: Path, json: bool) -> None:
+def _write(judged: list[ExplainerResult], about: dict[str, Any], out: Path, json: bool) -> None:
     """Write faith.json, the curves where some were drawn, and print what was found."""
     from lucency.evaluate.report import dump
     from lucency.explain.faithfulness_report import curves_picture, table, to_json
@@ -117,20 +119,12 @@ def _tell(judged: list[ExplainerResult], about: dict[str, Any], out: Path, json:
     typer.echo(content if json else f"{table(judged, about)}\nWritten to {out}")
 
 
-def _ways(reader: Reader, wanted: list[str], index: int) -> list[Way]:
-    """The explainers named, or all that this reader can be asked by."""
-    from lucency.cli.explainers import asked, methods
+def _explainers(reader: Reader, wanted: list[str]) -> list[BoundExplainer]:
+    """The explainers named, or all that this reader supports."""
+    from lucency.cli.explainers import bind, methods
 
     names = list(methods(reader)) if ALL in wanted else list(dict.fromkeys(wanted))
-    return [_way(asked(reader, name), index) for name in names]
-
-
-def _way(chosen: BoundExplainer, index: int) -> Way:
-    from lucency.explain.faithfulness import Way
-
-    on = chosen.on
-    general = None if on is None else (lambda network, gray: on(network, gray, index))
-    return Way(chosen.method, lambda gray: chosen.explain(gray, index), general, chosen.mark)
+    return [bind(reader, name) for name in names]
 
 
 def _networks(reader: Reader, others: list[Path], shuffled: Path | None) -> Networks:
@@ -146,7 +140,7 @@ def _networks(reader: Reader, others: list[Path], shuffled: Path | None) -> Netw
     if reader.card.model.format != "torch":
         if others or shuffled:
             raise UsageError(
-                f"{reader.bundle.path}: further runs are compare_networks with a run, came a bundle; name its run first"
+                f"{reader.bundle.path}: further runs are compared with a run, received a bundle; name its run first"
             )
         return Networks()
     from lucency.models.run import load_run, open_run

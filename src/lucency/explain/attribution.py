@@ -1,7 +1,7 @@
-"""Shares of the logit: methods that hand out the difference between the film and a blank one, part by part.
+"""Attribution: methods that share out the difference between the film's logit and a blank film's, part by part.
 
-The blank film is gray at the film's own mean. Every map here is scaled so that its mean is the sum of what was handed
-out, which is the unit of the class activation map.
+The blank film is gray at the film's own mean. Every map is scaled so that its mean is the sum of the parts, which is
+the unit of the class activation map.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lucency.arrays import Floats32 as Map
+from lucency.arrays import Pixels
 from lucency.explain.network import (
     Evidence,
-    Gray,
-    Map,
     cell_index,
     check_finding,
     preserve_state,
@@ -21,21 +21,19 @@ from lucency.explain.network import (
     to_input,
     to_map,
 )
-from lucency.explain.occlusion import occlude
+from lucency.explain.occlusion import BATCH, occlude
 from lucency.models.classifier import Classifier
 
-BATCH = 16
-"""Films in a forward pass: more only costs memory."""
 WIDTH = 0.25
 """Of LIME's kernel."""
 
 
-def occlusion(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False) -> Map:
+def occlusion(classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False) -> Map:
     """What the logit loses when each place is covered: `lucency.explain.occlusion.occlude` on a network."""
     to_input(classifier, gray)
     device = next(classifier.parameters()).device
 
-    def read(films: Gray) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def read(films: Pixels) -> Map:
         logits = classifier(torch.from_numpy(films[:, None].astype(np.float32)).to(device))
         return np.asarray(logits.cpu().numpy())
 
@@ -44,26 +42,26 @@ def occlusion(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite:
 
 
 def integrated_gradients(
-    classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False, steps: int = 32, cells: int = 28
+    classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False, steps: int = 32, cells: int = 28
 ) -> Map:
-    """The gradient, gathered on the way from the blank film to this one. Sundararajan et al. 2017, eq. 1.
+    """The gradient, integrated from the blank film to this one. Sundararajan et al. 2017, eq. 1.
 
-        share(i, j) = (x - x0)(i, j) · ∫ dF/dx(i, j) at x0 + t (x - x0) dt,   sum of shares = F(x) - F(x0)
+        part(i, j) = (x - x0)(i, j) · ∫ dF/dx(i, j) at x0 + t (x - x0) dt,   sum of parts = F(x) - F(x0)
 
     Args:
         classifier: any.
         gray: uint8 (s, s).
         finding: which logit.
-        opposite: whether what speaks against the finding is asked for.
-        steps: points on the way (Gauss-Legendre).
-        cells: pixels are summed into so many cells a side; single pixels flicker.
+        opposite: whether evidence against the finding is wanted.
+        steps: points of the integral (Gauss-Legendre).
+        cells: pixels are summed into so many cells a side; single pixels are noisy.
 
     Returns:
         float32 (cells, cells).
     """
     from captum.attr import IntegratedGradients
 
-    film, blank, evidence = _asked(classifier, gray, finding, opposite)
+    film, blank, evidence = _film_and_blank(classifier, gray, finding, opposite)
     with preserve_state(classifier):
         method = IntegratedGradients(evidence)
         found = method.attribute(film.requires_grad_(), blank, n_steps=steps, internal_batch_size=BATCH)
@@ -72,7 +70,7 @@ def integrated_gradients(
 
 def lime(
     classifier: Classifier,
-    gray: Gray,
+    gray: Pixels,
     finding: int = 0,
     *,
     opposite: bool = False,
@@ -80,7 +78,7 @@ def lime(
     cells: int = 7,
     seed: int = 0,
 ) -> Map:
-    """A linear model of the logit over which squares of the film are blanked. Ribeiro et al. 2016, eq. 1.
+    """A linear model of the logit over which cells of the film are blanked. Ribeiro et al. 2016, eq. 1.
 
     Ridge regression and kernel are those of the authors' code for images (lime 0.2, alpha 1, width 0.25).
 
@@ -90,19 +88,19 @@ def lime(
     from captum._utils.models.linear_model import SkLearnRidge
     from captum.attr import Lime
 
-    film, blank, evidence = _asked(classifier, gray, finding, opposite)
+    film, blank, evidence = _film_and_blank(classifier, gray, finding, opposite)
     with preserve_state(classifier), torch.no_grad():
         torch.manual_seed(seed)
-        square = cell_index(film.shape[-1], cells).to(film.device)
+        cell = cell_index(film.shape[-1], cells).to(film.device)
         found = Lime(evidence, SkLearnRidge(alpha=1.0), similarity_func=_nearness).attribute(
-            film, blank, feature_mask=square[None, None], n_samples=samples, perturbations_per_eval=BATCH
+            film, blank, feature_mask=cell[None, None], n_samples=samples, perturbations_per_eval=BATCH
         )
-        return to_map(_per_square(found[0, 0], square))
+        return to_map(_per_cell(found[0, 0], cell))
 
 
 def shap(
     classifier: Classifier,
-    gray: Gray,
+    gray: Pixels,
     finding: int = 0,
     *,
     opposite: bool = False,
@@ -110,33 +108,35 @@ def shap(
     cells: int = 7,
     seed: int = 0,
 ) -> Map:
-    """Shapley values of squares of the film: each square's fair share. Lundberg & Lee 2017, Kernel SHAP.
+    """Shapley values of cells of the film. Lundberg & Lee 2017, Kernel SHAP.
 
     Returns:
         float32 (cells, cells); its mean is the film's logit minus the blank film's.
     """
     from captum.attr import KernelShap
 
-    film, blank, evidence = _asked(classifier, gray, finding, opposite)
+    film, blank, evidence = _film_and_blank(classifier, gray, finding, opposite)
     with preserve_state(classifier), torch.no_grad():
         torch.manual_seed(seed)
-        square = cell_index(film.shape[-1], cells).to(film.device)
-        if not square.any():  # one square has the whole difference; the kernel needs two
+        cell = cell_index(film.shape[-1], cells).to(film.device)
+        if not cell.any():  # one cell has the whole difference; the kernel needs two
             return to_map((evidence(film) - evidence(blank))[None])
         found = KernelShap(evidence).attribute(
-            film, blank, feature_mask=square[None, None], n_samples=samples, perturbations_per_eval=BATCH
+            film, blank, feature_mask=cell[None, None], n_samples=samples, perturbations_per_eval=BATCH
         )
-        return to_map(_per_square(found[0, 0], square))
+        return to_map(_per_cell(found[0, 0], cell))
 
 
 def _nearness(_film: Tensor, _changed: Tensor, kept: Tensor, **_: object) -> float:
-    """How much a changed film counts: exp(-d² / width²)^½, d the cosine distance of what was kept to everything."""
+    """Weight of a changed film: exp(-d² / width²)^½, d the cosine distance of what was kept to everything."""
     distance = 1.0 - float(kept.double().mean()) ** 0.5
     return float(np.exp(-((distance / WIDTH) ** 2)) ** 0.5)
 
 
-def _asked(classifier: Classifier, gray: Gray, finding: int, opposite: bool) -> tuple[Tensor, Tensor, Evidence]:
-    """The film, the blank film and what is asked of them; the answers are numbers, which the fits below require."""
+def _film_and_blank(
+    classifier: Classifier, gray: Pixels, finding: int, opposite: bool
+) -> tuple[Tensor, Tensor, Evidence]:
+    """The film, the blank film and their evidence, which must be finite for the fits that follow."""
     film = to_input(classifier, gray)
     check_finding(classifier.head.last.out_features, finding)
     blank, evidence = torch.full_like(film, float(gray.mean())), Evidence(classifier, finding, opposite)
@@ -145,8 +145,8 @@ def _asked(classifier: Classifier, gray: Gray, finding: int, opposite: bool) -> 
     return film, blank, evidence
 
 
-def _per_square(values: Tensor, square: Tensor) -> Tensor:
-    """One value a square, times their number: the mean of the map is then the sum of the values."""
-    count = int(square.max()) + 1
-    first = torch.stack([values[square == number][0] for number in range(count)])
+def _per_cell(values: Tensor, cell: Tensor) -> Tensor:
+    """One value for each cell, times their number: the mean of the map is then the sum of the values."""
+    count = int(cell.max()) + 1
+    first = torch.stack([values[cell == number][0] for number in range(count)])
     return first.reshape(round(count**0.5), -1) * count

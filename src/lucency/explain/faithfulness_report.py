@@ -1,4 +1,4 @@
-"""What was found of each explainer, for machines, for a terminal and as a picture."""
+"""What was found of each explainer, as JSON, for a terminal and as a picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lucency.explain.faithfulness import RANDOM, ExplainerResult
 
 SCHEMA_VERSION = 1
 
-SAYS: dict[str, str] = {
+LABELS: dict[str, str] = {
     "pointing": "pointing game, no tolerance",
     "pointing_near": "pointing game, 3 % of the side",
     "energy_in_lesion": "energy in the lesion",
@@ -31,7 +31,7 @@ SAYS: dict[str, str] = {
     "seeds_rank": "like other seeds', rank",
     "seeds_structure": "like other seeds', structure",
 }
-"""Figure → how a person reads it, in the order of the table."""
+"""Figure → its name in the table, in order."""
 
 
 def to_json(judged: Sequence[ExplainerResult], about: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,10 +53,10 @@ def table(judged: Sequence[ExplainerResult], about: Mapping[str, Any]) -> str:
             continue
         lines += ["", row.method + (f"   ✗ {row.mark}" if row.mark else "")]
         named = {f.name: f for f in row.figures}
-        for name, says in SAYS.items():
+        for name, label in LABELS.items():
             if name in named:
-                beside = f"random map {chance[name]}" if name in chance and not says.startswith("  ") else ""
-                lines.append(f"  {says:34}{named[name]!s:26}{beside}".rstrip())
+                beside = f"random map {chance[name]}" if name in chance and not label.startswith("  ") else ""
+                lines.append(f"  {label:34}{named[name]!s:26}{beside}".rstrip())
         lines += _cascade_lines(row)
     lines += ["", f"In brackets: {LEVEL:.0%} intervals, resampling patients."]
     return "\n".join(lines)
@@ -70,16 +70,14 @@ def curves_picture(judged: Sequence[ExplainerResult]) -> bytes:
     deletion, insertion, cascade = canvas.subplots(1, 3)
     for row in judged:
         style = {"color": "gray", "linestyle": ":"} if row.method == RANDOM else {}
-        share = [step / (len(row.deletion) - 1) for step in range(len(row.deletion))]
-        deletion.plot(share, row.deletion, label=row.method, **style)
-        insertion.plot(share, row.insertion, label=row.method, **style)
+        for panel, curve in ((deletion, row.deletion), (insertion, row.insertion)):
+            panel.plot([step / (len(curve) - 1) for step in range(len(curve))], curve, label=row.method, **style)
         if row.cascade:
             values = [figure.value for figure in row.cascade.figures]
-            label = row.method + (" ✗" if row.failed else "")
-            cascade.plot(row.cascade.blocks, values, marker="o", label=label)
+            cascade.plot(row.cascade.blocks, values, marker="o", label=row.method + (" ✗" if row.failed else ""))
     deletion.set(title="Deletion: evidence covered first", xlabel="share of the film covered", ylabel="probability")
     insertion.set(title="Insertion: evidence uncovered first", xlabel="share of the film uncovered")
-    cascade.set(title="Weights made random", xlabel="random blocks, from the last", ylabel="similarity of the map")
+    cascade.set(title="Random weights", xlabel="random blocks, from the last", ylabel="similarity of the map")
     for panel in (deletion, insertion, cascade):
         panel.set_ylim(-0.05, 1.05)
         panel.grid(alpha=0.3)

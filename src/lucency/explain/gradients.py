@@ -1,26 +1,25 @@
-"""Maps made of a layer's activations, each weighed by what the logit owes it.
+"""Maps from a layer's activations and gradients: the network's own map, the Grad-CAM family, guided backpropagation.
 
-All are scaled so that their unit is that of the class activation map: at the last layer, evidence spread over the
-film whose mean is the logit but for a constant. A is (k, h, w), G its gradient, Z = h · w.
+All but the guided ones have the unit of the class activation map: evidence over the film whose mean, at the last layer,
+is the logit but for a constant. A is (k, h, w), G its gradient, Z = h · w.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lucency.arrays import Floats32 as Map
+from lucency.arrays import Pixels
 from lucency.errors import ExplainError
 from lucency.explain.network import (
     LAST,
     Evidence,
-    Gray,
-    Map,
     check_finding,
     last_finer_layer,
     layer,
@@ -31,9 +30,14 @@ from lucency.explain.network import (
 from lucency.models.classifier import Classifier
 from lucency.models.heads import Dense128
 
+WHITE = 255.0
+"""Gradients are per gray level; times this they are per full range from black to white."""
+GATES = (nn.Sigmoid, nn.Hardsigmoid)
+"""They weight whole channels, and their gradient passes unguided, as that of everything but ReLU."""
 
-def cam(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False) -> Map:
-    """The network's own second answer: signed, exact, and free. Zhou et al. 2016, eq. 2.
+
+def cam(classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False) -> Map:
+    """The network's own second output: signed, exact, and free. Zhou et al. 2016, eq. 2.
 
         M(i, j) = sum_k w_k A_k(i, j)
 
@@ -41,13 +45,13 @@ def cam(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool 
         classifier: any.
         gray: uint8 (s, s).
         finding: which logit.
-        opposite: whether what speaks against the finding is asked for.
+        opposite: whether evidence against the finding is wanted.
 
     Returns:
         float32 (h, w), in logits; its mean and the head's constant add up to the logit.
 
     Raises:
-        ExplainError: no such finding, or weights that are not numbers. The same for all explainers here.
+        ExplainError: no such finding, or weights that are not finite. The same for all explainers here.
     """
     film = to_input(classifier, gray)
     with preserve_state(classifier), torch.no_grad():
@@ -57,9 +61,9 @@ def cam(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool 
 
 
 def grad_cam(
-    classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False, layer_name: str = LAST
+    classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False, layer_name: str = LAST
 ) -> Map:
-    """Grad-CAM at any layer: channels weighed by their mean gradient. Selvaraju et al. 2017, eq. 1 and 2.
+    """Channels weighted by their mean gradient, at any layer. Selvaraju et al. 2017, eq. 1 and 2.
 
         L(i, j) = Z · ReLU(sum_k mean_ij(G_k) A_k(i, j))
 
@@ -67,16 +71,16 @@ def grad_cam(
     """
     from captum.attr import LayerGradCam
 
-    def alone(network: Classifier, seen: Tensor) -> Tensor:
+    def compute(network: Classifier, seen: Tensor) -> Tensor:
         method = LayerGradCam(Evidence(network, finding, opposite), layer(network, layer_name))
         found: Tensor = method.attribute(seen, relu_attributions=True)[0, 0]
         return found * found.numel()
 
-    return map_on_film(classifier, gray, finding, alone)
+    return map_on_film(classifier, gray, finding, compute)
 
 
 def grad_cam_pp(
-    classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False, layer_name: str = LAST
+    classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False, layer_name: str = LAST
 ) -> Map:
     """Grad-CAM++: each place counts by how much it alone moves the score. Chattopadhay et al. 2018, eq. 10 and 19.
 
@@ -86,7 +90,7 @@ def grad_cam_pp(
     alpha is a share, so the map has the sign and order of logits but not their size.
     """
 
-    def alone(network: Classifier, seen: Tensor) -> Tensor:
+    def compute(network: Classifier, seen: Tensor) -> Tensor:
         activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), seen, layer_name)
         squared, cubed = gradients**2, gradients**3
         below = 2 * squared + activations.sum((1, 2), keepdim=True) * cubed
@@ -94,38 +98,37 @@ def grad_cam_pp(
         weights = (alpha * gradients.relu()).sum((1, 2), keepdim=True)
         return (weights * activations).sum(0).relu()
 
-    return map_on_film(classifier, gray, finding, alone)
+    return map_on_film(classifier, gray, finding, compute)
 
 
 def layer_cam(
-    classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False, layer_name: str | None = None
+    classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False, layer_name: str | None = None
 ) -> Map:
-    """LayerCAM: every place weighed by its own gradient, so earlier layers serve too. Jiang et al. 2021, eq. 6 and 7.
+    """LayerCAM: every place weighted by its own gradient, so earlier layers serve too. Jiang et al. 2021, eq. 6 and 7.
 
         L(i, j) = Z · ReLU(sum_k ReLU(G_k(i, j)) A_k(i, j))
 
-    Without a layer name, the last block whose maps are last_finer_layer than the network's own.
+    Without a layer name, the last block whose maps are finer than the network's own.
     """
     name = layer_name or last_finer_layer(classifier, gray.shape[0])
 
-    def alone(network: Classifier, seen: Tensor) -> Tensor:
+    def compute(network: Classifier, seen: Tensor) -> Tensor:
         activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), seen, name)
         return (gradients.relu() * activations).sum(0).relu() * activations[0].numel()
 
-    return map_on_film(classifier, gray, finding, alone)
+    return map_on_film(classifier, gray, finding, compute)
 
 
-def map_on_film(classifier: Classifier, gray: Gray, finding: int, alone: Callable[[Classifier, Tensor], Tensor]) -> Map:
-    """A map on the film from what `alone` says of what the network sees of it, by a network that sees no more.
-
-    Most networks see the whole film: their map is `alone` of themselves and the film.
-    """
+def map_on_film(
+    classifier: Classifier, gray: Pixels, finding: int, compute: Callable[[Classifier, Tensor], Tensor]
+) -> Map:
+    """`compute` a map of what the network sees of the film (all of it, or the lungs' crop), and lay it on the film."""
     film = to_input(classifier, gray)
     check_finding(classifier.head.last.out_features, finding)
     with preserve_state(classifier):
         with torch.no_grad():
             look = classifier.look(film)
-        found = alone(classifier if classifier.frame is None else classifier.unframed(), look.seen)
+        found = compute(classifier if classifier.frame is None else classifier.unframed(), look.seen)
         return to_map(classifier.on_film(found.detach()[None, None], look)[0, 0])
 
 
@@ -145,54 +148,46 @@ def _activations_and_gradients(evidence: Evidence, seen: Tensor, layer_name: str
     return kept[0].detach()[0], gradient[0]
 
 
-WHITE = 255.0
-"""Gradients are per gray level; times this they are per full range from black to white."""
-
-GATES = (nn.Sigmoid, nn.Hardsigmoid)
-"""They weigh whole channels and pass their gradient unguided, as everything does that is not a ReLU."""
-
-
-class Clipped(nn.ReLU):
-    """ReLU6 that captum knows for a ReLU. It looks for nn.ReLU alone and would pass nn.ReLU6 by without a word."""
+class ClippedReLU(nn.ReLU):
+    """ReLU6 that captum recognises: it looks for nn.ReLU alone and would silently skip nn.ReLU6."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Clip to 0..6."""
-        return nn.functional.relu6(x)
+        return F.relu6(x)
 
 
-def guided_backprop(classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False) -> Map:
-    """The gradient on the film, letting only what is positive pass each ReLU. Springenberg et al. 2015.
+def guided_backprop(classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False) -> Map:
+    """The gradient on the film, letting only positive values pass each ReLU. Springenberg et al. 2015.
 
     Returns:
         float32 (s, s): logits per pixel going from black to white.
 
     Raises:
-        ExplainError: the network bends its signals by something other than ReLU or ReLU6.
+        ExplainError: the network has an activation other than ReLU or ReLU6.
     """
     from captum.attr import GuidedBackprop
 
     film = to_input(classifier, gray).requires_grad_()
     check_finding(classifier.head.last.out_features, finding)
-    with preserve_state(classifier), _quiet():
+    with preserve_state(classifier), warnings.catch_warnings():
+        # Captum removes its hooks afterwards; the contract tests check that.
+        warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
         found = GuidedBackprop(Evidence(with_relu_modules(classifier), finding, opposite)).attribute(film)
     return to_map(found[0, 0] * WHITE)
 
 
 def guided_grad_cam(
-    classifier: Classifier, gray: Gray, finding: int = 0, *, opposite: bool = False, layer_name: str = LAST
+    classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False, layer_name: str = LAST
 ) -> Map:
-    """Guided backpropagation times Grad-CAM brought to the film's size. Selvaraju et al. 2017, section 3.2.
+    """Guided backpropagation times Grad-CAM at the film's size. Selvaraju et al. 2017, section 3.2.
 
     Returns:
         float32 (s, s).
-
-    Raises:
-        ExplainError: as for guided_backprop and grad_cam.
     """
     fine = torch.from_numpy(guided_backprop(classifier, gray, finding, opposite=opposite))
-    warm = torch.from_numpy(grad_cam(classifier, gray, finding, opposite=opposite, layer_name=layer_name))
-    large = F.interpolate(warm[None, None], fine.shape, mode="bilinear", align_corners=False)[0, 0]
-    return to_map(fine * large / warm.numel())
+    coarse = torch.from_numpy(grad_cam(classifier, gray, finding, opposite=opposite, layer_name=layer_name))
+    large = F.interpolate(coarse[None, None], fine.shape, mode="bilinear", align_corners=False)[0, 0]
+    return to_map(fine * large / coarse.numel())
 
 
 def with_relu_modules(classifier: Classifier) -> Classifier:
@@ -205,7 +200,7 @@ def with_relu_modules(classifier: Classifier) -> Classifier:
     for parent in [*network.modules()]:
         for name, child in parent.named_children():
             if isinstance(child, nn.ReLU6):
-                setattr(parent, name, Clipped())
+                setattr(parent, name, ClippedReLU())
             elif isinstance(child, nn.ReLU):
                 setattr(parent, name, nn.ReLU())
             elif "activation" in type(child).__module__ and not isinstance(child, GATES):
@@ -217,11 +212,3 @@ def with_relu_modules(classifier: Classifier) -> Classifier:
         head = network.head
         network.head = nn.Sequential(head.hidden, nn.ReLU(), head.drop, head.last)  # type: ignore[assignment]
     return network
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Captum warns that it sets hooks and will remove them; the contract tests check that it does."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
-        yield

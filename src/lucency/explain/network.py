@@ -1,28 +1,29 @@
-"""A PyTorch network as explainers need it: input, one number out, its layers, its state left as it was found."""
+"""A PyTorch network as explainers need it: input, one number out, its layers, and its state left as it was found."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lucency.arrays import Floats32 as Map
+from lucency.arrays import Pixels
 from lucency.errors import ExplainError
 from lucency.models import blocks
 from lucency.models.classifier import Classifier
 
-Map = NDArray[np.float32]
-Gray = NDArray[np.uint8]
+LAST = "features"
+"""The layer that enters the pool, where the network's own map is drawn."""
 
 
 class Evidence(nn.Module):
-    """Gray films (n, 1, s, s) → (n,): the logit of one finding, or minus it to ask for the opposite verdict.
+    """Films (n, 1, s, s) → (n,): the logit of one finding, or minus it for the opposite verdict.
 
-    A single sigmoid output thus answers for both of its labels: what speaks for normal is what lowers the logit.
+    A single sigmoid output thus answers for both of its labels: what speaks for normal lowers the logit.
     """
 
     def __init__(self, classifier: Classifier, finding: int = 0, opposite: bool = False) -> None:
@@ -39,7 +40,7 @@ class Evidence(nn.Module):
 
 @contextlib.contextmanager
 def preserve_state(classifier: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradient to any weight, random numbers of our own; all of it put back afterwards."""
+    """Evaluation mode, no gradients to weights, forked random numbers; all of it restored afterwards."""
     modes = [(module, module.training) for module in classifier.modules()]
     wanted = [(weight, weight.requires_grad, weight.grad) for weight in classifier.parameters()]
     devices = {weight.device for weight, _, _ in wanted if weight.is_cuda}
@@ -50,20 +51,20 @@ def preserve_state(classifier: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-        for weight, wants, gradient in wanted:
-            weight.requires_grad_(wants)
+        for weight, requires_grad, gradient in wanted:
+            weight.requires_grad_(requires_grad)
             weight.grad = gradient
 
 
-def to_input(classifier: nn.Module, gray: Gray) -> Tensor:
-    """A film's square, uint8 (s, s), as the network takes it: float32 (1, 1, s, s) on the network's device.
+def to_input(classifier: nn.Module, gray: Pixels) -> Tensor:
+    """A prepared film, uint8 (s, s), as float32 (1, 1, s, s) on the network's device.
 
     Raises:
         ExplainError: not bytes, or not a square of at least one pixel.
     """
     if gray.dtype != np.uint8 or gray.ndim != 2 or gray.shape[0] != gray.shape[1] or not gray.size:
         raise ExplainError(
-            f"expected a film prepared as bytes (s, s), came {gray.dtype} {gray.shape}; use Preprocess on the film"
+            f"expected a prepared film, uint8 (s, s), received {gray.dtype} {gray.shape}; use Preprocess on the film"
         )
     device = next(classifier.parameters()).device
     return torch.from_numpy(np.array(gray, dtype=np.float32))[None, None].to(device)
@@ -83,44 +84,42 @@ def to_map(values: Tensor) -> Map:
     """A map (h, w) of any origin as float32 (h, w).
 
     Raises:
-        ExplainError: it holds a value that is not a number.
+        ExplainError: a value is not finite.
     """
     evidence = values.detach().to("cpu", torch.float32).numpy()
     if not np.isfinite(evidence).all():
-        raise ExplainError(
-            "the map holds values that are not numbers (NaN or infinite); the network's weights are broken: "
-            "get or train the run again"
-        )
+        raise ExplainError("the map is not finite; the network's weights are broken: download or train it again")
     return np.ascontiguousarray(evidence)
 
 
 def cell_index(side: int, cells: int) -> Tensor:
-    """Which of cells × cells squares each pixel lies in: int64 (s, s), by rows; no more squares than pixels."""
+    """int64 (s, s): which of cells × cells squares each pixel lies in, by rows; no more squares than pixels."""
     cells = min(cells, side)
     row = torch.arange(side) * cells // side
     return row[:, None] * cells + row[None, :]
 
 
-def sum_into_cells(shares: Tensor, cells: int) -> Tensor:
-    """Shares of the logit per pixel (s, s) → per square (c, c), scaled so that the mean of the map is their sum.
+def sum_into_cells(attributions: Tensor, cells: int) -> Tensor:
+    """Attributions per pixel (s, s) → per cell (c, c), scaled so that the mean of the map is their sum.
 
     This is the unit of the class activation map, in which maps of different sizes compare.
     """
-    square = cell_index(shares.shape[-1], cells).to(shares.device)
-    count = int(square.max()) + 1
-    sums = torch.zeros(count, dtype=shares.dtype, device=shares.device).index_add(0, square.ravel(), shares.ravel())
-    return sums.reshape(round(count**0.5), -1) * count
-
-
-LAST = "features"
-"""What enters the pool: the network's own map is drawn here."""
+    cell = cell_index(attributions.shape[-1], cells).to(attributions.device)
+    count = int(cell.max()) + 1
+    sums = torch.zeros(count, dtype=attributions.dtype, device=attributions.device)
+    return sums.index_add(0, cell.ravel(), attributions.ravel()).reshape(round(count**0.5), -1) * count
 
 
 def layers(classifier: Classifier, side: int) -> dict[str, tuple[int, int, int]]:
-    """Every layer with maps, from the film inward: name → (channels, height, width) for a film of `side` pixels."""
+    """Layers that a map can be drawn from, in order: name → (channels, height, width) for a film of `side` pixels."""
     found: dict[str, tuple[int, int, int]] = {}
+
+    def note(name: str, output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4:
+            found[name] = (output.shape[1], output.shape[2], output.shape[3])
+
     handles = [
-        module.register_forward_hook(_noting(found, name))
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: note(name, output))
         for name, module in classifier.named_modules()
         if name.startswith(LAST)
     ]
@@ -137,10 +136,11 @@ def layer(classifier: Classifier, name: str = LAST) -> nn.Module:
     """The layer called `name`.
 
     Raises:
-        ExplainError: there is none of that name among the features; the nearest is suggested.
+        ExplainError: no feature layer has that name; the nearest is suggested.
     """
-    named: list[tuple[str, nn.Module]] = [*classifier.named_modules()]
-    known = {found: module for found, module in named if found.startswith(LAST)}
+    known: dict[str, nn.Module] = {
+        found: module for found, module in classifier.named_modules() if found.startswith(LAST)
+    }
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f"did you mean '{near[0]}'? " if near else ""
@@ -149,18 +149,9 @@ def layer(classifier: Classifier, name: str = LAST) -> nn.Module:
 
 
 def last_finer_layer(classifier: Classifier, side: int) -> str:
-    """The last block whose maps are last_finer_layer than the network's own, or the last layer where no block is."""
+    """The last block whose maps are finer than the network's own, or the last layer where no block is."""
     sizes = layers(classifier, side)
     names = {id(module): name for name, module in classifier.named_modules()}
-    coarse = sizes[LAST][1]
     candidates = [names[id(block)] for block in blocks(classifier)]
-    fine = [name for name in candidates if name in sizes and sizes[name][1] > coarse]
-    return fine[-1] if fine else LAST
-
-
-def _noting(found: dict[str, tuple[int, int, int]], name: str) -> Callable[[nn.Module, object, object], None]:
-    def note(_module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4:
-            found[name] = (output.shape[1], output.shape[2], output.shape[3])
-
-    return note
+    finer = [name for name in candidates if name in sizes and sizes[name][1] > sizes[LAST][1]]
+    return finer[-1] if finer else LAST

@@ -1,17 +1,16 @@
-"""Cover a patch, read again, note what the logit lost: any reader can be asked, without PyTorch."""
+"""Cover a patch, read again, note what the logit lost: for any reader, without PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lucency.arrays import Floats, Pixels
+from lucency.arrays import Floats32 as Map
 from lucency.errors import ExplainError
 
-Map = NDArray[np.float32]
-Gray = NDArray[np.uint8]
-Logits = Callable[[Gray], NDArray[np.float32]]
+Logits = Callable[[Pixels], Map]
 """uint8 (n, s, s) → float32 (n, findings)."""
 
 PATCH, STRIDE = 1 / 7, 1 / 14
@@ -21,7 +20,7 @@ BATCH = 16
 
 def occlude(
     read: Logits,
-    gray: Gray,
+    gray: Pixels,
     finding: int = 0,
     *,
     opposite: bool = False,
@@ -37,7 +36,7 @@ def occlude(
         read: gives logits, from a network or a bundle.
         gray: uint8 (s, s).
         finding: which logit.
-        opposite: whether what speaks against the finding is asked for.
+        opposite: whether evidence against the finding is wanted.
         patch: side of the covering square, as a share of s.
         stride: step between squares, as a share of s.
         fill: gray level of the cover; without it the film's own mean.
@@ -52,7 +51,7 @@ def occlude(
     step, wide = max(1, round(side * stride)), max(1, round(side * patch))
     corners = [(top, left) for top in _starts(side, wide, step) for left in _starts(side, wide, step)]
     level = round(float(gray.mean())) if fill is None else fill
-    whole = _asked(read, gray[None], finding)[0]
+    whole = _read(read, gray[None], finding)[0]
     lost = np.zeros((side, side))
     covers = np.zeros((side, side))
     for start in range(0, len(corners), BATCH):
@@ -60,7 +59,7 @@ def occlude(
         films = np.repeat(gray[None], len(some), axis=0)
         for film, (top, left) in zip(films, some, strict=True):
             film[top : top + wide, left : left + wide] = level
-        for (top, left), logit in zip(some, _asked(read, films, finding), strict=True):
+        for (top, left), logit in zip(some, _read(read, films, finding), strict=True):
             lost[top : top + wide, left : left + wide] += whole - logit
             covers[top : top + wide, left : left + wide] += 1
     evidence = _cells(lost / covers, step)
@@ -68,22 +67,22 @@ def occlude(
 
 
 def _starts(side: int, wide: int, step: int) -> list[int]:
-    """Where patches begin: every `step`, and once at the far edge, so that no pixel stays uncovered."""
+    """Where patches begin: every `step`, and once at the far edge, so that every pixel is covered."""
     return sorted({*range(0, side - wide + 1, step), max(side - wide, 0)})
 
 
-def _asked(read: Logits, films: Gray, finding: int) -> NDArray[np.float64]:
+def _read(read: Logits, films: Pixels, finding: int) -> Floats:
     logits = np.asarray(read(films), dtype=np.float64)
     if not 0 <= finding < logits.shape[1]:
         raise ExplainError(
             f"the network answers for {logits.shape[1]} finding(s), from 0; there is no number {finding}"
         )
     if not np.isfinite(logits[:, finding]).all():
-        raise ExplainError("the network's answer is not a number; its weights are broken: get or train it again")
+        raise ExplainError("the network's answer is not a number; its weights are broken: download or train it again")
     return logits[:, finding]
 
 
-def _cells(values: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+def _cells(values: Floats, step: int) -> Floats:
     """Means over squares of `step` pixels; the last row and column may be of fewer."""
     edges = np.arange(0, values.shape[0], step)
     counts = np.diff([*edges, values.shape[0]])

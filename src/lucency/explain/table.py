@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lucency.arrays import Floats32
 from lucency.explain.attribution import integrated_gradients, lime, occlusion, shap
 from lucency.explain.gradients import cam, grad_cam, grad_cam_pp, guided_backprop, guided_grad_cam, layer_cam
-from lucency.explain.network import Map
 from lucency.paint import LIMIT
 
 RANDOMISED = "fails the randomisation test"
@@ -16,21 +16,21 @@ RANDOMISED = "fails the randomisation test"
 
 @dataclass(frozen=True)
 class Explainer:
-    """How a map is made, and how it is to be read."""
+    """How a map is made, and how to read it."""
 
-    explain: Callable[..., Map]
+    explain: Callable[..., Floats32]
     """(classifier, gray uint8 (s, s), finding=0, *, opposite=False) → float32 (h, w); `layered`: also layer_name=."""
     says: str
-    """What the map shows, in a line."""
+    """What the map shows, in one line."""
     paper: str
     unit: str = "logits"
-    """Of the map's values. `relative`: only their order means something."""
+    """Of the map's values; of `relative` ones only the order means something."""
     limit: float = LIMIT
-    """Where the colour scale ends unless told otherwise, in `unit`; the same for every film."""
+    """Where the colour scale ends by default, in `unit`; the same for every film."""
     layered: bool = False
-    """Whether it can be drawn from any layer."""
+    """Whether any layer can be chosen."""
     mark: str = ""
-    """A doubt to show wherever a map of this method is shown; `lucency faith` measures who needs one."""
+    """A doubt to show with every map of this method; `lucency faith` measures which methods need one."""
 
 
 EXPLAINERS: dict[str, Explainer] = {
@@ -60,7 +60,7 @@ EXPLAINERS: dict[str, Explainer] = {
     ),
     "guided_grad_cam": Explainer(
         guided_grad_cam,
-        "guided backpropagation where Grad-CAM is warm",
+        "guided backpropagation where Grad-CAM is positive",
         "Selvaraju et al. 2017, arXiv:1610.02391",
         unit="relative",
         layered=True,
@@ -71,9 +71,9 @@ EXPLAINERS: dict[str, Explainer] = {
     ),
     "integrated_gradients": Explainer(
         integrated_gradients,
-        "each pixel's share of the way from a blank film to this one",
+        "the gradient, integrated from a blank film to this one",
         "Sundararajan et al. 2017, arXiv:1703.01365",
     ),
     "lime": Explainer(lime, "a simple model of which squares matter", "Ribeiro et al. 2016, arXiv:1602.04938"),
-    "shap": Explainer(shap, "each square's fair share of the logit", "Lundberg & Lee 2017, arXiv:1705.07874"),
+    "shap": Explainer(shap, "each square's fair part of the logit", "Lundberg & Lee 2017, arXiv:1705.07874"),
 }
