@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lucency.audit.findings import NaiveKey, count_patients, naive_key, sibling_leak
+from lucency.data.dataset import Dataset, Sample
 from lucency.data.kermany import identify
 
 

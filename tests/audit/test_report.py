@@ -25,7 +25,7 @@ def finding(found: Audit, key: str) -> Finding:
 
 def named(found: Audit, key: str) -> list[set[str]]:
     """The films of each group of a finding, by name."""
-    records = found.measured.films.records
+    records = found.measured.films.samples
     return [{records[index].name for index in group} for group in finding(found, key).groups]
 
 
@@ -102,7 +102,7 @@ def test_a_patient_on_both_sides(faulty_audit: Audit) -> None:
 def test_json_is_json_and_names_films_as_they_are(faulty_audit: Audit) -> None:
     told = json.loads(json.dumps(faulty_audit.to_json(), allow_nan=False))
     assert {one["key"] for one in told["findings"] if one["severity"] == "invalid"} == INVALID
-    names = {record.name for record in faulty_audit.films.records}
+    names = {record.name for record in faulty_audit.films.samples}
     assert all(film in names for one in told["findings"] for group in one["groups"] for film in group)
     assert told["films"] == COUNT + 10
 

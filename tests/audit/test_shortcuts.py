@@ -59,7 +59,7 @@ def test_noise_raises_no_alarm() -> None:
 
 def test_too_few_films_say_nothing() -> None:
     whole, _ = facts(2)
-    few = replace(whole, films=whole.films.pick(list(range(12))), rows=whole.rows[:12], files=whole.files[:12])
+    few = replace(whole, films=whole.films.subset(list(range(12))), rows=whole.rows[:12], files=whole.files[:12])
     assert find_shortcuts(few) == ()
 
 

@@ -119,14 +119,14 @@ def test_one_patient_has_figures_and_no_interval() -> None:
 
 
 def test_films_with_the_finding_are_drawn_and_masks_follow_the_film() -> None:
-    films = read_films("phantom:30:3")
+    films = read_dataset("phantom:30:3")
     preprocess = Preprocess(side=32, fit="crop")
     cases = gather_cases(films, preprocess, lambda gray: gray > 300, 0, 8)
     assert len(cases.films) == 8
     assert all(case.lesion is not None and case.lesion.shape == (32, 32) for case in cases.films)
     every = gather_cases(films, preprocess, lambda gray: gray > 300, 0, 0)
-    assert len(every.films) == films.counts()["pneumonia"]
-    ill = {record.name for record in films.records if record.label == 1}
+    assert len(every.films) == films.class_counts()["pneumonia"]
+    ill = {record.name for record in films.samples if record.label == 1}
     assert {case.name for case in every.films} == ill
 
 
@@ -140,7 +140,7 @@ def test_boxes_and_masks_through_csv(tmp_path: Path) -> None:
         )
     lines = ["path,label,patient,x,y,width,height", "a.png,pneumonia,1,0,0,20,10", "b.png,normal,2,,,,"]
     (tmp_path / "films.csv").write_text("\n".join(lines) + "\n")
-    films = read_films(tmp_path, "csv")
+    films = read_dataset(tmp_path, "csv")
     (found,) = gather_cases(films, Preprocess(side=20, fit="crop"), lambda gray: gray > 300, 0, 0).films
     assert found.lesion is not None
     assert found.lesion[:10, :10].all()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lucency.data import read_dataset
 from lucency.explain.faithfulness import Case, Cases, Estimate
 from lucency.explain.gradients import cam
 from lucency.explain.randomization import (

@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 from sklearn.linear_model import LogisticRegression
 
 from lucency.audit.measurements import CHUNK, SIDE, THUMB, Measurements, in_chunks
-from lucency.data.record import Films
+from lucency.data.dataset import Dataset
 from lucency.preprocess import Preprocess
 
 ALIKE = 0.985
@@ -199,9 +199,9 @@ def _alike(
         yield from ((int(i), int(j), orientation) for i, j in alike)
 
 
-def _confirm(films: Films, first: int, second: int, orientation: str) -> DuplicatePair | None:
+def _confirm(films: Dataset, first: int, second: int, orientation: str) -> DuplicatePair | None:
     """Compare the squares of two films; None where they are different films."""
-    a, b = (Preprocess(SIDE)(films.records[index].load()) for index in (first, second))
+    a, b = (Preprocess(SIDE)(films.samples[index].load()) for index in (first, second))
     b = reorient(b[None], orientation)[0]
     difference = float(np.sqrt(np.square(a.astype(np.float32) - b).mean()))
     same = float(np.dot(*standardise(np.stack([a, b])))) >= SAME

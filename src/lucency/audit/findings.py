@@ -73,7 +73,7 @@ class NaiveKey:
     """The patients that share the first number that merges."""
 
 
-def count_patients(films: Films) -> Patients:
+def count_patients(films: Dataset) -> Patients:
     """Count patients; no film is decoded."""
     named = [record for record in films.samples if record.patient]
     sizes = Counter(films.groups().tolist())
@@ -108,7 +108,7 @@ def sibling_leak(sizes: list[int], share: float = VALIDATION) -> float:
     return leaks / total if total else 0.0
 
 
-def naive_key(films: Films) -> NaiveKey | None:
+def naive_key(films: Dataset) -> NaiveKey | None:
     """What the naive key would report of these films; None where no name fits it."""
     behind: dict[str, set[str]] = {}
     splits: dict[str, set[str]] = {}
@@ -130,7 +130,7 @@ def naive_key(films: Films) -> NaiveKey | None:
     )
 
 
-def _patients_with_several(films: Films, what: Callable[[Record], object]) -> tuple[str, ...]:
+def _patients_with_several(films: Dataset, what: Callable[[Sample], object]) -> tuple[str, ...]:
     seen: dict[str, set[object]] = {}
     for record in films.samples:
         if record.patient:
@@ -165,7 +165,7 @@ def _unreadable(measured: Measurements) -> Iterable[Finding]:
         yield Finding("unreadable", "invalid", "Unreadable films", line, details=reasons)
 
 
-def _patients(films: Films, patients: Patients) -> Iterable[Finding]:
+def _patients(films: Dataset, patients: Patients) -> Iterable[Finding]:
     of_patient: dict[str | None, list[int]] = {}
     for index, record in enumerate(films.samples):
         of_patient.setdefault(record.patient, []).append(index)
@@ -198,9 +198,9 @@ def _naive_line(naive: NaiveKey) -> str:
     )
 
 
-def _duplicates(films: Films, pairs: tuple[DuplicatePair, ...]) -> Iterable[Finding]:
+def _duplicates(films: Dataset, pairs: tuple[DuplicatePair, ...]) -> Iterable[Finding]:
     def differing(what: str) -> tuple[DuplicatePair, ...]:
-        records = films.records
+        records = films.samples
         return tuple(p for p in pairs if getattr(records[p.first], what) != getattr(records[p.second], what))
 
     across = differing("split")

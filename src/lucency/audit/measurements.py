@@ -85,7 +85,7 @@ Number = TypeVar("Number", np.bool_, np.float32, np.float64)
 class Measurements:
     """What was measured on a data set."""
 
-    films: Films
+    films: Dataset
     """The readable films; row i is record i."""
     rows: NDArray[np.void]
     """(n,) of ROW."""
@@ -118,9 +118,9 @@ def measure_films(films: Dataset) -> Measurements:
         else:
             rows[len(good)] = outcome
             good.append(index)
-    require_some(films, len(good), [error for _, error in unreadable])
-    kept = films.pick(good)
-    reasons = tuple((films.records[index].name, str(error)) for index, error in unreadable)
+    require_readable(films, len(good), [error for _, error in unreadable])
+    kept = films.subset(good)
+    reasons = tuple((films.samples[index].name, str(error)) for index, error in unreadable)
     return Measurements(kept, rows[: len(good)], measure_files(kept), reasons)
 
 
@@ -179,9 +179,9 @@ def pixel_digest(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     return digest.digest()
 
 
-def measure_files(films: Films) -> NDArray[np.void]:
+def measure_files(films: Dataset) -> NDArray[np.void]:
     """(n,) of FILE_ROW: the file behind each film."""
-    rows = [NO_FILE if record.path is None else measure_file(record.path) for record in films.records]
+    rows = [NO_FILE if record.path is None else measure_file(record.path) for record in films.samples]
     return np.array(rows, dtype=FILE_ROW)
 
 

@@ -13,7 +13,7 @@ from lucency.audit.appearance import DuplicatePair, find_duplicates, find_outlie
 from lucency.audit.findings import Finding, Patients, collect_findings, count_patients
 from lucency.audit.measurements import Measurements, measure_films
 from lucency.audit.shortcuts import PROPERTIES, Shortcut, find_shortcuts
-from lucency.data.record import Films
+from lucency.data.dataset import Dataset
 from lucency.html import data_url, render
 
 SCHEMA = 2
@@ -28,7 +28,7 @@ PICTURE = 168
 class Audit:
     """What the audit of a data set found."""
 
-    films: Films
+    films: Dataset
     """All films of the set, including unreadable ones."""
     measured: Measurements
     patients: Patients
@@ -57,13 +57,13 @@ class Audit:
         }
 
     def _finding_json(self, finding: Finding) -> dict[str, Any]:
-        records = self.measured.films.records
+        records = self.measured.films.samples
         content = {name: getattr(finding, name) for name in ("key", "severity", "line")}
         groups = [[records[index].name for index in group] for group in finding.groups]
         return {**content, "groups": groups, "details": list(finding.details)}
 
 
-def audit(films: Films) -> Audit:
+def audit(films: Dataset) -> Audit:
     """Look at every film of a data set once, and report what is wrong with the set.
 
     Raises:
@@ -75,11 +75,11 @@ def audit(films: Films) -> Audit:
     return Audit(films, measured, patients, pairs, shortcuts, findings)
 
 
-def counts(films: Films) -> dict[str, dict[str, int]]:
+def counts(films: Dataset) -> dict[str, dict[str, int]]:
     """Split → label → number of films; "all" where the source states no split."""
-    places = [record.split or "all" for record in films.records]
+    places = [record.split or "all" for record in films.samples]
     return {
-        split: films.pick([index for index, place in enumerate(places) if place == split]).counts()
+        split: films.subset([index for index, place in enumerate(places) if place == split]).class_counts()
         for split in sorted(set(places))
     }
 
@@ -118,7 +118,7 @@ def page(audit: Audit, title: str) -> str:
     )
 
 
-def _shown(films: Films, finding: Finding) -> dict[str, Any]:
+def _shown(films: Dataset, finding: Finding) -> dict[str, Any]:
     groups = [
         {
             "details": details,

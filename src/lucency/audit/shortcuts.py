@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from lucency.arrays import Floats, Ints
 from lucency.audit.measurements import Measurements
-from lucency.data.cues import held_out_scores
-from lucency.data.record import Films
-from lucency.data.split import stratified_grouped
+from lucency.data.acquisition_features import held_out_scores
+from lucency.data.dataset import Dataset
+from lucency.data.splits import stratified_group_kfold
 from lucency.errors import SourceError
 from lucency.evaluate.metrics import auroc
 from lucency.evaluate.paired import pulls
@@ -84,7 +84,7 @@ def find_shortcuts(measured: Measurements) -> tuple[Shortcut, ...]:
     """Judge every property against every label; strongest first. Empty where there are too few films or patients."""
     films = measured.films
     try:
-        folds = stratified_grouped(films, FOLDS)
+        folds = stratified_group_kfold(films, FOLDS)
     except SourceError:
         return ()
     columns = {name: _columns(values(measured)) for name, (values, _) in PROPERTIES.items()}
@@ -104,7 +104,7 @@ def find_shortcuts(measured: Measurements) -> tuple[Shortcut, ...]:
     return tuple(sorted(found, key=lambda shortcut: -shortcut.auroc))
 
 
-def label_columns(films: Films) -> dict[str, Ints]:
+def label_columns(films: Dataset) -> dict[str, Ints]:
     """Label → int64 (n,) of 0 and 1; of a binary task the positive label only."""
     labels = films.label_array()
     if films.task == "binary":

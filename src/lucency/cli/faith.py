@@ -12,7 +12,7 @@ from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
     from lucency.arrays import Floats32, Pixels
-    from lucency.data import Films
+    from lucency.data import Dataset
     from lucency.explain import BoundExplainer
     from lucency.explain.faithfulness import Cases, ExplainerResult, Networks
     from lucency.reader import Reader

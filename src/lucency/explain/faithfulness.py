@@ -11,13 +11,13 @@ import numpy as np
 from lucency.arrays import Bools as Mask
 from lucency.arrays import Floats, Ints, Pixels
 from lucency.arrays import Floats32 as Map
-from lucency.data.record import Films, Record
-from lucency.data.squares import attempts, require_some
+from lucency.data.dataset import Dataset, Sample
+from lucency.data.decode import decode_each, require_readable
 from lucency.errors import FilmError, SourceError
 from lucency.evaluate.intervals import Bands, Statistic, bands
 from lucency.explain import BoundExplainer, measures
 from lucency.explain.measures import Probability
-from lucency.preprocess import Preprocess, fitted, resized
+from lucency.preprocess import Preprocess, crop_or_pad, resize
 from lucency.progress import track
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Networks:
 
 
 def gather_cases(
-    films: Films, preprocess: Preprocess, lungs: FindLungs, finding: int, most: int, seed: int = 0
+    films: Dataset, preprocess: Preprocess, lungs: FindLungs, finding: int, most: int, seed: int = 0
 ) -> Cases:
     """Up to `most` films with the finding, drawn at random; films with a known lesion come first.
 
@@ -148,13 +148,13 @@ def gather_cases(
     chosen = _with_finding(films, finding, most, seed)
     cases: list[Case] = []
     unreadable: list[FilmError] = []
-    outcomes = track(attempts(chosen, preprocess.__call__), "finding lungs and lesions", total=len(chosen))
-    for record, group, gray in zip(chosen.records, chosen.groups(), outcomes, strict=True):
+    outcomes = track(decode_each(chosen, preprocess.__call__), "finding lungs and lesions", total=len(chosen))
+    for record, group, gray in zip(chosen.samples, chosen.groups(), outcomes, strict=True):
         if isinstance(gray, FilmError):
             unreadable.append(gray)
         else:
             cases.append(Case(record.name, gray, int(group), _lesion(record, preprocess), lungs(gray)))
-    require_some(chosen, len(cases), unreadable)
+    require_readable(chosen, len(cases), unreadable)
     return Cases(tuple(cases), tuple(unreadable))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lucency.arrays import Floats, Pixels
 from lucency.arrays import Floats32 as Map
+from lucency.data.dataset import Dataset
 from lucency.explain.faithfulness import Cases, Estimate, mean_estimate
 from lucency.explain.measures import energy_inside, rank_correlation, structural_similarity, upsample
 from lucency.explain.network import preserve_state
@@ -162,3 +163,11 @@ def _recalibrate_norms(modules: list[nn.Module], network: Classifier, films: Pix
         device = next(network.parameters()).device
         for start in range(0, len(films), CHUNK):
             network(torch.from_numpy(films[start : start + CHUNK, None].astype(np.float32)).to(device))
+
+
+def with_shuffled_labels(films: Dataset, seed: int) -> Dataset:
+    """The same films with their labels permuted, for a network whose maps mean nothing (Adebayo et al. 2018, 3.2)."""
+    order = np.random.default_rng([seed, 5]).permutation(len(films))
+    pairs = zip(films.samples, order.tolist(), strict=True)
+    samples = tuple(replace(sample, label=films.samples[other].label) for sample, other in pairs)
+    return replace(films, samples=samples)
