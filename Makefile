@@ -1,13 +1,20 @@
-# make demo   set everything up, then the main job on drawn films
-# make test   set everything up, then all tests
-# make check  lint, types, import contracts
+# make demo       set everything up, then the main job on drawn films
+# make test       set everything up, then all tests but the slow ones
+# make test-slow  the slow tests: minutes each
+# make check      lint, types, import contracts, fast tests; under a minute
+# make hooks      run lint and types before each commit
+# make peers      install programs that some tests talk to (apt-get, as root)
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+FAST := tests/test_errors.py tests/test_files.py tests/test_preprocess.py tests/test_prefetch.py tests/test_progress.py \
+	tests/test_recipe.py tests/bundle tests/cli/test_main.py tests/film tests/paint tests/reader
 
-.PHONY: help demo test test-slow check peers clean
+.PHONY: help demo test test-slow check hooks peers clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -15,29 +22,38 @@ help:
 # PyTorch goes first and alone, so that a machine with a CPU wheel at hand keeps it; the converter to LiteRT needs an
 # older typing-extensions than PyTorch would choose by itself, and says so only after PyTorch is in.
 $(VENV)/ready: pyproject.toml
+	@echo "Setting up $(VENV), once: a virtual environment with all of lucency's extras; several minutes, about 3 GB."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "torch==2.13.*" "typing-extensions<4.13"
-	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	@echo "1 of 2: PyTorch"
+	$(BIN)/python -m pip install --quiet --progress-bar on "torch==2.13.*" "typing-extensions<4.13"
+	@echo "2 of 2: lucency and everything else"
+	$(BIN)/python -m pip install --quiet --progress-bar on --editable ".[all,dev]"
 	@touch $@
 
 demo: $(VENV)/ready
 	$(BIN)/python scripts/demo.py --out $(DEMO)
 
-test: $(VENV)/ready peers
-	$(BIN)/python -m pytest
-
-test-slow: $(VENV)/ready peers
-	$(BIN)/python -m pytest -m slow
-
-peers:
+test: $(VENV)/ready
 	@scripts/peers.sh
+	$(PYTEST)
+
+test-slow: $(VENV)/ready
+	@scripts/peers.sh
+	$(PYTEST) -m slow
 
 check: $(VENV)/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(PYTEST) $(FAST)
+
+hooks: $(VENV)/ready
+	$(BIN)/pre-commit install
+
+peers:
+	scripts/peers.sh --install
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache

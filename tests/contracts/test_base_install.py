@@ -62,11 +62,11 @@ def test_serve_needs_its_own_extra_alone() -> None:
 @pytest.mark.parametrize(
     ("arguments", "extra"),
     [
-        (("evaluate", "nowhere", "--data", "phantom:4"), "evaluate"),
         (("audit", "phantom:4"), "evaluate"),
         (("train", "recipes/phantom.toml", "--data", "phantom:4", "--out", "runs/none"), "train"),
         (("serve",), "serve"),
         (("dicom", "film.dcm", "--out", "out"), "dicom"),
+        (("score", "--manifest", "films", "--out", "out"), "score"),
         (("tune", "recipes/phantom.toml", "--data", "phantom:4", "--out", "out"), "tune"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from lucency.data import csv_table
 from lucency.data.dataset import Dataset, Sample
@@ -276,12 +275,14 @@ def expose(opacity: Floats, exposure: Exposure, rng: np.random.Generator) -> NDA
     Returns:
         uint8 (h, w), bright = dense.
     """
+    from scipy.ndimage import gaussian_filter  # here, because reading and scoring films do without SciPy
+
     veiled = opacity + np.float32(exposure.scatter) * (_smooth(opacity) - opacity)
     # Fewer quanta reach the film behind dense tissue: their relative noise grows as exp(opacity / 2)
     grain = rng.standard_normal(opacity.shape, dtype=np.float32)
     noisy = veiled + grain * np.exp(veiled) * np.float32(exposure.noise)
     sharp = exposure.blur * opacity.shape[0] / 256
-    blurred = ndimage.gaussian_filter(noisy, sharp, truncate=2.5)
+    blurred = gaussian_filter(noisy, sharp, truncate=2.5)
     tone = np.clip((blurred - exposure.black) * np.float32(1 / (exposure.white - exposure.black)), 0, 1)
     film = tone ** np.float32(exposure.gamma)
     _collimate(film, exposure)
@@ -291,11 +292,13 @@ def expose(opacity: Floats, exposure: Exposure, rng: np.random.Generator) -> NDA
 
 def _smooth(opacity: Floats) -> Floats:
     """The opacity blurred over an eighth of the film, by way of a coarse grid."""
+    from scipy.ndimage import gaussian_filter
+
     height, width = opacity.shape
     padded = np.pad(opacity, ((0, -height % COARSE), (0, -width % COARSE)), mode="edge")
     rows, columns = padded.shape[0] // COARSE, padded.shape[1] // COARSE
     cells = padded.reshape(rows, COARSE, columns, COARSE).mean(axis=(1, 3))
-    soft = ndimage.gaussian_filter(cells, rows / 8)
+    soft = gaussian_filter(cells, rows / 8)
     across = np.repeat(soft, COARSE, axis=1)
     return np.repeat(across, COARSE, axis=0)[:height, :width]
 
