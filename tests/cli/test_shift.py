@@ -46,7 +46,7 @@ def test_the_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shift(place, "--only", "jpeg", "--donors", "same", "--pairs", str(place / "copies")) == 0
     told = capsys.readouterr().out
     assert "of its own class: the control" in told
-    assert "5 films stored otherwise" in told
+    assert "5 films in the other edition" in told
 
 
 def test_bundles_whose_folders_are_called_alike_are_told_apart(

@@ -120,7 +120,7 @@ def test_one_patient_has_figures_and_no_interval() -> None:
 
 def test_films_with_the_finding_are_drawn_and_masks_follow_the_film() -> None:
     films = read_dataset("phantom:30:3")
-    preprocess = Preprocess(side=32, fit="crop")
+    preprocess = Preprocess(image_size=32, resize_mode="crop")
     cases = gather_cases(films, preprocess, lambda gray: gray > 300, 0, 8)
     assert len(cases.films) == 8
     assert all(case.lesion is not None and case.lesion.shape == (32, 32) for case in cases.films)
@@ -141,7 +141,7 @@ def test_boxes_and_masks_through_csv(tmp_path: Path) -> None:
     lines = ["path,label,patient,x,y,width,height", "a.png,pneumonia,1,0,0,20,10", "b.png,normal,2,,,,"]
     (tmp_path / "films.csv").write_text("\n".join(lines) + "\n")
     films = read_dataset(tmp_path, "csv")
-    (found,) = gather_cases(films, Preprocess(side=20, fit="crop"), lambda gray: gray > 300, 0, 0).films
+    (found,) = gather_cases(films, Preprocess(image_size=20, resize_mode="crop"), lambda gray: gray > 300, 0, 0).films
     assert found.lesion is not None
     assert found.lesion[:10, :10].all()
     assert found.lesion.sum() == 100
@@ -151,12 +151,12 @@ def test_no_film_with_the_finding() -> None:
     films = read_dataset("phantom:30:3")
     normal = films.subset([index for index, record in enumerate(films.samples) if record.label == 0])
     with pytest.raises(SourceError, match="expected films with the finding"):
-        gather_cases(normal, Preprocess(side=32), lambda gray: gray > 300, 0, 0)
+        gather_cases(normal, Preprocess(image_size=32), lambda gray: gray > 300, 0, 0)
 
 
 def test_a_mask_as_the_network_sees_it() -> None:
     mask = np.zeros((8, 16), bool)
     mask[:, 4:8] = True
-    assert square_mask(mask, Preprocess(side=8, fit="crop"))[:, :4].all()
-    assert not square_mask(mask, Preprocess(side=8, fit="crop"))[:, 4:].any()
-    assert square_mask(mask, Preprocess(side=8, fit="stretch")).mean() == pytest.approx(1 / 4, abs=0.13)
+    assert square_mask(mask, Preprocess(image_size=8, resize_mode="crop"))[:, :4].all()
+    assert not square_mask(mask, Preprocess(image_size=8, resize_mode="crop"))[:, 4:].any()
+    assert square_mask(mask, Preprocess(image_size=8, resize_mode="stretch")).mean() == pytest.approx(1 / 4, abs=0.13)

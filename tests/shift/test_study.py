@@ -17,8 +17,8 @@ from lucency.shift.study import (
     BiasWrongAccuracy,
     ShiftResult,
     Span,
+    accuracy_on_wrong,
     fit_bias_baseline,
-    on_wrong,
     rank_correlations,
     summarise_seeds,
 )
@@ -52,8 +52,8 @@ def test_accuracy_on_the_wrong_ones_and_the_others() -> None:
     films = as_films([chest(k) for k in range(4)], [0, 1, 0, 1])
     answers = Scores(np.zeros(4), np.array([0.9, 0.9, 0.1, 0.9]))
     names = [record.name for record in films.samples]
-    assert on_wrong(answers, films, frozenset(names[:2]), 0.5) == BiasWrongAccuracy(2, 0.5, 1.0)
-    assert on_wrong(answers, films, frozenset(), 0.5) is None
+    assert accuracy_on_wrong(answers, films, frozenset(names[:2]), 0.5) == BiasWrongAccuracy(2, 0.5, 1.0)
+    assert accuracy_on_wrong(answers, films, frozenset(), 0.5) is None
 
 
 def test_the_page_shows_every_run_and_what_moves_together() -> None:
@@ -96,7 +96,7 @@ def test_where_nothing_tells_the_baseline_guesses() -> None:
 
 
 STUDIES = [
-    replace(a_study(f"{recipe}-{seed}", 0.99, moved), recipe=recipe, choices=recipe, seed=seed)
+    replace(a_study(f"{recipe}-{seed}", 0.99, moved), recipe=recipe, recipe_hash=recipe, seed=seed)
     for recipe, seed, moved in (("plain", 0, 0.8), ("plain", 1, 0.9), ("plain", 2, 0.7), ("other", 5, 0.6))
 ]
 
@@ -116,7 +116,7 @@ def test_a_measure_that_one_run_lacks_has_no_range() -> None:
 
 
 def test_recipes_of_one_name_that_choose_otherwise_are_not_taken_together() -> None:
-    assert summarise_seeds([STUDIES[0], replace(STUDIES[1], choices="more epochs")]) == []
+    assert summarise_seeds([STUDIES[0], replace(STUDIES[1], recipe_hash="more epochs")]) == []
 
 
 def test_runs_of_no_known_recipe_are_not_taken_together() -> None:

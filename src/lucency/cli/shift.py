@@ -54,7 +54,7 @@ def shift(
     from lucency.data.acquisition_pairs import WHOSE, known_aspects
     from lucency.errors import UsageError
     from lucency.shift.report import table
-    from lucency.shift.study import Settings, baseline, evaluate_shift
+    from lucency.shift.study import Settings, bias_baseline, evaluate_shift
 
     whose = next((name for name in WHOSE if name == donors), None)
     if whose is None:
@@ -66,7 +66,7 @@ def shift(
     ]
     known = known_aspects(aspects) if aspects else {}
     settings = Settings(whose, seed, tuple(only or ()), known, read_dataset(pairs) if pairs else None)
-    found = baseline(films, known) if bias else None
+    found = bias_baseline(films, known) if bias else None
     studies = evaluate_shift(asked, films, settings, found)
     command = join(["lucency", *(context.find_root().obj or ["shift", *map(str, runs)])])
     told = _json(studies, settings, found, command)

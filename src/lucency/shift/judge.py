@@ -1,4 +1,4 @@
-"""A reader on films as they are and as they would be, acquired like others: what the shift costs."""
+"""A reader on held-out films as they are and re-acquired like others: what the shift costs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from lucency.arrays import Bools, Floats, Ints, Pixels
 from lucency.bundle import Card
 from lucency.data.acquisition import SIDE
 from lucency.data.acquisition_pairs import Squares, Whose, as_another, donor_pools, draws
@@ -27,21 +27,18 @@ from lucency.progress import track
 from lucency.reader import Reader
 from lucency.recipe import card_data_settings
 
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
-
 PLAIN = "plain"
 TOGETHER = "all"
 CONDITIONS: dict[str, tuple[str, ...]] = {PLAIN: (), **{name: (name,) for name in PARTS}, TOGETHER: ALL}
-"""Condition -> the parts of acquisition that are swapped."""
+"""Condition → the parts of acquisition that are exchanged."""
 FLOOR = 0.98
-"""Sensitivity at which specificity is told; the threshold is chosen on plain films."""
+"""Sensitivity at which specificity is reported; the threshold is chosen on plain films."""
 BATCH = 64
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a reader said of n films under one condition."""
+    """A reader's outputs on n films under one condition."""
 
     logits: Floats
     """(n,), before calibration."""
@@ -56,7 +53,7 @@ class ConditionMetrics:
     condition: str
     auroc: float
     auroc_normals_moved: float
-    """Re-acquired normals against plain pneumonias: what the official test is like."""
+    """Re-acquired normals against plain pneumonias, as in the official test."""
     specificity: float
     """At the threshold at which the plain films have a sensitivity of FLOOR."""
     sensitivity: float
@@ -73,9 +70,7 @@ class ConditionMetrics:
 def score_conditions(
     readers: Sequence[Reader], squares: Squares, whose: Whose = "other", seed: int = 0, only: Iterable[str] = CONDITIONS
 ) -> list[dict[str, Scores]]:
-    """What each reader says under each condition: condition -> answers; PLAIN is always there, and first.
-
-    Each film is re-acquired once for all readers.
+    """Condition → scores, for each reader; PLAIN is always there, and first. Each film is re-acquired once for all.
 
     Raises:
         UsageError: an unknown condition.
@@ -89,17 +84,17 @@ def score_conditions(
     for name, start in track(work, "reading re-acquired films"):
         indices = range(start, min(start + BATCH, len(squares)))
         films = reacquire_films(squares, indices, CONDITIONS[name], whose, seed)
-        for reader, said in zip(readers, parts, strict=True):
-            said[name].append(_answers(reader, films, squares))
-    return [{name: _joined(some) for name, some in said.items()} for said in parts]
+        for reader, scores in zip(readers, parts, strict=True):
+            scores[name].append(_score(reader, films, squares))
+    return [{name: _concatenated(some) for name, some in scores.items()} for scores in parts]
 
 
-def _answers(reader: Reader, films: Sequence[tuple[Pixels, int]], squares: Squares) -> Scores:
-    said = reader.read_batch(np.stack([seen(reader.preprocess, film, squares, index) for film, index in films]))
-    return Scores(said.logits[:, 0].astype(np.float64), said.probabilities[:, 0].astype(np.float64))
+def _score(reader: Reader, films: Sequence[tuple[Pixels, int]], squares: Squares) -> Scores:
+    found = reader.read_batch(np.stack([seen(reader.preprocess, film, squares, index) for film, index in films]))
+    return Scores(found.logits[:, 0].astype(np.float64), found.probabilities[:, 0].astype(np.float64))
 
 
-def _joined(parts: Sequence[Scores]) -> Scores:
+def _concatenated(parts: Sequence[Scores]) -> Scores:
     logits, probabilities = ([getattr(part, name) for part in parts] for name in ("logits", "probabilities"))
     return Scores(np.concatenate(logits), np.concatenate(probabilities))
 
@@ -121,50 +116,43 @@ def reacquire_films(
 def seen(preprocess: Preprocess, square: Pixels, squares: Squares, index: int) -> Pixels:
     """A square as the reader's network sees it, uint8 (side, side)."""
     ratio = squares.stored[index]
-    if (
-        preprocess.resize_mode != "stretch" and ratio != 1.0
-    ):  # give it the shape of a film again, for the reader to crop or pad
+    if preprocess.resize_mode != "stretch" and ratio != 1.0:  # the reader crops or pads the film's own shape
         size = (round(SIDE * ratio), SIDE) if ratio > 1 else (SIDE, round(SIDE / ratio))
         square = np.array(Image.fromarray(square).resize(size, Image.Resampling.BILINEAR))
     return resize(crop_or_pad(square, preprocess.resize_mode), preprocess.image_size)
 
 
-def condition_metrics(
-    answers: dict[str, Scores], labels: NDArray[np.int64], shipped: float
-) -> tuple[ConditionMetrics, ...]:
+def condition_metrics(scores: dict[str, Scores], labels: Ints, shipped: float) -> tuple[ConditionMetrics, ...]:
     """Metrics of every condition.
 
     Args:
-        answers: condition -> answers; holds PLAIN.
+        scores: condition → scores; holds PLAIN.
         labels: int64 (n,), 0 or 1.
         shipped: the threshold on the card.
     """
-    plain = answers[PLAIN]
-    at = by_sensitivity(_predictions(plain, labels), FLOOR).threshold
-    return tuple(_figures(name, said, plain, labels == 1, at, shipped) for name, said in answers.items())
+    plain, positive = scores[PLAIN], labels == 1
+    names = tuple(map(str, range(len(labels))))
+    columns = (plain.logits[:, None], plain.probabilities[:, None])
+    predictions = Predictions(names, (None,) * len(labels), labels, *columns, ("without", "with"))
+    threshold = by_sensitivity(predictions, FLOOR).threshold
+    return tuple(_metrics(name, one, plain, positive, threshold, shipped) for name, one in scores.items())
 
 
-def _figures(
-    name: str, said: Scores, plain: Scores, ill: NDArray[np.bool_], at: float, shipped: float
+def _metrics(
+    name: str, scores: Scores, plain: Scores, positive: Bools, threshold: float, shipped: float
 ) -> ConditionMetrics:
-    called, moved = said.probabilities >= at, said.logits - plain.logits
+    called, moved = scores.probabilities >= threshold, scores.logits - plain.logits
     return ConditionMetrics(
         condition=name,
-        auroc=auroc(ill, said.logits),
-        auroc_normals_moved=auroc(ill, np.where(ill, plain.logits, said.logits)),
-        specificity=float((~called[~ill]).mean()),
-        sensitivity=float(called[ill].mean()),
-        accuracy=float(((said.probabilities >= shipped) == ill).mean()),
-        ece=ece(ill, said.probabilities),
-        normal_shift=float(moved[~ill].mean()),
-        pneumonia_shift=float(moved[ill].mean()),
+        auroc=auroc(positive, scores.logits),
+        auroc_normals_moved=auroc(positive, np.where(positive, plain.logits, scores.logits)),
+        specificity=float((~called[~positive]).mean()),
+        sensitivity=float(called[positive].mean()),
+        accuracy=float(((scores.probabilities >= shipped) == positive).mean()),
+        ece=ece(positive, scores.probabilities),
+        normal_shift=float(moved[~positive].mean()),
+        pneumonia_shift=float(moved[positive].mean()),
     )
-
-
-def _predictions(said: Scores, labels: NDArray[np.int64]) -> Predictions:
-    names = tuple(map(str, range(len(labels))))
-    columns = (said.logits[:, None], said.probabilities[:, None])
-    return Predictions(names, (None,) * len(labels), labels, *columns, ("without", "with"))
 
 
 FOLD_COUNTS = (5, 3, 10, 2, 4)
@@ -175,7 +163,7 @@ def held_out(card: Card, films: Dataset, fold: int | None = None, folds: int | N
     """The films that a run has not learned from, and how they were held out, in words.
 
     A run of cross-validation met none of its fold; any other run met its validation patients only to choose the
-    checkpoint. Which of the two it was is told by the hash of the films it learned from.
+    checkpoint. The hash of the films it was trained on says which of the two it was.
 
     Args:
         card: of a run; a bundle's says the same.

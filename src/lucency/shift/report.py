@@ -10,15 +10,15 @@ import numpy as np
 from lucency.data.acquisition_pairs import WHOSE, Whose
 from lucency.html import render
 from lucency.shift.judge import FLOOR
-from lucency.shift.study import LEAST_RUNS, BiasBaseline, SeedSummary, ShiftResult, rank_correlations, summarise_seeds
+from lucency.shift.study import MIN_RUNS, BiasBaseline, SeedSummary, ShiftResult, rank_correlations, summarise_seeds
 
 
 def table(studies: Sequence[ShiftResult], whose: Whose, bias: BiasBaseline | None) -> str:
     """Every reader's figures; of several readers, their measures beside each other at the end."""
     lines = [f"donors: {whose}, {WHOSE[whose]}"]
     if bias is not None:
-        told = f"AUROC {bias.auroc:.3f}, {len(bias.wrong):,} of {bias.films:,} films wrong"
-        lines.append(f"bias-only baseline, cross-validated by patient: {told}")
+        baseline = f"AUROC {bias.auroc:.3f}, {len(bias.wrong):,} of {bias.films:,} films wrong"
+        lines.append(f"bias-only baseline, cross-validated by patient: {baseline}")
     for one in studies:
         lines += ["", *_one(one)]
     lines += ["", f"spec. and sens.: at the threshold where the plain films have a sensitivity of {FLOOR:g}"]
@@ -30,7 +30,7 @@ def _one(study: ShiftResult) -> list[str]:
     lines = [
         f"{study.title}: {study.how}",
         f"{'':12}{'AUROC':>8}{'normals':>9}{'spec.':>8}{'sens.':>8}{'acc.':>8}{'ECE':>8}{'logit shift':>20}",
-        f"{'':12}{'':8}{'moved':>9}{'':32}{'normal':>12}{'ill':>8}",
+        f"{'':12}{'':8}{'moved':>9}{'':32}{'normal':>12}{'finding':>8}",
     ]
     for one in study.figures:
         shown = (one.specificity, one.sensitivity, one.accuracy, one.ece)
@@ -41,10 +41,10 @@ def _one(study: ShiftResult) -> list[str]:
         right = f"{found.accuracy:.3f} on the {found.films} films that the baseline gets wrong"
         lines.append(f"accuracy {right}, {found.rest:.3f} on the others")
     if study.probe:
-        lines.append("features tell " + ", ".join(f"{name} {told:.2f}" for name, told in study.probe.items()))
+        lines.append("features predict " + ", ".join(f"{name} {value:.2f}" for name, value in study.probe.items()))
     if pair := study.pairs:
         moved = f"|logit| moves by {pair.mean:.3f}, at most {pair.largest:.3f}"
-        lines.append(f"{pair.films} films stored otherwise: {moved}")
+        lines.append(f"{pair.films} films in the other edition: {moved}")
     return lines
 
 
@@ -85,7 +85,7 @@ def page(studies: Sequence[ShiftResult], whose: Whose, bias: BiasBaseline | None
         bias=bias,
         command=command,
         floor=FLOOR,
-        least=LEAST_RUNS,
+        least=MIN_RUNS,
         rows=_rows(measures),
         recipes=[
             {"name": one.recipe, "seeds": seeds_of(one), "spans": one.measures} for one in summarise_seeds(studies)

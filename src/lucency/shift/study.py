@@ -1,4 +1,4 @@
-"""Several runs under the shift, each on its own held-out films; what moves together over them."""
+"""Several readers under the shift, each on its own held-out films, and what moves together over them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
+from lucency.arrays import Floats
 from lucency.audit.measurements import Measurements, measure_films
 from lucency.audit.shortcuts import PROPERTIES, auroc_within_folds
 from lucency.data.acquisition_features import FOLDS, called_wrongly, held_out_scores, varying
@@ -32,8 +32,8 @@ from lucency.shift.judge import (
     score_conditions,
 )
 
-LEAST_RUNS = 4
-"""Runs below which nothing can be said to move together."""
+MIN_RUNS = 4
+"""Runs below which correlations say nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,45 +47,49 @@ class JudgedReader:
     """How the films were held out, in words."""
 
     @property
-    def recipe(self) -> str:
-        """By which it was trained, by name."""
-        return str(self.reader.card.training.recipe.get("name", ""))
-
-    @property
-    def choices(self) -> str:
-        """A hash of the recipe but its seed: runs that agree in it differ in seed or fold alone; "" of no recipe."""
+    def recipe_hash(self) -> str:
+        """Of the recipe but its seed: runs that agree in it differ in seed or fold alone; "" without a recipe."""
         content = {name: value for name, value in self.reader.card.training.recipe.items() if name != "seed"}
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12] if content else ""
 
-    @property
-    def seed(self) -> int:
-        """Of its training."""
-        return int(self.reader.card.training.recipe.get("seed", 0))
-
 
 @dataclass(frozen=True)
 class Settings:
-    """What is asked of every reader."""
+    """How every reader is judged."""
 
     whose: Whose = "other"
     seed: int = 0
     only: tuple[str, ...] = ()
-    """Conditions; none means every."""
+    """Conditions; none means all."""
     aspects: Mapping[str, float] = field(default_factory=dict)
-    """File stem -> true width over height."""
+    """File stem → true width over height."""
     pairs: Dataset | None = None
-    """The same films, stored otherwise."""
+    """The same films in another edition."""
+
+
+@dataclass(frozen=True)
+class BiasBaseline:
+    """How well acquisition alone predicts the class: a classifier that sees how a film was taken and stored.
+
+    On the films that it gets wrong acquisition points the wrong way; a reader of disease reads them as well as the
+    others.
+    """
+
+    auroc: float
+    """Cross-validated by patient."""
+    films: int
+    wrong: frozenset[str]
+    """Names of the films that it calls wrongly, where it calls as many films of a fold as have the finding."""
 
 
 @dataclass(frozen=True)
 class BiasWrongAccuracy:
-    """A reader on the films that the bias-only baseline gets wrong."""
+    """A reader's accuracy on the films that the bias-only baseline gets wrong, and on the rest."""
 
     films: int
     accuracy: float
     rest: float
-    """Its accuracy on the films that the baseline gets right."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +101,11 @@ class ShiftResult:
     figures: tuple[ConditionMetrics, ...]
     on_wrong: BiasWrongAccuracy | None = None
     probe: Mapping[str, float] = field(default_factory=dict)
-    """Property -> how well the features tell it; empty for an exported bundle."""
+    """Property → how well the features predict it; empty for an exported bundle."""
     pairs: EditionDifference | None = None
     recipe: str = ""
-    """By which the reader was trained, by name."""
-    choices: str = ""
-    """A hash of that recipe but its seed."""
+    recipe_hash: str = ""
     seed: int = 0
-    """Of its training."""
 
     def measures(self) -> dict[str, float]:
         """What runs are compared by, by name."""
@@ -121,135 +122,12 @@ class ShiftResult:
             }
         if self.on_wrong:
             found["accuracy on bias-wrong"] = self.on_wrong.accuracy
-        found |= {f"probe {name}": told for name, told in self.probe.items()}
+        found |= {f"probe {name}": value for name, value in self.probe.items()}
         return found | ({"originals: |logit| moved": self.pairs.mean} if self.pairs else {})
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain dicts."""
         return asdict(self)
-
-
-def evaluate_shift(
-    asked: Sequence[JudgedReader], films: Dataset, settings: Settings, bias: BiasBaseline | None
-) -> list[ShiftResult]:
-    """Judge readers, those with the same held-out films side by side.
-
-    Args:
-        asked: readers with their films.
-        films: all films, for the pairs.
-        settings: what is asked of each.
-        bias: the baseline; None leaves its films out.
-    """
-    names = [tuple(record.name for record in one.films.samples) for one in asked]
-    found: dict[int, ShiftResult] = {}
-    for held in dict.fromkeys(names):
-        group = [number for number, theirs in enumerate(names) if theirs == held]
-        squares = squares_of(asked[group[0]].films, settings.aspects)
-        readers = [asked[number].reader for number in group]
-        said = score_conditions(readers, squares, settings.whose, settings.seed, settings.only or CONDITIONS)
-        for number, answers in zip(group, said, strict=True):
-            found[number] = _studied(asked[number], answers, squares, films, settings, bias)
-    return [found[number] for number in range(len(asked))]
-
-
-def baseline(films: Dataset, aspects: Mapping[str, float]) -> BiasBaseline:
-    """The bias-only baseline on all films that a run may have met. Raises SourceError as `fit_bias_baseline` does."""
-    facts = measure_films(without_test(films))
-    return fit_bias_baseline(facts, squares_of(facts.films, aspects))
-
-
-def rank_correlations(measures: Sequence[Mapping[str, float]]) -> tuple[list[str], NDArray[np.float64]]:
-    """Spearman's rank correlation over runs, of every measure that all runs have and that varies.
-
-    Returns:
-        names; float64 (names, names), -1 to 1. No names where there are fewer than LEAST_RUNS runs.
-    """
-    if len(measures) < LEAST_RUNS:
-        return [], np.zeros((0, 0))
-    shared = [name for name in measures[0] if all(name in one for one in measures)]
-    names = [name for name in shared if len({one[name] for one in measures}) > 1]
-    ranks = [rankdata([one[name] for one in measures]) for name in names]
-    return names, np.atleast_2d(np.corrcoef(ranks)) if names else np.zeros((0, 0))
-
-
-def _studied(
-    one: JudgedReader,
-    answers: dict[str, Scores],
-    squares: Squares,
-    films: Dataset,
-    settings: Settings,
-    bias: BiasBaseline | None,
-) -> ShiftResult:
-    shipped = one.reader.card.operating_point.threshold
-    return ShiftResult(
-        one.title,
-        one.how,
-        condition_metrics(answers, squares.films.label_array(), shipped),
-        None if bias is None else on_wrong(answers[PLAIN], squares.films, bias.wrong, shipped),
-        _probed(one.reader, squares),
-        None if settings.pairs is None else compare_editions(one.reader, films, settings.pairs),
-        one.recipe,
-        one.choices,
-        one.seed,
-    )
-
-
-def on_wrong(said: Scores, films: Dataset, wrong: frozenset[str], threshold: float) -> BiasWrongAccuracy | None:
-    """Accuracy on the films named in `wrong`, and on the others; None where either has no film."""
-    right = (said.probabilities >= threshold) == (films.label_array() == 1)
-    among = np.array([record.name in wrong for record in films.samples])
-    if among.all() or not among.any():
-        return None
-    return BiasWrongAccuracy(int(among.sum()), float(right[among].mean()), float(right[~among].mean()))
-
-
-def _probed(reader: Reader, squares: Squares) -> dict[str, float]:
-    if reader.card.model.format != "torch":
-        return {}
-    from lucency.models.run import load_run  # a bundle is judged where PyTorch is not installed
-    from lucency.shift.probe import probe
-
-    return probe(load_run(reader.bundle).classifier, reader.preprocess, squares)
-
-
-Numbers = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class BiasBaseline:
-    """What acquisition alone tells."""
-
-    auroc: float
-    """Cross-validated by patient."""
-    films: int
-    wrong: frozenset[str]
-    """Names of the films that it calls wrongly, where it calls as many films of a fold as have the finding."""
-
-
-def fit_bias_baseline(facts: Measurements, squares: Squares) -> BiasBaseline:
-    """Fit the baseline on every fold but one and ask it about that one.
-
-    Args:
-        facts: measured by the audit: sizes, files, borders, letters, tone, sharpness.
-        squares: the same films; their noise, tone curves and true aspects.
-
-    Raises:
-        SourceError: a class has fewer patients than there are folds.
-    """
-    target = facts.films.label_array()
-    folds = stratified_group_kfold(facts.films, FOLDS)
-    with threadpool_limits(1):
-        scores = held_out_scores(columns(facts, squares), target, folds)
-    area, _ = auroc_within_folds(scores, target, facts.films.groups(), folds)
-    return BiasBaseline(area, len(target), called_wrongly(facts.films, scores, folds))
-
-
-def columns(facts: Measurements, squares: Squares) -> Numbers:
-    """Low-level statistics that vary, float64 (n, columns); NaN where a true aspect is not known."""
-    audited = [values(facts).reshape(len(facts), -1).astype(np.float64) for values, _ in PROPERTIES.values()]
-    noise = np.array([[one.noise, *one.border] for one in squares.acquisitions])
-    tone = np.stack([one.tone for one in squares.acquisitions]).astype(np.float64)
-    return varying(np.hstack([*audited, noise, tone, squares.known[:, None]]))
 
 
 @dataclass(frozen=True)
@@ -266,28 +144,141 @@ class Span:
 
 @dataclass(frozen=True)
 class SeedSummary:
-    """One recipe, trained several times."""
+    """One recipe, trained several times: mean and range, since so few seeds have no percentiles."""
 
     recipe: str
     seeds: tuple[int, ...]
-    """Of its runs, in the order in which they were named; equal ones are folds."""
+    """Of its runs, in order; equal ones are folds."""
     measures: Mapping[str, Span]
     """Those that all its runs have."""
 
 
-def summarise_seeds(studies: Sequence[ShiftResult]) -> list[SeedSummary]:
-    """Mean and range of every recipe that has several runs; range, since so few seeds have no percentiles."""
-    choices = dict.fromkeys(one.choices for one in studies if one.choices)
-    groups = [[one for one in studies if one.choices == these] for these in choices]
-    return [_spans(group) for group in groups if len(group) > 1]
+def evaluate_shift(
+    judged: Sequence[JudgedReader], films: Dataset, settings: Settings, bias: BiasBaseline | None
+) -> list[ShiftResult]:
+    """Judge readers; those with the same held-out films share the re-acquired films.
+
+    Args:
+        judged: readers with their films.
+        films: all films, for the pairs.
+        settings: how each is judged.
+        bias: the baseline; None leaves its films out.
+    """
+    names = [tuple(sample.name for sample in one.films.samples) for one in judged]
+    results: dict[int, ShiftResult] = {}
+    for held in dict.fromkeys(names):
+        group = [number for number, theirs in enumerate(names) if theirs == held]
+        squares = squares_of(judged[group[0]].films, settings.aspects)
+        readers = [judged[number].reader for number in group]
+        scores = score_conditions(readers, squares, settings.whose, settings.seed, settings.only or CONDITIONS)
+        for number, one in zip(group, scores, strict=True):
+            results[number] = _result(judged[number], one, squares, films, settings, bias)
+    return [results[number] for number in range(len(judged))]
 
 
-def _spans(group: Sequence[ShiftResult]) -> SeedSummary:
-    measures = [one.measures() for one in group]
+def _result(
+    one: JudgedReader,
+    scores: dict[str, Scores],
+    squares: Squares,
+    films: Dataset,
+    settings: Settings,
+    bias: BiasBaseline | None,
+) -> ShiftResult:
+    card = one.reader.card
+    shipped = card.operating_point.threshold
+    return ShiftResult(
+        one.title,
+        one.how,
+        condition_metrics(scores, squares.films.label_array(), shipped),
+        None if bias is None else accuracy_on_wrong(scores[PLAIN], squares.films, bias.wrong, shipped),
+        _probe(one.reader, squares),
+        None if settings.pairs is None else compare_editions(one.reader, films, settings.pairs),
+        str(card.training.recipe.get("name", "")),
+        one.recipe_hash,
+        int(card.training.recipe.get("seed", 0)),
+    )
+
+
+def accuracy_on_wrong(
+    scores: Scores, films: Dataset, wrong: frozenset[str], threshold: float
+) -> BiasWrongAccuracy | None:
+    """Accuracy on the films named in `wrong`, and on the others; None where either has no film."""
+    right = (scores.probabilities >= threshold) == (films.label_array() == 1)
+    among = np.array([sample.name in wrong for sample in films.samples])
+    if among.all() or not among.any():
+        return None
+    return BiasWrongAccuracy(int(among.sum()), float(right[among].mean()), float(right[~among].mean()))
+
+
+def _probe(reader: Reader, squares: Squares) -> dict[str, float]:
+    if reader.card.model.format != "torch":
+        return {}
+    from lucency.models.run import load_run  # a bundle is judged where PyTorch is not installed
+    from lucency.shift.probe import probe
+
+    return probe(load_run(reader.bundle).classifier, reader.preprocess, squares)
+
+
+def bias_baseline(films: Dataset, aspects: Mapping[str, float]) -> BiasBaseline:
+    """The bias-only baseline on all films that a run may have met. Raises SourceError as `fit_bias_baseline` does."""
+    measured = measure_films(without_test(films))
+    return fit_bias_baseline(measured, squares_of(measured.films, aspects))
+
+
+def fit_bias_baseline(measured: Measurements, squares: Squares) -> BiasBaseline:
+    """Fit the baseline on every fold but one and score that one.
+
+    Args:
+        measured: by the audit: sizes, files, borders, letters, tone, sharpness.
+        squares: the same films; their noise, tone curves and true aspects.
+
+    Raises:
+        SourceError: a class has fewer patients than there are folds.
+    """
+    films = measured.films
+    target = films.label_array()
+    folds = stratified_group_kfold(films, FOLDS)
+    with threadpool_limits(1):
+        scores = held_out_scores(_bias_columns(measured, squares), target, folds)
+    area, _ = auroc_within_folds(scores, target, films.groups(), folds)
+    return BiasBaseline(area, len(target), called_wrongly(films, scores, folds))
+
+
+def _bias_columns(measured: Measurements, squares: Squares) -> Floats:
+    """Low-level statistics that vary, float64 (n, columns); NaN where a true aspect is not known."""
+    audited = [values(measured).reshape(len(measured), -1).astype(np.float64) for values, _ in PROPERTIES.values()]
+    noise = np.array([[one.noise, *one.border] for one in squares.acquisitions])
+    tone = np.stack([one.tone for one in squares.acquisitions]).astype(np.float64)
+    return varying(np.hstack([*audited, noise, tone, squares.known[:, None]]))
+
+
+def rank_correlations(measures: Sequence[Mapping[str, float]]) -> tuple[list[str], Floats]:
+    """Spearman's rank correlation over runs, of every measure that all runs have and that varies.
+
+    Returns:
+        names; float64 (names, names), -1 to 1. No names where there are fewer than MIN_RUNS runs.
+    """
+    if len(measures) < MIN_RUNS:
+        return [], np.zeros((0, 0))
     shared = [name for name in measures[0] if all(name in one for one in measures)]
-    spans = {name: _span([one[name] for one in measures]) for name in shared}
+    names = [name for name in shared if len({one[name] for one in measures}) > 1]
+    ranks = [rankdata([one[name] for one in measures]) for name in names]
+    return names, np.atleast_2d(np.corrcoef(ranks)) if names else np.zeros((0, 0))
+
+
+def summarise_seeds(results: Sequence[ShiftResult]) -> list[SeedSummary]:
+    """Mean and range of every recipe that has several runs."""
+    hashes = dict.fromkeys(one.recipe_hash for one in results if one.recipe_hash)
+    groups = [[one for one in results if one.recipe_hash == these] for these in hashes]
+    return [_summary(group) for group in groups if len(group) > 1]
+
+
+def _summary(group: Sequence[ShiftResult]) -> SeedSummary:
+    measures = [one.measures() for one in group]
+    columns = {name: [one[name] for one in measures if name in one] for name in measures[0]}
+    spans = {
+        name: Span(sum(values) / len(values), min(values), max(values))
+        for name, values in columns.items()
+        if len(values) == len(group)
+    }
     return SeedSummary(group[0].recipe, tuple(one.seed for one in group), spans)
-
-
-def _span(values: Sequence[float]) -> Span:
-    return Span(sum(values) / len(values), min(values), max(values))
