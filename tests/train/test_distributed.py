@@ -170,10 +170,11 @@ def _start(chosen: Recipe) -> dict[str, torch.Tensor]:
 
 
 def test_a_run_of_another_number_of_processes_is_not_resumed(tmp_path: Path) -> None:
-    claim(tmp_path / "run", Manifest.of(recipe(), "films", "others", 2), False)
-    assert not claim(tmp_path / "run", Manifest.of(recipe(), "films", "others", 2), True)
+    films = read_dataset("phantom:6")
+    claim(tmp_path / "run", Manifest.of(recipe(), films, films, 2), False)
+    assert not claim(tmp_path / "run", Manifest.of(recipe(), films, films, 2), True)
     with pytest.raises(TrainingError, match="cannot resume, the number of processes changed"):
-        claim(tmp_path / "run", Manifest.of(recipe(), "films", "others"), True)
+        claim(tmp_path / "run", Manifest.of(recipe(), films, films), True)
 
 
 def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_all_end_well(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixt
 def test_one_fails_and_ends_the_other(
     rank: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(launch, "SPEAKS_S", 0.1)
+    monkeypatch.setattr(launch, "MESSAGE_S", 0.1)
     program = f"if rank == '{rank}': print('epoch 1', file=sys.stderr); sys.exit('lucency: no')\ntime.sleep(600)"
     assert launched(program, monkeypatch) == 1
     assert capfd.readouterr().err.splitlines()[-1 if rank == 0 else 0 :] == ["lucency: no"]
@@ -48,7 +48,7 @@ def test_what_all_have_to_say_is_said_once(monkeypatch: pytest.MonkeyPatch, capf
 
 
 def test_what_nobody_foresaw_is_told_whole(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(launch, "SPEAKS_S", 0.1)
+    monkeypatch.setattr(launch, "MESSAGE_S", 0.1)
     assert launched("if rank == '1': 1 / 0\ntime.sleep(600)", monkeypatch) == 1
     told = capfd.readouterr().err
     assert told.startswith("Traceback")
@@ -56,7 +56,7 @@ def test_what_nobody_foresaw_is_told_whole(monkeypatch: pytest.MonkeyPatch, capf
 
 
 def test_one_is_killed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(launch, "SPEAKS_S", 0.1)
+    monkeypatch.setattr(launch, "MESSAGE_S", 0.1)
     assert launched("if rank == '1': os.kill(os.getpid(), 9)\ntime.sleep(600)", monkeypatch) == 128 + 9
     assert capfd.readouterr().err == "lucency: process 2 of 2 was ended by SIGKILL; short of memory?\n"
 

@@ -15,14 +15,26 @@ from optuna.trial import FrozenTrial
 from lucency.errors import LucencyError, RecipeError, TrainingError, UsageError, WeightsError
 from lucency.recipe import Recipe, parse_recipe
 from lucency.tune import search as module
-from lucency.tune.record import cost, line, toml, trials_csv, write_record
-from lucency.tune.score import SCORE, Judged, Part
-from lucency.tune.search import Registered, best, done, folder, open_search, search
-from lucency.tune.space import Space
+from lucency.tune.search import (
+    SCORE,
+    FoldData,
+    FoldScore,
+    Registration,
+    best_trial,
+    cost,
+    finished_trials,
+    open_search,
+    run_folder,
+    search,
+    trial_line,
+    trials_csv,
+    write_record,
+)
+from lucency.tune.space import Space, to_toml
 
 RECIPE = Recipe(name="test")
 SPACE = Space({"model.dropout": {"low": 0.0, "high": 0.9}})
-REGISTERED = Registered("recipe", SPACE.to_json(), SCORE, "films", "2 of 5", "aspects")
+REGISTERED = Registration("recipe", SPACE.to_json(), SCORE, "films", "2 of 5", "aspects")
 PARTS: list[Any] = ["first", "second"]
 
 
@@ -30,9 +42,9 @@ def score_of(recipe: Recipe) -> float:
     return 1 - abs(recipe.model.dropout - 0.3)
 
 
-def by_dropout(recipe: Recipe, part: Part, out: Path, cache: Path) -> Judged:
+def by_dropout(recipe: Recipe, part: FoldData, out: Path, cache: Path) -> FoldScore:
     """The nearer dropout is to 0.3, the better; each fold takes half a minute."""
-    return Judged(score_of(recipe), score_of(recipe), 0.5)
+    return FoldScore(score_of(recipe), score_of(recipe), 0.5)
 
 
 def quiet(trial: FrozenTrial) -> None:
@@ -41,7 +53,7 @@ def quiet(trial: FrozenTrial) -> None:
 
 @pytest.fixture(autouse=True)
 def _a_cheap_judge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "judge", by_dropout)
+    monkeypatch.setattr(module, "score_fold", by_dropout)
 
 
 def run(out: Path, trials: int) -> Any:
@@ -52,8 +64,8 @@ def run(out: Path, trials: int) -> Any:
 
 def test_the_best_is_the_one_that_scores_best_of_the_whole_ones(tmp_path: Path) -> None:
     study = run(tmp_path, 12)
-    found = best(study)
-    whole = [trial for trial in done(study) if trial.state.name == "COMPLETE"]
+    found = best_trial(study)
+    whole = [trial for trial in finished_trials(study) if trial.state.name == "COMPLETE"]
     assert found is not None
     assert found.value == max(trial.value for trial in whole)
     assert found.value == pytest.approx(score_of(parse_recipe(found.user_attrs["recipe"], "")))
@@ -62,13 +74,15 @@ def test_the_best_is_the_one_that_scores_best_of_the_whole_ones(tmp_path: Path) 
 def test_trials_are_counted_over_calls(tmp_path: Path) -> None:
     run(tmp_path, 3)
     study = run(tmp_path, 5)
-    assert len(done(study)) == 5
-    assert len({trial.params["model.dropout"] for trial in done(study)}) == 5  # the sampler does not start over
+    assert len(finished_trials(study)) == 5
+    assert (
+        len({trial.params["model.dropout"] for trial in finished_trials(study)}) == 5
+    )  # the sampler does not start over
 
 
 def test_what_falls_behind_is_stopped_after_a_fold(tmp_path: Path) -> None:
     study = run(tmp_path, 25)
-    pruned = [trial for trial in done(study) if trial.state.name == "PRUNED"]
+    pruned = [trial for trial in finished_trials(study) if trial.state.name == "PRUNED"]
     assert pruned
     assert all(len(trial.user_attrs["folds"]) == 1 for trial in pruned)
     assert min(trial.number for trial in pruned) >= module.STARTUP
@@ -78,17 +92,17 @@ def test_what_falls_behind_is_stopped_after_a_fold(tmp_path: Path) -> None:
 def test_a_trial_that_cannot_be_trained_is_recorded_and_passed(
     error: LucencyError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def now_and_then(recipe: Recipe, *rest: Any) -> Judged:
+    def now_and_then(recipe: Recipe, *rest: Any) -> FoldScore:
         if recipe.model.dropout > 0.5:
             raise error
         return by_dropout(recipe, *rest)
 
-    monkeypatch.setattr(module, "judge", now_and_then)
+    monkeypatch.setattr(module, "score_fold", now_and_then)
     study = run(tmp_path, 8)
-    failed = [trial for trial in done(study) if trial.state.name == "FAIL"]
+    failed = [trial for trial in finished_trials(study) if trial.state.name == "FAIL"]
     assert failed
     assert {trial.user_attrs["failed"] for trial in failed} == {"no"}
-    assert len(done(study)) == 8
+    assert len(finished_trials(study)) == 8
 
 
 def test_settings_that_do_not_go_together_are_recorded_and_passed(tmp_path: Path) -> None:
@@ -99,29 +113,29 @@ def test_settings_that_do_not_go_together_are_recorded_and_passed(tmp_path: Path
         raise RecipeError("they do not go together")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "changed", apart)
+        patch.setattr(module, "apply_settings", apart)
         search(study, RECIPE, space, PARTS, 2, tmp_path, quiet)
-    assert [trial.user_attrs["failed"] for trial in done(study)] == ["they do not go together"] * 2
-    assert best(study) is None
+    assert [trial.user_attrs["failed"] for trial in finished_trials(study)] == ["they do not go together"] * 2
+    assert best_trial(study) is None
 
 
 def test_a_stopped_trial_is_tried_again_with_the_same_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[Recipe] = []
 
-    def stopped_in_the_second_fold(recipe: Recipe, part: Any, *rest: Any) -> Judged:
+    def stopped_in_the_second_fold(recipe: Recipe, part: Any, *rest: Any) -> FoldScore:
         if part == "second":
             begun.append(recipe)
             raise KeyboardInterrupt
         return by_dropout(recipe, part, *rest)
 
-    monkeypatch.setattr(module, "judge", stopped_in_the_second_fold)
+    monkeypatch.setattr(module, "score_fold", stopped_in_the_second_fold)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, 1)
-    monkeypatch.setattr(module, "judge", by_dropout)
+    monkeypatch.setattr(module, "score_fold", by_dropout)
     study = run(tmp_path, 1)
-    (again,) = done(study)
+    (again,) = finished_trials(study)
     assert again.user_attrs["recipe"] == begun[0].model_dump(mode="json")
-    assert again.user_attrs["runs"] == folder(tmp_path, begun[0]).name  # where its first fold lies trained
+    assert again.user_attrs["runs"] == run_folder(tmp_path, begun[0]).name  # where its first fold lies trained
 
 
 def test_planned_trials_come_first_in_order_and_are_taken_up_again(
@@ -134,23 +148,23 @@ def test_planned_trials_come_first_in_order_and_are_taken_up_again(
         search(study, RECIPE, space, PARTS, len(planned), tmp_path, quiet)
         return study
 
-    def stop(recipe: Recipe, *rest: Any) -> Judged:
+    def stop(recipe: Recipe, *rest: Any) -> FoldScore:
         if recipe.model.dropout == 0.3:
             raise KeyboardInterrupt
         return by_dropout(recipe, *rest)
 
-    monkeypatch.setattr(module, "judge", stop)
+    monkeypatch.setattr(module, "score_fold", stop)
     with pytest.raises(KeyboardInterrupt):
         go_on()
-    monkeypatch.setattr(module, "judge", by_dropout)
-    trials = done(go_on())
+    monkeypatch.setattr(module, "score_fold", by_dropout)
+    trials = finished_trials(go_on())
     assert {(trial.user_attrs["changed"], trial.user_attrs["recipe"]["model"]["dropout"]) for trial in trials} == {
         ("the recipe as it is", 0.2),
         ("model.dropout 0.3", 0.3),
         ("model.dropout 0.9", 0.9),
     }
     assert trials[0].user_attrs["changed"] == "the recipe as it is"
-    assert "model.dropout 0.9" in line(trials[1])
+    assert "model.dropout 0.9" in trial_line(trials[1])
 
 
 @pytest.mark.parametrize("what", ["recipe", "space", "score", "films", "folds", "aspects"])
@@ -168,7 +182,7 @@ def test_the_record_holds_every_trial_and_the_best_recipe(tmp_path: Path) -> Non
     assert all(
         float(row["score"]) == pytest.approx(1 - abs(float(row["model.dropout"]) - 0.3), abs=1e-4) for row in rows
     )
-    found = best(study)
+    found = best_trial(study)
     assert found is not None
     best_recipe = parse_recipe(tomllib.loads((tmp_path / "best.toml").read_text()), "best.toml")
     assert best_recipe.model_dump(mode="json") == found.user_attrs["recipe"]
@@ -176,10 +190,10 @@ def test_the_record_holds_every_trial_and_the_best_recipe(tmp_path: Path) -> Non
 
 def test_the_cost_counts_every_fold(tmp_path: Path) -> None:
     study = run(tmp_path, 2)
-    assert cost(done(study)) == "2 trials (2 whole), 0.03 hours of training and judging"
+    assert cost(finished_trials(study)) == "2 trials (2 whole), 0.03 hours of training and scoring"
     assert trials_csv([]).startswith("trial,outcome,score")
 
 
 def test_a_recipe_survives_toml() -> None:
     recipe = parse_recipe({"name": 'with "quotes" and ü', "augment": {"aspect": [0.8, 1.25]}}, "here")
-    assert parse_recipe(tomllib.loads(toml(recipe.model_dump(mode="json"))), "back") == recipe
+    assert parse_recipe(tomllib.loads(to_toml(recipe.model_dump(mode="json"))), "back") == recipe

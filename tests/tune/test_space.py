@@ -9,7 +9,7 @@ import pytest
 
 from lucency.errors import RecipeError
 from lucency.recipe import Recipe
-from lucency.tune.space import SPACE, Space, changed, read_space
+from lucency.tune.space import SPACE, Space, apply_settings, read_space
 
 RECIPE = Recipe(name="test")
 
@@ -25,10 +25,10 @@ def test_the_built_in_space_fits_a_recipe() -> None:
 
 
 def test_a_setting_is_changed_and_nothing_else() -> None:
-    found = changed(RECIPE, {"model.dropout": 0.5, "augment.aspect": [0.8, 1.25]}, "here")
+    found = apply_settings(RECIPE, {"model.dropout": 0.5, "augment.aspect": [0.8, 1.25]}, "here")
     assert found.model.dropout == 0.5
     assert found.augment.aspect == (0.8, 1.25)
-    back = changed(found, {"model.dropout": RECIPE.model.dropout, "augment.aspect": [1.0, 1.0]}, "here")
+    back = apply_settings(found, {"model.dropout": RECIPE.model.dropout, "augment.aspect": [1.0, 1.0]}, "here")
     assert back == RECIPE
 
 

@@ -53,9 +53,19 @@ def tune(
     from lucency.data.acquisition_pairs import known_aspects
     from lucency.data.splits import without_test
     from lucency.errors import UsageError
-    from lucency.tune.record import changes, cost, line, write_record
-    from lucency.tune.score import SCORE, parts_of
-    from lucency.tune.search import Registered, best, done, open_search, search
+    from lucency.tune.search import (
+        SCORE,
+        Registration,
+        best_trial,
+        cost,
+        finished_trials,
+        gain_table,
+        load_folds,
+        open_search,
+        search,
+        trial_line,
+        write_record,
+    )
     from lucency.tune.space import read_space
 
     if judged > folds:
@@ -67,19 +77,19 @@ def tune(
     trials = trials or (len(planned) if planned else 30)
     films = without_test(read_dataset(data, source))
     known = known_aspects(aspects) if aspects else {}
-    study = open_search(out, Registered.of(start, searched, films, (folds, judged), known), seed, planned)
+    study = open_search(out, Registration.of(start, searched, films, (folds, judged), known), seed, planned)
     typer.echo(f"score: {SCORE}", err=True)
 
     def tell(trial: FrozenTrial) -> None:
         write_record(study, out)
-        typer.echo(f"{line(trial)}\n{cost(done(study))}", err=True)
+        typer.echo(f"{trial_line(trial)}\n{cost(finished_trials(study))}", err=True)
 
-    if len(done(study)) < trials:
-        parts = parts_of(films, folds, judged, known)
+    if len(finished_trials(study)) < trials:
+        parts = load_folds(films, folds, judged, known)
         search(study, start, searched, parts, trials, out, tell)
     write_record(study, out)
-    found = best(study)
+    found = best_trial(study)
     told = None if found is None else {"trial": found.number, "score": found.value, **found.user_attrs}
-    lines = [*([changes(done(study))] if each else []), cost(done(study))]
-    lines += ["no trial is whole yet" if found is None else f"best: {line(found)}", f"written: {out}"]
+    lines = [*([gain_table(finished_trials(study))] if each else []), cost(finished_trials(study))]
+    lines += ["no trial is whole yet" if found is None else f"best: {trial_line(found)}", f"written: {out}"]
     typer.echo(js.dumps(told, indent=1) if json else "\n".join(lines))

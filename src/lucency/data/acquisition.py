@@ -1,7 +1,4 @@
-"""How a film was taken and stored, in numbers: what counterfactual acquisition takes from one film and gives another.
-
-Everything is measured on the square of SIDE pixels, stretched, at which `lucency audit` measures too.
-"""
+"""How a film was taken and stored, in numbers, measured on the film stretched to SIDE pixels as in `lucency audit`."""
 
 from __future__ import annotations
 
@@ -20,24 +17,24 @@ Bools = NDArray[np.bool_]
 SIDE = 224
 """Pixels along the square."""
 SHARES = np.linspace(0.02, 0.98, 17)
-"""Shares of the pixels of the chest below the gray levels that stand for a tone curve."""
+"""Quantiles of the gray levels of the chest that describe a tone curve."""
 CHEST = slice(SIDE // 7, SIDE - SIDE // 7)
-"""Rows and columns in which tone is measured: the dark around the patient would pass for lung."""
+"""Rows and columns in which tone is measured: dark around the patient is not lung."""
 BLACK = 12
-"""Gray levels up to here are border."""
+"""Highest gray level of a border."""
 WIDEST = SIDE // 5
-"""Pixels of border at most on one side: what is black further in is the film's own."""
+"""Largest border on one side, in pixels: black further in belongs to the film."""
 STROKE, BRIGHT, BEYOND = 9, 150, 70
-"""Letters are strokes thinner than this many pixels, with a pixel at least this gray, above what surrounds them by this
-much…"""
+"""Letters are strokes thinner than this many pixels, with a pixel at least this gray, brighter than their surroundings
+by this much…"""
 SMALLEST, LARGEST = 3, 30
-"""…whose height is between these, in pixels, as is their width at most…"""
+"""…whose height is between these, in pixels, and their width at most the larger…"""
 UNEVEN = 16.0
-"""…and whose surroundings vary less than this (standard deviation, gray levels), as beside a rib they do not."""
+"""…and whose surroundings vary less than this (standard deviation, gray levels), unlike beside a rib."""
 SCALES = (112, 56, 28, 14)
-"""Pixels along the side through which a film is seen; contrast is measured between one and the next."""
+"""Sides to which a film is reduced; contrast is measured between one and the next."""
 MIDDLE = slice(SIDE // 5, SIDE - SIDE // 5)
-"""Rows and columns where no letter is looked for: rather tubes and bone."""
+"""Rows and columns without letters: strokes there are tubes and bone."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ class Acquisition:
     border: tuple[int, int, int, int]
     """Black lines at top, bottom, left and right, in pixels of the square."""
     contrast: Gray
-    """float32 (3, 2), gray levels: how strong detail is between one of SCALES and the next, where the chest is dark and
-    where it is bright. Some machines show ribs and spine through the heart, others leave it white."""
+    """float32 (3, 2), gray levels: strength of detail between one of SCALES and the next, where the chest is dark and
+    where it is bright. Some machines show ribs and spine through the heart, others do not."""
     marks: Pixels
     """uint8 (s, s): the gray of burnt-in letters, 0 elsewhere."""
 
@@ -86,7 +83,7 @@ def tone(gray: Gray) -> Gray:
 
 
 def noise(gray: Gray) -> float:
-    """Standard deviation of noise, gray levels: from the flatter half of the film, which edges hardly reach.
+    """Standard deviation of noise, gray levels, from the flatter half of the film, with few edges.
 
     The second difference along rows of that along columns cancels planes and straight edges, and leaves 6 s of white
     noise of deviation s (Immerkaer 1996); the smaller half of |normal| has the mean 0.3247 s.
@@ -109,7 +106,7 @@ def contrast(gray: Gray) -> Gray:
 
 
 def bands_of(gray: Gray) -> tuple[Gray, list[Gray], Gray]:
-    """What is finer than SCALES, what lies between one and the next, and what is coarser: their sum is the film.
+    """Detail finer than SCALES, between one and the next, and coarser: their sum is the film.
 
     A Laplacian pyramid (Burt & Adelson 1983), each level at the film's own size.
     """
@@ -156,6 +153,6 @@ def _is_letter(square: Pixels, numbered: NDArray[np.int32], number: int, box: tu
 
 
 def _run(dark: Bools) -> int:
-    """How many are true from the start, at most WIDEST."""
+    """Length of the run of true values at the start, at most WIDEST."""
     lines = dark[:WIDEST]
     return int(lines.argmin()) if not lines.all() else WIDEST

@@ -1,7 +1,7 @@
-"""Which films their acquisition misleads: what a classifier calls wrongly that sees how films were taken, and no lung.
+"""Films whose acquisition points to another class: a classifier of acquisition features alone classifies them wrongly.
 
-A reader of disease reads them as well as the others; where it learns from them more, it leans less on the cues
-(Nam et al. 2020, arXiv:2007.02561; Liu et al. 2021, arXiv:2107.09044).
+A network that gives these films more weight in training relies less on acquisition (Nam et al. 2020, arXiv:2007.02561;
+Liu et al. 2021, arXiv:2107.09044).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def misled(films: Dataset) -> frozenset[str]:
     """
     squares = squares_of(films)
     folds = stratified_group_kfold(squares.films, FOLDS)
-    with threadpool_limits(1):  # the ensembles are small: threads would wait for each other longer than they work
+    with threadpool_limits(1):  # more threads would only wait for each other on ensembles this small
         scores = held_out_scores(columns(squares), squares.films.label_array(), folds)
     return called_wrongly(squares.films, scores, folds)
 

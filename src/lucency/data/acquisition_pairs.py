@@ -1,4 +1,4 @@
-"""Films as squares with their acquisition, and which film each takes its acquisition from."""
+"""Films as squares with their measured acquisition, and the donor whose acquisition each film gets."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Pixels = NDArray[np.uint8]
 Whose = Literal["other", "any", "same"]
 
 WHOSE: dict[Whose, str] = {
-    "other": "of the other class: what told the classes apart now points the wrong way",
-    "any": "of either class: it no longer tells",
-    "same": "of its own class: the control, how much the re-acquiring itself costs",
+    "other": "of the other class: acquisition then points to the wrong class",
+    "any": "of either class: acquisition then tells nothing",
+    "same": "of its own class: the control, the cost of re-acquiring itself",
 }
-"""Whom a film takes its acquisition from -> what that means."""
+"""Class of the donor -> what that means."""
 
 SHARES = (0.0, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 1.0)
 ASPECTS: dict[str, tuple[float, ...]] = {
@@ -41,16 +41,16 @@ ASPECTS: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class Squares:
-    """The films that could be read."""
+    """The readable films."""
 
     films: Dataset
     pixels: Pixels
     """uint8 (n, SIDE, SIDE), stretched; 50 kB a film."""
     acquisitions: tuple[Acquisition, ...]
     stored: NDArray[np.float64]
-    """(n,), width over height as stored; 1 for a film that was stretched to a square long ago."""
+    """(n,), width over height as stored; 1 for a film that is stored stretched to a square."""
     known: NDArray[np.float64]
-    """(n,), true width over height, NaN where it is not known: what is drawn for want of it would tell the class."""
+    """(n,), true width over height, NaN where it is unknown: the one that is drawn instead would tell the class."""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -109,7 +109,7 @@ def measured(
 
 
 def known_aspects(folder: Path) -> dict[str, float]:
-    """File stem -> width over height of the films at `folder`, which hold the same films true to their aspect."""
+    """File stem -> width over height of the films at `folder`, the same films with their true aspect."""
     films = read_dataset(folder)
     stems = [Path(record.name).stem for record in films.samples]
     found = track(decode_each(films, lambda film: film.width / film.height), "measuring aspects", total=len(films))
@@ -117,12 +117,12 @@ def known_aspects(folder: Path) -> dict[str, float]:
 
 
 def draws(name: str, seed: int) -> np.random.Generator:
-    """The draws of one film, by its name and the seed alone."""
+    """The random generator of one film, from its name and the seed."""
     return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])])
 
 
 def donor_pools(films: Dataset, whose: Whose) -> dict[int, NDArray[np.int64]]:
-    """Class of a film -> indices of the films it may take its acquisition from.
+    """Class of a film -> indices of its possible donors.
 
     Raises:
         SourceError: a class has no film.
@@ -144,7 +144,7 @@ def as_another(
 
 def _require_two_classes(films: Dataset) -> None:
     if films.task != "binary":
-        raise UsageError(f"re-acquiring needs two classes to swap between, came a {films.task} task")
+        raise UsageError(f"re-acquiring needs two classes to swap between, received a {films.task} task")
 
 
 def _square(film: Film) -> tuple[Pixels, float]:

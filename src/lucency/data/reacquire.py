@@ -1,7 +1,7 @@
-"""Counterfactual acquisition: the same chest, had it been taken and stored as another film was.
+"""Counterfactual acquisition: a film as if it had been taken and stored like another one.
 
-Each part is one function `(square, own, donor, rng) -> square` of uint8 squares; PARTS lists them in the order in which
-they are done. What is drawn for one part does not depend on which others are done.
+Each part is one function `(square, own, donor, rng) -> square` of uint8 squares; PARTS lists them in their order. The
+draws of one part do not depend on which others are applied.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ Bools = NDArray[np.bool_]
 Part = Callable[[Pixels, Acquisition, Acquisition, Generator], Pixels]
 
 TONE = 0.6
-"""How far each gray level goes towards the donor's: 1 would give opacities the histogram of clear lungs."""
+"""Share of the way from each gray level to the donor's: 1 would give opacities the histogram of clear lungs."""
 LOWERED = (112, 192)
-"""Pixels along the side through which a film is seen, drawn from here."""
+"""Range of the side to which a film is reduced, pixels."""
 QUALITY = (50, 95)
-"""JPEG quality, drawn from here."""
+"""Range of the JPEG quality."""
 CENTRAL = (0.3, 0.7)
-"""Where the kept part of a cropped film lies in the room left over, drawn from here."""
+"""Range of the position of a crop in the room left over."""
 PASSES, FAINTER, STRONGER = 3, 0.6, 1.7
-"""How often contrast is moved, and the bounds of the factor on the detail of one scale each time."""
+"""Iterations of contrast matching, and the bounds of the factor on the detail of one scale in each."""
 STEPS = 9
-"""Halvings when a strength is searched: a 512th of the span."""
+"""Bisections of a search: to a 512th of the range."""
 BLURRIEST, SHARPEST, HALO, GRAINLESS = 6.0, 10.0, 1.5, 0.8
 """Largest blur (standard deviation, pixels); largest amount of unsharp masking, and its blur; the blur that stands for
 a film without noise."""
 
 
 def aspect(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
-    """Crop the film to the donor's width over height, then stretch it: wider by b / a looks squeezed by a / b."""
+    """Crop the film to the donor's width over height, then stretch it."""
     ratio, lie = own.aspect / donor.aspect, rng.uniform(*CENTRAL)
     height, width = len(square) * min(1.0, ratio), len(square) * min(1.0, 1 / ratio)
     left, top = (len(square) - width) * lie, (len(square) - height) * lie
@@ -58,19 +58,19 @@ def aspect(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator)
 
 
 def erased(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
-    """Paint burnt-in letters over with what surrounds them, and cut black borders off."""
+    """Remove burnt-in letters and black borders."""
     top, bottom, left, right = border(square)
     side = len(square)
     return _stretched(_without_letters(square), (left, top, side - right, side - bottom))
 
 
 def letters_swapped(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
-    """Paint the film's burnt-in letters over and write the donor's."""
+    """Replace burnt-in letters by the donor's."""
     return np.where(donor.marks > 0, donor.marks, _without_letters(square))
 
 
 def border_swapped(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
-    """Cut the film's black borders off and lay it within the donor's."""
+    """Replace black borders by the donor's."""
     side = len(square)
     top, bottom, left, right = border(square)
     inner = Image.fromarray(square).crop((left, top, side - right, side - bottom))
@@ -82,7 +82,7 @@ def border_swapped(square: Pixels, own: Acquisition, donor: Acquisition, rng: Ge
 
 
 def resolution(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
-    """See the film through fewer pixels, and bring it back."""
+    """Reduce the film and enlarge it again."""
     through = int(rng.integers(LOWERED[0], LOWERED[1] + 1))
     small = Image.fromarray(square).resize((through, through), Image.Resampling.BILINEAR)
     return np.array(small.resize(square.shape[::-1], Image.Resampling.BICUBIC))
@@ -91,16 +91,16 @@ def resolution(square: Pixels, own: Acquisition, donor: Acquisition, rng: Genera
 def tone_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
     """Move gray levels towards the donor's quantiles, by TONE of the way."""
     here = tone(square.astype(np.float32))
-    rising = here + 1e-3 * np.arange(1, len(here) + 1)  # equal quantiles have no place of their own
+    rising = here + 1e-3 * np.arange(1, len(here) + 1)  # equal quantiles would not increase
     moved = rising + TONE * (donor.tone - rising)
     curve = np.interp(np.arange(256), [0.0, *rising, 256.0], [0.0, *moved, 256.0])
     return _bytes(curve)[square]
 
 
 def contrast_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
-    """Make detail as strong as the donor's, scale by scale, where the chest is dark and where it is bright."""
+    """Match the strength of detail, scale by scale, where the chest is dark and where it is bright."""
     gray = square.astype(np.float32)
-    for _ in range(PASSES):  # a scale's detail also has its share in its neighbours
+    for _ in range(PASSES):  # neighbouring scales overlap
         finest, bands, base = bands_of(gray)
         factors = (donor.contrast / np.maximum(contrast(gray), 0.1)).clip(FAINTER, STRONGER)
         bright = brightness(base)
@@ -110,7 +110,7 @@ def contrast_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: 
 
 
 def noise_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
-    """Add white noise, or take fine grain away, until the film is as noisy as the donor."""
+    """Add white noise, or remove fine grain, until the film is as noisy as the donor."""
     gray = square.astype(np.float32)
     grain = rng.standard_normal(square.shape, dtype=np.float32)
     have = noise(gray)
@@ -134,7 +134,7 @@ def sharpness_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng:
 
 
 def jpeg(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
-    """Store the film as JPEG once more."""
+    """Compress the film as JPEG once more."""
     stored = io.BytesIO()
     Image.fromarray(square).save(stored, "JPEG", quality=int(rng.integers(QUALITY[0], QUALITY[1] + 1)))
     with Image.open(stored) as opened:
@@ -153,19 +153,19 @@ PARTS: dict[str, Part] = {
     "jpeg": jpeg,
     "sharpness": sharpness_matched,
 }
-"""What can be given to a film, in the order in which it is done; sharpness last, since every other part changes it."""
+"""The parts in their order; sharpness last, since every other part changes it."""
 ALL = tuple(name for name in PARTS if name != "erased")
-"""All together; letters and borders are the donor's then, not gone."""
+"""All together; letters and borders are then the donor's."""
 
 
 def reacquire(square: Pixels, own: Acquisition, donor: Acquisition, parts: Sequence[str], rng: Generator) -> Pixels:
-    """A film as it would be, had it been acquired like its donor.
+    """Apply parts of the donor's acquisition to a film.
 
     Args:
         square: uint8 (s, s).
-        own: its acquisition; only its aspect is used, the rest is measured as it is when its turn comes.
+        own: its acquisition; only its aspect is used, the rest is measured again before each part.
         donor: the other film's.
-        parts: names of PARTS; their order does not matter.
+        parts: names of PARTS, in any order.
         rng: of this film; the same state gives the same bytes.
 
     Returns:
@@ -178,19 +178,8 @@ def reacquire(square: Pixels, own: Acquisition, donor: Acquisition, parts: Seque
 
 
 def _without_letters(square: Pixels) -> Pixels:
-    return unlettered(square, letters(square))
-
-
-def unlettered(square: Pixels, strokes: Bools) -> Pixels:
-    """Paint letters over with what surrounds them.
-
-    Args:
-        square: uint8 (s, s).
-        strokes: bool (s, s), where the letters are.
-
-    Returns:
-        uint8 (s, s).
-    """
+    """Fill letters with what surrounds them."""
+    strokes = letters(square)
     if not strokes.any():
         return square
     strokes = ndimage.binary_dilation(strokes, iterations=2)

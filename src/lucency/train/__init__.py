@@ -1,6 +1,5 @@
-"""From labelled films to a trained, judged run."""
+"""From labelled films to a trained run."""
 
-from lucency.train.crossval import cross_validate
-from lucency.train.run import train_run
+from lucency.train.run import cross_validate, train_run
 
 __all__ = ["cross_validate", "train_run"]

@@ -1,7 +1,7 @@
-"""Features computed once: what the frozen backbone says of each film, kept on disk.
+"""Pooled features of the frozen backbone, computed once for each film and cached on disk.
 
 One SQLite file holds one table, keyed by what a vector depends on: the network's weights, the preprocessing, and the
-film's content. SQLite commits a whole batch or nothing, so a crash in the middle costs the batch in flight.
+film's content. SQLite commits a whole batch or nothing, so a crash costs the current batch.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ GET = "SELECT vector FROM features WHERE key = ?"
 
 @dataclass(frozen=True)
 class Features:
-    """Pooled features of the films that could be read."""
+    """Pooled features of the readable films."""
 
     films: Dataset
     """The readable films, in order."""
     vectors: Vectors
     """float32 (readable, k)."""
     unreadable: tuple[FilmError, ...]
-    """One error per film that was gone past."""
+    """One error per skipped film."""
 
 
 def pooled_features(classifier: Classifier, films: Dataset, preprocess: Preprocess, cache: Path) -> Features:
-    """The pooled features of every readable film: from the cache where it has them, else computed and put there.
+    """The pooled features of every readable film, from the cache or computed and added to it.
 
     Args:
-        classifier: its backbone is run in evaluation mode and left as it was found.
+        classifier: its backbone runs in evaluation mode and is left unchanged.
         films: n films.
-        preprocess: how they become squares.
+        preprocess: of the network.
         cache: folder of the cache; made if absent.
 
     Raises:
@@ -65,11 +65,12 @@ def pooled_features(classifier: Classifier, films: Dataset, preprocess: Preproce
         SourceError: no film can be read.
     """
     network = network_digest(classifier, preprocess)
-    keys = [f"{network}:{_content(record)}" for record in track(films.samples, "hashing films")]
-    with _opened(cache) as base:
-        missing = [index for index, key in enumerate(keys) if not base.execute(GET, (key,)).fetchone()]
-        unreadable = _fill(base, classifier, films.subset(missing), [keys[index] for index in missing], preprocess)
-        found = [base.execute(GET, (key,)).fetchone() for key in keys]
+    keys = [f"{network}:{_content_hash(sample)}" for sample in track(films.samples, "hashing films")]
+    with _database(cache) as database:
+        missing = [index for index, key in enumerate(keys) if not database.execute(GET, (key,)).fetchone()]
+        todo = films.subset(missing), [keys[index] for index in missing]
+        unreadable = _compute(database, classifier, *todo, preprocess)
+        found = [database.execute(GET, (key,)).fetchone() for key in keys]
     good = [index for index, row in enumerate(found) if row]
     require_readable(films, len(good), unreadable)
     vectors = np.stack([np.frombuffer(found[index][0], dtype="<f4") for index in good]).astype(np.float32)
@@ -87,55 +88,50 @@ def network_digest(classifier: Classifier, preprocess: Preprocess) -> str:
 
 
 @contextmanager
-def _opened(cache: Path) -> Iterator[sqlite3.Connection]:
+def _database(cache: Path) -> Iterator[sqlite3.Connection]:
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(cache / "features.sqlite", timeout=60)) as base:
-            base.execute(TABLE)
-            yield base
+        with closing(sqlite3.connect(cache / "features.sqlite", timeout=60)) as database:
+            database.execute(TABLE)
+            yield database
     except (sqlite3.OperationalError, OSError) as error:
         raise OutputError(
             f"{cache}: the feature cache cannot be written ({error}); choose another with --cache"
         ) from error
 
 
-def _content(record: Sample) -> str:
-    """The film's content hash; one that cannot be opened gets a key that no film has, and fails when decoded."""
+def _content_hash(sample: Sample) -> str:
+    """Of a film that cannot be opened, a key that no film has; it fails when decoded."""
     try:
-        return record.content_hash()
+        return sample.content_hash()
     except (OSError, FilmError):
         return "unreadable"
 
 
-def _fill(
-    base: sqlite3.Connection, classifier: Classifier, films: Dataset, keys: list[str], preprocess: Preprocess
+def _compute(
+    database: sqlite3.Connection, classifier: Classifier, films: Dataset, keys: list[str], preprocess: Preprocess
 ) -> list[FilmError]:
-    """Compute what the cache lacks, a batch a commit."""
+    """Compute what the cache lacks, one commit per batch."""
     unreadable: list[FilmError] = []
-    answering = folded(classifier).to(local_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = folded(classifier).to(local_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     outcomes = zip(keys, decode_each(films, preprocess), strict=True)
     for batch in _batches(track(outcomes, "computing features, once", total=len(keys)), BATCH):
         good = [(key, square) for key, square in batch if not isinstance(square, FilmError)]
         unreadable.extend(square for _, square in batch if isinstance(square, FilmError))
         if good:
-            vectors = pooled(answering, np.stack([square for _, square in good])).astype("<f4")
-            with base:
-                base.executemany(PUT, [(key, vector.tobytes()) for (key, _), vector in zip(good, vectors, strict=True)])
+            vectors = pooled(network, np.stack([square for _, square in good])).astype("<f4")
+            rows = [(key, vector.tobytes()) for (key, _), vector in zip(good, vectors, strict=True)]
+            with database:
+                database.executemany(PUT, rows)
     return unreadable
 
 
-def pooled(answering: Classifier, squares: NDArray[np.uint8]) -> Vectors:
-    """uint8 (n, s, s) -> float32 (n, k): the backbone's activations averaged over the film.
-
-    Args:
-        answering: in evaluation mode.
-        squares: n films.
-    """
-    device = next(answering.parameters()).device
+def pooled(network: Classifier, squares: NDArray[np.uint8]) -> Vectors:
+    """uint8 (n, s, s) -> float32 (n, k): the activations averaged over the film, by a network in evaluation mode."""
+    device = next(network.parameters()).device
     with torch.inference_mode():
         gray = torch.from_numpy(squares).to(device, torch.float32).unsqueeze(1)
-        vectors = answering.pooled(gray).cpu().numpy()
-    return np.asarray(vectors, dtype=np.float32)
+        return np.asarray(network.pooled(gray).cpu().numpy(), dtype=np.float32)
 
 
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,9 +47,10 @@ class Manifest:
     """Processes that train together."""
 
     @classmethod
-    def of(cls, recipe: Recipe, train: str, val: str, world_size: int = 1) -> Manifest:
+    def of(cls, recipe: Recipe, train: Dataset, val: Dataset, world_size: int = 1) -> Manifest:
         """The manifest of a run."""
-        return cls(json.dumps(recipe.model_dump(mode="json"), sort_keys=True), train, val, world_size)
+        hashes = (split_hash(films, range(len(films))) for films in (train, val))
+        return cls(_recipe_json(recipe), *hashes, world_size)
 
 
 def claim(out: Path, manifest: Manifest, resume: bool) -> bool:
@@ -80,14 +81,17 @@ def _read(out: Path) -> Manifest | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         there = Manifest(**{compat.MANIFEST.get(name, name): value for name, value in content.items()})
-        recipe = parse_recipe(json.loads(there.recipe), str(path))
-        return Manifest.of(recipe, there.train, there.val, there.world_size)
+        return replace(there, recipe=_recipe_json(parse_recipe(json.loads(there.recipe), str(path))))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, OSError) as error:
         raise TrainingError(
             f"{path}: expected the manifest of a run, cannot read it ({error}); choose another --out"
         ) from error
+
+
+def _recipe_json(recipe: Recipe) -> str:
+    return json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
 
 
 def _write(out: Path, manifest: Manifest) -> None:

@@ -1,4 +1,7 @@
-"""One training run, read top to bottom: the head on features of the frozen backbone, then fine-tuning on films."""
+"""One training run, read top to bottom: the head on features of the frozen backbone, then fine-tuning on films.
+
+`cross_validate` is one run per fold.
+"""
 
 from __future__ import annotations
 
@@ -7,37 +10,31 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lucency import __version__
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_squares, report_skipped
 from lucency.data.imbalance import class_weights, table
-from lucency.data.splits import split_hash, train_val_split
+from lucency.data.splits import SPLIT_SEED, stratified_group_kfold, train_val_split, without_test
 from lucency.errors import UsageError
+from lucency.evaluate import Report, judge, write_report
+from lucency.evaluate.predictions import concatenated
 from lucency.models import Classifier, blocks, build
 from lucency.models.memory import keep_freed_memory
 from lucency.models.run import open_run
 from lucency.preprocess import Preprocess
+from lucency.reader import Reader
+from lucency.reader.predict import predict
 from lucency.recipe import DataSettings, FinetuneSettings, FitSettings, Recipe
+from lucency.train import distributed
 from lucency.train.cropping import crop, find_boxes
 from lucency.train.dataloader import Examples, train_loader, val_loader
-from lucency.train.distributed import (
-    broadcast_flag,
-    gather_items,
-    is_main_process,
-    local_device,
-    shard_batch_size,
-    shard_cache,
-    shard_films,
-    shard_patients,
-    shard_seed,
-    wait_for_file,
-    world_size,
-)
 from lucency.train.features import pooled_features
 from lucency.train.losses import AuxiliaryLoss, DistillationLoss, GroupDROLoss, MeanLoss, Objective, SparsityLoss
 from lucency.train.manifest import CARD, MANIFEST, Manifest, claim, save
@@ -89,14 +86,14 @@ def train_run(recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bo
     keep_freed_memory()
     require_two_classes(recipe, films)
     train, val, split = train_val_split(films, recipe.data)
-    manifest = Manifest.of(recipe, split_hash(train, range(len(train))), split_hash(val, range(len(val))), world_size())
+    manifest = Manifest.of(recipe, train, val, distributed.world_size())
     torch.manual_seed(recipe.seed)
     classifier = build(recipe.model, 1 if films.task == "binary" else len(films.labels))
     # After the pretrained weights were found: a run that cannot start leaves no folder behind.
-    if broadcast_flag(lambda: claim(out, manifest, resume)):
+    if distributed.broadcast_flag(lambda: claim(out, manifest, resume)):
         return f"{out}: finished already"
-    wait_for_file(out / MANIFEST)
-    if is_main_process():
+    distributed.wait_for_file(out / MANIFEST)
+    if distributed.is_main_process():
         print(f"{table(train)}\n{len(val)} further films choose the checkpoint: {split}", file=sys.stderr)
 
     teachers = [train_teacher(recipe, number, films, out, cache) for number in range(1, recipe.finetune.teachers + 1)]
@@ -107,7 +104,7 @@ def train_run(recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bo
         phases["head"] = fit_head(classifier, data, out, cache)
     if recipe.finetune.epochs:
         phases["finetune"] = finetune(classifier, data, out)
-    if is_main_process():
+    if distributed.is_main_process():
         write_history(phases, out)
         save(out, classifier, recipe, train, val, split, minutes=(time.monotonic() - start) / 60)
     rows = list(phases.values())[-1]
@@ -120,12 +117,12 @@ def fit_head(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
     """Train the head on cached features of the frozen backbone; the classifier holds the best head afterwards."""
     recipe = data.recipe
     preprocess = Preprocess(recipe.data.image_size, recipe.data.resize_mode)
-    shards = shard_patients(data.train), shard_films(data.val)
-    found, held = (pooled_features(classifier, films, preprocess, shard_cache(cache)) for films in shards)
-    report_skipped(gather_items([*found.unreadable, *held.unreadable]))
+    shards = distributed.shard_patients(data.train), distributed.shard_films(data.val)
+    found, held = (pooled_features(classifier, films, preprocess, distributed.shard_cache(cache)) for films in shards)
+    report_skipped(distributed.gather_items([*found.unreadable, *held.unreadable]))
     train = Examples(torch.from_numpy(found.vectors), labels_of(found.films), data.is_misled(found.films))
     val = Examples(torch.from_numpy(held.vectors), labels_of(held.films))
-    batch_size, seed = shard_batch_size(recipe.head.batch), shard_seed(recipe.seed)
+    batch_size, seed = distributed.shard_batch_size(recipe.head.batch), distributed.shard_seed(recipe.seed)
     module = ClassifierModule(
         classifier.head,
         make_loss(data.train, recipe, recipe.head),
@@ -145,7 +142,7 @@ def finetune(classifier: Classifier, data: TrainingData, out: Path) -> list[Row]
     """
     recipe = data.recipe
     train, val = load_films(classifier, data)
-    batch_size, seed = shard_batch_size(recipe.finetune.batch), shard_seed(recipe.seed)
+    batch_size, seed = distributed.shard_batch_size(recipe.finetune.batch), distributed.shard_seed(recipe.seed)
     start = {name: value.clone() for name, value in classifier.state_dict().items()}
     module = ClassifierModule(
         classifier.unframed(),
@@ -169,16 +166,16 @@ def load_films(classifier: Classifier, data: TrainingData) -> tuple[Examples, Ex
     recipe = data.recipe
     size, mode = recipe.data.image_size, recipe.data.resize_mode
     canvas = recipe.augment.canvas or size
-    found = decode_squares(shard_patients(data.train), Preprocess(canvas, mode))
-    held = decode_squares(shard_films(data.val), Preprocess(size, mode))
-    report_skipped(gather_items([*found.unreadable, *held.unreadable]))
+    found = decode_squares(distributed.shard_patients(data.train), Preprocess(canvas, mode))
+    held = decode_squares(distributed.shard_films(data.val), Preprocess(size, mode))
+    report_skipped(distributed.gather_items([*found.unreadable, *held.unreadable]))
     films, val_films = stack(found.pixels), stack(held.pixels)
     train = Examples(films, labels_of(found.films), data.is_misled(found.films), size, recipe.augment)
     if classifier.frame is not None:  # train on crops around what the network cuts out by itself
         boxes = None if recipe.model.within == "middle" else find_boxes(classifier.frame, films, size)
         train = replace(train, size=recipe.model.frame, boxes=boxes)
         val_films = crop(classifier.frame, val_films)
-    device = local_device()
+    device = distributed.local_device()
     boxes = None if train.boxes is None else train.boxes.to(device)
     return replace(train, inputs=train.inputs.to(device), boxes=boxes), Examples(val_films, labels_of(held.films))
 
@@ -241,10 +238,10 @@ def train_teacher(recipe: Recipe, number: int, films: Dataset, out: Path, cache:
     """A teacher: the recipe with another seed, trained on the same films or resumed; in evaluation mode."""
     seed, place = recipe.seed + number * TEACHER_SEED_STEP, out / "teachers" / str(number)
     own = recipe.model_copy(update={"seed": seed, "finetune": recipe.finetune.model_copy(update={"teachers": 0})})
-    if is_main_process():
+    if distributed.is_main_process():
         print(f"teacher {number} of {recipe.finetune.teachers}", file=sys.stderr)
     train_run(own, films, place, cache, resume=place.exists())
-    wait_for_file(place / CARD)
+    distributed.wait_for_file(place / CARD)
     return open_run(place).classifier
 
 
@@ -269,3 +266,46 @@ def find_misled(train: Dataset, settings: DataSettings) -> frozenset[str]:
 def uses_misled(settings: DataSettings) -> bool:
     """Whether a recipe weighs films by whether acquisition misleads."""
     return settings.misled != 1 or settings.imbalance == "group_dro"
+
+
+def cross_validate(
+    recipe: Recipe, films: Dataset, folds: int, out: Path, cache: Path, resume: bool = False, seeds: bool = False
+) -> tuple[Report, dict[str, Any]]:
+    """Train one run per fold on the other folds, evaluate it on the fold, and pool the predictions.
+
+    The films that choose a fold's checkpoint come from its training patients: the fold itself decides nothing. The
+    threshold is 0.5, fixed beforehand.
+
+    Args:
+        recipe: every choice.
+        films: what to train and evaluate on; those that the source calls `test` take no part.
+        folds: how many.
+        out: folder that gets `fold-1` … and the pooled report.
+        cache: folder of the feature cache, shared by the folds.
+        resume: keep finished folds, continue with the others.
+        seeds: each fold has its own seed, counted up from the recipe's: the pooled results then cover seeds, too.
+
+    Returns:
+        the pooled report, and what it is about, as in report.json.
+    """
+    films = without_test(films)
+    films.require_trainable()
+    parts = []
+    for number, (rest, held) in enumerate(stratified_group_kfold(films, folds, SPLIT_SEED), 1):
+        run = out / f"fold-{number}"
+        own = recipe.model_copy(update={"seed": recipe.seed + number - 1}) if seeds else recipe
+        done = train_run(own, films.subset(rest), run, cache, resume and run.exists())
+        print(f"fold {number} of {folds}: {done}", file=sys.stderr)
+        parts.append(predict(Reader.open(run), films.subset(held)))
+    pooled = concatenated([part.predictions for part in parts])
+    report = judge(pooled)
+    about = {
+        "lucency": __version__,
+        "recipe": recipe.model_dump(mode="json"),
+        "data": films.source,
+        "split": f"{folds}-fold cross-validation by patient" + (", each fold by a seed of its own" if seeds else ""),
+        "threshold_chosen_by": "fixed beforehand",
+        "unread": [str(error) for part in parts for error in part.unreadable],
+    }
+    write_report(report, pooled, out, about)
+    return report, about

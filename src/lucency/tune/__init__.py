@@ -1,1 +1,1 @@
-"""A registered search over recipes: the score is fixed beforehand, every trial is recorded, the cost is told."""
+"""A registered search over recipes: the score is fixed beforehand, and every trial and the cost are recorded."""

@@ -1,4 +1,4 @@
-"""What a search may change of a recipe: settings by their dotted names, each with what it is drawn from."""
+"""The search space: dotted names of a recipe's settings, and what each is drawn from; recipes changed by them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SPACE: dict[str, Any] = {
 }
 """Searched when no file is given: setting -> a list to choose from, or low and high (log: evenly by factor)."""
 RANGE = {"low", "high", "log", "step"}
-"""What a range may say."""
+"""Keys of a range."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +45,26 @@ class Space:
 
     table: Mapping[str, Any]
     alone: bool = False
-    """Whether one setting is changed at a time."""
+    """Whether one setting changes at a time."""
 
     def draw(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Setting -> value, suggested by the sampler and remembered by it."""
+        """Setting -> value, suggested and recorded by the sampler."""
         return {name: _suggest(trial, name, choice) for name, choice in self.table.items()}
 
     def each(self, recipe: Recipe) -> tuple[Space, dict[str, dict[str, Any]]]:
-        """One change at a time: of a range, its two ends.
+        """One change at a time; of a range, both ends.
 
         Returns:
-            the space, every setting a list that begins with the recipe's own value; and in words what is changed -> the
-            settings of that trial, as the sampler knows them. The first changes nothing.
+            the space, every setting a list that begins with the recipe's own value; and change -> the settings
+            of that trial, as the sampler encodes them. The first changes nothing.
         """
         own = {name: _setting(recipe, name) for name in self.table}
         table: dict[str, Any] = {}
         trials = {"the recipe as it is": dict(own)}
         for name, choice in self.table.items():
-            values = [_setting(changed(recipe, {name: value}, name), name) for value in _values("space", name, choice)]
+            values = [
+                _setting(apply_settings(recipe, {name: value}, name), name) for value in _values("space", name, choice)
+            ]
             others = [value for value in values if value != own[name]]
             table[name] = [own[name], *others]
             trials |= {f"{name} {json.dumps(value)}": own | {name: value} for value in others}
@@ -85,11 +87,11 @@ def read_space(path: Path | None, recipe: Recipe) -> Space:
     where = "the built-in space" if path is None else str(path)
     for name, choice in table.items():
         for value in _values(where, name, choice):
-            changed(recipe, {name: value}, where)
+            apply_settings(recipe, {name: value}, where)
     return Space(table)
 
 
-def changed(recipe: Recipe, settings: Mapping[str, Any], where: str) -> Recipe:
+def apply_settings(recipe: Recipe, settings: Mapping[str, Any], where: str) -> Recipe:
     """The recipe with other settings, by dotted names.
 
     Raises:
@@ -108,7 +110,7 @@ def changed(recipe: Recipe, settings: Mapping[str, Any], where: str) -> Recipe:
 
 
 def _setting(recipe: Recipe, name: str) -> Any:
-    """The value that a recipe has, by its dotted name, as JSON holds it."""
+    """The value of a setting, as in JSON."""
     found: Any = recipe.model_dump(mode="json")
     for part in name.split("."):
         found = found[part]
@@ -129,13 +131,14 @@ def _table(path: Path) -> Mapping[str, Any]:
 
 
 def _values(where: str, name: str, choice: Any) -> list[Any]:
-    """The values to try: every choice, or both ends of a range."""
+    """Every choice, or both ends of a range."""
     if isinstance(choice, list) and choice:
         return choice
     if isinstance(choice, dict) and _is_range(choice):
         return [choice["low"], choice["high"]]
     raise RecipeError(
-        f"{where}: '{name}' expected a list to choose from, or numbers low <= high (with log above 0), came {choice!r}"
+        f"{where}: '{name}' expected a list to choose from, or numbers low <= high "
+        f"(with log above 0), received {choice!r}"
     )
 
 
@@ -148,9 +151,22 @@ def _is_range(choice: Mapping[str, Any]) -> bool:
 
 
 def _suggest(trial: optuna.Trial, name: str, choice: Any) -> Any:
-    if isinstance(choice, list):  # as text: the sampler knows no lists
+    if isinstance(choice, list):  # as text: the sampler has no lists
         return json.loads(str(trial.suggest_categorical(name, [json.dumps(value) for value in choice])))
     options = {key: value for key, value in choice.items() if key in ("log", "step")}
     if isinstance(choice["low"], int) and isinstance(choice["high"], int):
         return trial.suggest_int(name, choice["low"], choice["high"], **options)
     return trial.suggest_float(name, choice["low"], choice["high"], **options)
+
+
+def to_toml(content: Mapping[str, Any]) -> str:
+    """A recipe's content as TOML: its plain settings first, then its tables."""
+    lines = [f"{name} = {_toml(value)}" for name, value in content.items() if not isinstance(value, dict)]
+    for name, table in content.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)  # TOML, too, for strings, numbers, booleans and lists of them

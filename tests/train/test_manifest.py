@@ -1,0 +1,45 @@
+"""The manifest of a run, and one that an earlier version wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lucency.data import read_dataset
+from lucency.errors import TrainingError
+from lucency.recipe import Recipe
+from lucency.train.manifest import MANIFEST, Manifest, claim
+
+FILMS = read_dataset("phantom:6")
+RECIPE = Recipe(name="x")
+
+
+def test_a_run_is_claimed_once(tmp_path: Path) -> None:
+    own = Manifest.of(RECIPE, FILMS, FILMS)
+    assert not claim(tmp_path / "run", own, resume=False)
+    assert not claim(tmp_path / "run", own, resume=True)
+    with pytest.raises(TrainingError, match="--resume"):
+        claim(tmp_path / "run", own, resume=False)
+    (tmp_path / "run" / "card.json").touch()
+    assert claim(tmp_path / "run", own, resume=True)
+
+
+def test_what_changed_is_named(tmp_path: Path) -> None:
+    claim(tmp_path / "run", Manifest.of(RECIPE, FILMS, FILMS), resume=False)
+    other = Manifest.of(RECIPE.model_copy(update={"seed": 1}), FILMS.subset([0, 1]), FILMS)
+    with pytest.raises(TrainingError, match="its recipe and its training films changed"):
+        claim(tmp_path / "run", other, resume=True)
+
+
+def test_the_plan_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    own = Manifest.of(RECIPE, FILMS, FILMS)
+    recipe = json.loads(own.recipe)
+    recipe["tune"] = {**recipe.pop("finetune"), "mixup": 0.0}
+    recipe["tune"]["blocks"] = recipe["tune"].pop("unfreeze_blocks")
+    plan = {"recipe": json.dumps(recipe), "learn": own.train, "judge": own.val, "processes": 1}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    (tmp_path / "card.json").touch()
+    assert not (tmp_path / MANIFEST).exists()
+    assert claim(tmp_path, own, resume=True)
