@@ -21,7 +21,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from lucency.bench import phantom_files
 from lucency.bundle import DEFAULT, open_bundle
-from lucency.export.network import INPUT, Answering
+from lucency.export.network import INPUT, ExportNetwork
 from lucency.models import build
 from lucency.reader import Reader
 from lucency.recipe import ModelSettings
@@ -30,7 +30,7 @@ from lucency.recipe import ModelSettings
 def exported(batch: int, side: int) -> Interpreter:
     """The network for so many films at once, ready on one thread."""
     torch.manual_seed(0)
-    network = Answering(build(ModelSettings()), open_bundle(DEFAULT).card)
+    network = ExportNetwork(build(ModelSettings()), open_bundle(DEFAULT).card)
     film = torch.full((batch, side, side, 1), 127.0)
     content = litert_torch.convert(network, (), {INPUT: film}).model_content()
     interpreter = Interpreter(model_content=content, num_threads=1)

@@ -40,7 +40,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 
-from lucency.bench.report import machine
+from lucency.bench import machine
 from lucency.bundle import DEFAULT
 from lucency.data.phantom import draw
 from lucency.dicom.answer import answer

@@ -30,7 +30,7 @@ from lucency.bench import measure, phantom_files, some_files
 from lucency.bundle import Card, Model, open_bundle
 from lucency.data import read_dataset
 from lucency.data.phantom import draw
-from lucency.export.run import export_run
+from lucency.export.exporter import export_run
 from lucency.film import Film
 from lucency.models import Classifier, build
 from lucency.models.counts import count

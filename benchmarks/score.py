@@ -30,15 +30,14 @@ from statistics import median
 import numpy as np
 import pyarrow as pa
 
-from lucency.bench import phantom_files, some_files
-from lucency.bench.report import machine
+from lucency.bench import machine, phantom_files, some_files
 from lucency.bundle import DEFAULT, Bundle, open_bundle
 from lucency.data import read_dataset
 from lucency.film import open_film
 from lucency.reader import Reader
 from lucency.score import ENGINES, SCHEMA, open_manifest, score
 from lucency.score.engines import Chunks
-from lucency.score.run import SHARD
+from lucency.score.pipeline import SHARD
 
 ONE_CORE = "1 worker, one core"
 Way = Callable[[Path, Path], int]

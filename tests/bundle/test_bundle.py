@@ -157,7 +157,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lucency.bundle.write.write_card", full)
+    monkeypatch.setattr("lucency.bundle.store.write_card", full)
     with pytest.raises(OutputError, match="No space left"):
         write_bundle(tmp_path / "bundle", card(), FILES)
     assert list(tmp_path.iterdir()) == []
@@ -178,7 +178,7 @@ def test_a_new_card_takes_the_place_of_the_old(bundle: Path) -> None:
 
 def test_at_every_moment_of_a_new_card_the_bundle_is_valid(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """write_card stopped after each of its steps."""
-    from lucency.bundle import write
+    from lucency.bundle import store as write
 
     for stop in (1, 2):
         done = 0
@@ -244,7 +244,7 @@ def test_a_link_in_a_zip_is_refused(bundle: Path, tmp_path: Path) -> None:
 
 def test_a_file_that_swells_is_refused(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_zip(bundle, tmp_path / "one.zip")
-    monkeypatch.setattr("lucency.bundle.store.LARGEST", 6)
+    monkeypatch.setattr("lucency.bundle.store.MAX_BYTES", 6)
     for path in (bundle, tmp_path / "one.zip"):
         with pytest.raises(BundleError, match="is larger than"):
             open_bundle(path)

@@ -1,20 +1,22 @@
-"""The published JSON Schema is the one that the code reads by, and says it in words."""
+"""The published JSON Schema is the one that the code reads by, with every field described."""
 
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
 from lucency.bundle import Card
-from lucency.bundle.schema import card_schema
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+card_schema = runpy.run_path(str(ROOT / "scripts" / "bundle_schema.py"))["card_schema"]
 
 
-def test_the_published_schema_is_the_codes() -> None:
+def test_the_published_schema_matches_the_code() -> None:
     assert (DOCS / "bundle.schema.json").read_text(encoding="utf-8") == card_schema(), (
-        "write it again: python -m lucency.bundle.schema > docs/bundle.schema.json"
+        "regenerate it: python scripts/bundle_schema.py > docs/bundle.schema.json"
     )
 
 

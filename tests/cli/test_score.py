@@ -37,7 +37,7 @@ def test_a_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = ds.dataset(str(place / "out"), format="parquet").to_table().to_pylist()
     assert [(row["film"], row["verdict"]) for row in rows] == [("bright.png", "pneumonia"), ("dark.png", "normal")]
     assert score(place) == 0
-    assert "nothing was left to do" in capsys.readouterr().out
+    assert "nothing to do" in capsys.readouterr().out
 
 
 def test_a_bad_film_is_a_row_and_an_exit_code(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

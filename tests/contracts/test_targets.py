@@ -14,7 +14,7 @@ from export.small_runs import squares, write_run
 from lucency.bundle import Calibration, open_bundle
 from lucency.evaluate.calibration import apply, probabilities
 from lucency.export import TARGETS
-from lucency.export.run import export_run
+from lucency.export.exporter import export_run
 from lucency.reader import ENGINES, Reader
 from lucency.reader.golden import verify_golden
 

@@ -15,8 +15,7 @@ from lucency.bundle import Calibration, Card
 from lucency.errors import BundleError
 from lucency.evaluate.calibration import NAMES, apply, probabilities
 from lucency.export import TARGETS
-from lucency.export.calibrated import SCORES, Calibrated
-from lucency.export.network import Answering
+from lucency.export.network import SCORES, Calibrated, ExportNetwork
 
 from .small_runs import alive, card_of, few_units, squares
 
@@ -96,7 +95,7 @@ def test_targets_have_every_operation_it_needs(to: str, method: str, tmp_path: P
     calibration = Calibration(method=method, parameters=EXAMPLES[method])  # type: ignore[arg-type]
     card: Card = card_of("binary", "linear", 16, calibration=calibration)
     target = TARGETS[to]  # type: ignore[index]
-    network = Answering(alive(few_units("linear", 1), 16), card)
+    network = ExportNetwork(alive(few_units("linear", 1), 16), card)
     content = target.convert(network, 16)
     target.check(content, network.outputs)
     film = squares(1, 16)[0][None, :, :, None].astype(np.float32)

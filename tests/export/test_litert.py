@@ -12,8 +12,8 @@ from ai_edge_litert.tools import flatbuffer_utils
 from torch import nn
 
 from lucency.errors import ExportError
-from lucency.export import litert, litert_centre, litert_quantize
-from lucency.export.network import Answering
+from lucency.export import litert
+from lucency.export.network import ExportNetwork
 from lucency.models import Classifier
 from lucency.models.heads import HEADS
 from lucency.models.layers import Unit
@@ -26,7 +26,7 @@ OUTPUTS = ("logit", "probability", "map")
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
-    return litert.convert(Answering(alive(few_units("linear", 1), SIDE), card_of("binary", "linear", SIDE)), SIDE)
+    return litert.convert(ExportNetwork(alive(few_units("linear", 1), SIDE), card_of("binary", "linear", SIDE)), SIDE)
 
 
 def changed(content: bytes, change) -> bytes:  # type: ignore[no-untyped-def]
@@ -65,9 +65,9 @@ def test_other_names_are_refused(content: bytes) -> None:
 @pytest.mark.parametrize(("module", "what"), [("litert_torch", "convert"), ("ai_edge_quantizer", "quantise")])
 def test_a_missing_library_is_one_line(module: str, what: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    network = Answering(few_units("linear", 1), card_of("binary", "linear", SIDE))
+    network = ExportNetwork(few_units("linear", 1), card_of("binary", "linear", SIDE))
     with pytest.raises(ExportError, match=r"pip install 'lucency\[export\]'") as caught:
-        litert.convert(network, SIDE) if what == "convert" else litert_quantize.weights(content, None)
+        litert.convert(network, SIDE) if what == "convert" else litert.weights(content, None)
     assert "\n" not in str(caught.value)
 
 
@@ -83,12 +83,12 @@ def deep() -> bytes:
         Unit(64, 64, 3, 2),
     ]
     classifier = Classifier(nn.Sequential(*units), HEADS["linear"](64, 1), (0.5,) * 3, (0.25,) * 3)
-    return litert.convert(Answering(alive(classifier, WIDE), card_of("binary", "linear", WIDE)), WIDE)
+    return litert.convert(ExportNetwork(alive(classifier, WIDE), card_of("binary", "linear", WIDE)), WIDE)
 
 
 def shortly(name: str) -> str:
     """As int8 files name their tensors."""
-    return litert_quantize.PACKAGES.sub(rb"\1", name.encode()).decode()
+    return litert.PACKAGES.sub(rb"\1", name.encode()).decode()
 
 
 def test_int8_files_name_layers_without_their_packages(deep: bytes) -> None:
@@ -96,21 +96,21 @@ def test_int8_files_name_layers_without_their_packages(deep: bytes) -> None:
         shortly("lucency.models.layers.Unit_0/torch.nn.modules.conv.Conv2d_conv;1_dequant")
         == "Unit_0/Conv2d_conv;1_dequant"
     )
-    small = litert_quantize.int8(deep, squares(8, WIDE))
+    small = litert.int8(deep, squares(8, WIDE))
     interpreter = Interpreter(model_content=small)
     assert not any("torch.nn" in item["name"] for item in interpreter.get_tensor_details())
     assert set(interpreter.get_signature_runner().get_output_details()) >= {"logit", "probability", "map"}
 
 
 def test_int8_sums_are_int8_in_the_middle_only(deep: bytes) -> None:
-    small = litert_quantize.int8(deep, squares(8, WIDE))
+    small = litert.int8(deep, squares(8, WIDE))
     interpreter = Interpreter(model_content=small)
     interpreter.allocate_tensors()
     kinds = {item["name"]: item["dtype"] for item in interpreter.get_tensor_details()}
     runner = interpreter.get_signature_runner()
     assert runner.get_input_details()["film"]["dtype"] == np.float32
     assert {item["dtype"] for item in runner.get_output_details().values()} == {np.float32}
-    steps = [step for step in litert_quantize.steps(deep) if step.operator == "CONV_2D" and step.inside]
+    steps = [step for step in litert.steps(deep) if step.operator == "CONV_2D" and step.inside]
     told = [(step.rows, kinds[shortly(step.output)]) for step in steps]
     whole, less = np.float32, np.int8
     assert told == [(32, whole), (16, whole), (8, whole), (4, less), (4, less), (2, whole)]
@@ -121,7 +121,7 @@ def test_int8_ranges_hold_the_brightest_film_of_all(deep: bytes) -> None:
     """One film of many is far brighter; a moving average would clip it."""
     films = np.concatenate([np.full((40, WIDE, WIDE), 10, np.uint8), np.full((1, WIDE, WIDE), 250, np.uint8)])
     films[:, ::2] += 5
-    small = litert_quantize.int8(deep, films)
+    small = litert.int8(deep, films)
     film = films[-1][None, :, :, None].astype(np.float32)
     whole, less = (Interpreter(model_content=item).get_signature_runner()(film=film)["map"] for item in (deep, small))
     assert np.abs(whole - less).max() < 0.05 * np.abs(whole).max()
@@ -129,8 +129,8 @@ def test_int8_ranges_hold_the_brightest_film_of_all(deep: bytes) -> None:
 
 def test_int8_logits_have_the_mean_of_the_float_files(deep: bytes) -> None:
     films = squares(16, WIDE)
-    small = litert_quantize.int8(deep, films)
-    whole, less = litert_centre.logits(deep, films), litert_centre.logits(small, films)
+    small = litert.int8(deep, films)
+    whole, less = litert.logits(deep, films), litert.logits(small, films)
     assert np.abs(whole - less).max() > 1e-3
     assert np.abs((whole - less).mean()) < 1e-5 * np.abs(whole).max()
 
@@ -144,20 +144,18 @@ def test_a_bias_that_was_moved_is_taken_back(content: bytes) -> None:
         buffer.data = np.frombuffer((np.frombuffer(bytes(buffer.data), "<f4") + 3).astype("<f4").tobytes(), np.uint8)
 
     films, other = squares(4, SIDE), changed(content, moved)
-    before, after = litert_centre.logits(content, films), litert_centre.logits(other, films)
+    before, after = litert.logits(content, films), litert.logits(other, films)
     np.testing.assert_allclose(after, before + 3, rtol=1e-5)
-    np.testing.assert_allclose(
-        litert_centre.logits(litert_centre.centred(content, other, films), films), before, atol=1e-5
-    )
+    np.testing.assert_allclose(litert.logits(litert.correct_bias(content, other, films), films), before, atol=1e-5)
 
 
 def test_int8_without_films_is_refused(content: bytes) -> None:
     with pytest.raises(ExportError, match="--data"):
-        litert_quantize.int8(content, None)
+        litert.int8(content, None)
 
 
 def test_half_precision_rounds_weights_to_eleven_bits(content: bytes) -> None:
-    small = litert_quantize.float16(content, None)
+    small = litert.float16(content, None)
     film = squares(1, SIDE)[0][None, :, :, None].astype(np.float32)
     whole, less = (
         Interpreter(model_content=item).get_signature_runner()(film=film)["map"] for item in (content, small)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lucency.export.network import Answering
+from lucency.export.network import ExportNetwork
 from lucency.models import build
 from lucency.models.folded import folded
 from lucency.models.gate import Gate, Gaussian
@@ -23,7 +23,7 @@ def test_answers_are_the_classifiers(head: str) -> None:
     film = squares(1, 64)[0].astype(np.float64)
     with torch.no_grad():
         logits, maps = classifier.forward_map(torch.from_numpy(film)[None, None])
-        found = Answering(classifier, card_of("multiclass", head, 64))(torch.from_numpy(film)[None, :, :, None])
+        found = ExportNetwork(classifier, card_of("multiclass", head, 64))(torch.from_numpy(film)[None, :, :, None])
     assert torch.allclose(found["logit"], logits, atol=1e-9)
     assert torch.allclose(found["map"].permute(0, 3, 1, 2), maps, atol=1e-9)
     assert found["probability"].sum().item() == pytest.approx(1)
@@ -40,7 +40,7 @@ def test_folding_takes_out_every_norm_and_leaves_the_original() -> None:
 
 def test_a_gate_adds_its_numbers() -> None:
     gate = Gate(Gaussian(64, 2), Gaussian(256, 1)).eval()
-    network = Answering(alive(few_units("linear", 1), 16), card_of("binary", "linear", 16), gate)
+    network = ExportNetwork(alive(few_units("linear", 1), 16), card_of("binary", "linear", 16), gate)
     film = torch.from_numpy(squares(1, 16)[0].astype(np.float32))[None, :, :, None]
     assert network.outputs == ("logit", "probability", "map", "doubt")
     assert tuple(network(film)) == network.outputs

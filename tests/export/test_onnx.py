@@ -12,8 +12,7 @@ from onnx import numpy_helper
 
 from lucency.errors import ExportError
 from lucency.export import onnx as target
-from lucency.export import onnx_quantize
-from lucency.export.network import Answering
+from lucency.export.network import ExportNetwork
 
 from .small_runs import alive, card_of, few_units, squares
 
@@ -26,7 +25,7 @@ CHANNELS = 256
 @pytest.fixture(scope="module")
 def content() -> bytes:
     classifier = alive(few_units("linear", 1), SIDE)
-    return target.convert(Answering(classifier, card_of("binary", "linear", SIDE)), SIDE)
+    return target.convert(ExportNetwork(classifier, card_of("binary", "linear", SIDE)), SIDE)
 
 
 def answer(content: bytes, square: np.ndarray) -> np.ndarray:
@@ -70,14 +69,14 @@ def test_other_names_are_refused(content: bytes) -> None:
 
 def test_a_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    network = Answering(few_units("linear", 1), card_of("binary", "linear", SIDE))
+    network = ExportNetwork(few_units("linear", 1), card_of("binary", "linear", SIDE))
     with pytest.raises(ExportError, match=r"pip install 'lucency\[export\]'") as caught:
         target.convert(network, SIDE)
     assert "\n" not in str(caught.value)
 
 
 def test_weights_edition_rounds_to_127_steps_a_channel(content: bytes) -> None:
-    small = onnx_quantize.weights(content, None)
+    small = target.weights(content, None)
     target.check(small, OUTPUTS)
     before = {item.name: numpy_helper.to_array(item) for item in onnx.load_from_string(content).graph.initializer}
     after = {item.name: numpy_helper.to_array(item) for item in onnx.load_from_string(small).graph.initializer}
@@ -90,7 +89,7 @@ def test_weights_edition_rounds_to_127_steps_a_channel(content: bytes) -> None:
         assert np.abs(after[f"{name}_int8"]).reshape(CHANNELS, -1).max(axis=1).tolist() == [127] * CHANNELS
 
 
-@pytest.mark.parametrize("edition", [onnx_quantize.float16, onnx_quantize.weights])
+@pytest.mark.parametrize("edition", [target.float16, target.weights])
 def test_smaller_editions_answer_alike(content: bytes, edition) -> None:  # type: ignore[no-untyped-def]
     small = edition(content, None)
     film = squares(1, SIDE)[0]
@@ -100,7 +99,7 @@ def test_smaller_editions_answer_alike(content: bytes, edition) -> None:  # type
 
 
 def test_int8_works_on_int8_up_to_the_features_and_in_float_after(content: bytes) -> None:
-    small = onnx_quantize.int8(content, squares(8, SIDE))
+    small = target.int8(content, squares(8, SIDE))
     target.check(small, OUTPUTS)
     graph = onnx.load_from_string(small).graph
     makers = {name: node for node in graph.node for name in node.output}
@@ -115,4 +114,4 @@ def test_int8_works_on_int8_up_to_the_features_and_in_float_after(content: bytes
 
 def test_int8_without_films_is_refused(content: bytes) -> None:
     with pytest.raises(ExportError, match="--data"):
-        onnx_quantize.int8(content, None)
+        target.int8(content, None)

@@ -11,7 +11,7 @@ from cli.brightness import write_brightness_bundle
 from lucency.bundle import open_bundle, write_bundle
 from lucency.bundle.golden import GOLDEN
 from lucency.errors import BundleError
-from lucency.export.golden import FILMS, golden_files
+from lucency.export.exporter import GOLDEN_FILMS, golden_files
 from lucency.reader import ENGINES
 from lucency.reader.golden import verify_golden
 
@@ -31,7 +31,7 @@ def with_golden(folder: Path, change=None) -> Path:  # type: ignore[no-untyped-d
 def test_its_own_answers_are_met(tmp_path: Path) -> None:
     found = verify_golden(with_golden(tmp_path))
     assert found is not None
-    assert found.films == len(FILMS)
+    assert found.films == len(GOLDEN_FILMS)
     assert max(found.logit, found.probability, found.map, found.doubt) < 1e-6
 
 

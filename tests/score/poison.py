@@ -7,20 +7,21 @@ import signal
 import time
 from multiprocessing.connection import Connection
 
-from lucency.bundle import Bundle
 from lucency.film import Film
-from lucency.score import fetch, table
-from lucency.score.fetch import Failure
-from lucency.score.worker import serve_batches
+from lucency.score import table
+from lucency.score.engines import serve_batches
+from lucency.score.table import Failure
 
 
-def serve(line: Connection, bundle: Bundle) -> None:
-    def fetched(place: str) -> Film | Failure:
+def serve(line: Connection) -> None:
+    fetch_film = table.fetch_film
+
+    def fetch(place: str) -> Film | Failure:
         if "poison" in place:
             os.kill(os.getpid(), signal.SIGSEGV)
         if "slow" in place:
             time.sleep(3600)
-        return fetch.fetched(place)
+        return fetch_film(place)
 
-    table.fetched = fetched
-    serve_batches(line, bundle)
+    table.fetch_film = fetch
+    serve_batches(line)

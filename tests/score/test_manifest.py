@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lucency.errors import SourceError, UsageError
-from lucency.score.fetch import Failure, fetched
 from lucency.score.manifest import open_manifest
+from lucency.score.table import Failure, fetch_film
 
 NAMES = ["a b.png", "sub/c;d.png", "/elsewhere/e.png", "s3://bucket/f.dcm"]
 
@@ -91,9 +91,9 @@ def test_a_store_whose_library_is_missing(url: str, extra: str, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(UsageError, match=rf"cannot be read here \(it needs pip install 'lucency\[{extra}\]'\)"):
         open_manifest(url)
-    found = fetched(url)
+    found = fetch_film(url)
     assert isinstance(found, Failure)
-    assert f"lucency[{extra}]" in found.words
+    assert f"lucency[{extra}]" in found.message
 
 
 def test_a_store_that_no_library_reads() -> None:

@@ -10,13 +10,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from lucency.bundle import Bundle
 from lucency.errors import OutputError
-from lucency.score.fetch import Failure
 from lucency.score.shards import KEY, Shards, digest_of
-from lucency.score.table import failed
+from lucency.score.table import Failure, failed_table
 
 NAMES = ["a.png", "b.png", "c.png"]
-MISSING = failed(NAMES, Failure("missing", "gone"))
-UNREADABLE = failed(NAMES, Failure("unreadable", "cut"))
+MISSING = failed_table(NAMES, Failure("missing", "gone"))
+UNREADABLE = failed_table(NAMES, Failure("unreadable", "cut"))
 
 
 def test_a_store_that_cannot_be_written_is_told_in_a_line(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

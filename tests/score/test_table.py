@@ -53,7 +53,7 @@ def test_a_network_that_fails_costs_the_film(bundle: Bundle, paths: list[str], m
         raise RuntimeError("who knows")
 
     monkeypatch.setattr(reader, "read", fails)
-    assert score_batch(paths[:2], reader)["error"].to_pylist() == ["the network did not read it (RuntimeError)"] * 2
+    assert score_batch(paths[:2], reader)["error"].to_pylist() == ["the network failed on it (RuntimeError)"] * 2
 
 
 def test_no_film_no_row(bundle: Bundle) -> None:

@@ -11,9 +11,8 @@ import pytest
 from lucency.bundle import Bundle
 from lucency.errors import BundleError
 from lucency.reader import Reader
-from lucency.score.engines import in_memory
+from lucency.score.engines import Worker, in_memory
 from lucency.score.table import score_batch
-from lucency.score.worker import Worker
 from score.poison import serve
 
 from .films import write_films
@@ -26,7 +25,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def worker(bundle: Bundle) -> Iterator[Worker]:
-    made = Worker(in_memory(bundle), patience_s=20, serve=serve)
+    made = Worker(in_memory(bundle), timeout_s=20, serve=serve)
     yield made
     made.close()
 
@@ -51,7 +50,7 @@ def test_a_film_that_ends_the_process_costs_no_other(worker: Worker, films: Path
 
 
 def test_a_film_that_takes_for_ever(bundle: Bundle, films: Path) -> None:
-    worker = Worker(in_memory(bundle), patience_s=5, serve=serve)
+    worker = Worker(in_memory(bundle), timeout_s=5, serve=serve)
     assert worker.score(paths(films, "slow"))["error_kind"].to_pylist() == ["timed_out"]
     worker.close()
 

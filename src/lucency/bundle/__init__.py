@@ -19,10 +19,9 @@ from lucency.bundle.card import (
     Square,
     Training,
 )
-from lucency.bundle.read import Bundle, open_bundle, read_card, verify
-from lucency.bundle.write import write_bundle, write_card, write_zip
+from lucency.bundle.store import Bundle, open_bundle, read_card, verify, write_bundle, write_card, write_zip
 
-DEFAULT = Path(__file__).resolve().parent.parent / "bundles" / "default"
+DEFAULT = Path(__file__).resolve().parent.parent / "pretrained" / "default"
 """The bundle that ships with the package."""
 
 __all__ = [

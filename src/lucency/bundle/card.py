@@ -1,4 +1,4 @@
-"""The card: what a bundle or run says of itself. A specification; its JSON Schema is docs/bundle.schema.json."""
+"""The card: a bundle's or run's description of itself. Its JSON Schema is docs/bundle.schema.json."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lucency.errors import BundleError
 from lucency.evaluate.calibration import Method, check
 
 SCHEMA_VERSION = 1
-"""The newest card this lucency can read."""
+"""The newest version of the card that is read."""
 
 Format = Literal["torch", "litert", "onnx"]
 Quantize = Literal["none", "float16", "int8", "weights"]
@@ -24,13 +24,13 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Part(BaseModel):
-    """A table of the card: frozen, closed to names it does not know, no NaN."""
+    """A table of the card: frozen, no unknown names, no NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Square(Part):
-    """How a film becomes the network's square of bytes (docs/preprocessing.md)."""
+    """Preprocessing of a film to the network's square input (docs/preprocessing.md)."""
 
     version: Literal[1] = 1
     image_size: Annotated[int, Field(ge=1, le=4096)] = 224
@@ -44,7 +44,7 @@ class Square(Part):
 
 
 class Model(Part):
-    """The network's file and what is in it."""
+    """The network's file and architecture."""
 
     format: Format
     """torch: safetensors, needs lucency[train]. litert: a .tflite flatbuffer. onnx: one self-contained .onnx file."""
@@ -56,75 +56,76 @@ class Model(Part):
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map, unless `depth` ends the network before."""
     frame: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Pixels along the square that the network cuts out and reads; 0: it reads the whole film."""
+    """Side in pixels of the square that the network crops and reads; 0: it reads the whole film."""
     within: Literal["lungs", "middle"] = "lungs"
-    """What it cuts out, where `frame` is not 0: the square around the lungs, or the middle nine tenths of the rows."""
+    """What it crops where `frame` is not 0: the square around the lungs, or the middle nine tenths of the rows."""
     spread: Literal[1, 3, 5, 7, 9] = 1
-    """Cells a side over which a cell of the map hands out its evidence; 1 keeps it."""
+    """Cells a side over which a cell of the map is averaged; 1: none."""
     head: Literal["linear", "dense128"] = "linear"
     parameters: Count = 0
-    """Learned numbers, counted in the run."""
+    """Number of learned parameters of the run."""
     quantize: Quantize = "none"
     source: Digest | None = None
     """SHA-256 of the run's weights that this file was converted from; None in a run."""
 
 
 class Calibration(Part):
-    """From logits to probabilities that mean what they say (lucency.evaluate.calibration). `none` is the sigmoid."""
+    """From logits to calibrated probabilities (lucency.evaluate.calibration). `none` is the sigmoid."""
 
     method: Method = "none"
     parameters: dict[str, tuple[float, ...]] = {}
-    """The named lists of numbers that the method reads, each of 1 number or one a finding (docs/bundle.md)."""
+    """The method's parameters by name, each of one number or one per finding (docs/bundle.md)."""
     fitted_on: str = ""
     in_graph: bool = False
-    """Whether the output `probability` of the exported network holds this calibration. Readers compute from `logit`."""
+    """Whether the network's output `probability` includes this calibration. Readers compute from `logit`."""
 
 
 class OperatingPoint(Part):
-    """Where a probability becomes a call: the finding is called at or above the threshold."""
+    """The finding is called at or above the threshold."""
 
     threshold: Share = 0.5
     chosen_by: str = "default"
     chosen_on: str = ""
     sensitivity: Share | None = None
-    """On the films that the calibration was fitted on; where these chose the threshold, it flatters."""
+    """On the films that the calibration was fitted on; optimistic where these chose the threshold."""
     specificity: Share | None = None
-    """The same."""
+    """As `sensitivity`."""
 
 
 class Abstention(Part):
-    """Which labels a film may have, by conformal prediction; where not just the one called, it is `uncertain`."""
+    """Conformal prediction: a film is `uncertain` unless its prediction set holds the called label alone."""
 
     method: Literal["none", "conformal"] = "none"
     coverage: Share = 0.95
-    """At least this share of the films of each label have it in their set, if they are like those fitted on."""
+    """Share of the films of each label whose set holds it, at least, if they are like those fitted on."""
     least: tuple[Share, ...] = ()
-    """A label is in the set of a film whose probability of it is at least this; one a label, in their order."""
+    """Least probability at which a label is in the set; one per label, in their order."""
     fitted_on: str = ""
     films: Count = 0
     answered: Share | None = None
-    """Share of those films that got an answer, not `uncertain`."""
+    """Share of those films that were not `uncertain`."""
     accuracy: Share | None = None
-    """Share of right answers among the answered."""
+    """Accuracy among those."""
 
 
 class Check(Part):
-    """A question of the gate: is the network's number `doubt` on it above the limit? Then the film is `uncertain`."""
+    """An input check: a film whose `doubt` is above the limit is `uncertain`."""
 
     name: Literal["layout", "upside_down", "mirrored", "features"]
-    """layout: not laid out as a frontal chest film. features: unlike the films learned from."""
+    """layout: not a frontal chest film. features: unlike the training films."""
     limit: float
     alarms: Share
-    """Share of the films set aside, of the kind learned from, that are above the limit."""
+    """Share of held-out in-distribution films above the limit."""
 
 
 class Gate(Part):
-    """Which films the network was not made for (lucency.models.gate)."""
+    """Input checks: films that the network was not made for (lucency.models.gate)."""
 
     file: FileName | None = None
-    """The numbers behind `doubt`, safetensors; in a run. An exported network holds them, and gives `doubt` (n, k)."""
+    """In a run: the parameters behind `doubt`, safetensors. An exported network contains them and returns `doubt`
+    (n, k)."""
     checks: tuple[Check, ...] = ()
-    """The k checks, in the order of the numbers in `doubt`; none, and there is no such output."""
+    """The k checks, in the order of `doubt`; without any there is no such output."""
     fitted_on: str = ""
 
 
@@ -133,7 +134,7 @@ class Training(Part):
 
     recipe: dict[str, Any] = {}
     source: str = ""
-    """Which row of SOURCES read the films."""
+    """The row of SOURCES that read the films."""
     films: Count = 0
     patients: Count = 0
     split_hash: str = ""
@@ -154,7 +155,7 @@ class Metric(Part):
 
 
 class Parity(Part):
-    """How far this file's answers are from those of the run it was converted from."""
+    """Difference of this file's outputs from those of the run that it was converted from."""
 
     data: str
     films: Count
@@ -162,17 +163,17 @@ class Parity(Part):
     """Mean absolute difference of the logits."""
     logit_max: Annotated[float, Field(ge=0)]
     map_correlation: float | None
-    """Lowest of the films' correlations between the two maps; None where a map is constant."""
+    """Lowest correlation between the two maps of a film; None where all are constant."""
     flips: Count
     """Films that are called differently."""
     uncertain_flips: Count = 0
-    """Films that only one of the two calls `uncertain`."""
+    """Films that are `uncertain` for one of the two only."""
     auroc_source: float | None = None
     auroc_export: float | None = None
 
 
 class Card(Part):
-    """card.json: everything a reader needs to know of a bundle, and a person before trusting it."""
+    """card.json: all that a reader needs to know of a bundle, and a person before trusting it."""
 
     schema_version: Literal[1] = 1
     name: str
@@ -189,10 +190,10 @@ class Card(Part):
     metrics: tuple[Metric, ...] = ()
     parity: Parity | None = None
     limits: tuple[str, ...] = ()
-    """What it was not made for, a sentence each."""
+    """What it was not made for, one sentence each."""
     licence: str = ""
     files: dict[FileName, Digest] = {}
-    """SHA-256 of every file of the bundle but the card's own two."""
+    """SHA-256 of every file of the bundle but card.json and card.sha256."""
 
     @model_validator(mode="after")
     def _labels_fit_the_task(self) -> Card:
@@ -213,7 +214,7 @@ class Card(Part):
         if self.abstention.method != "none" and len(self.abstention.least) != len(self.labels):
             raise ValueError(f"abstention needs {len(self.labels)} numbers, got {len(self.abstention.least)}")
         if self.abstention.method != "none" and self.task == "multilabel":
-            raise ValueError("abstention does not serve a multilabel card")
+            raise ValueError("a multilabel card cannot have abstention")
         return self
 
     @property

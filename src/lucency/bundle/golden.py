@@ -1,4 +1,4 @@
-"""Golden answers: drawn films inside a bundle, with what its network says of them, for every port to check itself."""
+"""Golden outputs: drawn films inside a bundle with its network's outputs for them, so that a port can check itself."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from lucency.bundle.card import FileName, Part
+from lucency.bundle.store import AGAIN, describe_invalid
 from lucency.errors import BundleError
 
 FOLDER = "golden"
 GOLDEN = f"{FOLDER}/golden.json"
 
-Small = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class Tolerance(Part):
-    """How far a port's answers may be from these: they add up differently on another processor."""
+    """Largest differences allowed of a port: sums round differently on other processors."""
 
-    logit: Small
-    probability: Small
-    map: Small
+    logit: Positive
+    probability: Positive
+    map: Positive
     """In logits, for any cell."""
-    doubt: Small
+    doubt: Positive
 
 
 class GoldenFilm(Part):
-    """One film and the answers."""
+    """One film and the outputs for it."""
 
     film: FileName
     """The film as it comes: a gray PNG of 8 bits."""
     square: FileName
-    """What docs/preprocessing.md makes of it: a gray PNG of side × side, to be met in every byte."""
+    """The film preprocessed (docs/preprocessing.md), a gray PNG of side × side, to be reproduced in every byte."""
     logits: tuple[float, ...]
-    """One a finding, before calibration."""
+    """One per finding, before calibration."""
     probabilities: tuple[float, ...]
-    """One a finding, by the card's calibration."""
+    """One per finding, by the card's calibration."""
     maps: tuple[tuple[tuple[float, ...], ...], ...]
-    """One a finding, rows from the top, signed, in logits."""
+    """One per finding, rows from the top, signed, in logits."""
     doubts: tuple[float, ...] = ()
     """One for each check of the card's gate."""
 
@@ -57,16 +58,14 @@ def golden_bytes(golden: Golden) -> bytes:
 
 
 def parse_golden(content: bytes, where: str) -> Golden:
-    """The golden answers of a bundle; `where` opens the message.
+    """The golden outputs of a bundle; `where` opens the message.
 
     Raises:
-        BundleError: not JSON, or not what docs/bundle.md says.
+        BundleError: not JSON, or not as docs/bundle.md says.
     """
-    from lucency.bundle.read import complaint
-
     try:
         return Golden.model_validate(json.loads(content))
     except ValidationError as error:
-        raise BundleError(f"{where}: {GOLDEN} {complaint(dict(error.errors()[0]))}") from error
+        raise BundleError(f"{where}: {GOLDEN} {describe_invalid(error)}") from error
     except ValueError as error:
-        raise BundleError(f"{where}: {GOLDEN} is not JSON ({error}); get the bundle again") from error
+        raise BundleError(f"{where}: {GOLDEN} is not JSON ({error}); {AGAIN}") from error

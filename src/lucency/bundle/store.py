@@ -1,38 +1,134 @@
-"""Where a bundle's files are read from: a directory or a zip; nothing outside it, nothing through a link."""
+"""Open, verify and write a bundle or run: a directory or a .zip; nothing outside it, nothing through a link."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shutil
 import stat
+import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from lucency.errors import BundleError
+from pydantic import ValidationError
 
-LARGEST = 1 << 30
-"""Bytes that one file of a bundle may have: a zip that swells without end is refused."""
-LONGEST = 1 << 26
+from lucency.bundle.card import SCHEMA_VERSION, Card
+from lucency.errors import BundleError, OutputError
+from lucency.files import beside, sha256_bytes, unwritable, write_bytes, write_text
+
+CARD = "card.json"
+SUM = "card.sha256"
+"""The card's own hash, in the format of `sha256sum -c`."""
+MAX_BYTES = 1 << 30
+"""Of one file of a bundle: a zip bomb is refused."""
+MAX_TEXT_BYTES = 1 << 26
 """The same for text, which takes many times its size once it is parsed."""
 TEXT = (".json", ".sha256")
+AGAIN = "get the bundle again"
 
 Load = Callable[[str], bytes]
 
 
-def open_store(path: Path) -> Load:
-    """A function that loads a file of the bundle at `path` by its name.
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose card has been checked. Its files are checked as they are read."""
+
+    path: Path
+    card: Card
+    digest: str
+    """SHA-256 of card.json. The card holds the hash of every other file, so this identifies the whole bundle."""
+    load: Load = field(repr=False)
+
+    def read(self, name: str) -> bytes:
+        """The content of a file that the card lists.
+
+        Raises:
+            BundleError: not listed, missing, a link, or altered.
+        """
+        if name not in self.card.files:
+            raise BundleError(f"{self.path}: {name} is not listed in {CARD}, so its content cannot be trusted")
+        content = self.load(name)
+        if sha256_bytes(content) != self.card.files[name]:
+            raise BundleError(f"{self.path}: {name} has changed since the bundle was written; {AGAIN}")
+        return content
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Open a bundle or run: a directory or a .zip of one.
 
     Raises:
-        BundleError: nothing is there, or it is neither a directory nor a zip. Calling the function raises it for a
-            file that is missing, is a link, leads out of the bundle, or is too large.
+        BundleError: nothing there, no card, an altered card, or one from a newer lucency.
     """
+    load = _open_store(path)
+    text = load(CARD)
+    digest = sha256_bytes(text)
+    known = [line.split()[0] for line in load(SUM).decode("ascii", "replace").splitlines() if line.strip()]
+    card = _parse(path, text)
+    if digest not in known:
+        raise BundleError(f"{path}: {CARD} is not the one that {SUM} was written for; {AGAIN}")
+    return Bundle(path, card, digest, load)
+
+
+def read_card(path: Path) -> Card:
+    """The card of the bundle or run at `path`. Raises BundleError as `open_bundle` does."""
+    return open_bundle(path).card
+
+
+def verify(path: Path) -> Card:
+    """Check every byte of a bundle or run against its card.
+
+    Raises:
+        BundleError: the first thing that is wrong.
+    """
+    bundle = open_bundle(path)
+    for name in bundle.card.files:
+        bundle.read(name)
+    if bundle.card.model.file not in bundle.card.files:
+        raise BundleError(f"{path}: {CARD} does not list the model file {bundle.card.model.file}; {AGAIN}")
+    return bundle.card
+
+
+def _parse(path: Path, text: bytes) -> Card:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise BundleError(f"{path}: {CARD} is not JSON ({error}); {AGAIN}") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{path}: {CARD} has schema version {version}, this lucency reads up to {SCHEMA_VERSION}; upgrade lucency"
+        )
+    try:
+        return Card.model_validate(content)
+    except ValidationError as error:
+        raise BundleError(f"{path}: {CARD} {describe_invalid(error)}") from error
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """What is wrong with a card, to follow its path in a message."""
+    item: dict[str, Any] = dict(error.errors()[0])
+    place = ".".join(str(part) for part in item["loc"] if part != "[key]")
+    if item["loc"][-1:] == ("[key]",):
+        return f"lists the file '{item['input']}', which leads out of the bundle or has an unsafe name; do not use it"
+    if item["type"] == "extra_forbidden":
+        return f"has a field this lucency does not know, '{place}'; upgrade lucency"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"is not valid{f' at {place}' if place else ''}: {message}"
+
+
+def _open_store(path: Path) -> Load:
+    """A function that loads a file of the bundle by its name."""
     if path.is_dir():
         return lambda name: _from_directory(path, name)
     if not path.exists():
-        raise BundleError(f"{path}: expected a bundle (a directory or .zip with card.json), found nothing")
+        raise BundleError(f"{path}: expected a bundle (a directory or .zip with {CARD}), found nothing")
     if not zipfile.is_zipfile(path):
-        raise BundleError(f"{path}: expected a bundle (a directory or .zip with card.json), found another file")
-    root = _root(path)
+        raise BundleError(f"{path}: expected a bundle (a directory or .zip with {CARD}), found another file")
+    root = _zip_root(path)
     return lambda name: _from_zip(path, root, name)
 
 
@@ -63,24 +159,24 @@ def _from_zip(path: Path, root: str, name: str) -> bytes:
     except KeyError as error:
         raise _missing(path, name) from error
     except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: {name} cannot be unpacked ({error}); get the bundle again") from error
+        raise BundleError(f"{path}: {name} cannot be unpacked ({error}); {AGAIN}") from error
 
 
-def _root(path: Path) -> str:
+def _zip_root(path: Path) -> str:
     """The folder inside the zip that holds the card: none, or the one that zipping a directory leaves."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (OSError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: cannot be unpacked ({error}); get the bundle again") from error
+        raise BundleError(f"{path}: cannot be unpacked ({error}); {AGAIN}") from error
     name, times = Counter(names).most_common(1)[0] if names else ("", 0)
     if times > 1:
         raise BundleError(f"{path}: expected each file once, found '{name}' twice; do not use it")
-    places = [PurePosixPath(name) for name in names if PurePosixPath(name).name == "card.json"]
-    shallow = sorted(places, key=lambda place: len(place.parts))
-    if not shallow or len(shallow[0].parts) > 2:
-        raise BundleError(f"{path}: expected a bundle, the zip holds no card.json")
-    return "" if len(shallow[0].parts) == 1 else f"{shallow[0].parts[0]}/"
+    cards = [PurePosixPath(name) for name in names if PurePosixPath(name).name == CARD]
+    shallowest = min(cards, key=lambda card: len(card.parts), default=None)
+    if shallowest is None or len(shallowest.parts) > 2:
+        raise BundleError(f"{path}: expected a bundle, the zip holds no {CARD}")
+    return "" if len(shallowest.parts) == 1 else f"{shallowest.parts[0]}/"
 
 
 def _parts(path: Path, name: str) -> tuple[str, ...]:
@@ -91,11 +187,106 @@ def _parts(path: Path, name: str) -> tuple[str, ...]:
 
 
 def _missing(path: Path, name: str) -> BundleError:
-    advice = "not a bundle" if name == "card.json" else "get the bundle again"
-    return BundleError(f"{path}: {name} is missing; {advice}")
+    return BundleError(f"{path}: {name} is missing; {'not a bundle' if name == CARD else AGAIN}")
 
 
 def _check_size(path: Path, name: str, size: int) -> None:
-    most = min(LARGEST, LONGEST) if name.endswith(TEXT) else LARGEST
+    most = min(MAX_BYTES, MAX_TEXT_BYTES) if name.endswith(TEXT) else MAX_BYTES
     if size > most:
         raise BundleError(f"{path}: {name} is larger than {most >> 20} MB; not a bundle of this lucency")
+
+
+def card_bytes(card: Card) -> bytes:
+    """The card as it is written: two-space indents, UTF-8, one newline at the end."""
+    return (card.model_dump_json(indent=2) + "\n").encode()
+
+
+def write_bundle(out: Path, card: Card, files: Mapping[str, bytes | Path], replace: bool = False) -> Card:
+    """Write `files` and the card that lists them, with their hashes, to the directory `out`.
+
+    A new directory appears whole or not at all. Into an existing directory without a card (an unfinished run), the
+    files are written first and the card last: without a card it is no bundle.
+
+    Returns:
+        the card with `files` filled in.
+
+    Raises:
+        OutputError: `out` holds a bundle already and `replace` is False; it is a file; it cannot be written.
+        BundleError: the card's model file is not among `files`, or a name leads out of the bundle.
+    """
+    contents = {name: item if isinstance(item, bytes) else item.read_bytes() for name, item in files.items()}
+    listed = _with_hashes(out, card, contents)
+    if (out / CARD).exists() and not replace:
+        raise OutputError(f"{out}: holds a bundle already; choose another place with --out, or remove it first")
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: expected a directory or nothing, found a file; choose another place with --out")
+    if out.exists():
+        _fill(out, listed, contents)
+    else:
+        _create(out, listed, contents)
+    return listed
+
+
+def write_card(path: Path, card: Card) -> None:
+    """Replace the card of the bundle in the directory `path`; at every moment the bundle on disk is valid."""
+    text = card_bytes(card)
+    new = f"{sha256_bytes(text)}  {CARD}\n"
+    old = (path / SUM).read_text(encoding="ascii") if (path / SUM).exists() else ""
+    write_text(path / SUM, new + old)
+    write_bytes(path / CARD, text)
+    write_text(path / SUM, new)
+
+
+def write_zip(path: Path, out: Path) -> None:
+    """Pack the bundle in the directory `path` into the zip `out`, reproducibly.
+
+    Raises:
+        BundleError: it is not a bundle, or one of its files has changed.
+        OutputError: `out` cannot be written.
+    """
+    bundle = open_bundle(path)
+    contents = {name: bundle.load(name) for name in (CARD, SUM)}
+    contents |= {name: bundle.read(name) for name in bundle.card.files}
+    with beside(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            entry = zipfile.ZipInfo(name)  # its date is 1980-01-01
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
+
+
+def _with_hashes(out: Path, card: Card, contents: Mapping[str, bytes]) -> Card:
+    if card.model.file not in contents:
+        raise BundleError(f"{out}: the card names the model file {card.model.file}, which was not given")
+    hashes = {name: sha256_bytes(contents[name]) for name in sorted(contents)}
+    try:
+        return Card.model_validate({**card.model_dump(), "files": hashes})
+    except ValidationError as error:
+        raise BundleError(f"{out}: {describe_invalid(error)}") from error
+
+
+def _fill(out: Path, card: Card, contents: Mapping[str, bytes]) -> None:
+    try:
+        (out / CARD).unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(out, error) from error
+    for name, content in contents.items():
+        write_bytes(out / name, content)
+    write_card(out, card)
+
+
+def _create(out: Path, card: Card, contents: Mapping[str, bytes]) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    except OSError as error:
+        raise unwritable(out, error) from error
+    try:
+        _fill(draft, card, contents)
+        draft.chmod(0o755)
+        draft.rename(out)
+    except OSError as error:
+        raise unwritable(out, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(draft)

@@ -32,9 +32,9 @@ def export(
     Example: lucency export runs/lecture --quantize int8 --data chest_xray --out bundles/lecture-int8
     """
     from lucency.export import TARGETS
-    from lucency.export.run import chosen, export_run
+    from lucency.export.exporter import export_run, find_target
 
-    target = chosen(to, quantize)
+    target = find_target(to, quantize)
     squares = _squares(run, data, source, numbered(fold, folds)) if quantize == "int8" else None
     name = next(name for name, row in TARGETS.items() if row is target)
     card = export_run(run, name, out, quantize, squares, replace)  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ def _squares(run: Path, data: str | None, source: str, fold: Fold | None) -> NDA
     from lucency.bundle import read_card
     from lucency.data import read_dataset
     from lucency.errors import UsageError
-    from lucency.export.films import calibration_squares
+    from lucency.export.calibration_films import calibration_squares
 
     if data is None:
         raise UsageError("int8 measures ranges on films that the run learned from; name them by --data DIR")

@@ -1,31 +1,36 @@
-"""What every target is given: one network with all arithmetic inside, so that a port has nothing to get wrong."""
+"""The network that targets convert: all arithmetic inside, so that a port has nothing to get wrong."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from lucency.bundle import Card
-from lucency.export.calibrated import Calibrated
+from lucency.evaluate.calibration import NAMES, Calibrating, check
 from lucency.models import Classifier
 from lucency.models.folded import folded, scale_inside
 from lucency.models.gate import Gate
 
 INPUT = "film"
+MAX_SLOPE = 1e30
+"""Of a segment of the polyline; float32 overflows beyond."""
+Lists = Mapping[str, Tensor]
 
 
-class Answering(nn.Module):
+class ExportNetwork(nn.Module):
     """Gray film to logit, calibrated probability, signed map and, where the run has a gate, doubt.
 
     film: float32 (1, s, s, 1) with the values 0..255 of its bytes. logit, probability: (1, f). map: (1, h, w, f), in
-    logits. doubt: (1, k). Channels last throughout, as phones want it.
+    logits. doubt: (1, k). Channels last throughout, as phones expect.
     """
 
     def __init__(self, classifier: Classifier, card: Card, gate: Gate | None = None) -> None:
         """Copy the classifier, which stays as it is, and put normalisation, calibration and gate inside.
 
         Raises:
-            BundleError: the card's calibration does not fit its findings.
+            BundleError: the card's calibration does not match its findings.
         """
         super().__init__()
         self.classifier = folded(classifier).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -36,28 +41,82 @@ class Answering(nn.Module):
         self.eval()
 
     def forward(self, film: Tensor) -> dict[str, Tensor]:
-        """The answers by name."""
+        """The outputs by name."""
         gray = film.reshape(film.shape[0], 1, film.shape[1], film.shape[2])  # one channel: first is last
         look = self.classifier.look(gray)
         features = self.features(look.seen)
-        pooled = features.permute(0, 2, 3, 1).mean((1, 2))  # channels last, as the target has them: nothing to turn
+        pooled = features.permute(0, 2, 3, 1).mean((1, 2))  # channels last, as in the target: no transpose
         logit = self.classifier.head(pooled)
         cells = self.classifier.on_film(self.classifier.head.map(features), look).permute(0, 2, 3, 1)
-        answers = {"logit": logit, "probability": self.calibrated(logit), "map": cells}
-        return answers if self.gate is None else {**answers, "doubt": self.gate(gray, pooled)}
+        outputs = {"logit": logit, "probability": self.calibrated(logit), "map": cells}
+        return outputs if self.gate is None else {**outputs, "doubt": self.gate(gray, pooled)}
 
     def features(self, seen: Tensor) -> Tensor:
-        """The activations entering the pool; without the product by a scale that is 1 everywhere."""
+        """The activations entering the pool; without a product by a scale that is 1 everywhere."""
         entering = seen + self.classifier.shift if self.scaled_inside else self.classifier.normalise(seen)
-        found: Tensor = self.classifier.features(entering)
-        return found
+        features: Tensor = self.classifier.features(entering)
+        return features
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The names of the answers, in their order."""
+        """The names of the outputs, in their order."""
         return ("logit", "probability", "map") if self.gate is None else ("logit", "probability", "map", "doubt")
 
 
-def blank(side: int) -> Tensor:
-    """A film to trace the network with: float32 (1, side, side, 1)."""
+def example_film(side: int) -> Tensor:
+    """Input to trace the network with: float32 (1, side, side, 1)."""
     return torch.full((1, side, side, 1), 127.0)
+
+
+class Calibrated(nn.Module):
+    """Logits (n, f) to calibrated probabilities (n, f): lucency.evaluate.calibration in float32 tensors."""
+
+    def __init__(self, calibration: Calibrating, task: str, findings: int) -> None:
+        """Take the card's parameters.
+
+        Raises:
+            BundleError: the method is unknown, or its parameters do not fit it.
+        """
+        super().__init__()
+        check(calibration, findings)
+        self.method, self.task = calibration.method, task
+        for name in NAMES[self.method]:
+            self.register_buffer(name, torch.tensor(calibration.parameters[name], dtype=torch.float64))
+        if self.method == "isotonic":  # differences in float64, before the exporter rounds to float32
+            x, y = self.get_buffer("logits"), self.get_buffer("probabilities")
+            self.register_buffer("steepness", 1 / torch.diff(x).clamp_min(1 / MAX_SLOPE))
+            self.register_buffer("rises", torch.diff(y))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Calibrated probabilities, float32."""
+        lists = {name: values.float() for name, values in self.named_buffers()}
+        if self.method == "isotonic":
+            return polyline(logits, lists)
+        scores = SCORES[self.method](logits, lists)
+        return torch.softmax(scores, dim=-1) if self.task == "multiclass" else torch.sigmoid(scores)
+
+
+def polyline(z: Tensor, lists: Lists) -> Tensor:
+    """The polyline through (logits, probabilities), flat beyond its ends.
+
+        y(z) = y_1 + sum_i (y_(i+1) - y_i) · clip((z - x_i) / (x_(i+1) - x_i), 0, 1)
+
+    Each term lies between 0 and its rise, so a step between two logits that nearly coincide loses no precision, as it
+    would in a sum of hinges whose slopes cancel.
+    """
+    share = ((z - lists["logits"][:-1]) * lists["steepness"]).clamp(0, 1)
+    return lists["probabilities"][0] + (share * lists["rises"]).sum(dim=-1, keepdim=True)
+
+
+def softplus(z: Tensor) -> Tensor:
+    """ln(1 + exp z) without overflow, of operations that every target has."""
+    return torch.relu(z) + torch.log(1 + torch.exp(-torch.abs(z)))
+
+
+SCORES: dict[str, Callable[[Tensor, Lists], Tensor]] = {
+    "none": lambda z, lists: z,
+    "temperature": lambda z, lists: z * (1 / lists["temperature"]),
+    "platt": lambda z, lists: lists["slope"] * z + lists["offset"],
+    "beta": lambda z, lists: lists["b"] * softplus(z) - lists["a"] * softplus(-z) + lists["c"],
+}
+"""Method to calibrated logits; isotonic returns probabilities and has no row."""

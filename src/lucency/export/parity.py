@@ -1,4 +1,4 @@
-"""Parity: over a whole data set, a run's answers against those of a file exported from it."""
+"""Parity: a run's outputs against those of a file exported from it, over a whole data set."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lucency.arrays import Bools, Floats, Floats32, Ints, Pixels
 from lucency.bundle import Card, Parity
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_each, require_readable
@@ -22,8 +22,7 @@ from lucency.reader.outputs import accepted
 from lucency.reader.predict import as_labelled
 
 BATCH = 32
-"""Films asked at once."""
-Floats = NDArray[np.float64]
+"""Films per batch."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class Flip:
 
     film: str
     what: Literal["called", "uncertain"]
-    """Whether they call it differently, or only one of them is uncertain of it."""
+    """Whether they call it differently, or only one of them is uncertain."""
     label: str
-    """What it is, by the data set."""
+    """By the data set."""
     source: tuple[float, ...]
     """The run's probabilities."""
     export: tuple[float, ...]
@@ -43,30 +42,30 @@ class Flip:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that parity found."""
+    """The result of a comparison."""
 
     parity: Parity
-    """What is written into the card."""
+    """For the card."""
     flips: tuple[Flip, ...]
     unreadable: tuple[FilmError, ...]
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Both answers for the films that could be read, n of them."""
+    """Both outputs for the n films that could be read."""
 
     films: Dataset
     logits: tuple[Floats, Floats]
     """Source and export, each (n, f)."""
     probabilities: tuple[Floats, Floats]
-    stands: tuple[NDArray[np.bool_], NDArray[np.bool_]]
-    """Whether each stands by what it calls, (n,)."""
+    sure: tuple[Bools, Bools]
+    """Whether each is sure of its call, (n,)."""
     correlations: Floats
     """(n,), of the two maps of each film; NaN where one is constant."""
 
 
 def compare(source: Reader, export: Reader, films: Dataset, data: str) -> Comparison:
-    """Ask both about every film.
+    """Run both on every film.
 
     Args:
         source: an open run.
@@ -76,11 +75,11 @@ def compare(source: Reader, export: Reader, films: Dataset, data: str) -> Compar
 
     Raises:
         BundleError: the bundle was not exported from this run.
-        SourceError: other labels, or no film can be read.
+        SourceError: the labels differ, or no film can be read.
     """
     require_same(source, export)
     unreadable: list[FilmError] = []
-    pair = _ask(source, export, as_labelled(films, source.card.labels), unreadable)
+    pair = _compute(source, export, as_labelled(films, source.card.labels), unreadable)
     flips = _flips(pair, source.card)
     return Comparison(_parity(pair, source.card, data, flips), flips, tuple(unreadable))
 
@@ -98,26 +97,26 @@ def require_same(source: Reader, export: Reader) -> None:
             " export it again, or name the run it came from"
         )
     if export.card.preprocess != source.card.preprocess:
-        raise BundleError(f"{export.bundle.path}: prepares films otherwise than {source.bundle.path}; export it again")
+        raise BundleError(
+            f"{export.bundle.path}: preprocesses films differently from {source.bundle.path}; export it again"
+        )
 
 
-def _ask(source: Reader, export: Reader, films: Dataset, unreadable: list[FilmError]) -> _Pair:
+def _compute(source: Reader, export: Reader, films: Dataset, unreadable: list[FilmError]) -> _Pair:
     good: list[int] = []
-    columns: list[tuple[NDArray[Any], ...]] = []
+    columns: list[tuple[Any, ...]] = []
     for places, squares in _batches(films, source, unreadable):
         ours, theirs = source.read_batch(squares), export.read_batch(squares)
         good += places
-        told = [(found.logits, found.probabilities, accepted(source.card, found)) for found in (ours, theirs)]
-        columns.append((*told[0], *told[1], correlations(ours.maps, theirs.maps)))
+        both = [(found.logits, found.probabilities, accepted(source.card, found)) for found in (ours, theirs)]
+        columns.append((*both[0], *both[1], correlations(ours.maps, theirs.maps)))
     require_readable(films, len(good), unreadable)
     a, p, s, b, q, t, alike = (np.concatenate(column).astype(np.float64) for column in zip(*columns, strict=True))
     return _Pair(films.subset(good), (a, b), (p, q), (s > 0, t > 0), alike)
 
 
-def _batches(
-    films: Dataset, reader: Reader, unreadable: list[FilmError]
-) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
-    """(indices, squares) of the readable films, some at a time; the others' errors go to `unreadable`."""
+def _batches(films: Dataset, reader: Reader, unreadable: list[FilmError]) -> Iterator[tuple[list[int], Pixels]]:
+    """(indices, squares) of the readable films in batches; errors of the others go to `unreadable`."""
     outcomes = enumerate(track(decode_each(films, reader.preprocess), "comparing films", total=len(films)))
     while batch := list(islice(outcomes, BATCH)):
         unreadable += [outcome for _, outcome in batch if isinstance(outcome, FilmError)]
@@ -126,7 +125,7 @@ def _batches(
             yield [place for place, _ in good], np.stack([square for _, square in good])
 
 
-def correlations(ours: NDArray[np.floating], theirs: NDArray[np.floating]) -> Floats:
+def correlations(ours: Floats32, theirs: Floats32) -> Floats:
     """Pearson's correlation of the maps of each film, (n, f, h, w) twice → (n,); NaN where one is constant."""
     a, b = (maps.reshape(len(maps), -1).astype(np.float64) for maps in (ours, theirs))
     a, b = (flat - flat.mean(axis=1, keepdims=True) for flat in (a, b))
@@ -146,18 +145,18 @@ def _flips(pair: _Pair, card: Card) -> tuple[Flip, ...]:
             source=tuple(pair.probabilities[0][row].tolist()),
             export=tuple(pair.probabilities[1][row].tolist()),
         )
-        for row in np.flatnonzero(called | (pair.stands[0] != pair.stands[1]))
+        for row in np.flatnonzero(called | (pair.sure[0] != pair.sure[1]))
     )
 
 
-def verdicts(probabilities: Floats, card: Card) -> NDArray[np.int64]:
-    """What is called at the card's operating point: (n, f) of 0 and 1, or (n, 1) class indices of several classes."""
+def verdicts(probabilities: Floats, card: Card) -> Ints:
+    """Calls at the card's operating point: (n, f) of 0 and 1, or (n, 1) class indices for several classes."""
     if card.task == "multiclass":
         return np.asarray(probabilities.argmax(axis=1, keepdims=True), dtype=np.int64)
     return (probabilities >= card.operating_point.threshold).astype(np.int64)
 
 
-def _words(card: Card, label: NDArray[np.int64]) -> str:
+def _words(card: Card, label: Ints) -> str:
     if card.task == "multilabel":
         return "|".join(name for name, on in zip(card.labels, label, strict=True) if on)
     return card.labels[int(label)]
@@ -180,7 +179,7 @@ def _parity(pair: _Pair, card: Card, data: str, flips: tuple[Flip, ...]) -> Pari
     )
 
 
-def _auroc(truth: NDArray[np.bool_], scores: Floats) -> float | None:
-    """Mean over the findings that some films have and some have not; None where there is no such finding."""
+def _auroc(truth: Bools, scores: Floats) -> float | None:
+    """Mean over the findings with films of both labels; None without such a finding."""
     both = [k for k in range(truth.shape[1]) if 0 < truth[:, k].sum() < len(truth)]
     return float(np.mean([auroc(truth[:, k], scores[:, k]) for k in both])) if both else None

@@ -1,6 +1,6 @@
-"""Which films: a text file, .csv, .tsv or .parquet of paths, a folder, or a glob; here or in a store that fsspec knows.
+"""Which films: a text file, .csv, .tsv or .parquet of paths, a folder, or a glob; here or in a store of fsspec.
 
-Names come one by one, in an order that stays: a hundred million of them are never in memory at once.
+Names are iterated in a stable order; a hundred million of them are never in memory at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lucency.data.folder import FILM_SUFFIXES
 from lucency.errors import SourceError, UsageError
 
 COLUMNS = ("path", "film", "file", "filename")
-"""The column of a table that holds the paths: the first of these that is there."""
+"""The table's column of paths: the first of these that it has."""
 DELIMITERS = (",", ";", "\t")
 READ_AT_ONCE = 10_000
 """Rows of a Parquet manifest in memory."""
@@ -35,26 +35,26 @@ class Manifest:
     """The films to score."""
 
     source: str
-    """What the person named."""
+    """As the user gave it."""
     base: str
-    """Folder or URL from which relative names start."""
+    """Folder or URL to which relative names refer."""
     names: Names
-    """Every film's name as the manifest gives it, in order; the same at each call while nothing has changed."""
+    """Every film's name as in the manifest, in order; can be called repeatedly."""
 
     def place(self, name: str) -> str:
-        """Where the film of that name is: a path or URL."""
+        """Path or URL of the film of that name."""
         if is_url(name) or not is_url(self.base):
             return name if is_url(name) else str(Path(self.base) / name)
         return f"{self.base}/{name}"
 
 
 def is_url(text: str) -> bool:
-    """Whether `text` leads to a store: s3://bucket/film.png, gs://…, https://…"""
+    """Whether `text` is a URL: s3://bucket/film.png, gs://…, https://…"""
     return "://" in text
 
 
 def require_store(url: str) -> None:
-    """Refuse a URL for which no library is installed.
+    """Refuse a URL whose store no installed library reads.
 
     Raises:
         UsageError: fsspec does not know the store, or needs a package for it.
@@ -65,23 +65,23 @@ def require_store(url: str) -> None:
     try:
         fsspec.get_filesystem_class(scheme)
     except (ImportError, ValueError) as error:
-        raise UsageError(f"{scheme}://: cannot be read here ({how_to_read(scheme) or error})") from error
+        raise UsageError(f"{scheme}://: cannot be read here ({extra_for(scheme) or error})") from error
 
 
-def how_to_read(scheme: str) -> str:
-    """What to install for a store that one of our extras reads; empty for others."""
+def extra_for(scheme: str) -> str:
+    """What to install for a store that one of our extras reads; else empty."""
     return f"it needs pip install 'lucency[{STORES[scheme]}]'" if scheme in STORES else ""
 
 
 def open_manifest(source: str, column: str | None = None) -> Manifest:
-    """The films that `source` names.
+    """Open a manifest.
 
     Args:
         source: a path or URL of a list, a table, or a folder; or a glob such as `films/*/*.png`.
         column: the table's column of paths; by default the first of `COLUMNS` that it has.
 
     Raises:
-        SourceError: nothing is there. Reading the names raises it where the list is no list.
+        SourceError: nothing is there. Iterating the names raises it where the file is no list.
         UsageError: a URL of a store that cannot be read here.
     """
     if is_url(source):
@@ -105,11 +105,11 @@ def _remote(url: str, column: str | None) -> Manifest:
         if not glob.has_magic(url) and store.isfile(inside):
             return Manifest(url, url.rpartition("/")[0], _listed(url, column))
         found = sorted(store.glob(inside) if glob.has_magic(url) else store.find(inside))
-    except Exception as error:  # each store has exceptions of its own
-        raise SourceError(f"{url}: cannot be listed ({_first_line(error)})") from error
+    except Exception as error:  # each store has its own exceptions
+        raise SourceError(f"{url}: cannot be listed ({first_line(error)})") from error
     if not found:
         raise SourceError(f"{url}: expected a list of films, a folder or a glob, found nothing there; check the URL")
-    films = [store.unstrip_protocol(name) for name in found if glob.has_magic(url) or _is_named_like_a_film(name)]
+    films = [store.unstrip_protocol(name) for name in found if glob.has_magic(url) or _has_film_name(name)]
     return Manifest(url, "", lambda: iter(films))
 
 
@@ -121,14 +121,14 @@ def _listed(source: str, column: str | None) -> Names:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Films below `root`, named from there, folder by folder in the order of their names."""
+    """Films below `root`, relative to it, folder by folder, sorted."""
     for folder, below, files in os.walk(root):
         below[:] = sorted(name for name in below if not name.startswith("."))
         inside = Path(folder).relative_to(root)
-        yield from (str(inside / name) for name in sorted(files) if _is_named_like_a_film(name))
+        yield from (str(inside / name) for name in sorted(files) if _has_film_name(name))
 
 
-def _is_named_like_a_film(name: str) -> bool:
+def _has_film_name(name: str) -> bool:
     return Path(name).suffix.lower() in FILM_SUFFIXES and not Path(name).name.startswith(".")
 
 
@@ -153,7 +153,7 @@ def _lines(source: str) -> Iterator[str]:
         with _text(source) as stream:
             yield from (line.rstrip("\r\n") for line in stream if line.strip())
     except (UnicodeDecodeError, OSError) as error:
-        raise _no_list(source, error) from error
+        raise _not_a_list(source, error) from error
 
 
 def _table(source: str, column: str | None) -> Iterator[str]:
@@ -167,7 +167,7 @@ def _table(source: str, column: str | None) -> Iterator[str]:
                 if len(cells) > place and cells[place].strip():
                     yield cells[place].strip()
     except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise _no_list(source, error) from error
+        raise _not_a_list(source, error) from error
 
 
 def _parquet(source: str, column: str | None) -> Iterator[str]:
@@ -181,7 +181,7 @@ def _parquet(source: str, column: str | None) -> Iterator[str]:
             for batch in file.iter_batches(READ_AT_ONCE, columns=[chosen]):
                 yield from (name for name in _strings(source, batch.column(0)) if name)
     except (pa.ArrowException, OSError) as error:
-        raise _no_list(source, error) from error
+        raise _not_a_list(source, error) from error
 
 
 def _strings(source: str, column: Any) -> list[str | None]:
@@ -199,9 +199,10 @@ def _column(source: str, names: list[str], wanted: str | None) -> str:
     raise SourceError(f"{source}: expected {expected}, found {', '.join(names) or 'none'}; name it with --column")
 
 
-def _no_list(source: str, error: Exception) -> SourceError:
-    return SourceError(f"{source}: expected a list of paths in UTF-8, found what cannot be read ({_first_line(error)})")
+def _not_a_list(source: str, error: Exception) -> SourceError:
+    return SourceError(f"{source}: expected a list of paths in UTF-8, cannot read it ({first_line(error)})")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Of its message, or its type."""
     return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -1,6 +1,6 @@
-"""Where scores go: Parquet files that each hold a run of the manifest's rows and say in their footer what they are.
+"""Where scores go: Parquet files of consecutive rows of the manifest, each labelled in its footer, and their summary.
 
-A shard is written whole or not at all, and nothing else remembers how far the scoring came: what is there is done.
+A shard is written whole or not at all, and nothing else records progress: a shard that exists is done.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,27 +21,27 @@ from lucency import NOTICE, __version__
 from lucency.bundle import Bundle
 from lucency.errors import OutputError
 from lucency.files import beside, write_text
-from lucency.score.fetch import PASSING
-from lucency.score.manifest import is_url, require_store
+from lucency.score.manifest import first_line, is_url, require_store
+from lucency.score.table import KINDS, TRANSIENT
 
 KEY = b"lucency"
-"""Under which a file's own metadata holds its label, as JSON."""
+"""Of the label, JSON, in a Parquet file's metadata."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """What a shard says of itself."""
+    """What a shard holds."""
 
     bundle: str
     digest: str
-    """SHA-256 of the bundle's card, which names all of the bundle."""
+    """SHA-256 of the bundle's card, which identifies the bundle."""
     preprocess: dict[str, Any]
     size: int
-    """Films in a shard that is full."""
+    """Films in a full shard."""
     number: int
     films: int
     names: str
-    """SHA-256 over the names in it, as they are written, in order."""
+    """SHA-256 over the films' names as they are written, in order."""
     verdicts: dict[str, int]
     failures: dict[str, int]
     """Films without a score, by cause."""
@@ -51,7 +51,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Shards:
-    """A folder, here or in a store, that gets the shards."""
+    """The folder, here or in a store, of the shards."""
 
     out: str
     bundle: Bundle = field(repr=False)
@@ -59,18 +59,18 @@ class Shards:
 
     @cached_property
     def written(self) -> dict[int, Label]:
-        """The shards that are there, and what they say; one that cannot be read is as if it were not there.
+        """The shards that exist, by number; one that cannot be read counts as absent.
 
         Raises:
-            OutputError: a shard of another bundle or size lies there.
+            OutputError: there is a shard of another bundle or size.
         """
-        labels = {label.number: label for name in self._listed() if (label := self._label(name)) is not None}
+        labels = {label.number: label for name in self._list() if (label := self._read_label(name)) is not None}
         for label in labels.values():
             self._require_same(label)
         return labels
 
     def holds(self, number: int, names: Sequence[str], retry: bool = False) -> bool:
-        """Whether that shard is done; with `retry` one whose failures may pass is not.
+        """Whether that shard is done; with `retry`, one with transient failures is not.
 
         Raises:
             OutputError: it holds other films.
@@ -82,14 +82,10 @@ class Shards:
             raise OutputError(
                 f"{self.out}: shard {number} holds other films than the manifest names now; choose another --out"
             )
-        return label.films == len(names) and not (retry and PASSING & set(label.failures))
+        return label.films == len(names) and not (retry and TRANSIENT & set(label.failures))
 
     def require_at_most(self, count: int) -> None:
-        """Refuse a folder with more shards than the manifest now makes.
-
-        Raises:
-            OutputError: there are more.
-        """
+        """Refuse a folder with more shards than the manifest has now."""
         spare = [number for number in self.written if number >= count]
         if spare:
             raise OutputError(
@@ -97,44 +93,45 @@ class Shards:
             )
 
     def write(self, number: int, names: Sequence[str], table: pa.Table) -> Label:
-        """Write a shard whole.
+        """Write a shard, whole or not at all.
 
         Args:
             number: which, from 0.
             names: of its films, as they are to be written.
-            table: of SCHEMA, a row a film.
+            table: of SCHEMA, one row per film.
 
         Raises:
             OutputError: it cannot be written.
         """
-        label = self._new_label(number, names, table)
+        label = self._label(number, names, table)
         rows = pa.array(range(number * self.size, number * self.size + len(names)), pa.int64())
         table = table.set_column(0, "film", pa.array(names, pa.string())).add_column(0, "row", rows)
-        self._put(number, table.replace_schema_metadata({KEY: json.dumps(asdict(label))}))
+        self._write_table(f"part-{number:06}.parquet", table.replace_schema_metadata({KEY: json.dumps(asdict(label))}))
         return label
 
-    def note(self, name: str, content: str) -> None:
-        """Write a small text beside the shards; names that begin with _ are gone past by readers of Parquet folders.
+    def write_note(self, name: str, content: dict[str, Any]) -> None:
+        """Write a small JSON file beside the shards; readers of Parquet folders skip names that begin with _.
 
         Raises:
             OutputError: it cannot be written.
         """
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         if is_url(self.out):
-            self._pipe(name, content.encode())
+            self._pipe(name, text.encode())
         else:
-            write_text(Path(self.out) / name, content)
+            write_text(Path(self.out) / name, text)
 
     def begin(self) -> None:
-        """Say beside the shards what they will be, so that a place that cannot be written is known before the first.
+        """Write what the shards will be, so that an unwritable place fails before the first film is read.
 
         Raises:
-            OutputError: it cannot be.
+            OutputError: it cannot be written.
         """
         about = {"bundle": self.bundle.card.name, "digest": self.bundle.digest, "films_a_shard": self.size}
         about |= {"preprocess": self.bundle.card.preprocess.model_dump(), "lucency": __version__, "notice": NOTICE}
-        self.note("_about.json", json.dumps(about, indent=2) + "\n")
+        self.write_note("_about.json", about)
 
-    def _new_label(self, number: int, names: Sequence[str], table: pa.Table) -> Label:
+    def _label(self, number: int, names: Sequence[str], table: pa.Table) -> Label:
         verdicts = Counter(verdict for verdict in table["verdict"].to_pylist() if verdict is not None)
         failures = Counter(kind for kind in table["error_kind"].to_pylist() if kind is not None)
         return Label(
@@ -161,14 +158,14 @@ class Shards:
                 f"use --shard {label.size}, or choose another --out"
             )
 
-    def _listed(self) -> list[str]:
+    def _list(self) -> list[str]:
         if is_url(self.out):
             store, inside = self._store()
             store.invalidate_cache()
             return sorted(store.glob(f"{inside}/part-*.parquet"))
         return sorted(str(path) for path in Path(self.out).glob("part-*.parquet"))
 
-    def _label(self, name: str) -> Label | None:
+    def _read_label(self, name: str) -> Label | None:
         store = self._store()[0] if is_url(self.out) else None
         try:
             metadata = pq.read_metadata(name, filesystem=store).metadata or {}
@@ -176,8 +173,7 @@ class Shards:
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError):
             return None
 
-    def _put(self, number: int, table: pa.Table) -> None:
-        name = f"part-{number:06}.parquet"
+    def _write_table(self, name: str, table: pa.Table) -> None:
         if is_url(self.out):
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="zstd")
@@ -194,9 +190,8 @@ class Shards:
         try:
             store.makedirs(inside, exist_ok=True)
             store.pipe_file(f"{inside}/{name}", content)  # an object appears whole or not at all
-        except Exception as error:  # each store has exceptions of its own
-            why = (str(error).splitlines() or [""])[0] or type(error).__name__
-            raise OutputError(f"{self.out}: cannot be written ({why}); choose another --out") from error
+        except Exception as error:  # each store has its own exceptions
+            raise OutputError(f"{self.out}: cannot be written ({first_line(error)}); choose another --out") from error
 
     def _store(self) -> tuple[Any, str]:
         import fsspec
@@ -207,9 +202,63 @@ class Shards:
 
 
 def digest_of(names: Sequence[str]) -> str:
-    """SHA-256 over names; another order or another division into names gives another."""
+    """SHA-256 over names, their order and their boundaries."""
     digest = hashlib.sha256()
     for name in names:
         content = name.encode()
         digest.update(len(content).to_bytes(8, "little") + content)
     return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How many films of a manifest, or of one part of it, have which verdict, and why some have no score."""
+
+    out: str
+    bundle: str
+    digest: str
+    films: int
+    verdicts: dict[str, int]
+    """Films by verdict, the most frequent first."""
+    failures: dict[str, int]
+    """Films without a score by cause, the most frequent first."""
+    scored_now: int
+    """Films scored by this call; the others were before."""
+    seconds: float
+    """Duration, with the start of the processes."""
+
+    @classmethod
+    def of(cls, shards: Shards, labels: Iterable[Label], scored_now: int, seconds: float) -> Summary:
+        """The summary of these shards."""
+        verdicts: Counter[str] = Counter()
+        failures: Counter[str] = Counter()
+        for label in labels:
+            verdicts.update(label.verdicts)
+            failures.update(label.failures)
+        counts = dict(verdicts.most_common()), dict(failures.most_common())
+        films = verdicts.total() + failures.total()
+        return cls(shards.out, shards.bundle.card.name, shards.bundle.digest, films, *counts, scored_now, seconds)
+
+    @property
+    def failed(self) -> int:
+        """Films without a score."""
+        return sum(self.failures.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The output of `--json` and the content of `_summary.json`."""
+        rate = {"films_per_second": round(self.scored_now / self.seconds, 2)} if self.seconds else {}
+        return {**vars(self), "seconds": round(self.seconds, 1), **rate, "failed": self.failed, "notice": NOTICE}
+
+    def text(self) -> str:
+        """For a terminal."""
+        lines = [f"{self.out}: {self.films} films by {self.bundle} ({self.digest[:12]})"]
+        lines += [f"  {count:>9}  {verdict or 'none'}" for verdict, count in self.verdicts.items()]
+        if self.failures:
+            lines.append(f"  {self.failed:>9}  without a score:")
+            lines += [f"  {count:>11}  {kind}: {KINDS[kind]}" for kind, count in self.failures.items()]
+        if self.scored_now:
+            rate = self.scored_now / self.seconds if self.seconds else 0.0
+            lines.append(f"{self.scored_now} scored now, {rate:.1f} films per second")
+        else:
+            lines.append("all were scored before; nothing to do")
+        return "\n".join([*lines, NOTICE])

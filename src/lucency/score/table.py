@@ -1,16 +1,22 @@
-"""The one function that every engine runs: films in, a table out, a row a film whatever it holds."""
+"""The function that every engine runs: films in, a table out, one row per film whatever it holds."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from lucency.film import Film
+from lucency.errors import FilmError
+from lucency.film import Film, open_film
+from lucency.film.film import READERS, kind_of
+from lucency.film.limits import ACCEPTED, MAX_BYTES
 from lucency.prefetch import prefetch
-from lucency.reader import Reader, Reading
-from lucency.score.fetch import Failure, fetched
+from lucency.reader import Reader
+from lucency.score.manifest import extra_for, is_url
 
 SCHEMA = pa.schema(
     {
@@ -27,52 +33,75 @@ SCHEMA = pa.schema(
         "error": pa.string(),
     }
 )
-"""A row says what `lucency read` says of the film; where it cannot be read, `error_kind` and `error` alone are set."""
+"""A row holds what `lucency read` prints for the film; where it cannot be read, only `error_kind` and `error`."""
 
+KINDS = {
+    "missing": "no such file",
+    "unreachable": "the file exists, but access was refused or the store did not answer",
+    "not_a_film": "a file of another kind",
+    "unreadable": "a PNG, JPEG, TIFF or DICOM file that is damaged or holds no single gray film",
+    "failed": "an unexpected error",
+    "crashed": "the worker process died on it",
+    "timed_out": "it took too long",
+}
+"""Why a film has no score."""
+TRANSIENT = frozenset(KINDS) - {"not_a_film", "unreadable"}
+"""Kinds worth another attempt; the others lie in the film's bytes."""
+HEAD = 512
+"""Bytes that are enough to recognise a format."""
+RANGE_REFUSED = {errno.EINVAL, 416}
+"""How stores refuse a range of bytes: s3fs by errno, aiohttp and gcsfs by HTTP status."""
 DECODERS = 2
-"""Threads that fetch and decode while the network works; more help where films come from afar, and cost memory."""
-AHEAD = 8
+"""Threads that fetch and decode while the network runs; more only help with remote films, and cost memory."""
+IN_FLIGHT = 8
 """Films fetched ahead of the network, at most: memory stays bounded whatever their size."""
 
 
-def score_batch(paths: Sequence[str], reader: Reader, seen: Callable[[], None] = lambda: None) -> pa.Table:
-    """Read films, each told apart from the others: no film stops another.
+@dataclass(frozen=True)
+class Failure:
+    """Why a film has no score."""
+
+    kind: str
+    """One of KINDS."""
+    message: str
+    """One line, without the film's name."""
+
+
+def score_batch(paths: Sequence[str], reader: Reader, on_film: Callable[[], None] = lambda: None) -> pa.Table:
+    """Read films; a film that fails affects no other.
 
     Args:
         paths: paths or URLs.
         reader: an open bundle; one thread is enough.
-        seen: called after each film.
+        on_film: called after each film.
 
     Returns:
-        a table of SCHEMA, a row a path, in order; `film` is the path.
+        a table of SCHEMA, one row per path, in order; `film` is the path.
     """
     rows = []
-    for path, found in zip(paths, prefetch(fetched, paths, DECODERS, AHEAD), strict=True):
-        rows.append({"film": as_text(path), **_facts(found, reader)})
-        seen()
+    for path, film in zip(paths, prefetch(fetch_film, paths, DECODERS, IN_FLIGHT), strict=True):
+        rows.append({"film": as_text(path), **_read(film, reader)})
+        on_film()
     return pa.Table.from_pylist(rows, SCHEMA)
 
 
-def failed(paths: Sequence[str], failure: Failure) -> pa.Table:
+def failed_table(paths: Sequence[str], failure: Failure) -> pa.Table:
     """The same table where all films fail for one reason."""
     return pa.Table.from_pylist([{"film": as_text(path), **_error(failure)} for path in paths], SCHEMA)
 
 
 def as_text(name: str) -> str:
-    """A name as Parquet can hold it: bytes of a file name that are no UTF-8 are escaped."""
+    """A name as Parquet can hold it: bytes of a file name that are not UTF-8 are escaped."""
     return name.encode(errors="backslashreplace").decode()
 
 
-def _facts(found: Film | Failure, reader: Reader) -> dict[str, Any]:
-    if isinstance(found, Failure):
-        return _error(found)
+def _read(film: Film | Failure, reader: Reader) -> dict[str, Any]:
+    if isinstance(film, Failure):
+        return _error(film)
     try:
-        return _said(reader.read(found))
+        reading = reader.read(film)
     except Exception as error:
-        return _error(Failure("failed", f"the network did not read it ({type(error).__name__})"))
-
-
-def _said(reading: Reading) -> dict[str, Any]:
+        return _error(Failure("failed", f"the network failed on it ({type(error).__name__})"))
     return {
         "verdict": reading.verdict,
         "called": reading.called,
@@ -86,4 +115,73 @@ def _said(reading: Reading) -> dict[str, Any]:
 
 
 def _error(failure: Failure) -> dict[str, Any]:
-    return {"error_kind": failure.kind, "error": failure.words}
+    return {"error_kind": failure.kind, "error": failure.message}
+
+
+def fetch_film(place: str) -> Film | Failure:
+    """The film at a path or URL; never raises for what is wrong with the film."""
+    try:
+        return _from_store(place) if is_url(place) else _from_disk(Path(place))
+    except Exception as error:  # a decoder's own; its message may quote the header, so only its type is reported
+        return Failure("failed", f"found a film that cannot be read ({type(error).__name__})")
+
+
+def _from_disk(path: Path) -> Film | Failure:
+    try:
+        return open_film(path, name="film")
+    except FilmError as error:
+        return Failure(_kind_on_disk(path), _message(error))
+
+
+def _from_store(url: str) -> Film | Failure:
+    import fsspec
+
+    try:
+        store, inside = fsspec.core.url_to_fs(url)
+        data = _first_bytes(store, inside)
+    except FileNotFoundError:
+        return Failure("missing", f"found no such file; expected {ACCEPTED}; check the path")
+    except ImportError as error:
+        need = extra_for(url.partition("://")[0]) or error
+        return Failure("unreachable", f"the store cannot be read here ({need})")
+    except Exception as error:  # each store has its own exceptions, whose messages quote the URL
+        return Failure("unreachable", f"the store did not return it ({type(error).__name__})")
+    if len(data) > MAX_BYTES:
+        return Failure("unreadable", f"found a file of more than {MAX_BYTES // 2**20} MiB, which is not read")
+    try:
+        return open_film(data, name="film")
+    except FilmError as error:
+        return Failure(_kind_of_bytes(data), _message(error))
+
+
+def _first_bytes(store: Any, inside: str) -> bytes:
+    """At most one byte more than is read. Stores refuse every range of an empty object."""
+    try:
+        data: bytes = store.cat_file(inside, start=0, end=MAX_BYTES + 1)  # by name: s3fs has another order
+    except Exception as error:
+        codes = {getattr(error, name, None) for name in ("errno", "status", "code")}
+        if not codes & RANGE_REFUSED or store.size(inside) != 0:
+            raise
+        return b""
+    return data
+
+
+def _kind_on_disk(path: Path) -> str:
+    """Called only for films that cannot be opened, so that the others cost nothing."""
+    if not path.exists():
+        return "missing"
+    if not path.is_file():
+        return "not_a_film"
+    try:
+        with path.open("rb") as stream:
+            return _kind_of_bytes(stream.read(HEAD))
+    except OSError:
+        return "unreachable"
+
+
+def _kind_of_bytes(data: bytes) -> str:
+    return "unreadable" if kind_of(data) in READERS else "not_a_film"
+
+
+def _message(error: FilmError) -> str:
+    return str(error).removeprefix("film: ")

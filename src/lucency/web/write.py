@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lucency.bundle import Bundle
 from lucency.bundle.golden import GOLDEN, parse_golden
-from lucency.bundle.read import CARD
+from lucency.bundle.store import CARD
 from lucency.errors import BundleError, OutputError
 from lucency.files import sha256_bytes, unwritable
 from lucency.web.words import translation

@@ -1,4 +1,4 @@
-"""Score a manifest: plan what is left, let an engine run it, write shard after shard."""
+"""Score a manifest: find what is left, run it on an engine, write shard after shard."""
 
 from __future__ import annotations
 
@@ -10,30 +10,24 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from json import dumps
 
 import pyarrow as pa
 
 from lucency.bundle import Bundle
 from lucency.errors import SourceError
 from lucency.progress import track
-from lucency.score.engines import Engine, local, plain
+from lucency.score.engines import Engine, local
 from lucency.score.manifest import Manifest
-from lucency.score.on_ray import on_ray
-from lucency.score.shards import Label, Shards
-from lucency.score.summary import Summary, summed
+from lucency.score.shards import Label, Shards, Summary
 from lucency.score.table import SCHEMA, as_text
 
-ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray, "plain": plain}
-"""Who runs the scoring."""
-
 CHUNK = 64
-"""Films that a worker is handed at once."""
+"""Films that a worker gets at once."""
 SHARD = 10_000
 """Films in a file."""
 WHOLE = (1, 1)
 Step = int | Label
-"""So many films came; or a shard was written."""
+"""This many films arrived; or a shard was written."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ class Piece:
     names: tuple[str, ...]
     """As they are written."""
     places: tuple[str, ...]
-    """Where they are."""
+    """Paths or URLs."""
 
 
 def score(
@@ -58,18 +52,18 @@ def score(
     key: bytes | None = None,
     retry: bool = False,
 ) -> Summary:
-    """Score what is not scored yet; called again, it goes on where it was stopped, and then does nothing.
+    """Score what is not scored yet: after an interruption the same call continues, at the end it does nothing.
 
     Args:
         manifest: the films.
-        bundle: who reads them.
+        bundle: what reads them.
         out: folder or URL of the Parquet files.
         engine: a row of ENGINES.
         workers: processes, or Ray's actors.
         shard: films in a file.
         part: (k, n): only each n-th shard, from the k-th on, so that n machines can share a manifest.
-        key: names are written as HMAC-SHA256 with it, not as they are.
-        retry: score anew shards with films that failed for a cause that may have passed.
+        key: write names as their HMAC-SHA256 with this key.
+        retry: score shards with transient failures again.
 
     Raises:
         SourceError: the manifest names no film, or is no list.
@@ -78,27 +72,26 @@ def score(
     """
     start = time.monotonic()
     shards = Shards(out, bundle, shard)
-    written = _written_as(key)
-    done, left, films = _plan(manifest, shards, written, part, retry)
+    write_name = _name_writer(key)
+    done, left, films = _plan(manifest, shards, write_name, part, retry)
     if left:
         shards.begin()
-    pieces = _pieces(manifest, shard, written, set(left))
-    with closing(_scored(pieces, shards, engine, workers, bundle)) as steps:
+    pieces = _pieces(manifest, shard, write_name, set(left))
+    with closing(_run(pieces, shards, engine, workers, bundle)) as steps:
         for step in track(steps, "scoring films", films, worth=lambda step: 0 if isinstance(step, Label) else step):
             if isinstance(step, Label):
                 done[step.number] = step
-    seconds = time.monotonic() - start
-    summary = summed(out, done.values(), bundle.card.name, bundle.digest, films, seconds)
-    shards.note(_summary_name(part), dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n")
+    summary = Summary.of(shards, done.values(), films, time.monotonic() - start)
+    shards.write_note(_summary_name(part), summary.to_json())
     return summary
 
 
 def _plan(
-    manifest: Manifest, shards: Shards, written: Callable[[str], str], part: tuple[int, int], retry: bool
+    manifest: Manifest, shards: Shards, write_name: Callable[[str], str], part: tuple[int, int], retry: bool
 ) -> tuple[dict[int, Label], list[int], int]:
-    """The labels of the shards that are done, the numbers of those left, and how many films these have."""
+    """The labels of finished shards, the numbers of those left, and the films in these."""
     done, left, films, count = {}, [], 0, 0
-    for piece in track(_pieces(manifest, shards.size, written), "looking at shards"):
+    for piece in track(_pieces(manifest, shards.size, write_name), "checking shards"):
         count += 1
         if piece.number % part[1] != part[0] - 1:
             continue
@@ -114,20 +107,20 @@ def _plan(
 
 
 def _pieces(
-    manifest: Manifest, size: int, written: Callable[[str], str], only: set[int] | None = None
+    manifest: Manifest, size: int, write_name: Callable[[str], str], only: set[int] | None = None
 ) -> Iterator[Piece]:
     names = iter(manifest.names())
     number = 0
     while batch := list(islice(names, size)):
         if only is None or number in only:
-            yield Piece(number, tuple(map(written, batch)), tuple(map(manifest.place, batch)))
+            yield Piece(number, tuple(map(write_name, batch)), tuple(map(manifest.place, batch)))
         number += 1
 
 
-def _scored(
+def _run(
     pieces: Iterator[Piece], shards: Shards, engine: Engine, workers: int, bundle: Bundle
 ) -> Generator[Step, None, None]:
-    """Run the engine, write each shard as soon as all of its films are there."""
+    """Run the engine; write each shard as soon as its films are complete."""
     waiting: deque[Piece] = deque()
 
     def chunks() -> Iterator[list[str]]:
@@ -146,17 +139,17 @@ def _scored(
                 yield _write(shards, piece, rest.slice(0, len(piece.places)))
                 rest = rest.slice(len(piece.places))
     if waiting or len(rest):
-        raise RuntimeError("the engine lost or invented films")
+        raise RuntimeError("the engine returned too few or too many rows")
 
 
 def _write(shards: Shards, piece: Piece, table: pa.Table) -> Label:
     if table["film"].to_pylist() != list(map(as_text, piece.places)):
-        raise RuntimeError("the engine mixed up the order of the films")  # a score must never meet another film
+        raise RuntimeError("the engine changed the order of the films")  # a score must never go to another film
     return shards.write(piece.number, piece.names, table.combine_chunks())
 
 
-def _written_as(key: bytes | None) -> Callable[[str], str]:
-    """How a name is written: as it is, or as its HMAC-SHA256, which tells nothing to who lacks the key."""
+def _name_writer(key: bytes | None) -> Callable[[str], str]:
+    """Names as they are, or their HMAC-SHA256, which reveals nothing without the key."""
     if key is None:
         return as_text
     return lambda name: hmac.new(key, as_text(name).encode(), hashlib.sha256).hexdigest()

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from cli.brightness import write_brightness_bundle, write_films
-from lucency.bench import Cold, cold_start, measure, phantom_files, some_files, table, to_json
-from lucency.bench.measure import STAGES
+from lucency.bench import STAGES, Cold, cold_start, measure, phantom_files, some_files, table, to_json
 from lucency.cli import run
 from lucency.data import read_dataset
 from lucency.errors import BundleError, SourceError
@@ -57,7 +56,7 @@ def test_films_are_spread_over_the_data(place: Path) -> None:
 
 
 def test_films_without_files() -> None:
-    with pytest.raises(SourceError, match="expected films in files of their own"):
+    with pytest.raises(SourceError, match="expected films in separate files"):
         some_files(read_dataset("phantom:4"), 2)
 
 
@@ -69,7 +68,7 @@ def test_a_cold_start(place: Path) -> None:
 
 
 def test_a_cold_start_that_fails(tmp_path: Path, place: Path) -> None:
-    with pytest.raises(BundleError, match=r"process of its own failed: lucency: .*found nothing"):
+    with pytest.raises(BundleError, match=r"separate process failed: lucency: .*found nothing"):
         cold_start(tmp_path / "none", next((place / "films").rglob("*.png")), runs=1)
 
 
@@ -78,7 +77,7 @@ def test_table_and_json(place: Path) -> None:
     cold = Cold(wall_s=0.5, python_s=0.02, import_share=0.25, peak_mb=100.0)
     told = table([(benches[0], cold)], "2 films")
     assert "brightness (onnx): 0.00 MB" in told
-    assert "0.50 s wall, 25 % of it imports (python alone 0.02 s); peak memory 100 MB" in told
+    assert "0.50 s wall, 25 % imports (python alone 0.02 s); peak memory 100 MB" in told
     content = json.loads(json.dumps(to_json([(benches[0], None)], "2 films")))
     (row,) = content["bundles"]
     assert (row["format"], row["cold"], row["paces"][0]["threads"]) == ("onnx", None, 1)

@@ -11,7 +11,7 @@ from lucency.data import read_dataset
 from lucency.data.dataset import Dataset, Sample
 from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import ExportError, UsageError
-from lucency.export.films import calibration_squares, evenly, training_films
+from lucency.export.calibration_films import calibration_squares, stratified_sample, training_films
 from lucency.film import Film
 from lucency.recipe import DataSettings
 
@@ -55,7 +55,7 @@ def test_found_again_for_a_fold() -> None:
 def test_other_films_are_refused(fold: Fold | None) -> None:
     films, settings = read_dataset("phantom:80"), DataSettings()
     learned, _, _ = train_val_split(Fold(2, 4).split(films)[0], settings)
-    with pytest.raises(ExportError, match="that the run learned from, these are others"):
+    with pytest.raises(ExportError, match="training films of the run, these are others"):
         training_films(card_for(learned, settings), films, fold)
 
 
@@ -87,14 +87,14 @@ def listed(kinds: list[tuple[int, str, int]]) -> Dataset:
 
 def test_as_many_of_each_kind_by_hand() -> None:
     films = listed([(0, "none", i) for i in range(50)] + [(1, "bacteria", i) for i in range(100)] + [(1, "virus", 0)])
-    chosen = evenly(films, 30)
+    chosen = stratified_sample(films, 30)
     causes = [films.samples[i].columns["cause"] for i in chosen]
     assert (causes.count("none"), causes.count("bacteria"), causes.count("virus")) == (10, 10, 1)
 
 
 def test_each_patient_once_while_there_are_enough() -> None:
     films = listed([(label, "", patient) for label in (0, 1) for patient in range(10) for _ in range(7)])
-    chosen = evenly(films, 20)
+    chosen = stratified_sample(films, 20)
     assert len({films.samples[i].patient for i in chosen}) == len(chosen) == 20
 
 
@@ -104,7 +104,7 @@ def test_each_patient_once_while_there_are_enough() -> None:
 @settings(deadline=None)
 def test_no_film_twice_and_about_as_many_as_asked_for(kinds: list[tuple[int, str, int]], count: int) -> None:
     films = listed(kinds)
-    chosen = evenly(films, count).tolist()
+    chosen = stratified_sample(films, count).tolist()
     assert len(set(chosen)) == len(chosen)
     strata = {(label, cause) for label, cause, _ in kinds}
     assert min(1, len(kinds)) <= len(chosen) <= count + len(strata)

@@ -9,7 +9,7 @@ import pytest
 from lucency.bundle import open_bundle
 from lucency.errors import BundleError, ExportError, OutputError, UsageError
 from lucency.export import TARGETS, litert
-from lucency.export.run import export_run
+from lucency.export.exporter import export_run
 
 from .small_runs import write_run
 

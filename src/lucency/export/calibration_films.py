@@ -1,0 +1,79 @@
+"""The films on which int8 measures activation ranges: a stratified sample of the run's own training films."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lucency.bundle import Card
+from lucency.data.dataset import Dataset
+from lucency.data.decode import decode_squares, report_skipped
+from lucency.data.splits import Fold, split_hash, strata, train_val_split
+from lucency.errors import ExportError
+from lucency.preprocess import Preprocess
+from lucency.recipe import card_data_settings
+
+SAMPLE = 256
+"""Films to measure on: seconds of work, and some of each kind of film."""
+
+
+def training_films(card: Card, films: Dataset, fold: Fold | None) -> Dataset:
+    """The training films of the run of `card`, found again in `films`.
+
+    Args:
+        card: of a run.
+        films: the data set that it was trained on.
+        fold: which one, where the run is one of a cross-validation.
+
+    Raises:
+        ExportError: the split hash differs, so these are other films.
+    """
+    settings = card_data_settings(card.training.recipe)
+    train, _, _ = train_val_split(fold.split(films)[0] if fold else films, settings)
+    if split_hash(train, range(len(train))) != card.training.split_hash:
+        raise ExportError(
+            f"{films.source}: expected the {card.training.films} training films of the run, these are others; "
+            "give --data as it was given to lucency train, and --fold K --folds N for a run of a cross-validation"
+        )
+    return train
+
+
+def calibration_squares(card: Card, films: Dataset, fold: Fold | None, count: int = SAMPLE) -> NDArray[np.uint8]:
+    """Squares of training films, uint8 (n, side, side), n about `count`.
+
+    Raises:
+        ExportError: `films` are not those that the run was trained on.
+        SourceError: none of them can be read.
+    """
+    train = training_films(card, films, fold)
+    chosen = train.subset(stratified_sample(train, count))
+    decoded = decode_squares(chosen, Preprocess.from_json(card.preprocess.model_dump()))
+    report_skipped(decoded.unreadable)
+    print(f"ranges are measured on {len(decoded.pixels)} training films, as many of each kind", file=sys.stderr)
+    return np.stack(decoded.pixels)
+
+
+def stratified_sample(films: Dataset, count: int) -> NDArray[np.int64]:
+    """Indices of about `count` films, equally many of each stratum, each patient once if possible; deterministic.
+
+    A rare kind counts as much as a common one: it may hold the widest ranges.
+    """
+    kinds = strata(films)
+    share = -(-count // kinds.shape[1])
+    groups = films.groups()
+    chosen: list[int] = []
+    for column in range(kinds.shape[1]):
+        members = np.flatnonzero(kinds[:, column])
+        _, firsts = np.unique(groups[members], return_index=True)
+        order = np.concatenate([members[np.sort(firsts)], np.delete(members, firsts)])
+        chosen += _evenly_spaced(order[: max(len(firsts), share)], share)
+    return np.sort(np.array(chosen, dtype=np.int64))
+
+
+def _evenly_spaced(items: NDArray[np.int64], count: int) -> list[int]:
+    """`count` of the items, or all where there are fewer."""
+    if len(items) > count:
+        items = items[np.linspace(0, len(items) - 1, count).round().astype(int)]
+    return [int(item) for item in items]
