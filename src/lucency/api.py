@@ -150,8 +150,8 @@ def export(
         OutputError: `out` holds a bundle, or cannot be written.
     """
     from lucency.errors import UsageError
-    from lucency.export.films import calibration_squares
-    from lucency.export.run import export_run
+    from lucency.export.calibration_films import calibration_squares
+    from lucency.export.exporter import export_run
 
     path = run if isinstance(run, str | Path) else run.bundle.path
     squares = None
