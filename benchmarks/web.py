@@ -39,7 +39,7 @@ from web.scenes import film_video  # noqa: E402
 
 ONCE = """async (given) => {
   const names = ["engine", "film", "lucency", "reading", "viewer"];
-  const [{ start }, { openFilm }, { prepare }, { judged, noticed }, viewer] =
+  const [{ start }, { openFilm }, { prepare }, { inputDoubts, readingOf }, viewer] =
     await Promise.all(names.map((name) => import(`./${name}.js`)));
   window.engine ??= await start(() => {});
   window.paper ??= new OffscreenCanvas(1024, 1024).getContext("2d", { willReadFrequently: true });
@@ -47,9 +47,9 @@ ONCE = """async (given) => {
   const begin = performance.now();
   const film = await openFilm(bytes), decoded = performance.now();
   const square = prepare(film, card.preprocess), resized = performance.now();
-  const answers = await engine.answer(square), inferred = performance.now();
-  const reading = judged(card, answers, noticed(film, card));
-  const base = viewer.sheetOf(viewer.windowed(film, 0.5, 1)), map = viewer.mapSheet(reading);
+  const outputs = await engine.run(square), inferred = performance.now();
+  const reading = readingOf(card, outputs, inputDoubts(film, card));
+  const base = viewer.canvasOf(viewer.windowed(film, 0.5, 1)), map = viewer.mapCanvas(reading);
   const fit = card.preprocess.resize_mode ?? card.preprocess.fit;
   viewer.paint(paper, { film, base, map, fit }, { x: 0, y: 0, scale: 1 }, 1);
   paper.getImageData(0, 0, 1, 1);

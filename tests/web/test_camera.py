@@ -15,16 +15,16 @@ from web.browser import axe, chromium, ready, served
 from web.scenes import HEIGHT, WIDTH, film_video, photograph
 
 FIND = """async (pictures) => {
-  const { found } = await import("./seek.js");
+  const { findCorners } = await import("./tracker.js");
   return pictures.map((text) => {
     const pixels = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    return found({ pixels, width: 640, height: 480 });
+    return findCorners({ pixels, width: 640, height: 480 });
   });
 }"""
 SQUARE = """async ([text, corners]) => {
-  const { squared } = await import("./square.js");
+  const { rectify } = await import("./homography.js");
   const pixels = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return [...squared({ pixels, width: 8, height: 8 }, corners, 4).pixels];
+  return [...rectify({ pixels, width: 8, height: 8 }, corners, 4).pixels];
 }"""
 
 
@@ -59,27 +59,27 @@ def test_corners_are_found(tab: Any, around: int, most: float) -> None:
 
 
 REFINE = """async (pictures) => {
-  const { found, refined } = await import("./seek.js");
+  const { findCorners, refineCorners } = await import("./tracker.js");
   return pictures.map((text) => {
     const pixels = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const photo = { pixels, width: 640, height: 480 };
-    return refined(photo, found(photo));
+    return refineCorners(photo, findCorners(photo));
   });
 }"""
 FOLLOW = """async ([first, second]) => {
-  const { Steady } = await import("./seek.js");
+  const { Tracker } = await import("./tracker.js");
   const corners = (away) => [0, 1, 2, 3].map((i) => ({ x: 0.2 + away + 0.1 * (i % 2), y: 0.3 }));
   const card = { task: "binary", calibration: { method: "none", parameters: {} } };
   const answers = (logit) => {
     return { logits: Float32Array.of(logit), map: Float32Array.of(logit, 0), doubts: Float32Array.of() };
   };
-  const steady = new Steady(card);
-  steady.moved(corners(0));
-  steady.calmed(answers(first));
-  const still = steady.moved(corners(0.01))[0].x, mean = steady.calmed(answers(second));
-  const lost = [1, 2, 3, 4, 5, 6].map(() => steady.moved(null) !== null);
-  steady.moved(corners(0.3));
-  return [still, mean.logits[0], mean.probabilities[0], lost, steady.calmed(answers(second)).logits[0]];
+  const tracker = new Tracker(card);
+  tracker.follow(corners(0));
+  tracker.average(answers(first));
+  const still = tracker.follow(corners(0.01))[0].x, mean = tracker.average(answers(second));
+  const lost = [1, 2, 3, 4, 5, 6].map(() => tracker.follow(null) !== null);
+  tracker.follow(corners(0.3));
+  return [still, mean.logits[0], mean.probabilities[0], lost, tracker.average(answers(second)).logits[0]];
 }"""
 
 
@@ -131,9 +131,9 @@ def test_squaring_by_hand(tab: Any) -> None:
 
 
 OVER = """async ([corners, level]) => {
-  const { mapOver } = await import("./over.js");
+  const { mapOverlay } = await import("./camera_overlay.js");
   const map = new Float32Array(25).fill(level), film = { width: 30, height: 40 }, whole = { width: 640, height: 480 };
-  const canvas = mapOver({ fit: "stretch" }, corners, { map, rows: 5, columns: 5 }, film, whole);
+  const canvas = mapOverlay({ fit: "stretch" }, corners, { map, rows: 5, columns: 5 }, film, whole);
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return [canvas.width, canvas.height, btoa(Array.from(data, (value) => String.fromCharCode(value)).join(""))];
 }"""

@@ -1,18 +1,23 @@
-"""What `write_page` leaves in a folder, and what it refuses."""
+"""What `write_page` leaves in a folder and what it refuses; the words of the page, and translations of them."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from cli.brightness import write_brightness_bundle
 from lucency.bundle import DEFAULT, open_bundle
-from lucency.errors import BundleError, OutputError
+from lucency.errors import BundleError, OutputError, UsageError
 from lucency.web import CSP, page_files, write_page
+from lucency.web.write import ENGLISH, texts_of, translation
 
 INT8 = DEFAULT.with_name("int8")
+PAGE = ENGLISH.parent
+MADE = re.compile(r"^(doubt|label)_")
+"""Names that the page puts together: say(`doubt_${name}`)."""
 
 
 def test_the_bundle_lies_in_the_page_as_it_is(tmp_path: Path) -> None:
@@ -68,3 +73,69 @@ def test_a_bundle_without_tflite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="expected a LiteRT bundle, came onnx"):
         write_page(open_bundle(bundle), tmp_path / "page")
     assert not (tmp_path / "page").exists()
+
+
+def test_every_word_is_in_one_file() -> None:
+    """index.html holds no words of its own but its title and what a browser without JavaScript shows."""
+    html = (PAGE / "index.html").read_text(encoding="utf-8")
+    body = re.sub(r"<noscript>.*?</noscript>|<svg.*?</svg>|<[^>]*>", " ", html.split("<body>")[1], flags=re.DOTALL)
+    assert set(body.split()) <= {"lucency", "−", "+"}
+
+
+def test_every_name_is_known_and_used() -> None:
+    known = set(texts_of(ENGLISH.read_text(encoding="utf-8")))
+    asked = set(re.findall(r'data-say(?:-label)?="(\w+)"', (PAGE / "index.html").read_text(encoding="utf-8")))
+    quoted = set()
+    for file in PAGE.glob("*.js"):
+        code = file.read_text(encoding="utf-8")
+        asked |= set(re.findall(r'say\("(\w+)"', code))
+        quoted |= set(re.findall(r'"(\w+)"', code) if file != ENGLISH else ())
+    assert asked <= known
+    assert {name for name in known - asked - quoted if not MADE.match(name)} == set()
+
+
+def test_a_translation_takes_the_place_of_the_english(tmp_path: Path) -> None:
+    german = tmp_path / "i18n.de.js"
+    german.write_text(
+        ENGLISH.read_text(encoding="utf-8")
+        .replace('language: "en"', 'language: "de"')
+        .replace('label_normal: "normal"', 'label_normal: "unauffällig"'),
+        encoding="utf-8",
+    )
+    files, english = page_files(open_bundle(INT8), german), page_files(open_bundle(INT8))
+    assert texts_of(files["i18n.js"].decode()) == texts_of(german.read_text(encoding="utf-8"))
+    other = {name for name in files if files[name] != english[name]}
+    assert other == {"i18n.js", "service-worker.js"}  # the worker, told that this is another version
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('  notice: "Research use only. Not for diagnosis.",\n', "", "missing or unknown: notice"),
+        ("  notice:", "  notize:", "missing or unknown: notice, notize"),
+        ("Remove {name}", "Remove {nom}", r"worklist_remove: expected the places \{name\}, came \{nom\}"),
+        ("Remove {name}", 'Remove "{name}"', "missing or unknown: worklist_remove"),
+    ],
+)
+def test_a_translation_with_gaps_is_refused(tmp_path: Path, old: str, new: str, told: str) -> None:
+    text = ENGLISH.read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "i18n.js").write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(UsageError, match=told):
+        translation(tmp_path / "i18n.js")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        translation(tmp_path / "none.js")
+
+
+def test_a_translation_brings_no_code(tmp_path: Path) -> None:
+    """Only texts are taken over, also from a copy of the earlier texts.js, which had no functions."""
+    english = ENGLISH.read_text(encoding="utf-8")
+    old = "export const TEXTS = {" + english.split("const TEXTS = {")[1] + "fetch('https://example.org');\n"
+    (tmp_path / "texts.fr.js").write_text(old.replace("Not for diagnosis", "Pas pour le diagnostic"), encoding="utf-8")
+    page = translation(tmp_path / "texts.fr.js").decode()
+    assert "Pas pour le diagnostic" in page
+    assert "export function say(" in page
+    assert "example.org" not in page

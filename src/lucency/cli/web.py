@@ -13,7 +13,7 @@ from lucency import NOTICE
 def web(
     out: Annotated[Path, typer.Option(help="Folder for the page: new, or an earlier page.", show_default=False)],
     bundle: Annotated[Path | None, typer.Option(help="LiteRT bundle; without it the int8 one that ships.")] = None,
-    texts: Annotated[Path | None, typer.Option(help="A translated copy of the page's texts.js.")] = None,
+    texts: Annotated[Path | None, typer.Option(help="A translated copy of the page's i18n.js.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Write a page that reads films in the browser: static files, installable, without a network after the first visit.

@@ -1,4 +1,4 @@
-"""The installable page that reads on the device itself: `write_page(bundle, out)`. docs/web.md tells what it does."""
+"""The installable page that reads on the device itself; see docs/web.md."""
 
 from lucency.web.write import CSP, Page, page_files, write_page
 

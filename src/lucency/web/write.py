@@ -1,10 +1,11 @@
-"""Everything that the page is made of, and the page written whole into a folder."""
+"""The files of the page, and the page written whole into a folder."""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -14,23 +15,27 @@ from pathlib import Path
 from lucency.bundle import Bundle
 from lucency.bundle.golden import GOLDEN, parse_golden
 from lucency.bundle.store import CARD
-from lucency.errors import BundleError, OutputError
+from lucency.errors import BundleError, OutputError, UsageError
 from lucency.files import sha256_bytes, unwritable
-from lucency.web.words import translation
 
 HERE = Path(__file__).resolve().parent
+ENGLISH = HERE / "page/i18n.js"
+TEXT = re.compile(r'^  (\w+):\s*"((?:[^"\\\n]|\\.)*)",$', re.MULTILINE)
+PLACE = re.compile(r"\{\w+\}")
+LABEL = "label_"
+"""Prefix of the names of a bundle's labels: a translation may add those of its own bundle, and leave out any."""
 WORKER = "service-worker.js"
 MARK = "// lucency page"
-"""The first words of the service worker: a folder that holds it is a page, and may be replaced by one."""
+"""The service worker begins with it: a folder that holds such a file is a page, and may be replaced by one."""
 
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'"
 )
-"""What the page may do, as it states itself: load from its own origin, connect nowhere else."""
+"""The page's policy: load from its own origin, connect nowhere else."""
 
 ON_DEMAND = "litert/litert_wasm_"
-"""Of the two runtimes a browser keeps the one that it can run."""
+"""Of the two runtimes a browser keeps only the one that it can run."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +43,21 @@ class Page:
     """What was written."""
 
     out: Path
-    """Its folder: serve it with any static server; over https, or on localhost, it can be installed."""
+    """Its folder."""
     version: str
-    """SHA-256 over the names and hashes of all files, the bundle's card among them; a new one makes browsers reload."""
+    """SHA-256 over the names and hashes of all files; a new one makes browsers reload."""
     files: int
     bytes: int
-    """On disk; a server that compresses sends about a third."""
 
 
 def write_page(bundle: Bundle, out: Path, texts: Path | None = None) -> Page:
     """Write the page that reads with `bundle` into the folder `out`, whole or not at all.
 
-    A folder that holds such a page already is replaced; the service worker then brings browsers the new one.
-    `texts` is a translated copy of the page's texts.js.
+    An earlier page there is replaced; the service worker then brings browsers the new one. `texts` is a translated copy
+    of the page's i18n.js.
 
     Raises:
-        UsageError: `texts` is no such copy.
+        UsageError: `texts` is not such a copy.
         BundleError: the bundle holds no .tflite, or one of its files has changed.
         OutputError: `out` holds something else, or cannot be written.
     """
@@ -61,15 +65,14 @@ def write_page(bundle: Bundle, out: Path, texts: Path | None = None) -> Page:
         raise OutputError(f"{out}: expected a new folder or an earlier page, found something else; choose another")
     files = page_files(bundle, texts)
     _write(out, files)
-    version = _version(files)
-    return Page(out, version, len(files), sum(map(len, files.values())))
+    return Page(out, _version(files), len(files), sum(map(len, files.values())))
 
 
 def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
-    """The page's files by their path below its address, its words those of `texts` where that is given.
+    """The page's files by their paths, in the words of `texts` if given.
 
     Raises:
-        UsageError: `texts` is no translated copy of texts.js.
+        UsageError: `texts` is not a translated copy of i18n.js.
         BundleError: the bundle holds no .tflite, or one of its files has changed.
     """
     card = bundle.card
@@ -79,7 +82,7 @@ def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
             "lucency export RUN --to litert"
         )
     files = {path.name: path.read_bytes() for path in sorted((HERE / "page").iterdir())}
-    files |= {"texts.js": translation(texts)} if texts else {}
+    files |= {ENGLISH.name: translation(texts)} if texts else {}
     files |= {f"litert/{path.stem}": gzip.decompress(path.read_bytes()) for path in sorted(HERE.glob("runtime/*.gz"))}
     files["litert/LICENSE"] = (HERE / "runtime/LICENSE").read_bytes()
     files |= {f"bundle/{name}": content for name, content in _bundle_files(bundle).items()}
@@ -87,8 +90,39 @@ def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
     return files
 
 
+def translation(path: Path) -> bytes:
+    """The page's i18n.js with the texts of `path`, a translated copy of it, in place of the English ones.
+
+    Only texts are taken from the copy, never code.
+
+    Raises:
+        UsageError: it cannot be read, lacks a name, has an unknown one, or a text has other {places}.
+    """
+    english = ENGLISH.read_text(encoding="utf-8")
+    try:
+        here = texts_of(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: expected a translated copy of {ENGLISH.name}, cannot be read: {error}") from error
+    there = texts_of(english)
+    odd = sorted(name for name in there.keys() ^ here.keys() if not name.startswith(LABEL))
+    if odd:
+        names = ", ".join(odd[:5])
+        raise UsageError(f"{path}: expected a text for each name of {ENGLISH.name}; missing or unknown: {names}")
+    for name in there.keys() & here.keys():
+        wanted, found = (sorted(set(PLACE.findall(texts[name]))) for texts in (there, here))
+        if wanted != found:
+            raise UsageError(f"{path}, {name}: expected the places {' '.join(wanted)}, came {' '.join(found)}")
+    lines = "".join(f'  {name}: "{text}",\n' for name, text in here.items())
+    return f"{english[: english.index(f'  {next(iter(there))}:')]}{lines}}};\n".encode()
+
+
+def texts_of(source: str) -> dict[str, str]:
+    """The texts of an i18n.js by name, as they stand between the quotes."""
+    return dict(TEXT.findall(source))
+
+
 def _bundle_files(bundle: Bundle) -> dict[str, bytes]:
-    """The card as it is, and what the page reads of the files that it lists."""
+    """The card, and those of its files that the page reads."""
     wanted = [bundle.card.model.file, *(name for name in ("LICENSE", GOLDEN) if name in bundle.card.files)]
     files = {CARD: bundle.load(CARD)} | {name: bundle.read(name) for name in wanted}
     if GOLDEN in files:
@@ -103,15 +137,15 @@ def _version(files: Mapping[str, bytes]) -> str:
 
 
 def _worker(files: Mapping[str, bytes]) -> bytes:
-    """The service worker, told what to keep and under which version."""
+    """The service worker with the files that it keeps, and their version."""
     kept = sorted(name for name in files if name not in (WORKER, "index.html") and not name.startswith(ON_DEMAND))
-    told = {
+    values = {
         '"VERSION"': json.dumps(_version(files)),
         '["FILES"]': json.dumps(["./", *kept]),
         '"POLICY"': json.dumps(CSP),
     }
     text = files[WORKER].decode()
-    for gap, value in told.items():
+    for gap, value in values.items():
         text = text.replace(gap, value)
     return text.encode()
 
@@ -125,7 +159,7 @@ def _replaceable(out: Path) -> bool:
 
 
 def _write(out: Path, files: Mapping[str, bytes]) -> None:
-    """Beside `out`, then in its place."""
+    """Write beside `out`, then move into its place."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
@@ -145,7 +179,7 @@ def _write(out: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _put_back(out: Path, draft: Path) -> None:
-    """The earlier page, where the new one did not come to stand in its place; then nothing of the draft is left."""
+    """Restore the earlier page if the new one did not get into its place; remove the draft."""
     with contextlib.suppress(OSError):
         if (draft / "old").exists() and not out.exists():
             (draft / "old").rename(out)

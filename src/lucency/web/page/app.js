@@ -1,20 +1,17 @@
 // The page: films come in, are read one after another, and are looked at.
 
 import { openCamera } from "./camera.js";
-import { dropping } from "./drop.js";
+import { keepOffline, onDrop, onKeys } from "./controls.js";
 import { checked, start } from "./engine.js";
+import { FilmError } from "./errors.js";
 import { openFilm } from "./film.js";
-import { keys } from "./keys.js";
-import { keepOffline } from "./offline.js";
+import { say, sayAll } from "./i18n.js";
 import { settings } from "./lucency.js";
-import { facts } from "./panel.js";
-import { judged, noticed } from "./reading.js";
-import { FilmError } from "./refuse.js";
+import { inputDoubts, readingOf } from "./reading.js";
+import { by, facts, showCaption, showPanel } from "./reading_view.js";
 import { download, drawRamp, sheet } from "./save.js";
-import { say, sayAll } from "./say.js";
-import { by, caption, told } from "./told.js";
 import { VIEW, Viewer } from "./viewer.js";
-import { drawList, entry, sorted, thumbnail } from "./worklist.js";
+import { drawList, entry, sortEntries, thumbnail } from "./worklist.js";
 
 const view = { ...VIEW };
 const panes = [...document.querySelectorAll(".pane")];
@@ -22,35 +19,29 @@ const viewers = panes.map((pane) => new Viewer(pane.querySelector("canvas"), vie
 const shown = [null, null], turns = [0, 0];
 /** The entry in each pane, and how often another was asked for there. */
 let entries = [], engine = null, focus = 0, waiting = Promise.resolve(), photographs = 0, saved = 0, chosen = false;
-/** focus: the pane that the panel tells of, and that the worklist's choice goes to. */
-
-/** Read a film's file and judge it. @returns what `judged` gives, with the film and the milliseconds it took */
-async function readFilm(open) {
-  const begin = performance.now();
-  const film = await open();
-  const reading = judged(engine.card, await engine.read(film), noticed(film, engine.card));
-  return { film, reading, took: performance.now() - begin };
-}
+/** focus: the pane that the panel is about, and that the worklist's choice goes to. */
 
 function add(found) {
-  entries.push(...found);
   if (!found.length) return;
+  entries.push(...found);
   chosen = false;
-  const batch = { total: found.length, done: 0, begin: performance.now() };
+  const batch = { total: found.length, done: 0, start: performance.now() };
   refresh();
   for (const one of found) waiting = waiting.then(() => work(one, batch));
 }
 
 async function work(one, batch) {
   if (!entries.includes(one)) return;
+  const start = performance.now();
   try {
-    const { film, reading, took } = await readFilm(one.open);
-    Object.assign(one, { reading, took, thumb: thumbnail(film) });
+    const film = await one.open();
+    const reading = readingOf(engine.card, await engine.read(film), inputDoubts(film, engine.card));
+    Object.assign(one, { reading, took: performance.now() - start, thumb: thumbnail(film) });
   } catch (error) {
     one.error = error instanceof FilmError ? error.message : say("refusal", { found: say("found_unknown"), advice: say("advice_damaged") });
   }
   one.done = true;
-  sorted(entries, engine.card);
+  sortEntries(entries, engine.card);
   if (shown.includes(one)) await show(one, shown.indexOf(one));
   else if (!shown[0] || (batch.done === 0 && one.reading && !chosen)) await show(one, 0);
   batch.done += 1;
@@ -59,9 +50,8 @@ async function work(one, batch) {
   refresh();
 }
 
-function progress({ total, done, begin }) {
-  const elapsed = (performance.now() - begin) / 1000;
-  const left = Math.ceil((elapsed / done) * (total - done));
+function progress({ total, done, start }) {
+  const elapsed = (performance.now() - start) / 1000, left = Math.ceil((elapsed / done) * (total - done));
   if (done === total) by("progress").textContent = total > 1 ? say("worklist_done", { total }) : "";
   else if (elapsed > 2) by("progress").textContent = say("worklist_progress", { done, total, left });
 }
@@ -89,30 +79,35 @@ async function remove(one) {
   refresh();
 }
 
+async function clear() {
+  entries = [];
+  await Promise.all([show(null, 0), show(null, 1)]);
+  by("progress").textContent = "";
+}
+
 function changed() {
-  by("center").value = Math.round(100 * view.center);
-  by("width").value = Math.round(100 * view.width);
-  by("opacity").value = Math.round(100 * view.opacity);
+  for (const name of ["center", "width", "opacity"]) by(name).value = Math.round(100 * view[name]);
   by("show-map").checked = view.map;
   requestAnimationFrame(() => viewers.forEach((viewer) => viewer.draw()));
 }
 
 function refresh() {
   const any = entries.length > 0;
-  by("empty").hidden = any;
+  by("empty").hidden = by("list-empty").hidden = any;
   by("panes").hidden = by("clear").hidden = !any;
   by("legend").hidden = by("toolbar").hidden = !shown.some((one) => one?.reading);
-  by("list-empty").hidden = any;
   document.body.classList.toggle("busy", any);
   if (engine) drawList(by("list"), entries, shown[focus], engine.card, { choose, remove });
-  panes.forEach((pane, i) => caption(pane, shown[i], engine?.card ?? {}));
-  panes.forEach((pane, i) => pane.classList.toggle("told", i === focus && !panes[1].hidden));
-  told(engine?.card, shown[focus]);
+  panes.forEach((pane, i) => {
+    showCaption(pane, shown[i], engine?.card ?? {});
+    pane.classList.toggle("focused", i === focus && !panes[1].hidden);
+  });
+  showPanel(engine?.card, shown[focus]);
   changed();
 }
 
-/** The panel tells of the film in this pane from now on. */
-function look(pane) {
+/** The panel is about the film in this pane from now on. */
+function focusOn(pane) {
   if (focus === pane || panes[1].hidden) return;
   focus = pane;
   refresh();
@@ -123,14 +118,12 @@ function compare() {
   by("compare").setAttribute("aria-pressed", String(on));
   panes[1].hidden = !on;
   focus = Number(on);
-  const other = entries.find((one) => one !== shown[0] && one.reading);
-  show(on ? other ?? null : null, 1);
+  show((on && entries.find((one) => one !== shown[0] && one.reading)) || null, 1);
 }
 
-function step(by_) {
-  const readable = entries.filter(({ reading }) => reading);
-  const at = readable.indexOf(shown[focus]);
-  const next = readable[Math.min(Math.max(at + by_, 0), readable.length - 1)];
+function step(by) {
+  const readable = entries.filter(({ reading }) => reading), at = readable.indexOf(shown[focus]) + by;
+  const next = readable[Math.min(Math.max(at, 0), readable.length - 1)];
   if (next) choose(next);
 }
 
@@ -154,16 +147,11 @@ function print() {
 
 const files = (list) => add([...list].map((file) => entry(file.name, async () => openFilm(new Uint8Array(await file.arrayBuffer())))));
 
-function samples() {
-  add(engine.golden.map(({ film }, i) => {
-    return entry(say("sample_name", { number: i + 1 }), async () => openFilm(await checked(engine.card, film)));
-  }));
-}
+const samples = () => add(engine.golden.map(({ film }, i) => {
+  return entry(say("sample_name", { number: i + 1 }), async () => openFilm(await checked(engine.card, film)));
+}));
 
-function photograph(film) {
-  photographs += 1;
-  add([entry(say("photo_name", { number: photographs }), async () => film)]);
-}
+const camera = () => openCamera(engine, (film) => add([entry(say("photo_name", { number: ++photographs }), async () => film)]));
 
 function about() {
   by("facts").replaceChildren(...facts(engine));
@@ -171,45 +159,44 @@ function about() {
 }
 
 function wire() {
+  const pick = () => by("files").click();
   const clicks = {
-    open: () => by("files").click(), "empty-choose": () => by("files").click(), samples, about, compare, save, print, reset,
-    camera: () => openCamera(engine, photograph), "empty-camera": () => openCamera(engine, photograph),
+    open: pick, "empty-choose": pick, camera, "empty-camera": camera, samples, about, compare, save, print, reset, clear,
     "zoom-in": () => viewers[0].zoomBy(1.25), "zoom-out": () => viewers[0].zoomBy(0.8),
     "drag-pan": () => drag("pan"), "drag-window": () => drag("window"),
-    clear: async () => { entries = []; await Promise.all([show(null, 0), show(null, 1)]); by("progress").textContent = ""; },
   };
   for (const [id, act] of Object.entries(clicks)) by(id).addEventListener("click", act);
   by("files").addEventListener("change", ({ target }) => { files(target.files); target.value = ""; });
-  for (const [id, name, share] of [["opacity", "opacity", 100], ["center", "center", 100], ["width", "width", 100]]) {
-    by(id).addEventListener("input", ({ target }) => changed((view[name] = target.value / share)));
+  for (const name of ["opacity", "center", "width"]) {
+    by(name).addEventListener("input", ({ target }) => changed((view[name] = target.value / 100)));
   }
   by("show-map").addEventListener("change", ({ target }) => changed((view.map = target.checked)));
   for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
-  panes.forEach((pane, i) => ["pointerdown", "focusin"].forEach((kind) => pane.addEventListener(kind, () => look(i))));
-  keys({ viewers, view, changed, step, reset, compare, drag });
-  dropping(() => engine !== null, files);
+  panes.forEach((pane, i) => ["pointerdown", "focusin"].forEach((kind) => pane.addEventListener(kind, () => focusOn(i))));
+  onKeys({ viewers, view, changed, step, reset, compare, drag });
+  onDrop(() => engine !== null, files);
 }
 
 async function main() {
   sayAll(document);
   if (matchMedia("(pointer: coarse)").matches) by("empty-title").textContent = say("empty_title_touch");
   drawRamp(by("ramp").getContext("2d"), 0, 0, 254, 1);
-  const state = (text) => { by("state").textContent = text; };
-  const acts = ["open", "camera", "about", "empty-choose", "empty-camera"];
-  for (const id of acts) by(id).disabled = true;
-  state(say("starting"));
+  const status = (text) => { by("state").textContent = text; };
+  const enable = (on) => ["open", "camera", "about", "empty-choose", "empty-camera"].forEach((id) => { by(id).disabled = !on; });
+  enable(false);
+  status(say("starting"));
   try {
-    engine = await start(state);
+    engine = await start(status);
   } catch (error) {
     document.body.classList.add("failed");
-    return state(say("start_failed", { reason: error.message }));
+    return status(say("start_failed", { reason: error.message }));
   }
-  for (const id of acts) by(id).disabled = false;
+  enable(true);
   by("samples").hidden = !engine.golden.length;
-  state(engine.golden.length ? say("ready", { films: engine.golden.length }) : say("ready_unchecked"));
+  status(engine.golden.length ? say("ready", { films: engine.golden.length }) : say("ready_unchecked"));
   wire();
   document.body.classList.add("ready");
-  await keepOffline((text) => { state(text); document.body.dataset.kept = text; }, by("reload"));
+  await keepOffline((text) => { status(text); document.body.dataset.kept = text; }, by("reload"));
   return engine.faster();
 }
 

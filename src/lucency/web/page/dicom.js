@@ -1,11 +1,9 @@
-// DICOM: one gray frame, made for presentation, in the gray its header prescribes, as lucency.film.dicom reads it.
-// Uncompressed, RLE and baseline JPEG; for any other transfer syntax the refusal says what to do.
+// DICOM: one gray frame for presentation, in the gray that its header prescribes, as lucency.film.dicom reads it.
+// Uncompressed, RLE and baseline JPEG; of any other transfer syntax the refusal says what to do.
 
-import { grayTable, number } from "./dicom_gray.js";
 import { parse } from "./dicom_parse.js";
-import { checkJpeg, readJpeg } from "./jpeg.js";
-import { checkSize, damaged, FilmError, refusal } from "./refuse.js";
-import { unpacked } from "./rle.js";
+import { checkSize, damaged, FilmError, refusal } from "./errors.js";
+import { readJpeg } from "./jpeg.js";
 
 const RLE = "1.2.840.10008.1.2.5", JPEG = "1.2.840.10008.1.2.4.50", DEFLATED = "1.2.840.10008.1.2.1.99";
 const PLAIN = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"];
@@ -18,31 +16,26 @@ const NAMES = {
   "1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless",
   "1.2.840.10008.1.2.4.91": "JPEG 2000",
 };
-const FOR_PROCESSING = [
-  "1.2.840.10008.5.1.4.1.1.1.1.1",
-  "1.2.840.10008.5.1.4.1.1.1.2.1",
-  "1.2.840.10008.5.1.4.1.1.1.3.1",
-];
+const FOR_PROCESSING = ["1", "2", "3"].map((kind) => `1.2.840.10008.5.1.4.1.1.1.${kind}.1`);
 const REQUIRED = { Rows: "00280010", Columns: "00280011", BitsAllocated: "00280100", BitsStored: "00280101" };
 
-/** @param {Uint8Array} bytes @returns {Promise<{pixels, width, height, bits, facts}>} */
+/** @param {Uint8Array} bytes @returns {Promise<{pixels, width, height, facts}>} */
 export async function readDicom(bytes) {
   try {
-    const dataset = parse(bytes);
-    const head = checked(dataset);
+    const dataset = parse(bytes), head = checkedHeader(dataset);
     const codes = await codesOf(dataset, head);
     const { table, voi } = grayTable(dataset, head.bits, head.signed);
     const pixels = new table.constructor(codes.length);
     for (let i = 0; i < codes.length; i++) pixels[i] = table[codes[i]];
     const facts = { view: view(dataset), body_part: dataset.text("00180015"), voi, bits: String(head.bits) };
-    return { pixels, width: head.width, height: head.height, bits: head.bits <= 8 ? 8 : 16, facts };
+    return { pixels, width: head.width, height: head.height, facts };
   } catch (error) {
     throw error instanceof FilmError ? error : damaged("DICOM");
   }
 }
 
-/** Refuse, before anything is decoded, what is no single gray frame for presentation; give what counts of the rest. */
-function checked(dataset) {
+/** Refuse, before anything is decoded, all but a single gray frame for presentation. */
+function checkedHeader(dataset) {
   if (dataset.syntax === DEFLATED) throw refusal("found_deflated", "advice_syntax");
   if (!dataset.has("7FE00010")) throw refusal("found_no_pixels", "advice_pixels");
   const raw = dataset.text("00080068").toUpperCase() === "FOR PROCESSING";
@@ -68,26 +61,22 @@ function checked(dataset) {
 async function codesOf(dataset, { height, width, allocated, bits, high }) {
   const raw = await stored(dataset, width, height, allocated);
   const below = PLAIN.includes(dataset.syntax) ? high + 1 - bits : 0, mask = 2 ** bits - 1;
-  const codes = new Uint16Array(width * height);
-  for (let i = 0; i < codes.length; i++) codes[i] = (raw[i] >> below) & mask;
-  return codes;
+  return Uint16Array.from({ length: width * height }, (_, i) => (raw[i] >> below) & mask);
 }
 
 async function stored(dataset, width, height, allocated) {
   const { syntax } = dataset, size = width * height;
-  if (PLAIN.includes(syntax)) return words(dataset, size, allocated);
-  if (syntax === RLE) return unpacked(dataset.frame(), size, allocated / 8);
+  if (PLAIN.includes(syntax)) return uncompressed(dataset, size, allocated);
+  if (syntax === RLE) return runLengths(dataset.frame(), size, allocated / 8);
   if (syntax !== JPEG || allocated !== 8) {
     throw refusal("found_syntax", "advice_syntax", { syntax: NAMES[syntax] ?? "another syntax" });
   }
-  const frame = dataset.frame();
-  checkJpeg(frame, 1);
-  const picture = await readJpeg(frame);
+  const picture = await readJpeg(dataset.frame(), 1);
   if (picture.width !== width || picture.height !== height) throw refusal("found_short", "advice_export");
   return picture.pixels;
 }
 
-function words(dataset, size, allocated) {
+function uncompressed(dataset, size, allocated) {
   const bytes = dataset.bytes("7FE00010");
   if (bytes.length < size * (allocated / 8)) throw refusal("found_short", "advice_export");
   if (allocated === 8) {
@@ -98,7 +87,149 @@ function words(dataset, size, allocated) {
   return Uint16Array.from({ length: size }, (_, i) => view.getUint16(2 * i, dataset.little));
 }
 
+/** PS3.5, annex G: a segment for each byte of a pixel, the most significant first. */
+function runLengths(frame, size, wide) {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  if (view.getUint32(0, true) !== wide) throw damaged("DICOM");
+  const out = wide === 1 ? new Uint8Array(size) : new Uint16Array(size);
+  for (let i = 0; i < wide; i++) {
+    const end = i + 1 < wide ? view.getUint32(8 + 4 * i, true) : frame.length;
+    const bytes = segment(frame.subarray(view.getUint32(4 + 4 * i, true), end), size);
+    for (let at = 0; at < size; at++) out[at] = out[at] * 256 + bytes[at];
+  }
+  return out;
+}
+
+function segment(packed, size) {
+  const out = new Uint8Array(size);
+  let to = 0;
+  for (let at = 0; at < packed.length && to < size; ) {
+    const count = packed[at++];
+    if (count < 128) {
+      out.set(packed.subarray(at, at + Math.min(count + 1, size - to)), to);
+      to += count + 1;
+      at += count + 1;
+    } else if (count > 128) {
+      out.fill(packed[at++], to, Math.min(to + 257 - count, size));
+      to += 257 - count;
+    }
+  }
+  if (to < size) throw damaged("DICOM");
+  return out;
+}
+
 /** ViewPosition, or the meaning of ViewCodeSequence, which digital radiographs have instead. */
 function view(dataset) {
   return dataset.text("00185101") || dataset.items("00540220")[0]?.text("00080104") || "";
+}
+
+// Stored values to gray, PS3.4 N.2, worked out once for each value that can be stored: lucency.film.gray.
+
+/** Gray for each of the 2**bits codes, over the full range of its type; and what the VOI transform was. */
+function grayTable(dataset, bits, signed) {
+  const stored = storedValues(bits, signed);
+  const { level, voi } = voiLevel(dataset, modality(dataset, stored));
+  const inverted = isInverted(dataset), isPadding = padding(dataset);
+  const top = bits <= 8 ? 255 : 65535;
+  const table = bits <= 8 ? new Uint8Array(2 ** bits) : new Uint16Array(2 ** bits);
+  level.forEach((share, code) => {
+    const shown = isPadding(stored[code]) ? 0 : inverted ? 1 - share : share;
+    table[code] = Math.floor(shown * top + 0.5);
+  });
+  return { table, voi };
+}
+
+function storedValues(bits, signed) {
+  const half = 2 ** (bits - 1);
+  return Float64Array.from({ length: 2 ** bits }, (_, code) => (signed && code >= half ? code - 2 * half : code));
+}
+
+/** Modality LUT, or slope · stored + intercept, with the range it can put out. PS3.3 C.11.1. */
+function modality(dataset, stored) {
+  const [item] = dataset.items("00283000");
+  if (item) return lookUp(dataset, item, stored);
+  const slope = number(dataset, "00281053", "RescaleSlope");
+  if (slope === 0) throw refusal("found_slope", "advice_header");
+  const intercept = number(dataset, "00281052", "RescaleIntercept") || 0;
+  const values = stored.map((value) => value * (slope ?? 1) + intercept);
+  return { values, low: values.reduce((a, b) => Math.min(a, b)), high: values.reduce((a, b) => Math.max(a, b)) };
+}
+
+/** Level 0 … 1 of each value by the first VOI LUT, else the first window, else the whole range. PS3.3 C.11.2. */
+function voiLevel(dataset, given) {
+  const [item] = dataset.items("00283010");
+  if (item) return { level: span(lookUp(dataset, item, given.values)), voi: "lut" };
+  const center = number(dataset, "00281050", "WindowCenter"), width = number(dataset, "00281051", "WindowWidth");
+  const name = (dataset.text("00281056") || "LINEAR").toUpperCase();
+  const none = center === null || width === null || width <= 0 || (name === "LINEAR" && width < 1);
+  if (none) return { level: span(given), voi: "none" };
+  return { level: windowed(given.values, center, width, name), voi: "window" };
+}
+
+const clipped = (value) => Math.min(Math.max(value, 0), 1);
+
+function span({ values, low, high }) {
+  return values.map((value) => clipped((value - low) / Math.max(high - low, 1e-300)));
+}
+
+/** PS3.3 C.11.2.1.2 and C.11.2.1.3. */
+function windowed(values, center, width, name) {
+  if (name === "LINEAR_EXACT") return values.map((x) => clipped((x - center) / width + 0.5));
+  if (name === "SIGMOID") {
+    return values.map((x) => 1 / (1 + Math.exp(Math.min(Math.max((-4 * (x - center)) / width, -700), 700))));
+  }
+  if (name !== "LINEAR") throw refusal("found_function", "advice_voi", { name: name.replace(/\W/g, "?") });
+  if (width === 1) return values.map((x) => Number(x > center - 0.5));
+  return values.map((x) => clipped((x - (center - 0.5)) / (width - 1) + 0.5));
+}
+
+/** A Modality or VOI LUT; values beyond its ends take its end entries. PS3.3 C.11.1.1 and C.11.2.1.1. */
+function lookUp(dataset, item, values) {
+  let [entries, first, bits] = item.shorts("00283002");
+  if (item.vr("00283002") === "SS" && first >= 32768) first -= 65536;
+  entries = entries || 65536;
+  const table = tableOf(dataset, item, entries);
+  if (table.length < entries || !(bits >= 8 && bits <= 16)) {
+    throw refusal("found_table", "advice_header", { entries: table.length, bits });
+  }
+  if (first >= 32768 && values.some((value) => value < 0)) first -= 65536;
+  const top = 2 ** bits - 1;
+  const place = (value) => Math.min(Math.max(Math.floor(value - first + 0.5), 0), entries - 1);
+  return { values: values.map((value) => Math.min(table[place(value)], top)), low: 0, high: top };
+}
+
+/** Entries of 16 bits, or of 8 bits where there are too few bytes for that. */
+function tableOf(dataset, item, entries) {
+  const bytes = item.bytes("00283006");
+  if (bytes.length < 2 * entries && item.vr("00283006") === "OW") return [...bytes.subarray(0, entries)];
+  return item.shorts("00283006").slice(0, entries);
+}
+
+/** Whether the lowest value is shown white: MONOCHROME1 and INVERSE say the same, both together invert once. */
+function isInverted(dataset) {
+  return dataset.text("00280004") === "MONOCHROME1" || dataset.text("20500020").toUpperCase() === "INVERSE";
+}
+
+/** Which stored values stand for no X-ray at all: shown black. PS3.3 C.7.5.1.1.2. */
+function padding(dataset) {
+  const value = padValue(dataset, "00280120");
+  if (value === undefined) return () => false;
+  const limit = padValue(dataset, "00280121") ?? value;
+  return (stored) => stored >= Math.min(value, limit) && stored <= Math.max(value, limit);
+}
+
+/** US or SS, as PixelRepresentation says. */
+function padValue(dataset, tag) {
+  const value = dataset.integer(tag);
+  const signed = dataset.vr(tag) === "SS" || (!dataset.vr(tag) && dataset.integer("00280103") === 1);
+  return signed && value >= 32768 ? value - 65536 : value;
+}
+
+/** The first value of a decimal string, null where absent or empty. */
+function number(dataset, tag, name) {
+  const text = dataset.text(tag).split("\\")[0].trim();
+  if (!text) return null;
+  const value = Number(text);
+  if (!Number.isFinite(value)) throw refusal("found_number", "advice_header", { name });
+  return value;
 }

@@ -1,6 +1,6 @@
 // The data set of a DICOM file: PS3.5, section 7. Elements by their tag, eight hexadecimal digits.
 
-import { damaged } from "./refuse.js";
+import { damaged } from "./errors.js";
 
 const LONG = new Set(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"]);
 const SEQUENCES = new Set(["00283000", "00283010", "00540220"]);

@@ -1,11 +1,11 @@
 // The bundle's network on this device: LiteRT.js on WebAssembly, or on WebGPU where that is right and faster.
-// Nothing reads a film before the bundle's golden answers have been met here.
+// No film is read before the bundle's golden answers have been met here.
 
+import { say } from "./i18n.js";
 import { canvasIsFaithful } from "./jpeg.js";
 import { loadAndCompile, loadLiteRt, Tensor } from "./litert/core.js";
 import { ask, prepare, settings } from "./lucency.js";
 import { readPng } from "./png.js";
-import { say } from "./say.js";
 
 const BUNDLE = "bundle/";
 const ROUNDS = 7;
@@ -15,22 +15,22 @@ const GOLDEN = "golden/golden.json";
 
 /**
  * Open the bundle beside the page.
- * @param {(text: string) => void} tell what goes on, for a person
+ * @param {(text: string) => void} status shows progress
  * @returns {Promise<Engine>} @throws {Error} one line: why this device cannot read films
  */
-export async function start(tell) {
+export async function start(status) {
   if (!canvasIsFaithful()) throw new Error(say("why_canvas"));
-  tell(say("starting_network"));
+  status(say("starting_network"));
   const text = await fetched("card.json");
   const card = JSON.parse(new TextDecoder().decode(text));
   if (card.schema_version !== 1) throw new Error(say("why_schema", { version: card.schema_version }));
   globalThis.Module = { printErr: (line) => CHATTER.test(line) || console.error(line) };
   const runtime = loadLiteRt("./litert/");
   const file = await checked(card, card.model.file);
-  tell(say("starting_runtime"));
+  status(say("starting_runtime"));
   const litert = await runtime;
   const model = await loadAndCompile(file, { accelerator: "wasm" });
-  tell(say("starting_check"));
+  status(say("starting_check"));
   const golden = await goldenSquares(card);
   await meet(golden, (square) => ask(model, Tensor, card, square));
   const square = golden.films[0]?.square ?? new Uint8Array(settings(card.preprocess).side ** 2);
@@ -47,16 +47,16 @@ class Engine {
     Object.assign(this, { card, model, name, milliseconds, last: Promise.resolve() });
   }
 
-  /** Answers for a square of bytes, as `ask` gives them. */
-  answer(square) {
+  /** Outputs for a film, as `ask` gives them. */
+  read(film) {
+    return this.run(prepare(film, this.card.preprocess));
+  }
+
+  /** Outputs for a square of bytes. */
+  run(square) {
     const turn = this.last.then(() => ask(this.model, Tensor, this.card, square));
     this.last = turn.catch(() => {});
     return turn;
-  }
-
-  /** Answers for a film. */
-  read(film) {
-    return this.answer(prepare(film, this.card.preprocess));
   }
 }
 

@@ -1,20 +1,20 @@
 // JPEG: what it says of itself is checked here, its pixels are decoded by the browser, at full size.
 
+import { checkSize, damaged, refusal } from "./errors.js";
 import { gray } from "./lucency.js";
-import { checkSize, damaged, refusal } from "./refuse.js";
 
 const MAX_SCANS = 64;
 const STRIP = 1024;
 /** Rows read back at once: a canvas of a whole large film is more than some phones allow. */
 
-/** @param {Uint8Array} bytes @returns {Promise<{pixels: Uint8Array, width, height, bits: 8}>} turned upright */
-export async function readJpeg(bytes) {
-  checkJpeg(bytes);
-  return { ...(await decoded(bytes)), bits: 8 };
+/** @param {Uint8Array} bytes @returns {Promise<{pixels: Uint8Array, width, height}>} turned upright */
+export async function readJpeg(bytes, mostComponents = 3) {
+  checkJpeg(bytes, mostComponents);
+  return decoded(bytes);
 }
 
 /** Refuse, before anything is decoded, what is too large, in CMYK, of other than 8 bits, or of too many scans. */
-export function checkJpeg(bytes, mostComponents = 3) {
+function checkJpeg(bytes, mostComponents) {
   const frame = frameOf(bytes);
   if (!frame) throw damaged("JPEG");
   checkSize(frame.width, frame.height);

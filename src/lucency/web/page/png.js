@@ -1,35 +1,42 @@
 // PNG, decoded here and not by the browser: 16 bits stay 16, and no colour profile is applied (docs/preprocessing.md, 2).
+// Row by row, so that a small file never takes more memory than its gray pixels.
 
+import { checkSize, damaged, refusal } from "./errors.js";
 import { gray } from "./lucency.js";
-import { checkSize, damaged, refusal } from "./refuse.js";
 
 const CHANNELS = { 0: 1, 2: 3, 4: 2, 6: 4 };
+/** First column and row of each pass, and the steps between them. */
+const PLAIN = [[0, 0, 1, 1]];
 const ADAM7 = [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
-/** Of an interlaced PNG, pass by pass: first column and row, steps between them. */
 
-/** @param {Uint8Array} bytes @returns {Promise<{pixels, width, height, bits, exif}>} upright is left to the caller */
+/** @param {Uint8Array} bytes @returns {Promise<{pixels, width, height, exif}>} as stored: `upright` turns it */
 export async function readPng(bytes) {
-  const chunks = parts(bytes);
-  const head = header(chunks);
-  const packed = chunks.filter(({ name }) => name === "IDAT").map(({ data }) => data);
-  const passes = head.interlaced ? ADAM7 : [[0, 0, 1, 1]];
-  const shapes = passes.map((pass) => shape(pass, head)).filter(({ width, height }) => width > 0 && height > 0);
-  const pixelBytes = head.channels * (head.depth / 8);
-  const wanted = shapes.reduce((sum, { width, height }) => sum + height * (1 + width * pixelBytes), 0);
-  const raw = await inflated(packed, wanted);
-  const samples = new Uint8Array(head.width * head.height * pixelBytes);
-  let at = 0;
-  for (const part of shapes) at = unfilter(raw, at, part, pixelBytes, samples, head.width);
-  const exif = chunks.find(({ name }) => name === "eXIf")?.data;
-  return { ...grayOf(samples, head, chunks), width: head.width, height: head.height, exif };
+  const chunks = chunksOf(bytes), head = header(chunks), { width, height } = head;
+  const data = (name) => chunks.filter((chunk) => chunk.name === name).map((chunk) => chunk.data);
+  const toGray = grayOf(head, data("tRNS")[0]);
+  const rows = new Inflated(data("IDAT"));
+  const pixels = head.wide ? new Uint16Array(width * height) : new Uint8Array(width * height);
+  for (const [left, top, across, down] of head.interlaced ? ADAM7 : PLAIN) {
+    const columns = Math.ceil((width - left) / across), size = columns * head.size;
+    if (columns <= 0) continue;
+    let row = new Uint8Array(size + 1), above = new Uint8Array(size + 1);
+    for (let y = top; y < height; y += down, [row, above] = [above, row]) {
+      if (!rows.fill(row)) await rows.wait(row);
+      unfilter(row, above, head.size);
+      const values = toGray(row.subarray(1));
+      if (across === 1) pixels.set(values, y * width);
+      else for (let x = 0; x < columns; x++) pixels[y * width + left + x * across] = values[x];
+    }
+  }
+  await rows.end();
+  return { pixels, width, height, exif: data("eXIf")[0] };
 }
 
-function parts(bytes) {
+function chunksOf(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const found = [];
   for (let at = 8; at + 12 <= bytes.length; ) {
-    const length = view.getUint32(at);
-    const name = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+    const length = view.getUint32(at), name = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     if (at + 12 + length > bytes.length) throw damaged("PNG");
     found.push({ name, data: bytes.subarray(at + 8, at + 8 + length) });
     at += 12 + length;
@@ -42,59 +49,59 @@ function header(chunks) {
   const { name, data } = chunks[0] ?? {};
   if (name !== "IHDR" || data.length < 13) throw damaged("PNG");
   const view = new DataView(data.buffer, data.byteOffset, 13);
-  const width = view.getUint32(0), height = view.getUint32(4), depth = data[8], colour = data[9];
+  const width = view.getUint32(0), height = view.getUint32(4), [depth, colour, compression, filter, interlace] = data.subarray(8);
   checkSize(width, height);
   if (colour === 3) throw refusal("found_palette", "advice_gray");
   if (colour === 0 && depth < 8) throw refusal("found_one_bit", "advice_export", { bits: depth });
-  if (!(colour in CHANNELS) || (depth !== 8 && depth !== 16) || data[10] || data[11] || data[12] > 1) throw damaged("PNG");
+  if (!(colour in CHANNELS) || ![8, 16].includes(depth) || compression || filter || interlace > 1) throw damaged("PNG");
   if (chunks.some((chunk) => chunk.name === "acTL")) throw refusal("found_animated", "advice_one");
-  return { width, height, depth, colour, channels: CHANNELS[colour], interlaced: data[12] === 1 };
+  const channels = CHANNELS[colour], bytes = depth / 8;
+  return { width, height, bytes, channels, size: channels * bytes, wide: depth === 16 && colour === 0, interlaced: interlace === 1 };
 }
 
-/** The inflated content, of exactly the wanted length; a stream that swells beyond it is cut off. */
-async function inflated(packed, wanted) {
-  const out = new Uint8Array(wanted);
-  let at = 0;
-  try {
-    const reader = new Blob(packed).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
-    for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
-      const room = value.subarray(0, wanted - at);
-      out.set(room, at);
-      at += room.length;
-      if (room.length < value.length) {
-        reader.cancel().catch(() => {});
-        break;
-      }
-    }
-  } catch {
-    throw damaged("PNG");
+/** The bytes of a deflated stream, as they are asked for. */
+class Inflated {
+  constructor(parts) {
+    this.reader = new Blob(parts).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+    this.chunk = new Uint8Array(0);
+    this.filled = 0;
   }
-  if (at < wanted) throw damaged("PNG");
-  return out;
+
+  /** Fill a row from what has been inflated; false where more is needed. */
+  fill(row) {
+    const part = this.chunk.subarray(0, row.length - this.filled);
+    row.set(part, this.filled);
+    this.chunk = this.chunk.subarray(part.length);
+    this.filled += part.length;
+    if (this.filled < row.length) return false;
+    this.filled = 0;
+    return true;
+  }
+
+  /** Inflate until the row is full. */
+  async wait(row) {
+    do {
+      const { done, value } = await this.reader.read().catch(() => ({ done: true }));
+      if (done) throw damaged("PNG");
+      this.chunk = value;
+    } while (!this.fill(row));
+  }
+
+  /** Check the stream's sum, which stands at its end; what lies behind the pixels is not inflated. */
+  async end() {
+    const { done } = this.chunk.length ? {} : await this.reader.read().catch(() => { throw damaged("PNG"); });
+    if (!done) this.reader.cancel().catch(() => {});
+  }
 }
 
-const shape = ([left, top, across, down], head) => ({
-  left, top, across, down, width: Math.ceil((head.width - left) / across), height: Math.ceil((head.height - top) / down),
-});
-
-/** Undo the filters of one pass and lay its pixels out; gives where the next pass begins. PNG, section 9. */
-function unfilter(raw, start, { left, top, across, down, width, height }, size, out, fullWidth) {
-  const row = width * size;
-  let at = start;
-  for (let y = 0; y < height; y++, at += row + 1) {
-    const filter = raw[at], here = at + 1, above = y ? here - row - 1 : -1;
-    if (filter > 4) throw damaged("PNG");
-    for (let x = 0; filter && x < row; x++) {
-      const a = x >= size ? raw[here + x - size] : 0;
-      const b = above >= 0 ? raw[above + x] : 0;
-      const c = x >= size && above >= 0 ? raw[above + x - size] : 0;
-      raw[here + x] += filter === 1 ? a : filter === 2 ? b : filter === 3 ? (a + b) >> 1 : paeth(a, b, c);
-    }
-    let to = ((top + y * down) * fullWidth + left) * size;
-    if (across === 1) out.set(raw.subarray(here, here + row), to);
-    else for (let x = 0; x < row; x += size, to += across * size) out.set(raw.subarray(here + x, here + x + size), to);
+/** Undo a row's filter, in place: PNG, section 9. The first byte of each row says which. */
+function unfilter(row, above, size) {
+  const filter = row[0];
+  if (filter > 4) throw damaged("PNG");
+  for (let x = 1; filter && x < row.length; x++) {
+    const a = x > size ? row[x - size] : 0, b = above[x], c = x > size ? above[x - size] : 0;
+    row[x] += filter === 1 ? a : filter === 2 ? b : filter === 3 ? (a + b) >> 1 : paeth(a, b, c);
   }
-  return at;
 }
 
 function paeth(a, b, c) {
@@ -102,32 +109,56 @@ function paeth(a, b, c) {
   return toA <= toB && toA <= toC ? a : toB <= toC ? b : c;
 }
 
-/** Samples to gray: 16 bits stay for gray without alpha; else the high byte counts, as in Pillow. */
-function grayOf(samples, { depth, colour, channels }, chunks) {
-  const clear = chunks.find(({ name }) => name === "tRNS")?.data;
-  if (depth === 16 && colour === 0) {
-    if (clear) throw refusal("found_holes", "advice_flatten");
-    const view = new DataView(samples.buffer);
-    return { pixels: Uint16Array.from({ length: samples.length / 2 }, (_, i) => view.getUint16(2 * i)), bits: 16 };
-  }
-  const bytes = depth === 8 ? samples : samples.filter((_, i) => i % 2 === 0);
-  const holes = colour >= 4 ? bytes.some((value, i) => i % channels === channels - 1 && value !== 255) : false;
-  if (holes || (clear && masked(bytes, channels, clear, depth))) throw refusal("found_holes", "advice_flatten");
-  return { pixels: channels < 3 ? every(bytes, channels) : gray(rgba(bytes, channels)), bits: 8 };
+/** A function from a row's bytes to gray: 16 bits stay for gray without alpha, else the high byte counts, as in Pillow. */
+function grayOf({ bytes, channels, wide }, transparent) {
+  if (wide && transparent) throw refusal("found_holes", "advice_flatten");
+  if (wide) return (row) => Uint16Array.from({ length: row.length / 2 }, (_, i) => row[2 * i] * 256 + row[2 * i + 1]);
+  const key = transparent && Array.from({ length: channels }, (_, i) => transparent[2 * i + 2 - bytes]);
+  const alpha = channels % 2 === 0;
+  return (row) => {
+    const samples = bytes === 1 ? row : row.filter((_, i) => i % 2 === 0);
+    for (let at = 0; at < samples.length && (key || alpha); at += channels) {
+      const hole = (alpha && samples[at + channels - 1] !== 255) || key?.every((value, i) => samples[at + i] === value);
+      if (hole) throw refusal("found_holes", "advice_flatten");
+    }
+    if (channels < 3) return channels === 1 ? samples : samples.filter((_, i) => i % 2 === 0);
+    return gray(channels === 4 ? samples : rgba(samples));
+  };
 }
 
-/** Whether any pixel has the one colour that tRNS makes transparent. */
-function masked(bytes, channels, clear, depth) {
-  const key = Array.from({ length: channels }, (_, i) => clear[2 * i + (depth === 8 ? 1 : 0)]);
-  for (let at = 0; at < bytes.length; at += channels) if (key.every((value, i) => bytes[at + i] === value)) return true;
-  return false;
-}
-
-const every = (bytes, step) => (step === 1 ? bytes : bytes.filter((_, i) => i % step === 0));
-
-function rgba(bytes, channels) {
-  if (channels === 4) return bytes;
-  const out = new Uint8Array((bytes.length / 3) * 4);
-  for (let from = 0, to = 0; from < bytes.length; from += 3, to += 4) out.set(bytes.subarray(from, from + 3), to);
+function rgba(rgb) {
+  const out = new Uint8Array((rgb.length / 3) * 4);
+  for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) out.set(rgb.subarray(from, from + 3), to);
   return out;
+}
+
+/** A picture turned as the EXIF block of its eXIf chunk says; browsers turn JPEGs themselves. */
+export function upright({ exif, pixels, width, height }) {
+  const turn = exif ? orientation(exif) : 1;
+  if (!(turn >= 2 && turn <= 8)) return { pixels, width, height };
+  const swapped = turn >= 5, [across, down] = swapped ? [height, width] : [width, height];
+  const out = new pixels.constructor(pixels.length);
+  for (let y = 0, to = 0; y < down; y++) {
+    for (let x = 0; x < across; x++, to++) {
+      const [column, row] = swapped ? [y, x] : [x, y];
+      const left = [2, 3, 7, 8].includes(turn) ? width - 1 - column : column;
+      const top = [3, 4, 6, 7].includes(turn) ? height - 1 - row : row;
+      out[to] = pixels[top * width + left];
+    }
+  }
+  return { pixels: out, width: across, height: down };
+}
+
+/** Tag 274; 1 where there is none, or the block is broken around a sound film. */
+function orientation(exif) {
+  try {
+    const view = new DataView(exif.buffer, exif.byteOffset, exif.byteLength);
+    const little = view.getUint16(0) === 0x4949, start = view.getUint32(4, little);
+    for (let at = start + 2, i = view.getUint16(start, little); i > 0; i--, at += 12) {
+      if (view.getUint16(at, little) === 274) return view.getUint16(at + 8, little);
+    }
+  } catch {
+    // Offsets beyond its end.
+  }
+  return 1;
 }

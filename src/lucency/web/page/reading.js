@@ -1,52 +1,44 @@
-// From the network's answers to what a person is told, as lucency.reader.outputs and lucency.reader.input_checks have it.
+// From the network's outputs to a reading, as lucency.reader.outputs and lucency.reader.input_checks have it.
 
+import { named, say } from "./i18n.js";
 import { blank, called, failed, finding, held, settings, verdict } from "./lucency.js";
-import { named, say } from "./say.js";
 
 const CHESTS = ["CHEST", "THORAX", "LUNG", "RIBCAGE"];
 const FRONTAL = ["AP", "PA"];
 const NARROW = 0.5, WIDE = 2;
 
-/** Reasons to doubt a reading that show before the network is asked. @returns {{words: string, refuses: boolean}[]} */
-export function noticed(film, card) {
-  const { width, height } = film, { side } = settings(card.preprocess);
-  const found = [], tell = (refuses, name, values) => found.push({ words: say(name, values), refuses });
-  const shape = width / height;
-  if (Math.min(width, height) < side) tell(false, "doubt_small", { width, height, side });
-  if (shape < NARROW || shape > WIDE) tell(true, "doubt_shape", { width, height });
-  if (blank(film)) tell(true, "doubt_blank");
+/** Reasons to doubt a reading that show before the network runs. @returns {{words: string, refuses: boolean}[]} */
+export function inputDoubts(film, card) {
+  const { width, height } = film, { side } = settings(card.preprocess), shape = width / height;
+  const doubts = [], add = (refuses, name, values) => doubts.push({ words: say(name, values), refuses });
+  if (Math.min(width, height) < side) add(false, "doubt_small", { width, height, side });
+  if (shape < NARROW || shape > WIDE) add(true, "doubt_shape", { width, height });
+  if (blank(film)) add(true, "doubt_blank");
   const view = (film.facts.view ?? "").toUpperCase(), part = (film.facts.body_part ?? "").toUpperCase();
-  if (view && !FRONTAL.includes(view)) tell(true, "doubt_view", { view });
-  if (part && !CHESTS.includes(part)) tell(true, "doubt_part", { part });
-  return found;
+  if (view && !FRONTAL.includes(view)) add(true, "doubt_view", { view });
+  if (part && !CHESTS.includes(part)) add(true, "doubt_part", { part });
+  return doubts;
 }
 
 /**
  * @param {object} card the bundle's
- * @param {object} answers of `ask`
- * @param {{words: string, refuses: boolean}[]} doubts of `noticed`
+ * @param {object} outputs of `ask`
+ * @param {{words: string, refuses: boolean}[]} doubts of `inputDoubts`
  * @returns {{verdict, called, finding, index, probability, probabilities, logits, map, rows, columns, warnings}}
  *   probability, map (rows × columns) and index are those of `finding`
  */
-export function judged(card, answers, doubts) {
-  const { probabilities, rows, columns } = answers;
+export function readingOf(card, outputs, doubts) {
+  const { probabilities, logits, rows, columns } = outputs;
   const index = probabilities.indexOf(Math.max(...probabilities));
-  const reasons = failed(card, answers.doubts);
-  const sure = verdict(card, probabilities, answers.doubts);
+  const reasons = failed(card, outputs.doubts), accepted = verdict(card, probabilities, outputs.doubts);
   const warnings = [...doubts.map(({ words }) => words), ...reasons.map((name) => say(`doubt_${name}`))];
-  if (sure === "uncertain" && !reasons.length) warnings.push(undecided(card, probabilities));
+  if (accepted === "uncertain" && !reasons.length) warnings.push(undecided(card, probabilities));
   return {
-    verdict: doubts.some(({ refuses }) => refuses) ? "uncertain" : sure,
+    verdict: doubts.some(({ refuses }) => refuses) ? "uncertain" : accepted,
     called: called(card, probabilities),
     finding: card.task === "binary" ? card.labels[1] : card.labels[index],
-    index,
-    probability: probabilities[index],
-    probabilities,
-    logits: answers.logits,
-    map: finding(answers, index),
-    rows,
-    columns,
-    warnings,
+    index, probability: probabilities[index], probabilities, logits,
+    map: finding(outputs, index), rows, columns, warnings,
   };
 }
 
@@ -58,24 +50,20 @@ function undecided(card, probabilities) {
 }
 
 /**
- * What each stretch of the scale from 0 to 1 would be called, by the card's threshold and abstention.
+ * What each stretch of the scale from 0 to 1 is called, by the card's threshold and abstention.
  * @returns {{from: number, to: number, verdict: string}[]} empty where more than one probability decides
  */
 export function zones(card) {
   if (card.task !== "binary") return [];
-  const { least } = card.abstention;
-  const cuts = [card.operating_point.threshold, ...(card.abstention.method === "none" ? [] : [1 - least[0], least[1]])];
-  const ends = [0, ...cuts.filter((cut) => cut > 0 && cut < 1).sort((a, b) => a - b), 1];
-  const open = { ...card, gate: { checks: [] } };
-  const said = ends.slice(1).map((to, i) => {
-    return { from: ends[i], to, verdict: verdict(open, Float32Array.of((ends[i] + to) / 2)) };
+  const { method, least } = card.abstention, open = { ...card, gate: { checks: [] } };
+  const cuts = [card.operating_point.threshold, ...(method === "none" ? [] : [1 - least[0], least[1]])];
+  const ends = [0, ...cuts.filter((cut) => cut > 0 && cut < 1).sort((a, b) => a - b), 1], found = [];
+  ends.slice(1).forEach((to, i) => {
+    const said = verdict(open, Float32Array.of((ends[i] + to) / 2));
+    if (found.at(-1)?.verdict === said) found.at(-1).to = to;
+    else found.push({ from: ends[i], to, verdict: said });
   });
-  return said.reduce((kept, zone) => {
-    const last = kept.at(-1);
-    if (last?.verdict === zone.verdict) last.to = zone.to;
-    else kept.push(zone);
-    return kept;
-  }, []);
+  return found;
 }
 
 /** Most urgent first: what is called a finding, then what is uncertain, then the rest, then what cannot be read. */

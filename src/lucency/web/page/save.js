@@ -1,13 +1,12 @@
-// A reading as a picture to keep or print: film, map, scale, words, and that it is no diagnosis. Never a file's name,
-// which may name a patient: pictures travel.
+// A reading as a picture to keep or print: film, map, scale, words, notice. Never a file's name, which may name a patient.
 
+import { named, say } from "./i18n.js";
 import { colour } from "./lucency.js";
-import { percentWords, scaleWords, tone, verdictWords } from "./panel.js";
 import { zones } from "./reading.js";
-import { named, say } from "./say.js";
+import { percentWords, scaleWords, tone, verdictWords } from "./reading_view.js";
 import { paint } from "./viewer.js";
 
-const WIDE = 1240, EDGE = 48, TALL = 900;
+const WIDE = 1240, EDGE = 48, TALL = 900, INNER = WIDE - 2 * EDGE;
 const INK = "#14181c", FAINT = "#5b666e", PAPER = "#ffffff";
 const COLOURS = { finding: "#b98900", clear: "#2f7d6b", uncertain: "#6b5fa8" };
 
@@ -16,9 +15,9 @@ export function sheet(card, digest, reading, shown, view) {
   const canvas = document.createElement("canvas");
   const pen = canvas.getContext("2d");
   pen.font = font(26);
-  const lines = reading.warnings.flatMap((words) => wrapped(pen, `• ${words}`, WIDE - 2 * EDGE));
+  const lines = reading.warnings.flatMap((words) => wrapped(pen, `• ${words}`, INNER));
   const { film } = shown;
-  const size = Math.min((WIDE - 2 * EDGE) / film.width, TALL / film.height);
+  const size = Math.min((INNER) / film.width, TALL / film.height);
   const below = EDGE + film.height * size;
   canvas.width = WIDE;
   canvas.height = Math.ceil(below + 360 + 36 * lines.length);
@@ -26,7 +25,9 @@ export function sheet(card, digest, reading, shown, view) {
   pen.fillRect(0, 0, canvas.width, canvas.height);
   paint(pen, shown, { x: (WIDE - film.width * size) / 2, y: EDGE, scale: size }, view.map ? view.opacity : 0);
   legend(pen, below + 22, named(reading.finding));
-  words(pen, below + 110, card, reading);
+  write(pen, verdictWords(reading), EDGE, below + 138, 46, COLOURS[tone(card, reading)], "left", 600);
+  const probability = say("saved_probability", { finding: named(reading.finding), percent: percentWords(reading.probability) });
+  write(pen, probability, WIDE - EDGE, below + 138, 34, INK, "right", 600);
   bar(pen, below + 190, card, reading);
   lines.forEach((line, i) => write(pen, line, EDGE, below + 292 + 36 * i, 26, INK));
   write(pen, say("notice"), EDGE, canvas.height - 28, 24, "#a01e00");
@@ -42,26 +43,19 @@ function write(pen, text, x, y, size, ink, align = "left", weight = 400) {
   pen.fillText(text, x, y);
 }
 
-function words(pen, y, card, reading) {
-  write(pen, verdictWords(reading), EDGE, y + 28, 46, COLOURS[tone(card, reading)], "left", 600);
-  const told = { finding: named(reading.finding), percent: percentWords(reading.probability) };
-  write(pen, say("saved_probability", told), WIDE - EDGE, y + 28, 34, INK, "right", 600);
-}
-
 function bar(pen, y, card, reading) {
-  const wide = WIDE - 2 * EDGE;
   for (const { from, to, verdict } of zones(card)) {
     pen.fillStyle = COLOURS[tone(card, { verdict })];
     pen.globalAlpha = 0.35;
-    pen.fillRect(EDGE + from * wide, y - 24, (to - from) * wide, 20);
+    pen.fillRect(EDGE + from * INNER, y - 24, (to - from) * INNER, 20);
     pen.globalAlpha = 1;
   }
   pen.fillStyle = INK;
-  if (card.task !== "multiclass") pen.fillRect(EDGE + card.operating_point.threshold * wide - 1, y - 30, 2, 32);
+  if (card.task !== "multiclass") pen.fillRect(EDGE + card.operating_point.threshold * INNER - 1, y - 30, 2, 32);
   pen.beginPath();
-  pen.arc(EDGE + reading.probability * wide, y - 14, 12, 0, 7);
+  pen.arc(EDGE + reading.probability * INNER, y - 14, 12, 0, 7);
   pen.fill();
-  for (const tick of [0, 50, 100]) write(pen, `${tick} %`, EDGE + (tick / 100) * wide, y + 22, 18, FAINT, ["left", "center", "right"][tick / 50]);
+  for (const tick of [0, 50, 100]) write(pen, `${tick} %`, EDGE + (tick / 100) * INNER, y + 22, 18, FAINT, ["left", "center", "right"][tick / 50]);
   write(pen, scaleWords(card), EDGE, y + 52, 20, FAINT);
 }
 
@@ -91,7 +85,7 @@ function wrapped(pen, text, wide) {
   return lines;
 }
 
-/** Hand a canvas over as a PNG. */
+/** Save a canvas as a PNG. */
 export async function download(canvas, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await new Promise((done) => canvas.toBlob(done, "image/png")));

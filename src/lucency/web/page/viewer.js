@@ -3,19 +3,18 @@
 import { painted, window as seenBy } from "./lucency.js";
 
 const MAP_SIDE = 320;
-const MOST_ZOOM = 16;
+const MAX_ZOOM = 16;
 
 /** How a film is looked at; two panes share one. */
 export const VIEW = { zoom: 1, x: 0, y: 0, center: 0.5, width: 1, opacity: 0.7, map: true };
 
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
 /** A film's pixels as RGBA through a window; center and width are shares of the full range. */
 export function windowed(film, center, width) {
-  const values = film.wide ?? film.pixels;
-  const top = film.wide ? 65535 : 255;
-  const table = new Uint32Array(top + 1);
+  const values = film.wide ?? film.pixels, top = film.wide ? 65535 : 255, table = new Uint32Array(top + 1);
   for (let value = 0; value <= top; value++) {
-    const level = Math.round(255 * Math.min(Math.max((value / top - center) / width + 0.5, 0), 1));
-    table[value] = 0xff000000 | (level * 0x010101);
+    table[value] = 0xff000000 | (Math.round(255 * clamp((value / top - center) / width + 0.5, 0, 1)) * 0x010101);
   }
   const out = new Uint32Array(values.length);
   for (let i = 0; i < values.length; i++) out[i] = table[values[i]];
@@ -23,15 +22,15 @@ export function windowed(film, center, width) {
 }
 
 /** A canvas that holds these pixels. */
-export function sheetOf(pixels) {
+export function canvasOf(pixels) {
   const canvas = new OffscreenCanvas(pixels.width, pixels.height);
   canvas.getContext("2d").putImageData(pixels, 0, 0);
   return canvas;
 }
 
 /** A reading's map as a canvas, to be laid over the square that the network saw. */
-export function mapSheet({ map, rows, columns }) {
-  return sheetOf(new ImageData(painted(map, rows, columns, MAP_SIDE), MAP_SIDE, MAP_SIDE));
+export function mapCanvas({ map, rows, columns }) {
+  return canvasOf(new ImageData(painted(map, rows, columns, MAP_SIDE), MAP_SIDE, MAP_SIDE));
 }
 
 /** Draw a film with its map into the rectangle at x, y, `scale` canvas pixels to one of the film. */
@@ -48,15 +47,12 @@ export function paint(pen, { film, base, map, fit }, { x, y, scale }, opacity) {
   pen.globalAlpha = opacity;
   if (map && opacity) pen.drawImage(map, seen.left, seen.top, seen.width, seen.height);
   pen.globalAlpha = 1;
-  if (seen.left > 0 || seen.top > 0) frame(pen, seen, scale);
+  if (seen.left > 0 || seen.top > 0) { // the network saw less than the film
+    pen.strokeStyle = "#ffde46";
+    pen.lineWidth = 1.5 / scale;
+    pen.strokeRect(seen.left, seen.top, seen.width, seen.height);
+  }
   pen.restore();
-}
-
-/** Bound what the network saw, where that is less than the film. */
-function frame(pen, { left, top, width, height }, scale) {
-  pen.strokeStyle = "#ffde46";
-  pen.lineWidth = 1.5 / scale;
-  pen.strokeRect(left, top, width, height);
 }
 
 /** A canvas with a film on it. `view` is shared; `changed` is called when a hand has changed it. */
@@ -76,7 +72,7 @@ export class Viewer {
 
   /** Show a film, with a reading's map; null shows nothing. */
   show(film, reading, fit) {
-    this.shown = film && { film, fit, map: reading && mapSheet(reading), base: null };
+    this.shown = film && { film, fit, map: reading && mapCanvas(reading), base: null };
     this.window = "";
     this.draw();
   }
@@ -90,7 +86,7 @@ export class Viewer {
     const pen = this.canvas.getContext("2d");
     pen.clearRect(0, 0, width, height);
     if (!this.shown || !width || !height) return;
-    this.expose();
+    this.applyWindow();
     const { film } = this.shown, { zoom, x, y, map, opacity } = this.view;
     const scale = zoom * Math.min(width / film.width, height / film.height);
     const left = width / 2 + x * width - (film.width * scale) / 2, top = height / 2 + y * height - (film.height * scale) / 2;
@@ -98,23 +94,22 @@ export class Viewer {
   }
 
   /** Put the film through the window, if that has changed since. */
-  expose() {
+  applyWindow() {
     const { center, width } = this.view, key = `${center} ${width}`;
     if (this.window === key) return;
-    this.shown.base = sheetOf(windowed(this.shown.film, center, width));
+    this.shown.base = canvasOf(windowed(this.shown.film, center, width));
     this.window = key;
   }
 
   /** Zoom by a factor about a point of the canvas, in shares of its size from its middle. */
   zoomBy(factor, x = 0, y = 0) {
-    const zoom = Math.min(Math.max(this.view.zoom * factor, 1), MOST_ZOOM), real = zoom / this.view.zoom;
+    const zoom = clamp(this.view.zoom * factor, 1, MAX_ZOOM), real = zoom / this.view.zoom;
     this.place(zoom, x - (x - this.view.x) * real, y - (y - this.view.y) * real);
   }
 
   place(zoom, x, y) {
     const most = (zoom - 1) / 2 + 0.25 * Number(zoom > 1);
-    const held = (share) => Math.min(Math.max(share, -most), most);
-    this.changed(Object.assign(this.view, { zoom, x: held(x), y: held(y) }));
+    this.changed(Object.assign(this.view, { zoom, x: clamp(x, -most, most), y: clamp(y, -most, most) }));
   }
 
   point({ clientX, clientY }) {
@@ -152,8 +147,7 @@ export class Viewer {
 
   /** As radiographs are windowed: sideways the width, up and down the level. */
   windowBy(dx, dy) {
-    const width = Math.min(Math.max(this.view.width * Math.exp(2 * dx), 0.02), 2);
-    const center = Math.min(Math.max(this.view.center + dy * this.view.width, 0), 1);
-    this.changed(Object.assign(this.view, { width, center }));
+    const { width, center } = this.view;
+    this.changed(Object.assign(this.view, { width: clamp(width * Math.exp(2 * dx), 0.02, 2), center: clamp(center + dy * width, 0, 1) }));
   }
 }

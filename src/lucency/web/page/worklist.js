@@ -1,9 +1,9 @@
-// The films in hand, most urgent first. Pixels are opened again when a film is looked at: memory does not grow with them.
+// The films in hand, most urgent first. Pixels are decoded again for each look: memory does not grow with the list.
 
-import { make, nameLine, shortly, tone } from "./panel.js";
+import { say } from "./i18n.js";
 import { urgency } from "./reading.js";
-import { say } from "./say.js";
-import { sheetOf, windowed } from "./viewer.js";
+import { make, nameLine, summary, tone } from "./reading_view.js";
+import { canvasOf, windowed } from "./viewer.js";
 
 const THUMB = 56;
 
@@ -13,49 +13,45 @@ export function entry(name, open) {
 }
 
 /** Sort in place: what waits comes after what is read, and keeps its order. */
-export function sorted(entries, card) {
+export function sortEntries(entries, card) {
   const rank = (one) => (one.done ? urgency(card, one.reading) : -0.5);
   return entries.sort((a, b) => rank(b) - rank(a));
 }
 
-/** A small picture of a film. */
-export function thumbnail(film) {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = 2 * THUMB;
-  const pen = canvas.getContext("2d");
-  const scale = Math.min(canvas.width / film.width, canvas.height / film.height);
-  const [wide, tall] = [film.width * scale, film.height * scale];
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(sheetOf(windowed(film, 0.5, 1)), (canvas.width - wide) / 2, (canvas.height - tall) / 2, wide, tall);
+function picture() {
+  const canvas = make("canvas");
+  canvas.setAttribute("aria-hidden", "true");
   return canvas;
 }
 
-/** The list anew. `choose` and `remove` take an entry. */
+/** A small picture of a film. */
+export function thumbnail(film) {
+  const canvas = picture();
+  canvas.width = canvas.height = 2 * THUMB;
+  const pen = canvas.getContext("2d");
+  const scale = canvas.width / Math.max(film.width, film.height), [wide, tall] = [film.width * scale, film.height * scale];
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(canvasOf(windowed(film, 0.5, 1)), (canvas.width - wide) / 2, (canvas.height - tall) / 2, wide, tall);
+  return canvas;
+}
+
+/** Draw the list anew. `choose` and `remove` take an entry. */
 export function drawList(list, entries, current, card, { choose, remove }) {
   const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : "";
   list.replaceChildren(...entries.map((one, i) => row(one, i, current, card, choose, remove)));
   if (focused) list.querySelector(`[data-key="${focused}"]`)?.focus();
 }
 
-function picture({ thumb }) {
-  const canvas = thumb ?? make("canvas");
-  canvas.setAttribute("aria-hidden", "true");
-  return canvas;
-}
-
 function row(one, i, current, card, choose, remove) {
   const kind = one.done ? tone(card, one.reading) : "waiting";
-  const told = one.done ? shortly(one.reading) : say("worklist_reading");
-  const lines = [nameLine(one.name), make("span", `said ${kind}`, told)];
+  const lines = [nameLine(one.name), make("span", `said ${kind}`, one.done ? summary(one.reading) : say("worklist_reading"))];
   if (one.error) lines.push(make("span", "error", one.error));
-  const pick = make("button", "pick", "", ...(one.error ? [] : [picture(one)]), make("span", "lines", "", ...lines));
-  Object.assign(pick, { type: "button", title: one.name });
+  const small = one.error ? [] : [one.thumb ?? picture()];
+  const pick = make("button", "pick", "", ...small, make("span", "lines", "", ...lines));
+  Object.assign(pick, { type: "button", title: one.name, onclick: () => choose(one) });
   pick.dataset.key = `pick-${i}`;
-  pick.addEventListener("click", () => choose(one));
   if (one === current) pick.setAttribute("aria-current", "true");
-  const drop = make("button", "quiet remove", "×");
-  drop.type = "button";
+  const drop = Object.assign(make("button", "quiet remove", "×"), { type: "button", onclick: () => remove(one) });
   drop.setAttribute("aria-label", say("worklist_remove", { name: one.name }));
-  drop.addEventListener("click", () => remove(one));
   return make("li", kind, "", pick, drop);
 }

@@ -1,8 +1,29 @@
-// Every word that a person reads on the page, in one language. To translate: copy this file, keep the names and what
-// stands in {braces}, one "text" in double quotes each, and give the copy to `lucency web --texts`. The reasons to doubt
-// are those of the Python reader, word for word.
+// Every word that a person reads on the page, in one language. To translate: copy this file, change what stands in
+// double quotes below, keep the names and what stands in {braces}, and give the copy to `lucency web --texts`. The
+// reasons to doubt are those of the Python reader, word for word.
 
-export const TEXTS = {
+/** The text of that name with its {places} filled. Throws where there is none, so that no gap is shown. */
+export function say(name, values = {}) {
+  const text = TEXTS[name];
+  if (text === undefined) throw new Error(`no text ${name}`);
+  return text.replace(/\{(\w+)\}/g, (_, place) => String(values[place] ?? `{${place}}`));
+}
+
+/** A label of the bundle as a person reads it: translated, or as it is. */
+export const named = (label) => TEXTS[`label_${label}`] ?? label;
+
+/** Fill what index.html marks: data-say for an element's text, data-say-label for its accessible name. */
+export function sayAll(root) {
+  root.title = say("title");
+  root.documentElement.lang = say("language");
+  for (const element of root.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
+  for (const element of root.querySelectorAll("[data-say-label]")) {
+    element.setAttribute("aria-label", say(element.dataset.sayLabel));
+    if (element.tagName === "BUTTON") element.title = say(element.dataset.sayLabel);
+  }
+}
+
+const TEXTS = {
   language: "en",
   title: "lucency: chest films, read on this device",
   notice: "Research use only. Not for diagnosis.",
@@ -153,7 +174,7 @@ export const TEXTS = {
   refusal: "found {found}; expected PNG or JPEG (gray or RGB) or DICOM (one gray frame); {advice}",
   advice_export: "export the film again as one of these",
   advice_smaller: "at most {megapixels} megapixels and {side} pixels a side are read; make it smaller",
-  advice_file: "at most {mebibytes} MiB are read",
+  advice_file: "at most {most} MiB are read",
   advice_gray: "save it as 8- or 16-bit gray",
   advice_flatten: "flatten it on black and save it as gray",
   advice_one: "keep the one that is the film",

@@ -1,0 +1,171 @@
+// A film in a photograph: the four-cornered thing whose edges stand out most, on a bright light box or in a dim room.
+// Edges are gathered into outlines, the convex hull around them gives four corners, and each side is then laid through
+// the steepest places near it. If that thing is a light box, the film is searched for on it.
+
+import { area, contains, crossing, hull, line, ordered, quadrilateral, rectangular } from "./homography.js";
+
+const MIN_AREA = 0.08, MAX_AREA = 0.97;
+/** Shares of the picture that a film takes. */
+const FILLED = 0.86, OVERFULL = 1.12;
+/** Shares of the four corners' area that their hull takes: a disc overfills its best square. */
+const SEEN = 0.55;
+/** Share of the four sides that must show as an edge. */
+const BESIDE = 0.15;
+/** Of the longest outline, how long another must be to belong to the film: bright parts leave gaps on a light box. */
+const REACH = 4, SAMPLES = 24;
+/** Pixels on either side of a side that are searched for its edge, at so many places. */
+const RIM = 3, BARE = 0.05;
+/** Pixels that an edge is wide; of a light box, the least that a film leaves bare. */
+const EVEN = 45;
+/** Levels that nine tenths of a light box may lie apart; nearly all of it is brighter than nearly all of a film on it. */
+
+/**
+ * @param {Uint8Array} gray a small picture, about 160 pixels wide
+ * @returns {{x: number, y: number}[]|null} corners as shares of width and height: top left, top right, bottom right,
+ *   bottom left; null without a film
+ */
+export function findFilm(gray, width, height) {
+  const edges = edgesOf(gray, width, height);
+  const outer = search(edges);
+  const corners = outer && (onLightBox(gray, edges, outer) ?? outer);
+  return corners && toShares(corners, edges);
+}
+
+/** Corners that were found in a smaller copy, laid through the edges of this larger one where they show there. */
+export function refineFilm(gray, width, height, corners) {
+  const edges = edgesOf(gray, width, height);
+  const found = fitSides(corners.map(({ x, y }) => ({ x: x * width - 0.5, y: y * height - 0.5 })), edges);
+  return found ? toShares(found, edges) : corners;
+}
+
+const toShares = (corners, { width, height }) => corners.map(({ x, y }) => ({ x: (x + 0.5) / width, y: (y + 0.5) / height }));
+
+/** How fast the gray changes, whichever way, and what counts as an edge in this picture. */
+function edgesOf(gray, width, height) {
+  const even = smooth(gray, width, height), slope = new Float32Array(gray.length);
+  for (let y = 1; y < height - 1; y++) {
+    for (let x = 1; x < width - 1; x++) {
+      const at = y * width + x;
+      slope[at] = Math.hypot(even[at + 1] - even[at - 1], even[at + width] - even[at - width]);
+    }
+  }
+  const limit = Math.max(8, 0.2 * Float32Array.from(slope).sort()[Math.floor(0.98 * slope.length)]);
+  return { slope, limit, width, height };
+}
+
+/** The mean of each pixel and its neighbours. */
+function smooth(gray, width, height) {
+  const out = new Float32Array(gray.length);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      let sum = 0, count = 0;
+      eachNear(x, y, 1, width, height, (at) => { sum += gray[at]; count += 1; });
+      out[y * width + x] = sum / count;
+    }
+  }
+  return out;
+}
+
+function eachNear(x, y, reach, width, height, act) {
+  for (let v = Math.max(y - reach, 0); v <= Math.min(y + reach, height - 1); v++) {
+    for (let u = Math.max(x - reach, 0); u <= Math.min(x + reach, width - 1); u++) act(v * width + u);
+  }
+}
+
+/** The four-cornered thing that the long outlines span together, or else the longest alone, or else the next ones. */
+function search(edges, most = 1) {
+  const parts = outlines(edges);
+  const long = parts.filter((part) => part.length >= BESIDE * parts[0].length);
+  for (const points of [long.flat(), ...long.slice(0, most)]) {
+    const outline = hull(points), rough = quadrilateral(outline);
+    const corners = rough && plausible(rough, outline, edges) && fitSides(ordered(rough), edges);
+    if (corners) return corners;
+  }
+  return null;
+}
+
+/** The connected parts of what is steeper than the limit, gaps of a pixel bridged, the longest first: points. */
+function outlines({ slope, limit, width, height }) {
+  const left = slope.map((value) => Number(value > limit)), parts = [];
+  for (let start = left.indexOf(1); start >= 0; start = left.indexOf(1, start + 1)) {
+    const part = [start];
+    left[start] = 0;
+    for (const here of part) {
+      eachNear(here % width, Math.floor(here / width), 2, width, height, (at) => left[at] && part.push(at) && (left[at] = 0));
+    }
+    parts.push(part.map((at) => ({ x: at % width, y: Math.floor(at / width) })));
+  }
+  return parts.sort((a, b) => b.length - a.length);
+}
+
+/** The film within these corners, if they are a light box's: bare of film, bright and even around it. */
+function onLightBox(gray, edges, outer) {
+  const { width } = edges;
+  const slope = edges.slope.map((value, at) => (contains(outer, at % width, Math.floor(at / width), RIM) ? value : 0));
+  const inner = search({ ...edges, slope }, 3);
+  return inner && isBare(gray, width, outer, inner) ? inner : null;
+}
+
+function isBare(gray, width, outer, inner) {
+  const box = new Uint32Array(256), film = new Uint32Array(256);
+  gray.forEach((level, at) => {
+    const x = at % width, y = Math.floor(at / width);
+    if (contains(inner, x, y, RIM)) film[level] += 1;
+    else if (contains(outer, x, y, RIM) && !contains(inner, x, y, -RIM)) box[level] += 1;
+  });
+  const dim = quantile(box, 0.1);
+  return total(box) > BARE * total(film) && dim > quantile(film, 0.8) && quantile(box, 0.9) - dim < EVEN;
+}
+
+const total = (counts) => counts.reduce((sum, count) => sum + count, 0);
+
+/** The level below which that share of the counted pixels lies. */
+function quantile(counts, share) {
+  const wanted = share * total(counts);
+  let seen = 0;
+  return counts.findIndex((count) => (seen += count) > wanted);
+}
+
+/** Corners whose four sides lie through the steepest places near those between `rough`; null where too few show. */
+function fitSides(rough, edges) {
+  const sides = rough.map((point, i, all) => side(edges, point, all[(i + 1) % 4]));
+  if (sides.reduce((sum, { found }) => sum + found, 0) / 4 < SEEN) return null;
+  const corners = sides.map((one, i) => crossing(sides[(i + 3) % 4], one));
+  return plausible(corners, corners, edges) ? corners : null;
+}
+
+/** Whether four corners can be a film's, given the outline they were taken from. */
+function plausible(corners, outline, { width, height }) {
+  if (!corners.every(({ x, y }) => Number.isFinite(x) && Number.isFinite(y))) return false;
+  const size = area(corners), filled = area(outline) / size, share = size / (width * height);
+  return share > MIN_AREA && share < MAX_AREA && filled > FILLED && filled < OVERFULL && rectangular(corners);
+}
+
+/** The straight edge near the line from one corner to the next: a point, a direction, and how much of it is seen. */
+function side(edges, from, to) {
+  const long = Math.hypot(to.x - from.x, to.y - from.y), along = { x: (to.x - from.x) / long, y: (to.y - from.y) / long };
+  const across = { x: -along.y, y: along.x }, found = [];
+  for (let i = 0; i < SAMPLES; i++) {
+    const reach = ((i + 0.5) / SAMPLES) * long;
+    const { slope, off } = steepest(edges, { x: from.x + along.x * reach, y: from.y + along.y * reach }, across);
+    if (slope > edges.limit) found.push({ reach, off });
+  }
+  const middle = found.map(({ off }) => off).sort((a, b) => a - b)[found.length >> 1] ?? 0;
+  const { start, rise } = line(found.filter(({ off }) => Math.abs(off - middle) <= 1.5));
+  return {
+    x: from.x + across.x * start, y: from.y + across.y * start,
+    dx: along.x + across.x * rise, dy: along.y + across.y * rise, found: found.length / SAMPLES,
+  };
+}
+
+/** Where the slope is steepest on a short way across a side, to a part of a pixel. */
+function steepest({ slope, width, height }, { x, y }, across) {
+  const seen = [];
+  for (let off = -REACH; off <= REACH; off += 0.5) {
+    const u = Math.round(x + across.x * off), v = Math.round(y + across.y * off);
+    seen.push({ off, value: u < 0 || v < 0 || u >= width || v >= height ? 0 : slope[v * width + u] });
+  }
+  const most = Math.max(...seen.map(({ value }) => value)), near = seen.filter(({ value }) => value >= 0.7 * most);
+  const weight = near.reduce((sum, { value }) => sum + value, 0) || 1;
+  return { slope: most, off: near.reduce((sum, { value, off }) => sum + value * off, 0) / weight };
+}

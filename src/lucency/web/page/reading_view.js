@@ -1,0 +1,177 @@
+// A reading in words, on the scale, in the panel beside the film and in the caption under it.
+
+import { named, say } from "./i18n.js";
+import { settings } from "./lucency.js";
+import { zones } from "./reading.js";
+
+const SHORT = 16, TAIL = 11;
+/** Letters of a name that fit everywhere; at the end of a longer one those that are always shown: they tell films apart. */
+const ROOM = 38;
+/** Letters that the whole scale has room for. */
+
+export const by = (id) => document.getElementById(id);
+
+/** `<tag class="…">text</tag>`, with children. */
+export function make(tag, name = "", text = "", ...children) {
+  const element = document.createElement(tag);
+  if (name) element.className = name;
+  if (text) element.textContent = text;
+  element.append(...children);
+  return element;
+}
+
+const percent = (share) => Math.round(100 * share);
+
+/** Percent with a decimal near the ends, and never 0 or 100, which no network can know. */
+export function percentWords(share) {
+  const value = 100 * share;
+  if (value < 0.1) return "<0.1";
+  if (value > 99.9) return ">99.9";
+  return value < 1 || value > 99 ? value.toFixed(1) : String(Math.round(value));
+}
+
+/** The verdict as a person reads it. */
+export function verdictWords(reading) {
+  if (!reading) return say("verdict_unread");
+  if (reading.verdict === "uncertain") return say("verdict_uncertain");
+  return reading.verdict.split("|").filter(Boolean).map(named).join(", ") || say("verdict_none");
+}
+
+/** Verdict and probability on one line that says of what: "normal 8 %" would be taken for 8 % normal. */
+export function summary(reading) {
+  const verdict = verdictWords(reading);
+  if (!reading) return verdict;
+  const finding = named(reading.finding), percent = percentWords(reading.probability);
+  return verdict === finding ? `${verdict} ${say("probability_value", { percent })}` : say("worklist_said", { verdict, finding, percent });
+}
+
+/** Which of the colours a verdict has: finding, uncertain, clear; or unread. */
+export function tone(card, reading) {
+  if (!reading) return "unread";
+  if (reading.verdict === "uncertain") return "uncertain";
+  return reading.verdict === "" || (card.task !== "multilabel" && reading.verdict === card.labels[0]) ? "clear" : "finding";
+}
+
+/** A file's name on one line; where it is too long, its middle is left out. */
+export function nameLine(name) {
+  const parts = name.length > SHORT ? [name.slice(0, -TAIL), name.slice(-TAIL)] : [name];
+  return make("span", "name", "", ...parts.map((part) => make("span", "", part)));
+}
+
+/** The scale: zones by what is called there, the threshold, and where this film lies. */
+export function scale(card, reading) {
+  const { probability } = reading, threshold = card.operating_point.threshold;
+  const at = (name, style, text = "") => {
+    const part = make("span", name, text);
+    for (const [side, share] of Object.entries(style)) part.style[side] = `${100 * share}%`;
+    return part;
+  };
+  const bands = zones(card).map(({ from, to, verdict }) => {
+    const word = shortVerdict(verdict);
+    return at(`zone ${tone(card, { verdict })}`, { left: from, width: to - from }, word.length < ROOM * (to - from) ? word : "");
+  });
+  const mark = card.task === "multiclass" ? [] : [at("threshold", { left: threshold })];
+  const track = make("div", "track", "", ...bands, ...mark, at("needle", { left: probability }));
+  track.setAttribute("role", "img");
+  const heard = zones(card).map(({ from, to, verdict }) => {
+    const word = verdict === "uncertain" ? say("verdict_uncertain") : named(verdict);
+    return say("scale_zone", { from: percent(from), to: percent(to), verdict: word });
+  });
+  const finding = named(reading.finding), value = percentWords(probability);
+  track.setAttribute("aria-label", say("scale_words", { finding, percent: value, threshold: percent(threshold), zones: heard.join(" ") }));
+  const share = make("b", "", say("probability_value", { percent: value }));
+  const head = make("p", "head", "", make("span", "", say("probability_of", { finding })), share);
+  const ticks = make("div", "ticks", "", ...[0, 25, 50, 75, 100].map((tick) => make("span", "", String(tick))));
+  ticks.setAttribute("aria-hidden", "true");
+  return make("div", "scale", "", head, track, ticks, make("p", "faint caption", scaleWords(card)));
+}
+
+const shortVerdict = (verdict) => (verdict === "uncertain" ? say("scale_refer") : named(verdict));
+
+/** What each stretch of the scale says, and where the threshold is, as a line of text. */
+export function scaleWords(card) {
+  if (card.task === "multiclass") return "";
+  const stretches = zones(card).map(({ from, to, verdict }) => {
+    return say("scale_stretch", { from: percent(from), to: percent(to), verdict: shortVerdict(verdict) });
+  });
+  return [...stretches, say("scale_threshold", { percent: percent(card.operating_point.threshold) })].join(" · ");
+}
+
+/** Every label with its probability, where there are more than one. */
+function labels(card, reading) {
+  if (card.task === "binary") return [];
+  const rows = card.labels.map((label, i) => {
+    const meter = Object.assign(make("meter"), { value: reading.probabilities[i] });
+    meter.setAttribute("aria-label", named(label));
+    return make("li", "", "", make("span", "", named(label)), meter, make("b", "", percentWords(reading.probabilities[i])));
+  });
+  return [make("h3", "", say("all_labels")), make("ul", "labels", "", ...rows)];
+}
+
+/** The line under a film, and what a screen reader says of the film. `one`: the worklist's entry, or null. */
+export function showCaption(pane, one, card) {
+  const { reading, name } = one ?? {};
+  const said = make("span", `said ${tone(card, reading)}`, one?.done ? summary(reading) : "");
+  pane.querySelector("figcaption").replaceChildren(nameLine(name ?? say("tool_compare_pick")), said);
+  const decided = reading ? say("decided", {
+    verdict: verdictWords(reading), percent: percentWords(reading.probability), finding: named(reading.finding),
+  }) : verdictWords(null);
+  pane.querySelector("canvas").setAttribute("aria-label", one ? say("viewer_words", { name, decided }) : say("viewer_empty"));
+}
+
+/** The panel, on an entry of the worklist or on none: its reading, or why there is none. */
+export function showPanel(card, one) {
+  const { reading, error } = one ?? {};
+  by("which").textContent = one?.name ?? "";
+  by("none").textContent = one ? say("worklist_reading") : say("reading_none");
+  by("none").hidden = Boolean(one?.done);
+  by("unread").hidden = !error;
+  by("why").textContent = error ?? "";
+  by("answer").hidden = !reading;
+  for (const id of ["save", "print"]) by(id).disabled = !reading;
+  if (!reading) return;
+  const finding = named(reading.finding), verdict = verdictWords(reading);
+  if (by("verdict").textContent !== verdict) by("verdict").textContent = verdict; // said aloud when it changes
+  by("verdict").className = tone(card, reading);
+  by("scale").replaceChildren(scale(card, reading));
+  by("labels").replaceChildren(...labels(card, reading));
+  const doubts = reading.warnings.map((words) => make("li", "doubt", words));
+  by("reasons").replaceChildren(...(doubts.length ? doubts : [make("li", "faint", say("reasons_none"))]));
+  by("took").textContent = say("took", { ms: Math.round(one.took) });
+  by("legend").setAttribute("aria-label", say("legend_words", { finding }));
+  by("legend-against").textContent = `${say("legend_against")} ${finding}`;
+  by("legend-for").textContent = `${say("legend_for")} ${finding}`;
+}
+
+/** What the card says of the bundle, as terms and their descriptions. */
+export function facts({ card, name, milliseconds, digest }) {
+  const { model, training, operating_point: point, abstention, gate } = card, { side } = settings(card.preprocess);
+  const quantize = model.quantize === "none" ? "float32" : model.quantize, none = say("about_none");
+  const { method, coverage } = abstention;
+  const rows = [
+    ["about_network", say("about_network_value", { backbone: model.backbone, side, quantize })],
+    ["about_engine", say("about_engine_value", { engine: name, ms: milliseconds.toFixed(1) })],
+    ["about_learned", say("about_learned_value", training)],
+    ["about_threshold", say("about_threshold_value", { percent: percent(point.threshold), rule: point.chosen_by })],
+    ["about_abstention", method === "none" ? none : say("about_abstention_value", { method, percent: percent(coverage) })],
+    ["about_gate", gate.checks.map(({ name }) => name.replace("_", " ")).join(", ") || none],
+    ["about_figures", ...figures(card.metrics)],
+    ["about_limits", ...card.limits],
+    ["about_licence", card.licence],
+    ["about_digest", `${card.name} ${digest.slice(0, 16)}`],
+  ];
+  return rows.filter((row) => row.length > 1).flatMap(([term, ...values]) => {
+    return [make("dt", "", say(term)), ...values.map((text) => make("dd", "", text))];
+  });
+}
+
+/** The card's figures, under the data that each group of them was measured on. */
+function figures(metrics) {
+  const groups = new Map();
+  for (const { data, name, value, low, high } of metrics) {
+    const [middle, ...ends] = [value, low, high].map((number) => number?.toFixed(4));
+    const interval = low == null ? "" : ` ${say("about_interval", { low: ends[0], high: ends[1] })}`;
+    groups.set(data ?? "", [...(groups.get(data ?? "") ?? []), `${name.replaceAll("_", " ")} ${middle}${interval}`]);
+  }
+  return [...groups].flatMap(([data, lines]) => (data ? [say("about_measured", { data }), ...lines] : lines));
+}
