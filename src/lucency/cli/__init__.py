@@ -32,15 +32,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gate": ("lucency.cli.gate:gate", "Teach a run which films it was not made for"),
     "recalibrate": ("lucency.cli.recalibrate:recalibrate", "Fit calibration, threshold and abstention to a site"),
     "drift": ("lucency.cli.drift:drift", "Whether films of now still look and read as those of the reference"),
-    "shift": ("lucency.cli.shift:shift", "Whether a reader holds when films are acquired as others were"),
+    "shift": ("lucency.cli.drift:shift", "Whether a reader holds when films are acquired as others were"),
     "serve": ("lucency.cli.serve:serve", "Serve a reader over HTTP: one address, films in, readings out"),
     "web": ("lucency.cli.web:web", "Write the page that reads films in a browser, on the device itself"),
     "dicom": ("lucency.cli.dicom:dicom", "Answer DICOM films with a structured report and an overlay, as files"),
     "pacs": ("lucency.cli.pacs:pacs", "A DICOM node: films in, reports and overlays out"),
-    "deid": ("lucency.cli.deid:deid", "Write DICOM films anew without who they are of"),
+    "deid": ("lucency.cli.dicom:deid", "Write DICOM films anew without who they are of"),
     "models": ("lucency.cli.models:models", "List the networks: layers, parameters, multiply-adds, published accuracy"),
     "bench": ("lucency.cli.bench:bench", "Measure a bundle: latency by stage, films per second, memory, cold start"),
-    "phantom": ("lucency.cli.phantom:phantom", "Write drawn chest films with known lesions, to try everything on"),
+    "phantom": ("lucency.cli.audit:phantom", "Write drawn chest films with known lesions, to try everything on"),
 }
 """Name -> (where the function is, what it does in a line)."""
 

@@ -1,4 +1,4 @@
-"""`lucency audit`."""
+"""`lucency audit` and `phantom`: look over a data set, or draw one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli.inputs import Json, Source
+
 if TYPE_CHECKING:
     from lucency.audit import Finding
+
 
 SHOWN = 12
 """Lines printed for a finding that has no pictures."""
@@ -17,8 +20,8 @@ SHOWN = 12
 def audit(
     data: Annotated[Path, typer.Argument(help="Folder, table or archive of films with labels, or phantom:N.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for audit.html and audit.json.")] = Path("audit"),
-    source: Annotated[str, typer.Option(help="How to read DATA; auto recognises it.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json instead of the summary.")] = False,
+    source: Source = "auto",
+    as_json: Json = False,
 ) -> None:
     """Look at every film of a data set once: leaks, duplicates, odd films, shortcuts.
 
@@ -51,3 +54,18 @@ def _summary(findings: tuple[Finding, ...], out: Path) -> str:
         lines.append(f"{finding.severity:8}{finding.title}: {finding.line}")
         lines += [f"{'':10}{word}" for word in finding.details[:SHOWN] if not finding.groups]
     return "\n".join([*(lines or ["nothing found"]), f"written: {out / 'audit.html'}, {out / 'audit.json'}"])
+
+
+def phantom(
+    out: Annotated[Path, typer.Option(help="Folder for films, masks and labels; new.", show_default=False)],
+    films: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = 0,
+) -> None:
+    """Write drawn chest films whose lesions are known to the pixel, to try everything on without a patient.
+
+    Example: lucency phantom --out phantoms --films 200
+    """
+    from lucency.data.phantom import write_phantoms
+
+    write_phantoms(out, films, seed)
+    typer.echo(f"{out}: {films} drawn films with their lesion masks; learn from them with lucency train --data {out}")

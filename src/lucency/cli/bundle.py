@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli.inputs import Json
+
 if TYPE_CHECKING:
     from lucency.bundle import Card
 
@@ -24,7 +26,7 @@ Where = Annotated[Path, typer.Argument(help="A bundle or run: a directory, or a 
 @bundle.command()
 def verify(
     path: Where,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    json: Json = False,
 ) -> None:
     """Check every byte against the card, and the answers for the golden films against what they were.
 

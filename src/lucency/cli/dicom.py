@@ -1,4 +1,4 @@
-"""lucency dicom: films in, structured reports and overlays out, as files."""
+"""`lucency dicom` and `deid`: DICOM films answered with reports and overlays, or written without identity."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lucency import NOTICE
+from lucency.cli.inputs import JsonLines, ShippedBundle, print_json
 from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
     from lucency.dicom.answer import Answer
+    from lucency.dicom.deid import Pseudonyms
     from lucency.reader import Reader
 
 
 def dicom(
     films: Annotated[list[Path], typer.Argument(help="DICOM files.", metavar="FILM.dcm…")],
     out: Annotated[Path, typer.Option(help="Folder for the answers; they are named by their own UIDs.")],
-    bundle: Annotated[Path | None, typer.Option(help="Bundle or run; without it the one that ships.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
+    bundle: ShippedBundle = None,
+    json: JsonLines = False,
 ) -> int:
     """Answer DICOM films with a TID 1500 structured report and a secondary capture of the map.
 
@@ -40,20 +42,10 @@ def dicom(
             _show(path, _written(path, reader, out), json)
         except FilmError as error:
             unread += 1
-            _print_json({"film": str(path), "error": str(error)}) if json else typer.echo(f"{error}", err=True)
+            print_json({"film": str(path), "error": str(error)}) if json else typer.echo(f"{error}", err=True)
     if not json:
         typer.echo(f"\n{NOTICE}")
     return SOME_UNREADABLE if unread else 0
-
-
-def _content(path: Path) -> bytes:
-    from lucency.errors import FilmError
-    from lucency.film.film import read_file
-
-    try:
-        return read_file(path)
-    except FilmError as error:
-        raise error.prefixed(str(path)) from None
 
 
 def _written(path: Path, reader: Reader, out: Path) -> tuple[Answer, dict[str, Path]]:
@@ -81,14 +73,66 @@ def _show(path: Path, done: tuple[Answer, dict[str, Path]], json: bool) -> None:
     reading = answered.reading
     if json:
         files = {what: str(place) for what, place in places.items()}
-        _print_json({**reading.to_json(), "film": str(path), **files})
+        print_json({**reading.to_json(), "film": str(path), **files})
         return
     typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}")
     for what, place in places.items():
         typer.echo(f"  {what}: {place}")
 
 
-def _print_json(content: dict[str, object]) -> None:
-    from json import dumps
+def deid(
+    films: Annotated[list[Path], typer.Argument(help="DICOM files: gray CR, DX or SC.", metavar="FILM.dcm…")],
+    out: Annotated[Path, typer.Option(help="Folder: one folder a pseudonym, files named by their new UIDs.")],
+    key: Annotated[Path, typer.Option(help="File with the secret key; the same key gives the same pseudonyms.")],
+    new_key: Annotated[bool, typer.Option("--new-key", help="Make the key first.")] = False,
+    seen: Annotated[bool, typer.Option("--seen", help="You looked at the films and found no text in them.")] = False,
+    json: JsonLines = False,
+) -> int:
+    """Write films anew by DICOM's basic confidentiality profile (PS3.15 annex E), keeping only what is on a list.
 
-    typer.echo(dumps(content, ensure_ascii=False))
+    Patients, UIDs and dates are replaced alike in all films of one key. A film with text burnt in, or that may have
+    some, is refused with the reason; the exit code is then 3. Keep the key apart from the films, or destroy it.
+
+    Example: lucency deid films/*.dcm --out given-away --key deid.key --new-key
+    """
+    from lucency.dicom.deid import make_key, read_key
+    from lucency.errors import FilmError
+    from lucency.progress import track
+
+    if new_key:
+        make_key(key)
+    pseudonyms, refused = read_key(key), 0
+    for path in track(films, "writing films anew"):
+        try:
+            place = str(_write_without_identity(path, out, pseudonyms, seen))
+            print_json({"out": place}) if json else typer.echo(place)
+        except FilmError as error:
+            refused += 1
+            print_json({"film": str(path), "error": str(error)}) if json else typer.echo(str(error), err=True)
+    if refused:
+        typer.echo(f"\n{refused} of {len(films)} films were not written", err=True)
+    return SOME_UNREADABLE if refused else 0
+
+
+def _write_without_identity(path: Path, out: Path, pseudonyms: Pseudonyms, seen: bool) -> Path:
+    from lucency.dicom.acceptance import conflict
+    from lucency.dicom.deid import deidentify
+    from lucency.files import write_bytes
+
+    cleaned = deidentify(_content(path), pseudonyms, str(path), seen)
+    place = out / cleaned.patient / f"{cleaned.uid}.dcm"
+    for written in out.glob(f"*/{cleaned.uid}.dcm"):
+        if written != place or written.read_bytes() != cleaned.content:
+            raise conflict().prefixed(str(path))
+    write_bytes(place, cleaned.content)
+    return place
+
+
+def _content(path: Path) -> bytes:
+    from lucency.errors import FilmError
+    from lucency.film.film import read_file
+
+    try:
+        return read_file(path)
+    except FilmError as error:
+        raise error.prefixed(str(path)) from None

@@ -1,11 +1,18 @@
-"""`lucency drift`: do films of now still come from where the reference came from?"""
+"""`lucency drift` and `shift`: whether films, and what a reader says of them, stay what they were."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from lucency.cli.inputs import Aspects, Json, Seed, Source, Threads
+
+if TYPE_CHECKING:
+    from lucency.data import Dataset
+    from lucency.shift.study import BiasBaseline, JudgedReader, Settings, ShiftResult
+
 
 DRIFTED = 1
 
@@ -15,13 +22,13 @@ def drift(
     reference: Annotated[str, typer.Option(help="Films as they were: those it learned from, or last year's.")],
     now: Annotated[str, typer.Option(help="Films as they are. Labels are not looked at.")],
     out: Annotated[Path, typer.Option(help="Folder for drift.html and drift.json.")] = Path("drift"),
-    source: Annotated[str, typer.Option(help="How to read both: auto, or a row of SOURCES.")] = "auto",
+    source: Source = "auto",
     level: Annotated[float, typer.Option(min=0.001, max=0.2, help="Chance of a false alarm, in all.")] = 0.01,
     draws: Annotated[int, typer.Option(min=99, help="How often patients are dealt anew to measure chance.")] = 999,
     most: Annotated[int, typer.Option(min=20, help="Films of a side that are read, drawn by patient.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Films read side by side.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print drift.json instead of the table.")] = False,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    as_json: Json = False,
 ) -> int:
     """Compare films of now with the reference: how they look, how they lie, how they are read.
 
@@ -49,3 +56,125 @@ def drift(
     for error in (*before.unreadable, *after.unreadable):
         typer.echo(f"  {error}", err=True)
     return DRIFTED if found.alarm else 0
+
+
+def shift(
+    context: typer.Context,
+    runs: Annotated[
+        list[Path], typer.Argument(help="Runs or bundles to judge, side by side.", metavar="RUN|BUNDLE...")
+    ],
+    data: Annotated[str, typer.Option(help="The films they were trained on; with --split any labelled films.")],
+    source: Source = "auto",
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all. [default: the films a run has not learned from]")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(min=1, help="Fold that was held out. [default: found out]")] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="How many folds there were. [default: found out]")] = None,
+    aspects: Aspects = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Folder with the same films at another resolution: how far answers move.")
+    ] = None,
+    donors: Annotated[str, typer.Option(help="Films whose acquisition is given: other class, any, same.")] = "other",
+    only: Annotated[
+        list[str] | None, typer.Option(help="A condition to judge; may be repeated. [default: every]")
+    ] = None,
+    bias: Annotated[
+        bool, typer.Option("--bias", help="Fit the bias-only baseline too; it measures all films.")
+    ] = False,
+    seed: Seed = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Films a bundle reads side by side.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder for shift.html and shift.json.")] = None,
+    json: Json = False,
+) -> None:
+    """Judge readers on held-out films re-acquired like films of the other class: sharpness, tone, aspect and the rest.
+
+    The threshold is chosen on the plain films. A fall under `--donors other` that `same` does not show is a shortcut.
+
+    Example: lucency shift runs/kermany/fold-1 runs/lecture/fold-1 --data chest_xray --bias --out shift
+    """
+    from shlex import join
+
+    from lucency.data import read_dataset
+    from lucency.data.acquisition_pairs import WHOSE, known_aspects
+    from lucency.errors import UsageError
+    from lucency.shift.report import table
+    from lucency.shift.study import Settings, bias_baseline, evaluate_shift
+
+    whose = next((name for name in WHOSE if name == donors), None)
+    if whose is None:
+        raise UsageError(f"--donors: expected {', '.join(WHOSE)}, came '{donors}'")
+    films = read_dataset(data, source)
+    asked = [
+        _asked(run, title, films, data, source, split, fold, folds, threads)
+        for run, title in zip(runs, _titles(runs), strict=True)
+    ]
+    known = known_aspects(aspects) if aspects else {}
+    settings = Settings(whose, seed, tuple(only or ()), known, read_dataset(pairs) if pairs else None)
+    found = bias_baseline(films, known) if bias else None
+    studies = evaluate_shift(asked, films, settings, found)
+    command = join(["lucency", *(context.find_root().obj or ["shift", *map(str, runs)])])
+    told = _json(studies, settings, found, command)
+    if out:
+        _write(out, studies, settings, found, command, told)
+    typer.echo(told if json else table(studies, whose, found))
+
+
+def _asked(
+    run: Path,
+    title: str,
+    all_films: Dataset,
+    data: str,
+    source: str,
+    split: str | None,
+    fold: int | None,
+    folds: int | None,
+    threads: int,
+) -> JudgedReader:
+    from lucency.cli.inputs import labelled_films
+    from lucency.reader import Reader
+    from lucency.reader.predict import as_labelled
+    from lucency.shift.judge import held_out
+    from lucency.shift.study import JudgedReader
+
+    reader = Reader.open(run, threads)
+    if split is None:
+        films, how = held_out(reader.card, all_films, fold, folds)
+    else:
+        films, used = labelled_films(data, source, split)
+        how = f"{len(films)} films, split {used} (it may have learned from them)"
+    return JudgedReader(title, reader, as_labelled(films, reader.card.labels), how)
+
+
+def _titles(runs: list[Path]) -> list[str]:
+    """As much of each path's end as tells the runs apart; of a fold at least the folder above it too."""
+    return [_title(run, [other for other in runs if other != run]) for run in runs]
+
+
+def _title(run: Path, others: list[Path]) -> str:
+    parts = run.parts
+    least = 2 if run.name.startswith("fold-") else 1
+    apart = (n for n in range(least, len(parts)) if all(other.parts[-n:] != parts[-n:] for other in others))
+    return "/".join(parts[-next(apart, len(parts)) :])
+
+
+def _json(studies: list[ShiftResult], settings: Settings, bias: BiasBaseline | None, command: str) -> str:
+    from dataclasses import asdict
+    from json import dumps
+
+    from lucency.shift.study import summarise_seeds
+
+    baseline = None if bias is None else {"auroc": bias.auroc, "films": bias.films, "wrong": len(bias.wrong)}
+    recipes = [asdict(one) for one in summarise_seeds(studies)]
+    about = {"schema_version": 1, "command": command, "donors": settings.whose, "seed": settings.seed}
+    told = {**about, "bias_only": baseline, "recipes": recipes, "runs": [one.to_json() for one in studies]}
+    return dumps(told, indent=1)
+
+
+def _write(
+    out: Path, studies: list[ShiftResult], settings: Settings, bias: BiasBaseline | None, command: str, told: str
+) -> None:
+    from lucency.files import write_text
+    from lucency.shift.report import page
+
+    write_text(out / "shift.json", told + "\n")
+    write_text(out / "shift.html", page(studies, settings.whose, bias, command))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
-from lucency.errors import SOME_UNREADABLE, FilmError, UsageError
+from lucency.cli.inputs import JsonLines, ShippedBundle, print_json, report_unreadable
+from lucency.errors import ExplainError, FilmError, UsageError
+from lucency.explain import BoundExplainer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,15 +22,17 @@ if TYPE_CHECKING:
     from lucency.arrays import Floats32
     from lucency.explain import BoundExplainer
     from lucency.film import Film
+    from lucency.models import Classifier
     from lucency.paint import Legend
     from lucency.reader import Reader, Reading
+
 
 SHEET = "sheet.png"
 
 
 def explain(
     films: Annotated[list[Path] | None, typer.Argument(help="PNG, JPEG, TIFF or DICOM files.", metavar="FILM…")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Run or bundle; without it the one that ships.")] = None,
+    bundle: ShippedBundle = None,
     method: Annotated[str, typer.Option(help="cam, occlusion; of a run any row of docs/explaining.md.")] = "cam",
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("maps"),
     layer: Annotated[str | None, typer.Option(help="Draw from this layer (grad_cam and its kin).")] = None,
@@ -37,7 +44,7 @@ def explain(
     ] = None,
     cells: Annotated[bool, typer.Option("--cells", help="Show the map's own cells, not smoothed.")] = False,
     sheet: Annotated[bool, typer.Option("--sheet", help=f"Also one page with all films, {SHEET}.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a film, for machines.")] = False,
+    json: JsonLines = False,
 ) -> int:
     """Show where a reader looked: film, overlay, map and scale side by side, one PNG a film.
 
@@ -46,7 +53,6 @@ def explain(
 
     Example: lucency explain film.png --bundle runs/kermany --method grad_cam --out maps
     """
-    from lucency.cli.explainers import bind, label_index, layer_lines
     from lucency.reader import Reader
 
     reader = Reader.open(bundle)
@@ -61,7 +67,7 @@ def explain(
     done = _all(reader, films, how, out, json)
     if sheet and done.tiles:
         typer.echo(f"{_write_sheet(reader, how, done.tiles, out)}: {len(done.tiles)} films on one page", err=json)
-    return _report(done.unread, len(films))
+    return report_unreadable(done.unread, len(films))
 
 
 @dataclass(frozen=True)
@@ -179,11 +185,9 @@ def _names(films: list[Path]) -> dict[Path, str]:
 def _tell(path: Path, reading: Reading, evidence: Floats32, written: Path, how: How, json: bool) -> None:
     mark = how.explainer.mark
     if json:
-        from json import dumps
-
         facts = {**reading.to_json(), "film": str(path), "method": how.explainer.method, "unit": how.explainer.unit}
         spot = {"map": evidence.tolist(), "picture": str(written), **({"mark": mark} if mark else {})}
-        typer.echo(dumps({**facts, **spot}, ensure_ascii=False))
+        print_json({**facts, **spot})
         return
     typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {written}{_remark(evidence)}")
     if mark:
@@ -199,9 +203,125 @@ def _remark(evidence: np.ndarray) -> str:
     return ""
 
 
-def _report(unread: list[FilmError], total: int) -> int:
-    for error in unread:
-        typer.echo(f"{error}", err=True)
-    if unread:
-        typer.echo(f"{len(unread)} of {total} films could not be read", err=True)
-    return SOME_UNREADABLE if unread else 0
+Map = NDArray[np.float32]
+Gray = NDArray[np.uint8]
+Explain = Callable[[Gray, int], Map]
+"""(a film's square uint8 (s, s), which finding) → map float32 (h, w)."""
+
+WITHOUT_PYTORCH = ("cam", "occlusion")
+"""What an exported bundle supports: its own second output, and reading the film again with parts covered."""
+
+
+def bind(reader: Reader, method: str, *, opposite: bool = False, layer: str | None = None) -> BoundExplainer:
+    """Bind the explainer called `method` to a reader.
+
+    Args:
+        reader: an open run or bundle.
+        method: a row of EXPLAINERS; for a bundle one of WITHOUT_PYTORCH.
+        opposite: show evidence against the finding, such as for `normal`.
+        layer: which layer's maps are drawn, for methods with a choice; None is the method's own.
+
+    Raises:
+        ExplainError: no such method or layer, or the bundle does not support it.
+    """
+    if reader.card.model.format == "torch":
+        return _on_network(_classifier(reader), method, opposite, layer)
+    if method not in WITHOUT_PYTORCH or layer is not None:
+        what = f"method {method}" if layer is None else f"layer '{layer}'"
+        raise ExplainError(
+            f"{reader.bundle.path}: an exported bundle supports {' and '.join(WITHOUT_PYTORCH)}, received {what}; "
+            "explain the run that it was exported from"
+        )
+    return BoundExplainer(method, _own_map(reader, opposite) if method == "cam" else _occlusion(reader, opposite))
+
+
+def methods(reader: Reader) -> tuple[str, ...]:
+    """The explainers that this reader supports."""
+    if reader.card.model.format != "torch":
+        return WITHOUT_PYTORCH
+    from lucency.explain.table import EXPLAINERS
+
+    return tuple(EXPLAINERS)
+
+
+def label_index(reader: Reader, finding: str | None) -> int | None:
+    """Which logit stands for the label `finding`; None where none is named.
+
+    Raises:
+        UsageError: there is no such label.
+    """
+    if finding is None:
+        return None
+    labels = reader.card.labels[1:] if reader.card.task == "binary" else reader.card.labels
+    known = [label.lower() for label in labels]
+    if finding.lower() not in known:
+        raise UsageError(f"--finding: expected {' or '.join(labels)}, got '{finding}'")
+    return known.index(finding.lower())
+
+
+def layer_lines(reader: Reader) -> list[str]:
+    """The layers of a run that a map can be drawn from, one line each.
+
+    Raises:
+        ExplainError: an exported bundle, which has no layers to choose from.
+    """
+    if reader.card.model.format != "torch":
+        raise ExplainError(f"{reader.bundle.path}: an exported bundle has no layers to choose from; use its run")
+    from lucency.explain.network import layers
+
+    found = layers(_classifier(reader), reader.preprocess.image_size)
+    return [f"{name:32}{k:>5} maps of {h} × {w}" for name, (k, h, w) in found.items()]
+
+
+def _on_network(classifier: Classifier, method: str, opposite: bool, layer: str | None) -> BoundExplainer:
+    import difflib
+
+    from lucency.explain.network import layer as known_layer
+    from lucency.explain.table import EXPLAINERS
+
+    if method not in EXPLAINERS:
+        near = difflib.get_close_matches(method, EXPLAINERS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(EXPLAINERS)}"
+        raise ExplainError(f"unknown method '{method}'; {hint}")
+    row = EXPLAINERS[method]
+    options: dict[str, object] = {"opposite": opposite}
+    if layer is not None:
+        if not row.layered:
+            able = ", ".join(name for name, other in EXPLAINERS.items() if other.layered)
+            raise ExplainError(f"{method} has no choice of layer; {able} have")
+        known_layer(classifier, layer)
+        options["layer_name"] = layer
+
+    def on(network: Classifier, gray: Gray, finding: int) -> Map:
+        return row.explain(network, gray, finding, **options)
+
+    return BoundExplainer(
+        method, lambda gray, finding: on(classifier, gray, finding), row.unit, row.limit, row.mark, on
+    )
+
+
+def _own_map(reader: Reader, opposite: bool) -> Explain:
+    sign = np.float32(-1 if opposite else 1)
+
+    def explain(gray: Gray, finding: int) -> Map:
+        found = reader.read_batch(gray[None]).maps[0, finding]
+        if not np.isfinite(found).all():
+            raise ExplainError("the map is not finite; the bundle's weights are broken: export it again")
+        return np.asarray(sign * found)
+
+    return explain
+
+
+def _occlusion(reader: Reader, opposite: bool) -> Explain:
+    from lucency.explain.occlusion import occlude
+
+    def explain(gray: Gray, finding: int) -> Map:
+        return occlude(lambda films: reader.read_batch(films).logits, gray, finding, opposite=opposite)
+
+    return explain
+
+
+def _classifier(reader: Reader) -> Classifier:
+    from lucency.models.run import load_run
+
+    return load_run(reader.bundle).classifier

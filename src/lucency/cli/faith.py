@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from lucency.errors import SOME_UNREADABLE
+from lucency.cli.inputs import Json, Resamples, Source, Split, report_unreadable
 
 if TYPE_CHECKING:
     from lucency.arrays import Floats32, Pixels
@@ -29,10 +29,8 @@ def faith(
     method: Annotated[
         list[str] | None, typer.Option(help="An explainer; may be repeated, `all` for all. [default: cam]")
     ] = None,
-    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
-    split: Annotated[
-        str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
-    ] = None,
+    source: Source = "auto",
+    split: Split = None,
     fold: Annotated[int | None, typer.Option(help="Which fold was held out, for a run of a cross-validation.")] = None,
     folds: Annotated[int, typer.Option(min=2, help="Of how many.")] = 5,
     films: Annotated[int, typer.Option(min=0, help="Films with the finding, drawn at random; 0 for all.")] = 100,
@@ -41,9 +39,9 @@ def faith(
         Path | None, typer.Option(help="A run trained on shuffled labels (lucency train --shuffle-labels).")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only where the evidence lies: seconds, not minutes.")] = False,
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 2000,
+    resamples: Resamples = 2000,
     seed: Annotated[int, typer.Option(help="Of the draw of films.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print faith.json instead of the table.")] = False,
+    json: Json = False,
 ) -> int:
     """Measure whether a reader's maps can be believed, beside a random map; every figure with its 95 % interval.
 
@@ -52,7 +50,7 @@ def faith(
 
     Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
     """
-    from lucency.cli.explainers import label_index
+    from lucency.cli.explain import label_index
     from lucency.explain.faithfulness import gather_cases
     from lucency.lungs import lung_mask
     from lucency.reader import Reader
@@ -65,7 +63,7 @@ def faith(
     networks = _networks(reader, readers[1:], shuffled)
     judged = _evaluated(reader, _explainers(reader, method or ["cam"]), index, cases, networks, resamples, quick)
     _write(judged, _about(reader, readers, index, data, found, used, cases), out, json)
-    return _unread(cases)
+    return report_unreadable(cases.unreadable, len(cases.films) + len(cases.unreadable))
 
 
 def _films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Dataset, str]:
@@ -96,7 +94,7 @@ def _evaluated(
     resamples: int,
     quick: bool,
 ) -> list[ExplainerResult]:
-    from lucency.cli.explainers import bind
+    from lucency.cli.explain import bind
     from lucency.explain.faithfulness import evaluate_explainers
 
     def read(squares: Pixels) -> Floats32:
@@ -121,7 +119,7 @@ def _write(judged: list[ExplainerResult], about: dict[str, Any], out: Path, json
 
 def _explainers(reader: Reader, wanted: list[str]) -> list[BoundExplainer]:
     """The explainers named, or all that this reader supports."""
-    from lucency.cli.explainers import bind, methods
+    from lucency.cli.explain import bind, methods
 
     names = list(methods(reader)) if ALL in wanted else list(dict.fromkeys(wanted))
     return [bind(reader, name) for name in names]
@@ -170,9 +168,3 @@ def _about(
         "patients_known": films.patients_known,
         "unread": [str(error) for error in cases.unreadable],
     }
-
-
-def _unread(cases: Cases) -> int:
-    for error in cases.unreadable:
-        typer.echo(str(error), err=True)
-    return SOME_UNREADABLE if cases.unreadable else 0

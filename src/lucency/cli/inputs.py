@@ -1,22 +1,34 @@
-"""What several commands start from: a recipe, labelled films, a reader's predictions."""
+"""What commands share: options, and how a recipe, labelled films and predictions are opened."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lucency.errors import SOME_UNREADABLE
+from lucency.errors import SOME_UNREADABLE, FilmError
 
 if TYPE_CHECKING:
     from lucency.data import Dataset
     from lucency.evaluate import Predictions
     from lucency.reader import Reader
     from lucency.recipe import Recipe
+
+Source = Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")]
+Split = Annotated[str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")]
+Threads = Annotated[int, typer.Option(min=1, help="Films read side by side.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
+Resamples = Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")]
+ShippedBundle = Annotated[Path | None, typer.Option("--bundle", help="Bundle or run; without it the one that ships.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
+Aspects = Annotated[
+    Path | None, typer.Option(help="Folder with the same films true to their aspect, where DATA is stretched.")
+]
 
 ALL = "all"
 """The split that is every film."""
@@ -115,14 +127,25 @@ def evaluation_input(
 
 
 def report_skipped(found: EvaluationInput) -> int:
-    """Print which films could not be read; return the exit code that follows from it."""
-    if not found.unreadable:
+    """Print which films could not be read and are not in the figures; return the exit code that follows from it."""
+    return report_unreadable(found.unreadable, len(found.predictions) + len(found.unreadable))
+
+
+def report_unreadable(reasons: Sequence[str | FilmError], total: int) -> int:
+    """Print, on stderr, which of `total` films could not be read; return the exit code that follows from it."""
+    if not reasons:
         return 0
-    total = len(found.predictions) + len(found.unreadable)
-    typer.echo(f"\n{len(found.unreadable)} of {total} films could not be read and are not in these figures:", err=True)
-    for reason in found.unreadable:
+    typer.echo(f"\n{len(reasons)} of {total} films could not be read:", err=True)
+    for reason in reasons:
         typer.echo(f"  {reason}", err=True)
     return SOME_UNREADABLE
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line."""
+    import json
+
+    typer.echo(json.dumps(content, ensure_ascii=False))
 
 
 def _from_disk(path: Path, threshold: float | None) -> EvaluationInput:

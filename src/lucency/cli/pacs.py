@@ -1,4 +1,4 @@
-"""lucency pacs: a DICOM node that answers chest films, and what goes with it."""
+"""`lucency pacs`: a DICOM node that answers chest films, and the state of its queue."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import signal
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lucency import NOTICE
-from lucency.cli.pacs_queue import SOME_DEAD, QueueDir, forget, retry, show, tell
+from lucency.cli.inputs import ShippedBundle
+
+if TYPE_CHECKING:
+    from lucency.dicom.queue import Queue
+
 
 pacs = typer.Typer(
     help="A DICOM node: films in, reports and overlays out.\n\n"
@@ -21,7 +25,10 @@ pacs = typer.Typer(
     no_args_is_help=True,
 )
 
-BundleDir = Annotated[Path | None, typer.Option(help="Bundle or run; without it the one that ships.")]
+SOME_DEAD = 1
+"""Exit code where films were given up."""
+
+QueueDir = Annotated[Path, typer.Option("--queue", help="Folder of the queue; only this node's user may look in.")]
 To = Annotated[str, typer.Option(help="dicom://AET@host:port, dicoms://AET@host:port or https://host/dicom-web.")]
 Title = Annotated[str, typer.Option(help="AE title of this node.")]
 Certificate = Annotated[Path | None, typer.Option(help="PEM certificate of this node: it then speaks TLS only.")]
@@ -35,7 +42,7 @@ def serve(
     to: To,
     allow: Annotated[list[str], typer.Option(help="AE title that may send films; repeat for more.")],
     queue: QueueDir = Path("lucency-queue"),
-    bundle: BundleDir = None,
+    bundle: ShippedBundle = None,
     title: Title = "LUCENCY",
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 11112,
@@ -98,7 +105,7 @@ def pull(
     to: To,
     where: Annotated[list[str], typer.Option(help="What to look for, as StudyDate=20240101-20240131; repeat.")],
     queue: QueueDir = Path("lucency-queue"),
-    bundle: BundleDir = None,
+    bundle: ShippedBundle = None,
     title: Title = "LUCENCY",
     certificate: Certificate = None,
     key: Key = None,
@@ -128,12 +135,7 @@ def pull(
         missed = fetch_all(client, query, waiting, reader.bundle.digest)
     if missed:
         typer.echo(f"{missed} films were not given by the server; the same command asks for them again", err=True)
-    return tell(waiting, json=False) or (SOME_DEAD if missed else 0)
-
-
-pacs.command(name="list")(show)
-pacs.command()(retry)
-pacs.command()(forget)
+    return _tell(waiting, json=False) or (SOME_DEAD if missed else 0)
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -152,3 +154,59 @@ def _pair(word: str) -> tuple[str, str]:
 def _without_secret(address: str) -> str:
     scheme, _, rest = address.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2] if scheme.startswith('http') else rest}"
+
+
+@pacs.command("list")
+def show(
+    queue: QueueDir = Path("lucency-queue"),
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+) -> int:
+    """How many films wait, are answered, delivered or given up; and of these, why. Exit code 1 where there are any.
+
+    Example: lucency pacs list --queue lucency-queue
+    """
+    return _tell(_existing(queue), json)
+
+
+@pacs.command()
+def retry(queue: QueueDir = Path("lucency-queue")) -> None:
+    """Send films that were given up round again.
+
+    Example: lucency pacs retry --queue lucency-queue
+    """
+    typer.echo(f"{_existing(queue).retry()} films go round again")
+
+
+@pacs.command()
+def forget(queue: QueueDir = Path("lucency-queue")) -> None:
+    """Remove films that were given up, and all that is kept of them.
+
+    Example: lucency pacs forget --queue lucency-queue
+    """
+    typer.echo(f"{_existing(queue).forget_dead()} films forgotten")
+
+
+def _tell(waiting: Queue, json: bool) -> int:
+    """Print how many films are in which state, and why some were given up; the exit code."""
+    from datetime import datetime
+    from json import dumps
+
+    counts, dead = waiting.counts(), waiting.dead()
+    if json:
+        given_up = [{"film": one.key, "received": one.received, "reason": one.reason} for one in dead]
+        typer.echo(dumps({**counts, "given_up": given_up}))
+    else:
+        typer.echo("  ".join(f"{state} {count}" for state, count in counts.items()))
+        for one in dead:
+            when = datetime.fromtimestamp(one.received).isoformat(timespec="seconds")
+            typer.echo(f"  {one.key[:12]}  received {when}  {one.reason}")
+    return SOME_DEAD if dead else 0
+
+
+def _existing(folder: Path) -> Queue:
+    from lucency.dicom.queue import Queue
+    from lucency.errors import UsageError
+
+    if not (folder / "queue.sqlite").is_file():
+        raise UsageError(f"{folder}: expected the folder of a queue, found none; name it with --queue")
+    return Queue(folder)

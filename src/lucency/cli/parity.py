@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lucency.errors import SOME_UNREADABLE
+from lucency.cli.inputs import Json, Source, Split, Threads, report_unreadable
 
 if TYPE_CHECKING:
     from lucency.data import Dataset
@@ -21,17 +21,15 @@ def parity(
     run: Annotated[Path, typer.Argument(help="The run, written by lucency train.", show_default=False)],
     bundle: Annotated[Path, typer.Argument(help="A bundle exported from it.", show_default=False)],
     data: Annotated[str, typer.Option(help="Labelled films, best such as the run never saw.", show_default=False)],
-    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
-    split: Annotated[
-        str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
-    ] = None,
+    source: Source = "auto",
+    split: Split = None,
     fold: Annotated[int | None, typer.Option(help="Only the films held out from this fold's run.")] = None,
     folds: Annotated[int, typer.Option(help="Of how many.")] = 5,
     max_flips: Annotated[int | None, typer.Option(min=0, help="Fail above so many films called differently.")] = None,
     max_logit: Annotated[float | None, typer.Option(min=0, help="Fail above this difference of logits.")] = None,
     min_map: Annotated[float | None, typer.Option(help="Fail below this correlation of maps.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Films read side by side.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    threads: Threads = 1,
+    json: Json = False,
 ) -> int:
     """Ask a run and its export about every film: logits, maps, and each film that the two call differently.
 
@@ -48,9 +46,9 @@ def parity(
     if bundle.is_dir():
         write_card(bundle, reader.card.model_copy(update={"parity": found.parity}))
     typer.echo(_json(found) if json else table(found))
-    _unread(found, len(films))
+    code = report_unreadable(found.unreadable, len(films))
     _require(found, max_flips, max_logit, min_map)
-    return SOME_UNREADABLE if found.unreadable else 0
+    return code
 
 
 def _films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Dataset, str]:
@@ -102,13 +100,6 @@ def _json(found: Comparison) -> str:
     content["differences"] = [asdict(flip) for flip in found.flips]
     content["unread"] = [str(error) for error in found.unreadable]
     return dumps(content, ensure_ascii=False)
-
-
-def _unread(found: Comparison, films: int) -> None:
-    if found.unreadable:
-        typer.echo(f"{len(found.unreadable)} of {films} films could not be read:", err=True)
-        for error in found.unreadable:
-            typer.echo(f"  {error}", err=True)
 
 
 def _require(found: Comparison, max_flips: int | None, max_logit: float | None, min_map: float | None) -> None:

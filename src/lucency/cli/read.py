@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lucency import NOTICE
-from lucency.errors import SOME_UNREADABLE
+from lucency.cli.inputs import JsonLines, ShippedBundle, Threads, print_json, report_unreadable
 
 if TYPE_CHECKING:
     from lucency.errors import FilmError
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 def read(
     films: Annotated[list[Path], typer.Argument(help="PNG, JPEG, TIFF or DICOM files.", metavar="FILM…")],
-    bundle: Annotated[Path | None, typer.Option(help="Bundle or run; without it the one that ships.")] = None,
+    bundle: ShippedBundle = None,
     map: Annotated[Path | None, typer.Option(help="Folder for overlays: where the network looked.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
-    threads: Annotated[int, typer.Option(help="Films read side by side.", min=1)] = 1,
+    json: JsonLines = False,
+    threads: Threads = 1,
 ) -> int:
     """Read films: probability, verdict and warnings of each.
 
@@ -43,16 +43,15 @@ def read(
         else:
             unread.append(outcome)
             if json:
-                _print_json({"film": str(path), "error": str(outcome)})
+                print_json({"film": str(path), "error": str(outcome)})
     if not json:
         typer.echo(f"\n{_bundle_line(reader)}\n{NOTICE}")
-    _report(unread, len(films))
-    return SOME_UNREADABLE if unread else 0
+    return report_unreadable(unread, len(films))
 
 
 def _show(path: Path, reading: Reading, drawn: Path | None, json: bool) -> None:
     if json:
-        _print_json({**reading.to_json(), "film": str(path), **({"map": str(drawn)} if drawn else {})})
+        print_json({**reading.to_json(), "film": str(path), **({"map": str(drawn)} if drawn else {})})
         return
     refer = ": refer" if reading.verdict != reading.called else ""
     typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}{refer}")
@@ -82,16 +81,3 @@ def _bundle_line(reader: Reader) -> str:
     card = reader.card
     point = card.operating_point
     return f"{card.name} ({card.model.format}), threshold {point.threshold:g} chosen by {point.chosen_by or 'default'}"
-
-
-def _report(unread: list[FilmError], total: int) -> None:
-    if unread:
-        typer.echo(f"\n{len(unread)} of {total} films could not be read:", err=True)
-        for error in unread:
-            typer.echo(f"  {error}", err=True)
-
-
-def _print_json(content: dict[str, object]) -> None:
-    from json import dumps
-
-    typer.echo(dumps(content, ensure_ascii=False))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.cli.inputs import evaluation_input, report_skipped
+from lucency.cli.inputs import Resamples, Seed, Source, Split, Threads, evaluation_input, report_skipped
 
 if TYPE_CHECKING:
     from lucency.bundle import Card
@@ -23,16 +23,14 @@ def report(
     ],
     data: Annotated[str, typer.Option(help="Labelled films: the folder with the classes, or the one above.")],
     out: Annotated[Path, typer.Option(help="Folder for report.html, model-card.md, checklists and figures.")],
-    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
-    split: Annotated[
-        str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
-    ] = None,
+    source: Source = "auto",
+    split: Split = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Call at or above. [default: the card's]")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Films read side by side.")] = 1,
+    resamples: Resamples = 2000,
+    seed: Seed = 0,
+    threads: Threads = 1,
 ) -> int:
     """Report on a run or bundle: one page with every figure and the worst errors, a model card, three checklists.
 

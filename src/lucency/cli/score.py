@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli.inputs import Json, ShippedBundle
 from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def score(
         str, typer.Option(help="Text, .csv, .tsv or .parquet of paths; or a folder or glob.", show_default=False)
     ],
     out: Annotated[str, typer.Option(help="Folder of the Parquet files, or its URL.", show_default=False)],
-    bundle: Annotated[Path | None, typer.Option(help="Bundle or run; without it the one that ships.")] = None,
+    bundle: ShippedBundle = None,
     column: Annotated[str | None, typer.Option(help="The table's column of paths. [default: path or film]")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: a core each]")] = None,
     engine: Annotated[str, typer.Option(help="local: processes here; ray: Ray Data; plain: this process.")] = "local",
@@ -33,7 +34,7 @@ def score(
         Path | None, typer.Option(metavar="KEY", help="Write keyed hashes for paths; file of the key, made if absent.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Score anew what failed for a passing cause.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, for machines.")] = False,
+    json: Json = False,
 ) -> int:
     """Score every film of a manifest, a row each in Parquet files; the row of one that cannot be read says why.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli.inputs import Aspects, Seed, Source
+
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
@@ -29,12 +31,10 @@ def tune(
     ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Folds by patient.")] = 5,
     judged: Annotated[int, typer.Option(min=1, help="How many of the folds a trial is judged on.")] = 2,
-    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
+    source: Source = "auto",
     weights: Annotated[str | None, typer.Option(help="Pretrained weights: imagenet, a file, or none.")] = None,
-    aspects: Annotated[
-        Path | None, typer.Option(help="Folder with the same films true to their aspect, where DATA is stretched.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
+    aspects: Aspects = None,
+    seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the best trial as JSON.")] = False,
 ) -> None:
     """Search for a better recipe by Optuna: trials are judged on held-out patients, plain and re-acquired.
