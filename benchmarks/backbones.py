@@ -26,9 +26,9 @@ from lucency.data.splits import Fold, group_holdout
 from lucency.errors import WeightsError
 from lucency.evaluate import judge
 from lucency.models import backbone, build
-from lucency.models.counts import count
-from lucency.models.folded import folded
-from lucency.models.weights import find
+from lucency.models.classifier import fuse_batchnorm
+from lucency.models.flops import count_flops
+from lucency.models.pretrained import find
 from lucency.reader import Reader
 from lucency.reader.predict import predict
 from lucency.recipe import ModelSettings, Recipe, parse_recipe
@@ -63,7 +63,7 @@ def main() -> int:
     print(f"{options.side} x {options.side}; torch {torch.__version__}, one thread\n")
     print(f"{'':20}{'parameters':>12}{'M multiply-adds':>17}{'ms a film':>11}{'slowest tenth':>15}")
     for name, spent in milliseconds(options.networks, options.side, options.rounds).items():
-        cost = count(name, side=options.side, top="linear")
+        cost = count_flops(name, side=options.side, top="linear")
         size = f"{cost.trainable:>12,}{cost.madds() / 1e6:>17.1f}"
         print(f"{name:20}{size}{np.median(spent):>11.2f}{np.quantile(spent, 0.9):>15.2f}")
     if options.data:
@@ -76,7 +76,7 @@ def main() -> int:
 def milliseconds(names: list[str], side: int, rounds: int) -> dict[str, np.ndarray]:
     """Of one reading, float64 (rounds,) a network, in turns: a slow moment of the machine falls on all."""
     torch.manual_seed(0)
-    ready = {name: folded(build(ModelSettings(backbone=name))) for name in names}
+    ready = {name: fuse_batchnorm(build(ModelSettings(backbone=name))) for name in names}
     networks = {name: network.to(memory_format=torch.channels_last) for name, network in ready.items()}
     film = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 1, side, side)).astype(np.float32))
     found: dict[str, list[float]] = {name: [] for name in names}

@@ -28,8 +28,7 @@ from captum.attr import LayerGradCam
 
 from lucency.explain.attribution import occlusion, shap
 from lucency.models import build
-from lucency.models.classifier import Classifier
-from lucency.models.folded import folded
+from lucency.models.classifier import Classifier, fuse_batchnorm
 from lucency.recipe import ModelSettings
 
 DEAREST, LEAST = 1.10, 5.0
@@ -58,7 +57,7 @@ def main() -> int:
 
 def ways(trained: Classifier) -> tuple[dict[str, Callable[[np.ndarray], object]], ...]:
     """What is timed: what answers in milliseconds, and what needs hundreds of readings."""
-    read = folded(trained).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    read = fuse_batchnorm(trained).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def plain(gray: np.ndarray) -> object:
         with torch.inference_mode():

@@ -12,7 +12,7 @@ from lucency.data import Dataset, read_dataset
 from lucency.data.splits import Fold
 from lucency.evaluate.crossfit import Asked
 from lucency.evaluate.predictions import Predictions, read_predictions
-from lucency.models.gate import GATE
+from lucency.models.ood_detector import OOD_FILE
 from lucency.reader import Reader
 from lucency.reader.recalibrate import recalibrate
 from lucency.train.ood import fit_gate
@@ -41,7 +41,7 @@ def held(runs: Path, data: str, number: int, folds: int, asked: Asked) -> Held:
     if not (gated / "card.json").exists():
         run = open_bundle(runs / f"fold-{number}")
         card, content = fit_gate(run, films, fold, most=LEARNED)
-        write_bundle(gated, card, {**{name: run.read(name) for name in run.card.files}, GATE: content})
+        write_bundle(gated, card, {**{name: run.read(name) for name in run.card.files}, OOD_FILE: content})
     bundle = open_bundle(gated)
     new = recalibrate(bundle.card, others(runs, bundle.card.labels, out_films), asked, "the other folds", resamples=100)
     return Held(Reader(type(bundle)(bundle.path, new.card, bundle.digest, bundle.load), threads=2), out_films)

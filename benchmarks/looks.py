@@ -18,7 +18,7 @@ import torch
 
 from lucency.data import read_dataset
 from lucency.data.acquisition_pairs import known_aspects, squares_of
-from lucency.models.folded import folded
+from lucency.models.classifier import fuse_batchnorm
 from lucency.models.run import open_run
 from lucency.progress import track
 from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Scores, condition_metrics, held_out, reacquire_films
@@ -57,9 +57,9 @@ def main() -> int:
     held, how = held_out(run.card, read_dataset(options.data))
     held = held.subset(range(0, len(held), options.every))
     squares = squares_of(held, known_aspects(options.aspects) if options.aspects else {})
-    assert run.classifier.frame is not None
+    assert run.classifier.crop is not None
     assert run.preprocess.image_size == squares.pixels.shape[1]
-    frame, network = run.classifier.frame, folded(run.classifier.unframed())
+    frame, network = run.classifier.crop, fuse_batchnorm(run.classifier.without_crop())
 
     said: dict[str, dict[str, np.ndarray]] = {condition: {} for condition in (PLAIN, TOGETHER)}
     spent = 0.0

@@ -27,7 +27,7 @@ def one(words: str, side: int, batch: int, steps: int = 3) -> float:
     import torch
 
     from lucency.models import build
-    from lucency.models.memory import keep_freed_memory
+    from lucency.models.run import keep_freed_memory
     from lucency.recipe import ModelSettings
 
     if "keep" in words:

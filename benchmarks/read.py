@@ -33,7 +33,7 @@ from lucency.data.phantom import draw
 from lucency.export.exporter import export_run
 from lucency.film import Film
 from lucency.models import Classifier, build
-from lucency.models.counts import count
+from lucency.models.flops import count_flops
 from lucency.models.run import open_run, save_run
 from lucency.preprocess import Preprocess
 from lucency.recipe import ModelSettings
@@ -197,7 +197,7 @@ def limit(litert: Path, films: list[Path], threads: int) -> None:
     pace = measure([litert], films, [threads])[0].paces[0]
     rate = max(before, gemm_rate(threads))
     card = open_bundle(litert).card
-    madds = count(card.model.backbone, side=224, top="linear").madds()
+    madds = count_flops(card.model.backbone, side=224, top="linear").madds()
     least = 1000 * madds / rate
     infer = pace.stages["infer"].median
     stages = ", ".join(f"{name} {spread.median:.1f}" for name, spread in pace.stages.items())

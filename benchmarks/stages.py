@@ -92,7 +92,7 @@ def main() -> None:
 
     learn(head, vectors, 10)
     told("head, a step", len(films), seconds(lambda: learn(head, vectors, len(films)))[0])
-    network = classifier.unframed().train()
+    network = classifier.without_crop().train()
     unfreeze(classifier, recipe.finetune)()
     batch = recipe.finetune.batch
     many = min(10, len(films) // batch)

@@ -28,7 +28,7 @@ from lucency.data import read_dataset
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_squares
 from lucency.models import build
-from lucency.models.memory import keep_freed_memory
+from lucency.models.run import keep_freed_memory
 from lucency.preprocess import Preprocess
 from lucency.recipe import DataSettings, FinetuneSettings, FitSettings, ModelSettings
 from lucency.train.dataloader import Examples, train_loader

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lucency.data import read_dataset
 from lucency.data.decode import decode_squares
 from lucency.evaluate.bounds import share_interval
-from lucency.models.gate import CELLS, CHECKS, thumbnails
+from lucency.models.ood_detector import CELLS, CHECKS, thumbnails
 from lucency.preprocess import Preprocess
 from lucency.train.ood import ALARMS, crossfit, set_limit
 

@@ -23,14 +23,14 @@ from torch.nn import functional as F
 from lucency.data.phantom import draw
 from lucency.files import write_bytes
 from lucency.lungs import SIDE, dice, network, standardised
-from lucency.models.finder import Finder
+from lucency.models.lung_crop import LungSegmenter
 from lucency.progress import track
 
 Gray = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-class UNet(Finder):
+class UNet(LungSegmenter):
     """The lung finder with norms, for training."""
 
     def __init__(self) -> None:

@@ -77,3 +77,17 @@ def drop_removed(content: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(place, dict) and name in place and place[name] in neutral:
             del place[name]
     return found
+
+
+WEIGHTS = {"frame.": "crop.", "crop.finder.": "crop.segmenter."}
+"""Old to new start of a weight's name, one after the other."""
+
+
+def rename_weights(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's weights with today's names."""
+    renamed = {}
+    for name, value in state.items():
+        for old, new in WEIGHTS.items():
+            name = new + name.removeprefix(old) if name.startswith(old) else name
+        renamed[name] = value
+    return renamed

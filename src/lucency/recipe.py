@@ -62,7 +62,7 @@ class ModelSettings(Settings):
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map: 16 doubles the map's sides, for about 1.6 times the work."""
     frame: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Pixels along the square that the network crops by itself (lucency.models.frame); 0 reads whole films."""
+    """Pixels along the square that the network crops by itself (lucency.models.lung_crop); 0 reads whole films."""
     within: Literal["lungs", "middle"] = "lungs"
     """What it crops. lungs: the square around them, which it finds; how a film was cropped and stretched then tells
     nothing. middle: nine tenths of the rows; in training, films are cropped by `augment` instead."""

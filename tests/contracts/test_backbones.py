@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lucency.models import BACKBONES, Classifier, blocks, build, channels
-from lucency.models.counts import count
+from lucency.models.flops import count_flops
 from lucency.models.heads import HEADS
 from lucency.recipe import ModelSettings
 
@@ -154,7 +154,7 @@ def test_every_parameter_learns(backbone: str) -> None:
 def test_counts_are_those_of_the_network_that_runs(backbone: str) -> None:
     """The counting on shapes alone agrees with the tensors of the built classifier."""
     classifier = _classifier(backbone, "dense128")
-    counted = count(backbone, WIDTH, 64, "dense128", FINDINGS)
+    counted = count_flops(backbone, WIDTH, 64, "dense128", FINDINGS)
     assert counted.trainable == sum(part.numel() for part in classifier.parameters())
     moments = {"running_mean", "running_var"}
     held = sum(value.numel() for name, value in classifier.named_buffers() if name.rpartition(".")[2] in moments)

@@ -9,8 +9,8 @@ from torch import nn
 
 from lucency.export.network import ExportNetwork
 from lucency.models import build
-from lucency.models.folded import folded
-from lucency.models.gate import Gate, Gaussian
+from lucency.models.classifier import fuse_batchnorm
+from lucency.models.ood_detector import Gaussian, OODDetector
 from lucency.recipe import ModelSettings
 
 from .small_runs import alive, card_of, few_units, squares
@@ -32,14 +32,14 @@ def test_answers_are_the_classifiers(head: str) -> None:
 def test_folding_takes_out_every_norm_and_leaves_the_original() -> None:
     classifier = alive(build(ModelSettings(width=0.35), 1), 64)
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
-    twin = folded(classifier)
+    twin = fuse_batchnorm(classifier)
     assert not any(isinstance(part, nn.BatchNorm2d) for part in twin.modules())
     assert before.keys() == classifier.state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
 
 
 def test_a_gate_adds_its_numbers() -> None:
-    gate = Gate(Gaussian(64, 2), Gaussian(256, 1)).eval()
+    gate = OODDetector(Gaussian(64, 2), Gaussian(256, 1)).eval()
     network = ExportNetwork(alive(few_units("linear", 1), 16), card_of("binary", "linear", 16), gate)
     film = torch.from_numpy(squares(1, 16)[0].astype(np.float32))[None, :, :, None]
     assert network.outputs == ("logit", "probability", "map", "doubt")

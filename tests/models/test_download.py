@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lucency.errors import OutputError, WeightsError
-from lucency.models.download import cache, download
+from lucency.models.pretrained import cache, download
 
 BODY = bytes(range(256)) * 12_000  # 3 MB: more than one chunk
 SHA256 = hashlib.sha256(BODY).hexdigest()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lucency.models import BACKBONES
-from lucency.models.counts import count
+from lucency.models.flops import count_flops
 from lucency.models.published import ERRATA, PUBLISHED, Published, of
 
 # 2 kinds of rows: exact MAdds in millions as computed independently (facts of the project), by (backbone, width, side)
@@ -31,7 +31,7 @@ def _name(row: Published) -> str:
 
 @pytest.mark.parametrize("row", PUBLISHED, ids=_name)
 def test_what_is_printed_is_exact_or_a_named_erratum(row: Published) -> None:
-    counted = count(row.backbone, row.width, row.side)
+    counted = count_flops(row.backbone, row.width, row.side)
     off = abs(row.madds_m - counted.madds() / 1e6)
     assert (off > 1) == bool(row.erratum), f"printed {row.madds_m}, exact {counted.madds() / 1e6:.2f}"
     if row.parameters is not None:
@@ -45,7 +45,7 @@ def test_what_is_printed_is_exact_or_a_named_erratum(row: Published) -> None:
     [(*key, side, millions) for key, sides in EXACT_M.items() for side, millions in sides.items()],
 )
 def test_exact_multiply_adds(backbone: str, width: float, side: int, millions: float) -> None:
-    assert count(backbone, width, side).madds() / 1e6 == pytest.approx(millions, abs=0.0051)
+    assert count_flops(backbone, width, side).madds() / 1e6 == pytest.approx(millions, abs=0.0051)
 
 
 def test_the_sixteen_are_all_there_and_each_backbone_has_a_figure() -> None:
@@ -67,7 +67,7 @@ def test_errata_state_the_exact_figures() -> None:
     """The figures an erratum gives as exact are those we count."""
     (lite,) = (erratum for erratum in ERRATA if erratum.where.startswith("EfficientNet-Lite"))
     stated = [float(number) for number in re.findall(r"[\d.]+", lite.exact)]
-    assert stated == [round(count(f"efficientnet_lite{size}").madds() / 1e6, 1) for size in range(5)]
+    assert stated == [round(count_flops(f"efficientnet_lite{size}").madds() / 1e6, 1) for size in range(5)]
     (slim,) = (erratum for erratum in ERRATA if erratum.where.endswith("width 0.75"))
     stated = [float(number) for number in re.findall(r"[\d.]+", slim.exact)]
-    assert stated == [round(count("mobilenet_v1", 0.75, side).madds() / 1e6, 1) for side in (224, 192, 160, 128)]
+    assert stated == [round(count_flops("mobilenet_v1", 0.75, side).madds() / 1e6, 1) for side in (224, 192, 160, 128)]

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from lucency.errors import WeightsError
 from lucency.models import BACKBONES, load_pretrained
-from lucency.models.slim import from_slim
+from lucency.models.checkpoint_mapping import from_slim
 
 STAGES = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lucency.models.gate import Gaussian
+from lucency.models.ood_detector import Gaussian
 from lucency.train.ood import BLUR, CORRUPTED_WEIGHT, NOISE, add_noise, blur, fit_gaussian, watch
 
 

@@ -306,7 +306,7 @@ def test_a_framed_network_learns_in_its_frame_and_reads_whole_films(
     train_run(framed, films, tmp_path / "run", tmp_path / "cache")
     run = open_run(tmp_path / "run")
     assert run.card.model.frame == 48
-    assert run.classifier.frame is not None
+    assert run.classifier.crop is not None
     _, judge, _ = train_val_split(films, framed.data)
     squares = np.stack([run.preprocess(record.load()) for record in judge.samples])
     with torch.no_grad():

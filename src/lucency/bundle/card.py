@@ -119,7 +119,7 @@ class Check(Part):
 
 
 class Gate(Part):
-    """Input checks: films that the network was not made for (lucency.models.gate)."""
+    """Input checks: films that the network was not made for (lucency.models.ood_detector)."""
 
     file: FileName | None = None
     """In a run: the parameters behind `doubt`, safetensors. An exported network contains them and returns `doubt`

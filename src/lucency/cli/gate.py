@@ -30,7 +30,7 @@ def gate(
     from lucency.data import read_dataset
     from lucency.data.splits import Fold
     from lucency.errors import OutputError
-    from lucency.models.gate import GATE
+    from lucency.models.ood_detector import OOD_FILE
     from lucency.train.ood import fit_gate
 
     if (out / "card.json").exists():
@@ -39,7 +39,7 @@ def gate(
     numbered = None if fold is None else Fold(fold, folds)
     card, content = fit_gate(opened, read_dataset(data, source), numbered, alarms)
     files = {name: opened.read(name) for name in opened.card.files}
-    write_bundle(out, card, {**files, GATE: content})
+    write_bundle(out, card, {**files, OOD_FILE: content})
     for check in card.gate.checks:
         typer.echo(f"{check.name:13}limit {check.limit:.3g}, above it {check.alarms:.2%} of the films set aside")
     typer.echo(f"{out}: {card.gate.fitted_on}; {len(content) / 1e6:.2f} MB more")

@@ -38,16 +38,16 @@ def models(
 
     Example: lucency models mobilenet_v1 --factoring
     """
-    from lucency.models import summary
+    from lucency.models import flops
 
     if name is None and (factoring or layers or side is not None or width != 1.0):
         name = "mobilenet_v1"
     if name is None:
-        found: Any = summary.overview(top.value)
+        found: Any = flops.overview(top.value)
     elif factoring:
-        found = summary.factoring(name, width, side)
+        found = flops.factoring(name, width, side)
     else:
-        found = summary.detail(name, width, side, top.value)
+        found = flops.detail(name, width, side, top.value)
     if as_json:
         import json
 

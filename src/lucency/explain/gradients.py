@@ -127,9 +127,9 @@ def map_on_film(
     check_finding(classifier.head.last.out_features, finding)
     with preserve_state(classifier):
         with torch.no_grad():
-            look = classifier.look(film)
-        found = compute(classifier if classifier.frame is None else classifier.unframed(), look.seen)
-        return to_map(classifier.on_film(found.detach()[None, None], look)[0, 0])
+            look = classifier.crop_input(film)
+        found = compute(classifier if classifier.crop is None else classifier.without_crop(), look.pixels)
+        return to_map(classifier.uncrop(found.detach()[None, None], look)[0, 0])
 
 
 def _activations_and_gradients(evidence: Evidence, seen: Tensor, layer_name: str) -> tuple[Tensor, Tensor]:

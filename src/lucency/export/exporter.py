@@ -92,11 +92,11 @@ def _convert(run: Bundle, target: Target) -> tuple[bytes, tuple[str, ...]]:
     """The run's float32 file, checked, and the names of its outputs."""
     try:
         from lucency.export.network import ExportNetwork
-        from lucency.models.gate import load_gate
+        from lucency.models.ood_detector import load_ood_detector
         from lucency.models.run import load_run
     except ImportError as error:
         raise ExportError(f"exporting needs PyTorch; pip install 'lucency[export]' ({error})") from error
-    network = ExportNetwork(load_run(run).classifier, run.card, load_gate(run))
+    network = ExportNetwork(load_run(run).classifier, run.card, load_ood_detector(run))
     print(f"converting {run.card.model.backbone} to {target.file}, which takes half a minute", file=sys.stderr)
     content = target.convert(network, run.card.preprocess.image_size)
     target.check(content, network.outputs)

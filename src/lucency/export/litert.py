@@ -244,8 +244,8 @@ class Step:
     weights: int
     """Numbers in its largest constant."""
     inside: bool
-    """Whether it is part of the backbone (the features depend on it, after the crop of lucency.models.frame) and more
-    than the addition of a constant."""
+    """Whether it is part of the backbone (the features depend on it, after the crop of lucency.models.lung_crop)
+    and more than the addition of a constant."""
 
     @property
     def pattern(self) -> str:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from lucency.bundle import Card
 from lucency.evaluate.calibration import NAMES, Calibrating, check
 from lucency.models import Classifier
-from lucency.models.folded import folded, scale_inside
-from lucency.models.gate import Gate
+from lucency.models.classifier import fuse_batchnorm, fuse_input_scale
+from lucency.models.ood_detector import OODDetector
 
 INPUT = "film"
 MAX_SLOPE = 1e30
@@ -26,15 +26,15 @@ class ExportNetwork(nn.Module):
     logits. doubt: (1, k). Channels last throughout, as phones expect.
     """
 
-    def __init__(self, classifier: Classifier, card: Card, gate: Gate | None = None) -> None:
+    def __init__(self, classifier: Classifier, card: Card, gate: OODDetector | None = None) -> None:
         """Copy the classifier, which stays as it is, and put normalisation, calibration and gate inside.
 
         Raises:
             BundleError: the card's calibration does not match its findings.
         """
         super().__init__()
-        self.classifier = folded(classifier).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        scale_inside(self.classifier)
+        self.classifier = fuse_batchnorm(classifier).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        fuse_input_scale(self.classifier)
         self.scaled_inside = bool((self.classifier.scale == 1).all())
         self.calibrated = Calibrated(card.calibration, card.task, card.findings)
         self.gate = gate
@@ -43,11 +43,11 @@ class ExportNetwork(nn.Module):
     def forward(self, film: Tensor) -> dict[str, Tensor]:
         """The outputs by name."""
         gray = film.reshape(film.shape[0], 1, film.shape[1], film.shape[2])  # one channel: first is last
-        look = self.classifier.look(gray)
-        features = self.features(look.seen)
+        look = self.classifier.crop_input(gray)
+        features = self.features(look.pixels)
         pooled = features.permute(0, 2, 3, 1).mean((1, 2))  # channels last, as in the target: no transpose
         logit = self.classifier.head(pooled)
-        cells = self.classifier.on_film(self.classifier.head.map(features), look).permute(0, 2, 3, 1)
+        cells = self.classifier.uncrop(self.classifier.head.map(features), look).permute(0, 2, 3, 1)
         outputs = {"logit": logit, "probability": self.calibrated(logit), "map": cells}
         return outputs if self.gate is None else {**outputs, "doubt": self.gate(gray, pooled)}
 

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from lucency.errors import UsageError
-from lucency.models import timm_row
+from lucency.models import timm_backbone
+from lucency.models.backbones import efficientnet_lite, mobilenet_v1, mobilenet_v2
 from lucency.models.classifier import Classifier
-from lucency.models.efficientnet_lite import efficientnet_lite
-from lucency.models.finer import cut, refine, spread
-from lucency.models.frame import FRAMES
 from lucency.models.heads import HEADS
-from lucency.models.mobilenet_v1 import mobilenet_v1
-from lucency.models.mobilenet_v2 import mobilenet_v2
-from lucency.models.weights import load_pretrained
+from lucency.models.lung_crop import CROPS
+from lucency.models.output_stride import set_output_stride, spread_evidence, truncate
+from lucency.models.pretrained import load_pretrained
 
 if TYPE_CHECKING:
     from lucency.recipe import ModelSettings
@@ -113,9 +111,9 @@ def backbone(name: str) -> Backbone:
     Raises:
         UsageError: no such row (with the nearest one), or timm is not installed or does not know NAME.
     """
-    if name.startswith(timm_row.PREFIX):
-        mean, std, side, paper = timm_row.facts(name)
-        return Backbone(partial(timm_row.features, name), mean, std, side, paper)
+    if name.startswith(timm_backbone.PREFIX):
+        mean, std, side, paper = timm_backbone.facts(name)
+        return Backbone(partial(timm_backbone.features, name), mean, std, side, paper)
     if name not in BACKBONES:
         near = difflib.get_close_matches(name, BACKBONES, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(BACKBONES)} and timm:NAME"
@@ -139,24 +137,24 @@ def build(settings: ModelSettings, findings: int = 1, bias: Sequence[float] | No
     features = row.build(settings.width)
     if settings.weights != "none":
         load_pretrained(features, settings.backbone, settings.weights, settings.width)
-    features = cut(features, settings.depth)
-    refine(features, settings.stride)
-    spread(features, settings.spread)
+    features = truncate(features, settings.depth)
+    set_output_stride(features, settings.stride)
+    spread_evidence(features, settings.spread)
     head = HEADS[settings.head](channels(features), findings, settings.dropout)
     if bias is not None:
         head.set_bias(bias)
-    frame = FRAMES[settings.within](settings.frame) if settings.frame else None
+    frame = CROPS[settings.within](settings.frame) if settings.frame else None
     return Classifier(features, head, row.mean, row.std, frame)
 
 
 def blocks(classifier: Classifier) -> list[nn.Module]:
     """The backbone's blocks from first to last; together they hold all of its parameters."""
     features = classifier.features
-    return features.blocks() if isinstance(features, timm_row.TimmFeatures) else list(features.children())
+    return features.blocks() if isinstance(features, timm_backbone.TimmFeatures) else list(features.children())
 
 
 def channels(features: nn.Module) -> int:
     """How many maps the features end in: k of A (n, k, h, w)."""
-    if isinstance(features, timm_row.TimmFeatures):
+    if isinstance(features, timm_backbone.TimmFeatures):
         return features.channels
     return [part for part in features.modules() if isinstance(part, nn.Conv2d)][-1].out_channels

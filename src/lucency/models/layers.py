@@ -57,7 +57,7 @@ class Unit(nn.Module):
         return out
 
     def widen(self, reach: int) -> None:
-        """Take the stride out and let the filter skip: its taps lie `reach` pixels apart (lucency.models.finer)."""
+        """Take the stride out and let the filter skip: its taps lie `reach` pixels apart (see output_stride)."""
         kernel = self.conv.kernel_size[0]
         reach = reach if kernel > 1 else 1
         self.same = False  # with stride 1 the two paddings agree

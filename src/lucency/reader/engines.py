@@ -163,25 +163,24 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
     try:
         import torch
 
-        from lucency.models.folded import folded
-        from lucency.models.gate import load_gate
-        from lucency.models.memory import keep_freed_memory
-        from lucency.models.run import load_run
+        from lucency.models.classifier import fuse_batchnorm
+        from lucency.models.ood_detector import load_ood_detector
+        from lucency.models.run import keep_freed_memory, load_run
     except ImportError as error:
         raise BundleError(
             f"{bundle.path}: a run needs PyTorch; pip install 'lucency[train]', or read the bundle exported from it"
         ) from error
     keep_freed_memory()
     run = load_run(bundle)
-    classifier = folded(run.classifier).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    gate = load_gate(bundle)
+    classifier = fuse_batchnorm(run.classifier).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    gate = load_ood_detector(bundle)
 
     def answer(squares: Squares) -> Outputs:
         parts = []
         for start in range(0, len(squares), CHUNK):
             with torch.inference_mode():
                 films = torch.from_numpy(squares[start : start + CHUNK, None].astype(np.float32))
-                logits, maps, pooled = classifier.answers(films)
+                logits, maps, pooled = classifier.forward_all(films)
                 doubts = films.new_zeros(len(films), 0) if gate is None else gate(films, pooled)
                 answers = (logits, maps, doubts)
                 parts.append([part.numpy() for part in answers])

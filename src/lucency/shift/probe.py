@@ -24,7 +24,7 @@ from lucency.data.dataset import Dataset
 from lucency.data.splits import Indices, stratified_group_kfold
 from lucency.evaluate.metrics import auroc
 from lucency.models import Classifier
-from lucency.models.folded import folded
+from lucency.models.classifier import fuse_batchnorm
 from lucency.preprocess import Preprocess
 from lucency.shift.judge import BATCH, seen
 
@@ -67,7 +67,7 @@ def probe(classifier: Classifier, preprocess: Preprocess, squares: Squares) -> d
 
 def pooled(classifier: Classifier, preprocess: Preprocess, squares: Squares) -> Numbers:
     """What enters the head, float64 (n, k)."""
-    network = folded(classifier)
+    network = fuse_batchnorm(classifier)
     parts = []
     for start in range(0, len(squares), BATCH):
         indices = range(start, min(start + BATCH, len(squares)))

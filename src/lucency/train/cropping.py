@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lucency.models.frame import Frame
+from lucency.models.lung_crop import InputCrop
 from lucency.progress import track
 
 BATCH = 64
 """Films per forward pass."""
 
 
-def find_boxes(frame: Frame, films: Tensor, size: int) -> Tensor:
+def find_boxes(frame: InputCrop, films: Tensor, size: int) -> Tensor:
     """float32 (n, 4): left, top, right, bottom of the crop of each film, uint8 (n, s, s), as shares of it.
 
     `size` is the side of the square that the network takes; films wait in memory at another one.
@@ -29,7 +29,7 @@ def find_boxes(frame: Frame, films: Tensor, size: int) -> Tensor:
     return torch.cat(found).clone()
 
 
-def crop(frame: Frame, films: Tensor) -> Tensor:
+def crop(frame: InputCrop, films: Tensor) -> Tensor:
     """What the network cuts out of prepared films, uint8 (n, s, s): uint8 (n, side, side)."""
     found = []
     for gray in _batches(films, "cropping films"):

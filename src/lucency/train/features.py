@@ -24,7 +24,7 @@ from lucency.data.dataset import Dataset, Sample
 from lucency.data.decode import decode_each, require_readable
 from lucency.errors import FilmError, OutputError
 from lucency.models import Classifier
-from lucency.models.folded import folded
+from lucency.models.classifier import fuse_batchnorm
 from lucency.preprocess import Preprocess
 from lucency.progress import track
 from lucency.train.distributed import local_device
@@ -113,7 +113,7 @@ def _compute(
 ) -> list[FilmError]:
     """Compute what the cache lacks, one commit per batch."""
     unreadable: list[FilmError] = []
-    network = folded(classifier).to(local_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = fuse_batchnorm(classifier).to(local_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     outcomes = zip(keys, decode_each(films, preprocess), strict=True)
     for batch in _batches(track(outcomes, "computing features, once", total=len(keys)), BATCH):
         good = [(key, square) for key, square in batch if not isinstance(square, FilmError)]

@@ -135,7 +135,7 @@ class ClassifierModule(pl.LightningModule):
             empty = torch.empty(0)
             return ForwardOutput(batch, self.network(batch.inputs).float(), empty, empty)
         assert isinstance(self.network, Classifier)
-        logits, maps, pooled = self.network.answers(batch.inputs)
+        logits, maps, pooled = self.network.forward_all(batch.inputs)
         return ForwardOutput(batch, logits.float(), maps, pooled)
 
     def _metrics(self, split: str) -> Row:

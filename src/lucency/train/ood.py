@@ -19,10 +19,9 @@ from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import SourceError
 from lucency.evaluate.conformal import fit_least
 from lucency.models import Classifier
-from lucency.models.gate import CELLS, CHECKS, GATE, directions, gate_from, thumbnails
-from lucency.models.gate import Gate as Detector
-from lucency.models.memory import keep_freed_memory
-from lucency.models.run import load_run
+from lucency.models.ood_detector import CELLS, CHECKS, OOD_FILE, directions, ood_detector_from_state, thumbnails
+from lucency.models.ood_detector import OODDetector as Detector
+from lucency.models.run import keep_freed_memory, load_run
 from lucency.preprocess import Preprocess
 from lucency.progress import track
 from lucency.recipe import card_data_settings
@@ -114,7 +113,7 @@ def fit_gate(
         for name, corrupt in CORRUPTIONS.items()
     ]
     small, groups = np.concatenate([inside.small, outside.small]), _groups(inside.films, outside.films)
-    detector = gate_from(fit_numbers(small, inside.features, corrupted))
+    detector = ood_detector_from_state(fit_numbers(small, inside.features, corrupted))
     scores = {name: (column, groups) for name, column in zip(CHECKS, crossfit(small, groups).T, strict=False)}
     scores["features"] = score(detector, outside.small, outside.features)[:, -1], outside.films.groups()
     checks = tuple(set_limit(name, *scores[name], alarms * ALARMS[name]) for name in CHECKS)
@@ -123,7 +122,7 @@ def fit_gate(
         f"features of {len(inside.films)} training films, {len(few)} of them also {' and '.join(CORRUPTIONS)}, "
         f"limited on {len(outside.films)} validation films"
     )
-    card = run.card.model_copy(update={"gate": Gate(file=GATE, checks=checks, fitted_on=fitted_on)})
+    card = run.card.model_copy(update={"gate": Gate(file=OOD_FILE, checks=checks, fitted_on=fitted_on)})
     return card, safetensors.torch.save({name: value.contiguous() for name, value in detector.state_dict().items()})
 
 
@@ -189,7 +188,7 @@ def set_limit(name: str, scores: Floats, groups: NDArray[np.int64], alarms: floa
 
 
 def fit_numbers(small: Floats, features: Floats, corrupted: Sequence[Floats] = ()) -> dict[str, torch.Tensor]:
-    """What `models.gate.gate_from` takes.
+    """What `models.ood_detector.ood_detector_from_state` takes.
 
     Args:
         small: (n, 64), thumbnails.
@@ -223,13 +222,13 @@ def crossfit(small: Floats, groups: NDArray[np.int64], others: Floats | None = N
     nothing = np.eye(MIN_FILMS, 2)  # features are not scored
     for fold in range(FOLDS):
         held = groups % FOLDS == fold
-        detector = gate_from(fit_numbers(small[~held], nothing))
+        detector = ood_detector_from_state(fit_numbers(small[~held], nothing))
         found[held] = score(detector, others[held], np.zeros((int(held.sum()), 2)))[:, :-1]
     return found
 
 
 def fit_gaussian(x: Floats, axes_kept: int) -> dict[str, torch.Tensor]:
-    """The numbers of models.gate.Gaussian by probabilistic PCA (Tipping & Bishop 1999, eq. 7 and 8).
+    """The numbers of models.ood_detector.Gaussian by probabilistic PCA (Tipping & Bishop 1999, eq. 7 and 8).
 
     Args:
         x: (n, d), of training films.
@@ -272,7 +271,7 @@ def watch(found: dict[str, torch.Tensor], features: Floats, corrupted: Sequence[
 
 
 def fit_flip(small: Floats, axis: int) -> dict[str, torch.Tensor]:
-    """The numbers of models.gate.Line: logistic regression that tells thumbnails from their flips.
+    """The numbers of models.ood_detector.LinearProbe: logistic regression that tells thumbnails from their flips.
 
     Args:
         small: (n, 64), of training films.

@@ -26,8 +26,7 @@ from lucency.errors import UsageError
 from lucency.evaluate import Report, judge, write_report
 from lucency.evaluate.predictions import concatenated
 from lucency.models import Classifier, blocks, build
-from lucency.models.memory import keep_freed_memory
-from lucency.models.run import open_run
+from lucency.models.run import keep_freed_memory, open_run
 from lucency.preprocess import Preprocess
 from lucency.reader import Reader
 from lucency.reader.predict import predict
@@ -145,7 +144,7 @@ def finetune(classifier: Classifier, data: TrainingData, out: Path) -> list[Row]
     batch_size, seed = distributed.shard_batch_size(recipe.finetune.batch), distributed.shard_seed(recipe.seed)
     start = {name: value.clone() for name, value in classifier.state_dict().items()}
     module = ClassifierModule(
-        classifier.unframed(),
+        classifier.without_crop(),
         make_loss(data.train, recipe, recipe.finetune),
         recipe.finetune,
         seed,
@@ -171,10 +170,10 @@ def load_films(classifier: Classifier, data: TrainingData) -> tuple[Examples, Ex
     report_skipped(distributed.gather_items([*found.unreadable, *held.unreadable]))
     films, val_films = stack(found.pixels), stack(held.pixels)
     train = Examples(films, labels_of(found.films), data.is_misled(found.films), size, recipe.augment)
-    if classifier.frame is not None:  # train on crops around what the network cuts out by itself
-        boxes = None if recipe.model.within == "middle" else find_boxes(classifier.frame, films, size)
+    if classifier.crop is not None:  # train on crops around what the network cuts out by itself
+        boxes = None if recipe.model.within == "middle" else find_boxes(classifier.crop, films, size)
         train = replace(train, size=recipe.model.frame, boxes=boxes)
-        val_films = crop(classifier.frame, val_films)
+        val_films = crop(classifier.crop, val_films)
     device = distributed.local_device()
     boxes = None if train.boxes is None else train.boxes.to(device)
     return replace(train, inputs=train.inputs.to(device), boxes=boxes), Examples(val_films, labels_of(held.films))
@@ -196,7 +195,7 @@ def auxiliary_losses(data: TrainingData) -> list[AuxiliaryLoss]:
     if data.recipe.finetune.sparse:
         found.append(SparsityLoss(data.recipe.finetune.sparse))
     if data.teachers:
-        found.append(DistillationLoss([teacher.unframed() for teacher in data.teachers], data.train.task))
+        found.append(DistillationLoss([teacher.without_crop() for teacher in data.teachers], data.train.task))
     return found
 
 

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.client
 import importlib.util
 import os
 import re
-from collections.abc import Mapping
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from lucency.errors import WeightsError
-from lucency.files import sha256_file
-from lucency.models import timm_row
-from lucency.models.download import cache, download
-from lucency.models.layouts import to_ours
-from lucency.models.slim import MAGIC, read_tflite
+from lucency.files import beside, sha256_file
+from lucency.models import timm_backbone
+from lucency.models.checkpoint_mapping import MAGIC, read_tflite, to_ours
+from lucency.progress import track
 
 FOLDER_VARIABLE = "LUCENCY_WEIGHTS"
 """A folder of weights files that is looked through first."""
 
 ELSEWHERE = f"a folder that {FOLDER_VARIABLE} names"
 SOURCES = ("imagenet", "package", "torchvision", "timm", "tensorflow")
+
+CHUNK = 1 << 20
+TIMEOUT_S = 30.0
 
 TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-weights/"
 
@@ -103,7 +109,7 @@ def load_pretrained(features: nn.Module, backbone: str, source: str = "imagenet"
     Raises:
         WeightsError: missing, altered, truncated, or made for another network.
     """
-    if backbone.startswith(timm_row.PREFIX):
+    if backbone.startswith(timm_backbone.PREFIX):
         _load(features, _timm_state(backbone, source), f"{backbone} ({source})", backbone)
         return
     state, where = imagenet_state(backbone, source, width)
@@ -218,7 +224,7 @@ def _checked(path: Path, sha256: str) -> Path:
 
 def _timm_state(backbone: str, source: str) -> dict[str, Tensor]:
     if source in ("imagenet", "timm"):
-        return timm_row.pretrained(backbone)
+        return timm_backbone.pretrained(backbone)
     return {f"net.{name.removeprefix('net.')}": value for name, value in read(_given(Path(source))).items()}
 
 
@@ -236,3 +242,53 @@ def _load(features: nn.Module, state: dict[str, Tensor], where: str, backbone: s
             f"differ, first {name}: expected {expected.get(name, 'nothing')}, found {came}; check backbone and width"
         )
     features.load_state_dict(state, strict=False)
+
+
+def cache() -> Path:
+    """Where downloads are kept: $XDG_CACHE_HOME/lucency, by default ~/.cache/lucency."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "lucency"
+
+
+def download(url: str, path: Path, sha256: str, elsewhere: str) -> Path:
+    """Fetch `url` to `path`, whole or not at all.
+
+    Args:
+        url: http or https.
+        path: where to keep it.
+        sha256: what its SHA-256 must begin with.
+        elsewhere: another place for the file, told to those who are offline.
+
+    Raises:
+        WeightsError: not reachable, refused, cut short, or not the file that was published.
+        OutputError: the cache cannot be written.
+    """
+    digest = hashlib.sha256()
+    with beside(path) as draft, draft.open("wb") as sink:
+        for chunk in _chunks(url, f"save that file as {path}, or in {elsewhere}"):
+            digest.update(chunk)
+            sink.write(chunk)
+        if not digest.hexdigest().startswith(sha256):
+            raise WeightsError(
+                f"{url}: expected sha256 {sha256[:8]}…, received {digest.hexdigest()[:8]}…: truncated or altered; "
+                "try again"
+            )
+    return path
+
+
+def _chunks(url: str, advice: str) -> Iterator[bytes]:
+    """The body in pieces. Network trouble becomes a WeightsError here, so that it is not taken for a full disk."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
+            chunks = -(-int(response.headers.get("Content-Length", 0)) // CHUNK)
+            yield from track(_read(response), f"downloading {url.rsplit('/', 1)[-1]} (MiB)", chunks or None)
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection open
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        raise WeightsError(f"{url}: cannot be fetched ({reason}); {advice}") from error
+
+
+def _read(response: Any) -> Iterator[bytes]:
+    while chunk := response.read(CHUNK):
+        yield chunk

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from lucency.errors import WeightsError
-from lucency.models import BACKBONES, weights
-from lucency.models.weights import FOLDER_VARIABLE, ORIGINS, Origin, find, load_pretrained
+from lucency.models import BACKBONES, pretrained
+from lucency.models.pretrained import FOLDER_VARIABLE, ORIGINS, Origin, find, load_pretrained
 
 
 def _small(seed: int = 0) -> nn.Module:
@@ -49,7 +49,7 @@ def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_a_file_of_either_kind_loads_by_content(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / "weights.bin"
+    path = tmp_path / "pretrained.bin"
     if suffix == "pth":
         torch.save(_small().state_dict(), path)
     else:
@@ -84,7 +84,7 @@ class _Intruder:
 
 
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pth"
+    path = tmp_path / "pretrained.pth"
     path.write_bytes(pickle.dumps(_Intruder(tmp_path / "trace")))
     with pytest.raises(WeightsError):
         load_pretrained(_small(), "mobilenet_v1", str(path))
@@ -104,20 +104,20 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
     ],
 )
 def test_other_content_is_refused(tmp_path: Path, content: object, message: str) -> None:
-    torch.save(content, tmp_path / "weights.pth")
+    torch.save(content, tmp_path / "pretrained.pth")
     with pytest.raises(WeightsError, match=message):
-        load_pretrained(_small(), "mobilenet_v1", str(tmp_path / "weights.pth"))
+        load_pretrained(_small(), "mobilenet_v1", str(tmp_path / "pretrained.pth"))
 
 
 def test_a_network_that_does_not_fit_is_left_as_it_was(tmp_path: Path) -> None:
     state: dict[str, Tensor] = _small(seed=1).state_dict()
     state["13.pointwise.conv.weight"] = state["13.pointwise.conv.weight"][:-1]
-    torch.save(state, tmp_path / "weights.pth")
+    torch.save(state, tmp_path / "pretrained.pth")
     network = _small()
     with pytest.raises(
         WeightsError, match=r"1 of 162 tensors differ, first 13.pointwise.conv.weight: expected \(256, "
     ):
-        load_pretrained(network, "mobilenet_v1", str(tmp_path / "weights.pth"))
+        load_pretrained(network, "mobilenet_v1", str(tmp_path / "pretrained.pth"))
     assert _same(network, _small())
 
 
@@ -175,7 +175,7 @@ def test_an_altered_file_in_the_cache_is_fetched_anew(
         path.write_bytes(published.read_bytes())
         return path
 
-    monkeypatch.setattr(weights, "download", fetch)
+    monkeypatch.setattr(pretrained, "download", fetch)
     network = _small(seed=1)
     load_pretrained(network, "mobilenet_v1", "torchvision")
     assert _same(network, _small())

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from lucency.models import BACKBONES, channels, published
 from lucency.models import backbone as row_of
-from lucency.models import channels
 from lucency.models.heads import HEADS
 
 Kind = Literal["convolution", "depthwise", "pointwise", "dense"]
@@ -84,7 +84,7 @@ class Factored:
 
 
 @dataclass(frozen=True)
-class Count:
+class Flops:
     """A network's layers, and their sums."""
 
     layers: tuple[Layer, ...]
@@ -124,9 +124,9 @@ class Count:
         )
 
 
-def count(
+def count_flops(
     backbone: str, width: float = 1.0, side: int | None = None, top: Top = "imagenet", findings: int = 1
-) -> Count:
+) -> Flops:
     """Count a backbone with what stands on it, without computing anything.
 
     Args:
@@ -146,12 +146,12 @@ def count(
         return measure(parts.eval(), torch.empty(1, 3, side or row.side, side or row.side))
 
 
-def measure(network: nn.Module, film: Tensor) -> Count:
+def measure(network: nn.Module, film: Tensor) -> Flops:
     """Count any network of convolutions, norms and dense layers by showing it one film, which may be on `meta`."""
     found: list[Layer] = []
     with torch.no_grad(), _hooks(network, found):
         network(film)
-    return Count(tuple(found))
+    return Flops(tuple(found))
 
 
 def _top(inputs: int, top: Top, findings: int) -> list[nn.Module]:
@@ -209,3 +209,107 @@ def _convolution(name: str, module: nn.Conv2d, output: Tensor) -> Layer:
 
 def _with_norm(layer: Layer, channels: int) -> Layer:
     return replace(layer, others=layer.others + 2 * channels, moments=layer.moments + 2 * channels)
+
+
+CONVENTIONS = (
+    "multiply-adds: one product and its sum; norms, activations, additions and pools are not counted. "
+    "parameters: with the norms' running means and variances, as Keras prints; trainable: without. "
+    "Shares by type: of kernel weights."
+)
+
+
+def overview(top: Top = "imagenet") -> list[dict[str, Any]]:
+    """One dict per row of BACKBONES, at its own side and width 1."""
+    return [_row(name, 1.0, backbone.side, top) for name, backbone in BACKBONES.items()]
+
+
+def detail(name: str, width: float = 1.0, side: int | None = None, top: Top = "imagenet") -> dict[str, Any]:
+    """One backbone: totals, shares by type, every layer, and its published relatives beside our exact counts.
+
+    Raises:
+        UsageError: unknown backbone.
+    """
+    side = side or row_of(name).side
+    counted = count_flops(name, width, side, top)
+    return {
+        **_row(name, width, side, top, counted),
+        "each_layer": [{**asdict(layer), "madds": layer.madds} for layer in counted.layers],
+        "published": [_beside_exact(row) for row in published.of(name)],
+        "errata": [asdict(erratum) for erratum in published.ERRATA],
+        "conventions": CONVENTIONS,
+    }
+
+
+def factoring(name: str, width: float = 1.0, side: int | None = None) -> dict[str, Any]:
+    """What depthwise + pointwise saves against full convolutions, layer by layer, and beside other networks.
+
+    Raises:
+        UsageError: unknown backbone.
+    """
+    side = side or row_of(name).side
+    counted = count_flops(name, width, side)
+    pairs = counted.factored()
+    return {
+        "name": name,
+        "width": width,
+        "side": side,
+        "each_pair": [
+            {
+                **asdict(pair),
+                "madds": pair.madds,
+                "full_weights": pair.full_weights,
+                "full_madds": pair.full_madds,
+                "saving": pair.full_madds / pair.madds,
+            }
+            for pair in pairs
+        ],
+        "whole": {
+            "weights": counted.weights(),
+            "madds": counted.madds(),
+            "full_weights": counted.weights() + sum(pair.full_weights - pair.weights for pair in pairs),
+            "full_madds": counted.madds() + sum(pair.full_madds - pair.madds for pair in pairs),
+        },
+        "peers": [
+            {
+                **asdict(peer),
+                "parameters_ratio": peer.parameters / counted.parameters,
+                "madds_ratio": peer.madds_m * 1e6 / counted.madds(),
+            }
+            for peer in published.PEERS
+        ],
+        "conventions": CONVENTIONS,
+    }
+
+
+def _row(name: str, width: float, side: int, top: Top, counted: Flops | None = None) -> dict[str, Any]:
+    counted = counted or count_flops(name, width, side, top)
+    known = [row for row in published.of(name) if (row.width, row.side) == (width, side)]
+    return {
+        "name": name,
+        "width": width,
+        "side": side,
+        "top": top,
+        "layers": len(counted.layers),
+        "parameters": counted.parameters,
+        "trainable": counted.trainable,
+        "weights": counted.weights(),
+        "madds": counted.madds(),
+        "by_type": {
+            kind: {
+                "layers": sum(layer.kind == kind for layer in counted.layers),
+                "weights": counted.weights(kind),
+                "madds": counted.madds(kind),
+                "weights_share": counted.weights(kind) / counted.weights(),
+                "madds_share": counted.madds(kind) / counted.madds(),
+            }
+            for kind in KINDS
+        },
+        "top1": known[0].top1 if known else None,
+        "top5": known[0].top5 if known else None,
+        "paper": row_of(name).paper,
+    }
+
+
+def _beside_exact(row: published.Published) -> dict[str, Any]:
+    counted = count_flops(row.backbone, row.width, row.side)
+    return {**asdict(row), "exact_madds": counted.madds(), "exact_parameters": counted.parameters}

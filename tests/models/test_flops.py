@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lucency.models.counts import Count, count, measure
+from lucency.models.flops import Flops, count_flops, measure
 
 # MobileNetV1 1.0-224, table 1 of the paper with its stride typo set right: (weights, madds) of each layer
 V1_LAYERS = [
@@ -25,7 +25,7 @@ V1_LAYERS = [
 
 
 def test_mobilenet_v1_layer_by_layer() -> None:
-    counted = count("mobilenet_v1")
+    counted = count_flops("mobilenet_v1")
     assert [(layer.weights, layer.madds) for layer in counted.layers] == V1_LAYERS
     assert counted.madds() == 568_740_352
     assert counted.weights() == 4_209_088
@@ -35,7 +35,7 @@ def test_mobilenet_v1_layer_by_layer() -> None:
 
 def test_mobilenet_v1_shares_by_type() -> None:
     """Table 2 of the paper, its first convolution's 1.19 read as the 1.91 it is."""
-    counted = count("mobilenet_v1")
+    counted = count_flops("mobilenet_v1")
     shares = {
         kind: (round(100 * counted.madds(kind) / counted.madds(), 2), round(100 * counted.weights(kind) / 4_209_088, 2))
         for kind in ("pointwise", "depthwise", "convolution", "dense")
@@ -60,7 +60,7 @@ def test_mobilenet_v1_shares_by_type() -> None:
 )
 def test_totals_with_and_without_a_top(backbone: str, top: str, parameters: int, madds_m: float) -> None:
     """Parameters: Keras. Without a top V1 saves 1,024,000 of 568,740,352 multiply-adds."""
-    counted = count(backbone, top=top)
+    counted = count_flops(backbone, top=top)
     assert counted.parameters == parameters
     assert counted.madds() / 1e6 == pytest.approx(madds_m, abs=0.005)
 
@@ -71,14 +71,14 @@ def test_totals_with_and_without_a_top(backbone: str, top: str, parameters: int,
 )
 def test_efficientnet_lite_equals_an_independent_count(size: int, trainable_m: float, gmadds: float) -> None:
     """github.com/d-li14/efficientnet-lite.pytorch, README."""
-    counted = count(f"efficientnet_lite{size}")
+    counted = count_flops(f"efficientnet_lite{size}")
     assert counted.trainable / 1e6 == pytest.approx(trainable_m, abs=0.0005)
     assert counted.madds() / 1e9 == pytest.approx(gmadds, abs=0.0005)
 
 
 def test_full_convolutions_in_place_of_factored_ones_cost_what_the_paper_says() -> None:
     """MobileNetV1 paper, table 4: "Conv MobileNet" 4866 million multiply-adds, 29.3 million parameters."""
-    counted = count("mobilenet_v1")
+    counted = count_flops("mobilenet_v1")
     pairs = counted.factored()
     assert len(pairs) == 13
     full = counted.madds() + sum(pair.full_madds - pair.madds for pair in pairs)
@@ -89,7 +89,7 @@ def test_full_convolutions_in_place_of_factored_ones_cost_what_the_paper_says() 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v1", "mobilenet_v2", "efficientnet_lite0"])
 def test_the_saving_of_a_pair_is_the_papers_formula(backbone: str) -> None:
-    for pair in count(backbone).factored():
+    for pair in count_flops(backbone).factored():
         assert pair.madds / pair.full_madds == pytest.approx(1 / pair.outputs + 1 / pair.kernel**2)
 
 
@@ -167,6 +167,6 @@ def test_cited_peers_are_what_their_layers_sum_to() -> None:
     with torch.device("meta"):
         networks = {"VGG-16": _vgg16(), "AlexNet": _alexnet(), "ResNet-50": _resnet50()}
         for name, network in networks.items():
-            counted: Count = measure(network, torch.zeros(1, 3, 224, 224))
+            counted: Flops = measure(network, torch.zeros(1, 3, 224, 224))
             assert counted.parameters == peers[name].parameters, name
             assert counted.madds() / 1e6 == pytest.approx(peers[name].madds_m, abs=0.6), name

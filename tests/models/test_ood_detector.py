@@ -9,7 +9,17 @@ import torch
 from lucency.bundle import Bundle, Card, Model
 from lucency.bundle import Gate as GatePart
 from lucency.errors import BundleError, SourceError
-from lucency.models.gate import CELLS, CHECKS, GATE, Gate, Gaussian, directions, gate_from, load_gate, thumbnails
+from lucency.models.ood_detector import (
+    CELLS,
+    CHECKS,
+    OOD_FILE,
+    Gaussian,
+    OODDetector,
+    directions,
+    load_ood_detector,
+    ood_detector_from_state,
+    thumbnails,
+)
 from lucency.train.ood import crossfit, fit_gaussian, fit_numbers, score
 
 
@@ -64,22 +74,22 @@ def test_films_that_are_all_the_same_are_learned_and_another_is_far() -> None:
 
 def test_a_run_without_a_gate_and_one_with_a_broken_file() -> None:
     card = Card(name="x", labels=("a", "b"), model=Model(format="torch", file="m", backbone="x"))
-    assert load_gate(Bundle("here", card, "", lambda name: b"")) is None  # type: ignore[arg-type]
+    assert load_ood_detector(Bundle("here", card, "", lambda name: b"")) is None  # type: ignore[arg-type]
     from lucency.files import sha256_bytes
 
-    broken = card.model_copy(update={"gate": GatePart(file=GATE), "files": {GATE: sha256_bytes(b"no numbers")}})
+    broken = card.model_copy(update={"gate": GatePart(file=OOD_FILE), "files": {OOD_FILE: sha256_bytes(b"no numbers")}})
     with pytest.raises(BundleError, match="holds no gate; run lucency gate again"):
-        load_gate(Bundle("here", broken, "", lambda name: b"no numbers"))  # type: ignore[arg-type]
+        load_ood_detector(Bundle("here", broken, "", lambda name: b"no numbers"))  # type: ignore[arg-type]
 
 
-def learned(films: int = 200, seed: int = 3) -> tuple[np.ndarray, np.ndarray, Gate]:
+def learned(films: int = 200, seed: int = 3) -> tuple[np.ndarray, np.ndarray, OODDetector]:
     """Thumbnails dark at the lower left, as if a heart lay there; features of some mixture."""
     rng = np.random.default_rng(seed)
     heart = np.zeros((8, 8))
     heart[5:, :4] = -2.0
     small = (heart + 0.5 * rng.normal(size=(films, 8, 8))).reshape(films, 64)
     features = rng.normal(size=(films, 12))
-    return small, features, gate_from(fit_numbers(small, features))
+    return small, features, ood_detector_from_state(fit_numbers(small, features))
 
 
 def test_turned_thumbnails_are_told() -> None:

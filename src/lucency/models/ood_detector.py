@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from lucency.bundle import Bundle
 from lucency.errors import BundleError
 
-GATE = "gate.safetensors"
+OOD_FILE = "gate.safetensors"
 CELLS = 8
 """Rows and columns of the thumbnail."""
 CHECKS = ("layout", "upside_down", "mirrored", "features")
@@ -59,7 +59,7 @@ class Gaussian(nn.Module):
         return far / away.shape[1]
 
 
-class Line(nn.Module):
+class LinearProbe(nn.Module):
     """The log-odds that a thumbnail is turned."""
 
     weight: Tensor
@@ -76,15 +76,15 @@ class Line(nn.Module):
         return x @ self.weight + self.bias
 
 
-class Gate(nn.Module):
+class OODDetector(nn.Module):
     """Gray films and their pooled features to the numbers of `doubt`, in the order of CHECKS."""
 
     def __init__(self, layout: Gaussian, features: Gaussian) -> None:
         """Room for what `lucency.train.ood` learns."""
         super().__init__()
         self.layout = layout
-        self.upside_down = Line(CELLS * CELLS)
-        self.mirrored = Line(CELLS * CELLS)
+        self.upside_down = LinearProbe(CELLS * CELLS)
+        self.mirrored = LinearProbe(CELLS * CELLS)
         self.features = features
 
     def forward(self, gray: Tensor, pooled: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ def thumbnails(gray: Tensor) -> Tensor:
     return centred / spread.clamp(min=4.0)
 
 
-def load_gate(bundle: Bundle) -> Gate | None:
+def load_ood_detector(bundle: Bundle) -> OODDetector | None:
     """The gate of a run, in evaluation mode; None where its card has none.
 
     Raises:
@@ -120,14 +120,14 @@ def load_gate(bundle: Bundle) -> Gate | None:
     if bundle.card.gate.file is None:
         return None
     try:
-        return gate_from(safetensors.torch.load(bundle.read(bundle.card.gate.file)))
+        return ood_detector_from_state(safetensors.torch.load(bundle.read(bundle.card.gate.file)))
     except (RuntimeError, KeyError, safetensors.SafetensorError) as error:
         raise BundleError(f"{bundle.path}: {bundle.card.gate.file} holds no gate; run lucency gate again") from error
 
 
-def gate_from(numbers: Mapping[str, Tensor]) -> Gate:
+def ood_detector_from_state(numbers: Mapping[str, Tensor]) -> OODDetector:
     """A gate of the numbers in GATE: `layout.mean`, `layout.directions` …"""
     sizes = [numbers[f"{name}.directions"].shape for name in ("layout", "features")]
-    gate = Gate(*(Gaussian(size, directions) for directions, size in sizes))
+    gate = OODDetector(*(Gaussian(size, directions) for directions, size in sizes))
     gate.load_state_dict(dict(numbers))
     return gate.eval()

@@ -13,7 +13,7 @@ NEIGHBOURS = 3
 """Cells a side over which evidence that was handed out is handed out once more."""
 
 
-def refine(features: nn.Module, stride: int) -> None:
+def set_output_stride(features: nn.Module, stride: int) -> None:
     """Let one cell of the maps stand for `stride` pixels instead of 32; no weight changes.
 
     A stride of 2 that would go beyond `stride` becomes 1, and every filter behind it reaches twice as far, so that
@@ -40,7 +40,7 @@ def refine(features: nn.Module, stride: int) -> None:
         reach *= step
 
 
-def cut(features: nn.Module, depth: int) -> nn.Module:
+def truncate(features: nn.Module, depth: int) -> nn.Module:
     """The first `depth` blocks of a backbone, or all of it where `depth` is 0.
 
     What a cell of the map stands for is what its layer can see. A whole MobileNet sees all of the film from every
@@ -88,7 +88,7 @@ class Spread(nn.Module):
         return x
 
 
-def spread(features: nn.Module, cells: int) -> None:
+def spread_evidence(features: nn.Module, cells: int) -> None:
     """Hand the last activations out over `cells` × `cells` (see `Spread`).
 
     Args:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lucency.models import BACKBONES
-from lucency.models.layouts import to_ours
+from lucency.models.checkpoint_mapping import to_ours
 
 ONE = torch.ones(1)
 

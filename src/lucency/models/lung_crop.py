@@ -10,13 +10,15 @@ Only sums, products and comparisons with constants: every exporter knows each st
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lucency.models.finder import trained_finder
-
-FINDER_SIDE = 96
+SEGMENTER_SIZE = 96
 """Pixels of the square in which the lungs are looked for."""
 REACH = (1.75, 2.0)
 """Half the frame's width and height, in standard deviations of where the lungs are: 1.6 and 1.9 would touch them."""
@@ -30,7 +32,7 @@ CELLS = 16
 """Rows and columns of a map on the whole film, at least."""
 
 
-class Frame(nn.Module):
+class InputCrop(nn.Module):
     """Gray films to the square that is read, and maps of that square back to the film.
 
     A box is (left, top, right, bottom) as shares of the film in 0..1, float32 (n, 4), or (1, 4) for all films alike.
@@ -51,7 +53,7 @@ class Frame(nn.Module):
         """Films (n, 1, s, s) and boxes → (n, 1, side, side): Pillow's antialiased bilinear filter, without rounding."""
         return resample(gray[:, 0], box, self.middles, self.middles)[:, None]
 
-    def on_film(self, maps: Tensor, box: Tensor) -> Tensor:
+    def uncrop(self, maps: Tensor, box: Tensor) -> Tensor:
         """Maps (n, f, h, h) of what lies in the box → (n, f, c, c) on the film.
 
         Evidence is moved, none is lost: each cell is handed out by how much of it lies in each cell of the film, and
@@ -65,7 +67,7 @@ class Frame(nn.Module):
         return rows[:, None].transpose(2, 3) @ maps @ columns[:, None] * scale
 
 
-class MiddleFrame(Frame):
+class CentreCrop(InputCrop):
     """The same part of every film."""
 
     where: Tensor
@@ -86,14 +88,14 @@ class MiddleFrame(Frame):
         return (narrow.transpose(1, 2) @ rows.T).transpose(1, 2)[:, None]
 
 
-class LungFrame(Frame):
+class LungCrop(InputCrop):
     """The square around the lungs, which it finds."""
 
     reach: Tensor
 
     def __init__(self, side: int) -> None:
         super().__init__(side)
-        self.finder = trained_finder()
+        self.segmenter = pretrained_segmenter()
         self.register_buffer("reach", torch.tensor(REACH))
 
     def box(self, gray: Tensor) -> Tensor:
@@ -101,17 +103,17 @@ class LungFrame(Frame):
 
         Moments follow the film as it is stretched: of a film squeezed to half its width the box is half as wide.
         """
-        small = F.interpolate(gray, (FINDER_SIDE, FINDER_SIDE), mode="bilinear", align_corners=False)[:, 0]
+        small = F.interpolate(gray, (SEGMENTER_SIZE, SEGMENTER_SIZE), mode="bilinear", align_corners=False)[:, 0]
         away = small - small.mean((1, 2), keepdim=True)
         spread = (away * away).mean((1, 2), keepdim=True).sqrt() + 1.0
-        lung = torch.sigmoid(self.finder((away / spread)[:, None]))[:, 0] + FAINT
+        lung = torch.sigmoid(self.segmenter((away / spread)[:, None]))[:, 0] + FAINT
         across, down = _moments(lung.sum(1)), _moments(lung.sum(2))
         middle = torch.cat([across[0], down[0]], 1)
         half = (torch.cat([across[1], down[1]], 1) * self.reach).clamp(min=LEAST)
         return torch.cat([middle - half, middle + half], 1).clamp(0.0, 1.0)
 
 
-FRAMES: dict[str, type[Frame]] = {"lungs": LungFrame, "middle": MiddleFrame}
+CROPS: dict[str, type[InputCrop]] = {"lungs": LungCrop, "middle": CentreCrop}
 """What `model.within` names."""
 
 
@@ -163,3 +165,58 @@ def _middles(count: int, like: Tensor | None = None) -> Tensor:
     """Where the middles of `count` equal parts of 0..1 lie: (count,), on the device of `like`."""
     device = None if like is None else like.device
     return (torch.arange(count, dtype=torch.float32, device=device) + 0.5) / count
+
+
+NUMBERS = Path(__file__).with_name("lungs.npz")
+FALLING = (8, 16, 24, 32, 32)
+"""Channels of each level on the way down…"""
+RISING = (24, 16, 12)
+"""…and on the way back up."""
+
+
+def unit(inputs: int, outputs: int) -> nn.Sequential:
+    """A 3 × 3 convolution with ReLU."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU())
+
+
+class LungSegmenter(nn.Module):
+    """Standardised films (n, 1, 96, 96) → logits (n, 1, 48, 48): is it lung?"""
+
+    def __init__(self, unit: Callable[[int, int], nn.Module] = unit) -> None:
+        """Random weights; `unit` makes a convolution (inputs, outputs) with whatever follows it."""
+        super().__init__()
+        entering = (1, *FALLING)
+        parts: dict[str, nn.Module] = {}
+        for level, channels in enumerate(FALLING):
+            parts[f"down{level}a"] = unit(entering[level], channels)
+            parts[f"down{level}b"] = unit(channels, channels)
+        below = FALLING[-1]
+        for level, channels in enumerate(RISING):
+            parts[f"up{level}"] = unit(below + FALLING[-2 - level], channels)
+            below = channels
+        parts["last"] = nn.Conv2d(below, 1, 1)
+        self.parts = nn.ModuleDict(parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Down: two convolutions a level, then the larger of each 2 × 2. Up: twice as large, beside what was there."""
+        passed = []
+        for level in range(len(FALLING)):
+            if level:
+                passed.append(x)
+                x = F.max_pool2d(x, 2)
+            x = self.parts[f"down{level}b"](self.parts[f"down{level}a"](x))
+        for level in range(len(RISING)):
+            x = self.parts[f"up{level}"](torch.cat([F.interpolate(x, scale_factor=2.0), passed[-1 - level]], dim=1))
+        found: Tensor = self.parts["last"](x)
+        return found
+
+
+def pretrained_segmenter() -> LungSegmenter:
+    """The finder that was trained on drawn films, in evaluation mode; its weights do not learn."""
+    segmenter = LungSegmenter().eval().requires_grad_(False)
+    with np.load(NUMBERS) as stored:
+        for name, part in segmenter.parts.items():
+            conv = part[0] if isinstance(part, nn.Sequential) else part
+            for kind in ("weight", "bias"):
+                getattr(conv, kind).copy_(torch.from_numpy(stored[f"{name}.{kind}"].astype(np.float32)))
+    return segmenter

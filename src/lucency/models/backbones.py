@@ -1,0 +1,135 @@
+"""MobileNetV1, MobileNetV2 and EfficientNet-Lite, cut before their pool.
+
+Howard et al. 2017, arXiv:1704.04861; Sandler et al. 2018, arXiv:1801.04381; Liu 2020, on Tan & Le 2019,
+arXiv:1905.11946.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from lucency.models.layers import Inverted, Padding, Unit, divisible, initialise
+
+TF_EPS = 1e-3
+TF_PADDING: Padding = "same"
+"""MobileNetV1's and EfficientNet-Lite's published weights were trained in TensorFlow."""
+
+V1_LAYERS = (
+    # channels, stride: table 1 of the paper
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (1024, 2),
+    (1024, 1),  # the paper prints stride 2; its own shapes, 7×7 in and out, and its counts need 1
+)
+V2_STAGES = (
+    # expansion, channels, blocks, stride of the first: table 2 of the paper
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+LITE_STAGES = (
+    # expansion, channels, blocks, stride of the first, kernel: table 1 of the EfficientNet paper
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+LITE_SCALES = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8))
+"""Channels and blocks of EfficientNet-Lite 0 to 4 are multiplied by these: efficientnet_lite_builder.py."""
+LAST = 1280
+"""Channels of the last layer of MobileNetV2 and EfficientNet-Lite."""
+
+
+class Separable(nn.Module):
+    """Depthwise, then pointwise convolution: k² + outputs products a value instead of k² · outputs."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.depthwise = Unit(inputs, inputs, 3, stride, depthwise=True, eps=TF_EPS, padding=TF_PADDING)
+        self.pointwise = Unit(inputs, outputs, eps=TF_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) → (n, outputs, ceil(h / stride), ceil(w / stride))."""
+        out: Tensor = self.pointwise(self.depthwise(x))
+        return out
+
+
+def mobilenet_v1(width: float = 1.0) -> nn.Sequential:
+    """Normalised (n, 3, s, s) → A (n, 1024·width, s/32, s/32).
+
+    Args:
+        width: the paper's alpha: channels of every layer times this, rounded down (at least 8, as in slim).
+            The paper's rho, the resolution multiplier, is the image size and needs nothing here.
+    """
+    channels = max(int(32 * width), 8)
+    blocks: list[nn.Module] = [Unit(3, channels, 3, 2, eps=TF_EPS, padding=TF_PADDING)]
+    for base, stride in V1_LAYERS:
+        outputs = max(int(base * width), 8)
+        blocks.append(Separable(channels, outputs, stride))
+        channels = outputs
+    return _initialised(blocks)
+
+
+def mobilenet_v2(width: float = 1.0) -> nn.Sequential:
+    """Normalised (n, 3, s, s) → A (n, 1280, s/32, s/32).
+
+    Args:
+        width: channels of every layer times this, rounded to a multiple of 8. The last layer keeps its 1280
+            channels where width < 1 (section 6.1 of the paper) and widens with the others above.
+    """
+    channels = divisible(32 * width)
+    blocks: list[nn.Module] = [Unit(3, channels, 3, 2)]
+    for factor, base, count, first in V2_STAGES:
+        outputs = divisible(base * width)
+        for stride in [first] + [1] * (count - 1):
+            blocks.append(Inverted(channels, outputs, 3, stride, factor))
+            channels = outputs
+    blocks.append(Unit(channels, divisible(LAST * max(1.0, width))))
+    return _initialised(blocks)
+
+
+def efficientnet_lite(size: int, width: float = 1.0) -> nn.Sequential:
+    """Normalised (n, 3, s, s) → A (n, 1280, s/32, s/32), rounded up at each of the five halvings.
+
+    EfficientNet without what a phone is slow at: no squeeze-and-excitation, ReLU6 for swish, and the first and last
+    layers the same in all five.
+
+    Args:
+        size: 0 to 4.
+        width: multiplies the channels of every layer but the first and the last, besides the size's own factor.
+    """
+    wide, deep = LITE_SCALES[size]
+    channels = 32
+    blocks: list[nn.Module] = [Unit(3, channels, 3, 2, eps=TF_EPS, padding=TF_PADDING)]
+    for index, (factor, base, count, first, kernel) in enumerate(LITE_STAGES):
+        outputs = divisible(base * wide * width)
+        fixed = index in (0, len(LITE_STAGES) - 1)  # the first and the last stage do not deepen
+        for stride in [first] + [1] * ((count if fixed else math.ceil(count * deep)) - 1):
+            blocks.append(Inverted(channels, outputs, kernel, stride, factor, eps=TF_EPS, padding=TF_PADDING))
+            channels = outputs
+    blocks.append(Unit(channels, LAST, eps=TF_EPS))
+    return _initialised(blocks)
+
+
+def _initialised(blocks: list[nn.Module]) -> nn.Sequential:
+    features = nn.Sequential(*blocks)
+    initialise(features)
+    return features
