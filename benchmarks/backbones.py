@@ -24,7 +24,7 @@ from lucency.bundle import read_card
 from lucency.data import Dataset, read_dataset
 from lucency.data.splits import Fold, group_holdout
 from lucency.errors import WeightsError
-from lucency.evaluate import judge
+from lucency.evaluate import evaluate_predictions
 from lucency.models import backbone, build
 from lucency.models.classifier import fuse_batchnorm
 from lucency.models.flops import count_flops
@@ -110,7 +110,7 @@ def trained(recipe: Recipe, options: argparse.Namespace) -> Seed:
     rest, held = FOLD.split(read_dataset(options.data))
     if not (run / "card.json").exists():
         train_run(recipe, _some(rest, options.share), run, options.out / "cache", resume=run.exists())
-    area = judge(predict(Reader.open(run), held).predictions, resamples=1000).measure("auroc")
+    area = evaluate_predictions(predict(Reader.open(run), held).predictions, resamples=1000).measure("auroc")
     assert area.value is not None
     return Seed(recipe.seed, area.value, str(area), read_card(run).training.minutes or 0.0)
 

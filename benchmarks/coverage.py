@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm
 
-from lucency.evaluate.bounds import interval_of
-from lucency.evaluate.intervals import bands
-from lucency.evaluate.metrics import METRICS, Finding, measure
+from lucency.evaluate.confidence_intervals import bootstrap, metric_interval
+from lucency.evaluate.metrics import METRICS, Finding, compute_metrics
 from lucency.progress import track
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -31,7 +30,7 @@ NAMES = ("accuracy", "sensitivity", "specificity", "auroc")
 
 def resampled(finding: Finding, groups: np.ndarray, seed: int) -> dict[str, tuple[float, float]]:
     """BCa's intervals, 1,000 draws."""
-    found = bands(lambda weights: measure(finding, weights), groups, 1000, seed)
+    found = bootstrap(lambda weights: compute_metrics(finding, weights), groups, 1000, seed)
     return {name: (found.low[METRICS.index(name)], found.high[METRICS.index(name)]) for name in NAMES}
 
 
@@ -43,7 +42,7 @@ def held(area: float, patients: int, films: str, studies: int, bootstrap: int) -
     hits = [dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 0)]
     for number in range(studies):
         finding, groups = study(rng, patients, apart, films)
-        found = [{name: interval_of(name, finding, groups) for name in NAMES}]
+        found = [{name: metric_interval(name, finding, groups) for name in NAMES}]
         found += [resampled(finding, groups, number)] if number < bootstrap else []
         for count, bounds in zip(hits, found, strict=False):
             for name in NAMES:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lucency.data import read_dataset
 from lucency.data.decode import decode_squares
 from lucency.data.splits import Fold
-from lucency.evaluate.bounds import area_interval
+from lucency.evaluate.confidence_intervals import auroc_interval
 from lucency.evaluate.metrics import auroc
 from lucency.lungs import lung_mask
 from lucency.reader import Reader
@@ -57,7 +57,7 @@ def main() -> None:
     }
     for name, mask in ways.items():
         logits = read(reader, painted(squares, mask))
-        low, high = area_interval(ill, logits, groups) or (np.nan, np.nan)
+        low, high = auroc_interval(ill, logits, groups) or (np.nan, np.nan)
         means = f"mean logit {logits[ill].mean():+.2f} with, {logits[~ill].mean():+.2f} without the finding"
         print(f"{name:36}AUROC {auroc(ill, logits):.4f} ({low:.4f} to {high:.4f})   {means}", flush=True)
 

@@ -10,8 +10,8 @@ import numpy as np
 from lucency.bundle import open_bundle, write_bundle
 from lucency.data import Dataset, read_dataset
 from lucency.data.splits import Fold
-from lucency.evaluate.crossfit import Asked
 from lucency.evaluate.predictions import Predictions, read_predictions
+from lucency.evaluate.recalibration import RecalibrationConfig
 from lucency.models.ood_detector import OOD_FILE
 from lucency.reader import Reader
 from lucency.reader.recalibrate import recalibrate
@@ -29,7 +29,7 @@ class Held:
     films: Dataset
 
 
-def held(runs: Path, data: str, number: int, folds: int, asked: Asked) -> Held:
+def held(runs: Path, data: str, number: int, folds: int, asked: RecalibrationConfig) -> Held:
     """Fold `number`, its gate learned and its calibration fitted on the answers of the other folds.
 
     Kept in `runs`-gated/fold-N, so that the next call is quick; remove it to learn again.

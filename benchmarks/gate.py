@@ -17,8 +17,8 @@ from PIL import Image, ImageFilter
 
 from lucency.data.decode import decode_squares
 from lucency.data.phantom import draw
-from lucency.evaluate.bounds import share_interval
-from lucency.evaluate.crossfit import Asked
+from lucency.evaluate.confidence_intervals import proportion_interval
+from lucency.evaluate.recalibration import RecalibrationConfig
 from lucency.film import Film, open_film
 from lucency.preprocess import Preprocess
 from lucency.progress import track
@@ -72,7 +72,7 @@ def line(reader: Reader, name: str, squares: Squares, groups: NDArray[np.int64] 
     fails = failed_checks(reader.card, reader.read_batch(np.ascontiguousarray(squares)))
     shares = "".join(f"{share:12.1%}" for share in fails.mean(axis=0))
     everyone = np.arange(len(squares)) if groups is None else groups
-    low, high = share_interval(fails.any(axis=1), np.ones(len(squares), dtype=bool), everyone)
+    low, high = proportion_interval(fails.any(axis=1), np.ones(len(squares), dtype=bool), everyone)
     print(f"{name:26}{len(squares):6}{shares}{fails.any(axis=1).mean():10.1%} ({low:.1%} to {high:.1%})", flush=True)
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--held", type=int, default=2000, help="films held out; 0 for all")
     parser.add_argument("--most", type=int, default=200, help="films spoiled; 0 for all")
     options = parser.parse_args()
-    fold = held(options.runs, options.data, options.fold, options.folds, Asked())
+    fold = held(options.runs, options.data, options.fold, options.folds, RecalibrationConfig())
     reader = fold.reader
     prepare: Preprocess = reader.preprocess
     checks = "".join(f"{check.name:>12}" for check in reader.card.gate.checks)

@@ -20,10 +20,17 @@ from PIL import Image, ImageFilter
 from lucency.bundle import read_card
 from lucency.data import Dataset
 from lucency.data.decode import decode_squares
-from lucency.evaluate import Predictions, judge
-from lucency.evaluate.crossfit import JudgedReader, crossfit
-from lucency.evaluate.predictions import concatenated, read_predictions
-from lucency.evaluate.selective import band, interval, parts, right, risk_coverage, sureness
+from lucency.evaluate import Predictions, evaluate_predictions
+from lucency.evaluate.predictions import concatenate, read_predictions
+from lucency.evaluate.recalibration import RecalibrationConfig, cross_fit
+from lucency.evaluate.selective_prediction import (
+    answered_parts,
+    confidence,
+    correct_calls,
+    part_interval,
+    risk_coverage,
+    risk_interval,
+)
 from lucency.progress import track
 from lucency.reader import Reader
 from lucency.reader.outputs import accepted, failed_checks
@@ -76,22 +83,23 @@ SHIFTS: dict[str, Callable[[Squares], Squares]] = {
 }
 
 
-def cross_validated(runs: Path, labels: tuple[str, ...], asked: JudgedReader) -> None:
+def cross_validated(runs: Path, labels: tuple[str, ...], asked: RecalibrationConfig) -> None:
     """All films, each answered by a run, a calibration, a threshold and prediction sets that never saw its patient."""
     everything = read_predictions(runs / "predictions.csv", labels)
-    halves = crossfit(everything, replace(asked, rule="0.5"))
+    halves = cross_fit(everything, replace(asked, rule="0.5"))
     films, groups = halves.predictions, halves.predictions.groups()
-    print(f"{len(films)} films, cross-validated by patient, {asked.method}: ECE {judge(films).measure('ece')}")
-    correct, share = right(films, halves.called), np.array([SUREST])
+    ece = evaluate_predictions(films).measure("ece")
+    print(f"{len(films)} films, cross-validated by patient, {asked.method}: ECE {ece}")
+    correct, share = correct_calls(films, halves.called), np.array([SUREST])
     print(f"called at 0.5: accuracy {told(correct, np.ones(len(films)), groups)}")
-    low, high = band(sureness(films, 0.5), correct, groups, share, resamples=1000)
-    wrong = np.interp(share, *risk_coverage(sureness(films, 0.5), correct))
+    low, high = risk_interval(confidence(films, 0.5), correct, groups, share, resamples=1000)
+    wrong = np.interp(share, *risk_coverage(confidence(films, 0.5), correct))
     print(f"surest {SUREST:.0%}: accuracy {1 - wrong[0]:.4f} ({1 - high[0]:.4f} to {1 - low[0]:.4f})")
     print(f"called at {asked.rule}, answered by prediction sets:")
     print(f"{'coverage':>10}{'answered':>10}  accuracy, sensitivity, specificity of the answered; then of all films")
     for coverage in COVERAGES:
-        crossed = crossfit(everything, replace(asked, coverage=coverage))
-        found = parts(crossed.predictions, crossed.called)
+        crossed = cross_fit(everything, replace(asked, coverage=coverage))
+        found = answered_parts(crossed.predictions, crossed.called)
         shown = [told(*found[name], groups) for name in found if name != "answered"]
         shown += [f"{np.mean((crossed.called == films.labels)[films.labels == label]):.4f}" for label in (1, 0)]
         print(f"{coverage:10}{found['answered'][0].mean():10.1%}  {', '.join(shown)}")
@@ -99,7 +107,7 @@ def cross_validated(runs: Path, labels: tuple[str, ...], asked: JudgedReader) ->
 
 def told(values: NDArray[np.float64], over: NDArray[np.float64], groups: NDArray[np.int64]) -> str:
     """A share with its interval by patient."""
-    low, high = interval((values, over), groups)
+    low, high = part_interval((values, over), groups)
     return f"{values[over > 0].mean():.4f} ({low:.4f} to {high:.4f})"
 
 
@@ -130,7 +138,7 @@ def main() -> None:
     parser.add_argument("--threshold", default="sensitivity=0.98")
     parser.add_argument("--coverage", type=float, default=0.98)
     options = parser.parse_args()
-    asked = JudgedReader(method=options.method, rule=options.threshold, coverage=options.coverage)
+    asked = RecalibrationConfig(method=options.method, rule=options.threshold, coverage=options.coverage)
     cross_validated(options.runs, read_card(options.runs / "fold-1").labels, asked)
     found: dict[str, list[tuple[Predictions, float, float]]] = {name: [] for name in SHIFTS}
     for number in range(1, options.used + 1):
@@ -147,11 +155,13 @@ def main() -> None:
 
 def row(folds: list[tuple[Predictions, float, float]]) -> str:
     """The figures of MEASURES, and how many of the errors no one is told as an answer."""
-    pooled = concatenated([level(predictions, threshold) for predictions, threshold, _ in folds])
-    report = judge(pooled, 0.5, resamples=1000)
-    ece = judge(concatenated([predictions for predictions, _, _ in folds]), 0.5, resamples=200).measure("ece")
+    pooled = concatenate([level(predictions, threshold) for predictions, threshold, _ in folds])
+    report = evaluate_predictions(pooled, 0.5, resamples=1000)
+    ece = evaluate_predictions(concatenate([predictions for predictions, _, _ in folds]), 0.5, resamples=200).measure(
+        "ece"
+    )
     cells = [str(ece if name == "ece" else report.measure(name)) for name in MEASURES]
-    wrong = right(pooled, pooled.verdicts(0.5)) == 0
+    wrong = correct_calls(pooled, pooled.called(0.5)) == 0
     withheld = wrong & ~pooled.answered if pooled.answered is not None else np.zeros_like(wrong)
     return "".join(f"{cell:>26}" for cell in cells) + f"{f'{withheld.sum()} of {wrong.sum()}':>18}"
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lucency.data import read_dataset
 from lucency.data.decode import decode_squares
-from lucency.evaluate.bounds import share_interval
+from lucency.evaluate.confidence_intervals import proportion_interval
 from lucency.models.ood_detector import CELLS, CHECKS, thumbnails
 from lucency.preprocess import Preprocess
 from lucency.train.ood import ALARMS, crossfit, set_limit
@@ -54,7 +54,7 @@ def main() -> None:
     for turn, change in TURNS.items():
         turned = np.ascontiguousarray(change(square).reshape(small.shape))
         fails = crossfit(small, groups, turned) > np.array(limits)
-        low, high = share_interval(fails.any(axis=1), np.ones(len(small), dtype=bool), groups)
+        low, high = proportion_interval(fails.any(axis=1), np.ones(len(small), dtype=bool), groups)
         each = "".join(f"{share:9.1%}" for share in fails.mean(axis=0))
         print(f"{turn:26}{each}{fails.any(axis=1).mean():9.1%} ({low:.1%} to {high:.1%})", flush=True)
 

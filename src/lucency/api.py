@@ -110,14 +110,14 @@ def evaluate(
         SourceError: no film can be read, or labels that the reader does not know.
     """
     from lucency.data.decode import report_skipped
-    from lucency.evaluate import judge
+    from lucency.evaluate import evaluate_predictions
     from lucency.reader.predict import predict
 
     opened = _reader(reader)
     predicted = predict(opened, _dataset(data, classes=1))
     report_skipped(predicted.unreadable)
     point = opened.card.operating_point.threshold if threshold is None else threshold
-    return judge(predicted.predictions, point, resamples, seed)
+    return evaluate_predictions(predicted.predictions, point, resamples, seed)
 
 
 def export(

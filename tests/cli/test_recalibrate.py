@@ -129,7 +129,7 @@ def test_a_blank_film_is_uncertain_whatever_the_network_says(
 def test_golden_answers_follow_the_calibration(tmp_path: Path) -> None:
     from lucency.bundle import Calibration, open_bundle, write_bundle
     from lucency.bundle.golden import GOLDEN, Golden, GoldenFilm, Tolerance, golden_bytes, parse_golden
-    from lucency.evaluate.crossfit import Asked
+    from lucency.evaluate.recalibration import RecalibrationConfig
     from lucency.reader.recalibrate import recalibrate as fit_again
     from lucency.reader.recalibrate import write_recalibrated
 
@@ -143,7 +143,7 @@ def test_golden_answers_follow_the_calibration(tmp_path: Path) -> None:
     bundle = open_bundle(tmp_path / "golden")
     from evaluate.samples import drawn
 
-    new = fit_again(bundle.card, drawn(200), Asked(), "drawn films", resamples=100)
+    new = fit_again(bundle.card, drawn(200), RecalibrationConfig(), "drawn films", resamples=100)
     platt = Calibration(method="platt", parameters={"slope": (2.0,), "offset": (-1.0,)})
     fitted = replace(new, card=new.card.model_copy(update={"calibration": platt}))
     write_recalibrated(bundle, fitted, tmp_path / "new")
@@ -155,14 +155,14 @@ def test_golden_answers_follow_the_calibration(tmp_path: Path) -> None:
 def test_films_that_the_gate_refuses_stay_unanswered() -> None:
     from evaluate.samples import drawn
     from lucency.bundle import Card, Model
-    from lucency.evaluate.crossfit import Asked
+    from lucency.evaluate.recalibration import RecalibrationConfig
     from lucency.reader.recalibrate import recalibrate as fit_again
 
     card = Card(name="x", labels=("normal", "pneumonia"), model=Model(format="onnx", file="m", backbone="none"))
     films = drawn(200)
     let_in = np.arange(200) % 4 > 0
     for coverage, most in ((None, 0.75), (0.95, 0.74)):
-        new = fit_again(card, films, Asked(coverage=coverage), "drawn", resamples=100, let_in=let_in)
+        new = fit_again(card, films, RecalibrationConfig(coverage=coverage), "drawn", resamples=100, let_in=let_in)
         answered = new.crossfitted.predictions.answered
         assert answered is not None
         assert not answered[~let_in].any()

@@ -68,7 +68,7 @@ def test_groups_are_patients_and_the_unknown_stand_alone() -> None:
 
 
 def test_verdict_at_the_threshold_is_called() -> None:
-    assert binary([1, 0], [0.0, -1.0]).verdicts(0.5).tolist() == [1, 0]
+    assert binary([1, 0], [0.0, -1.0]).called(0.5).tolist() == [1, 0]
 
 
 def test_pick_by_mask_and_by_index() -> None:
@@ -81,7 +81,7 @@ def test_pick_by_mask_and_by_index() -> None:
 def test_refuses_what_makes_no_sense() -> None:
     with pytest.raises(SourceError, match="expected logits of shape"):
         Predictions(("a",), (None,), np.array([1]), np.zeros((1, 2)), np.zeros((1, 1)), ("n", "p"))
-    with pytest.raises(SourceError, match=r"a\.png: the reader's answer is not a finite number"):
+    with pytest.raises(SourceError, match=r"a\.png: the reader's output is not a finite number"):
         binary([1], [float("nan")], names=("a.png",))
     with pytest.raises(SourceError, match="labels 0 to 1"):
         binary([2], [0.0])
@@ -97,7 +97,7 @@ def test_refuses_what_makes_no_sense() -> None:
         ("", "missing file, patient"),
         ("file,patient,label\na,,P\n", "missing logit, probability"),
         ("file,patient,label,logit,probability\na,,P,1.0\n", "missing probability"),
-        ("file,patient,label,logit,probability\na,,Q,1,0.5\n", "expected the labels N, P, came Q"),
+        ("file,patient,label,logit,probability\na,,Q,1,0.5\n", "expected the labels N, P, received Q"),
         ("file,patient,label,logit,probability\na,,P,x,0.5\n", "expected a number"),
         ("file,patient,label,logit,probability\na,,P,0,0.5\nb,,P,0\n", "expected a number"),
     ],

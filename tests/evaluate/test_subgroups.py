@@ -1,4 +1,4 @@
-"""Parts of the films: by hand, by law, and by how often a gap is claimed where there is none."""
+"""Subgroups: by hand, by law, and by how often a gap is reported where there is none."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from lucency.errors import UsageError
-from lucency.evaluate import judge
-from lucency.evaluate.subgroups import LEAST, as_number, parts_of, subgroups, usable_columns
+from lucency.evaluate import evaluate_predictions
+from lucency.evaluate.subgroups import MIN_PATIENTS, as_number, subgroup_masks, subgroups, usable_columns
 
 from .samples import binary, drawn, several
 
@@ -41,7 +41,7 @@ def test_a_part_equals_judging_it_alone() -> None:
         columns={"site": parts},
     )
     first = subgroups(predictions, "site", resamples=100)[0]
-    alone = judge(predictions.pick(np.array(parts) == "a"), resamples=100)
+    alone = evaluate_predictions(predictions.pick(np.array(parts) == "a"), resamples=100)
     for name in ("accuracy", "sensitivity", "specificity", "auroc"):
         assert first.figure(name).value == pytest.approx(alone.measure(name).value)
 
@@ -69,7 +69,7 @@ def test_a_cause_ranked_without_a_flaw_has_the_bounds_of_its_patients() -> None:
 
 
 def test_small_parts_claim_no_gap() -> None:
-    columns = {"sex": tuple("F" if i < LEAST - 1 else "M" for i in range(60))}
+    columns = {"sex": tuple("F" if i < MIN_PATIENTS - 1 else "M" for i in range(60))}
     predictions = binary(
         [i % 2 for i in range(60)], [(i % 2) * 2 - 1 + (i % 7 == 0) for i in range(60)], columns=columns
     )
@@ -130,7 +130,7 @@ def test_gaps_claimed_where_there_is_none() -> None:
 def test_numbers_are_cut_into_quarters() -> None:
     ages = tuple(f"{i + 1:03}Y" for i in range(40))
     predictions = binary([i % 2 for i in range(40)], [0.1] * 40, columns={"age": ages})
-    parts = parts_of(predictions, "age")
+    parts = subgroup_masks(predictions, "age")
     assert list(parts) == ["1 to below 10", "10 to below 20", "20 to below 30", "30 to 40"]
     assert sum(part.sum() for part in parts.values()) == 40
     assert np.all(np.sum(list(parts.values()), axis=0) == 1)
@@ -138,7 +138,7 @@ def test_numbers_are_cut_into_quarters() -> None:
 
 def test_no_value_is_unknown() -> None:
     predictions = binary(LABELS, LOGITS, columns={"sex": ("F", "", "F", "M", "", "F", "M", " ")})
-    assert {name: int(mask.sum()) for name, mask in parts_of(predictions, "sex").items()} == {
+    assert {name: int(mask.sum()) for name, mask in subgroup_masks(predictions, "sex").items()} == {
         "F": 3,
         "M": 2,
         "unknown": 3,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lucency.bundle import Calibration, Card
 from lucency.errors import BundleError
-from lucency.evaluate.calibration import NAMES, apply, probabilities
+from lucency.evaluate.calibration import PARAMETERS, apply, probabilities
 from lucency.export import TARGETS
 from lucency.export.network import SCORES, Calibrated, ExportNetwork
 
@@ -34,10 +34,10 @@ def inside(calibration: Calibration, logits: np.ndarray, task: str = "binary") -
 
 
 def test_every_method_has_its_arithmetic() -> None:
-    assert set(EXAMPLES) == set(NAMES) == {*SCORES, "isotonic"}
+    assert set(EXAMPLES) == set(PARAMETERS) == {*SCORES, "isotonic"}
 
 
-@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("method", PARAMETERS)
 def test_as_outside_the_network(method: str) -> None:
     calibration = Calibration(method=method, parameters=EXAMPLES[method])  # type: ignore[arg-type]
     # Single precision, as networks give them: half a unit of its last place, down a step of 300 a logit, is 1e-5.

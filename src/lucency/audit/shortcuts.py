@@ -21,8 +21,7 @@ from lucency.data.acquisition_features import held_out_scores
 from lucency.data.dataset import Dataset
 from lucency.data.splits import stratified_group_kfold
 from lucency.errors import SourceError
-from lucency.evaluate.metrics import auroc
-from lucency.evaluate.paired import pulls
+from lucency.evaluate.metrics import auroc, auroc_influence
 
 Folds = list[tuple[Ints, Ints]]
 """(training indices, held-out indices) of each fold."""
@@ -131,7 +130,7 @@ def auroc_within_folds(scores: Floats, target: Ints, groups: Ints, folds: Folds)
     for _, held in folds:
         truth = target[held] == 1
         if truth.any() and not truth.all():
-            pull = pulls(truth, scores[held], groups[held])
+            pull = np.sum(auroc_influence(truth, scores[held], groups[held]), axis=0)
             weights.append(float(truth.sum() * (~truth).sum()))
             areas.append(auroc(truth, scores[held]))
             variances.append(float(np.square(pull).sum() * len(pull) / max(len(pull) - 1, 1)))

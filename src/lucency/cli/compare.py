@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from lucency.evaluate.compare import Comparison, Contrast
-    from lucency.evaluate.paired import Areas
+    from lucency.evaluate.comparison import Comparison, Contrast, DeLong
     from lucency.evaluate.predictions import Predictions
 
 
@@ -33,7 +32,7 @@ def compare(
     Example: lucency compare judged/first judged/second
     """
     from lucency.cli.inputs import evaluation_input
-    from lucency.evaluate.compare import compare as compare_readers
+    from lucency.evaluate.comparison import compare as compare_readers
     from lucency.evaluate.report import dump
     from lucency.files import write_text
 
@@ -72,11 +71,11 @@ NOTES = (
 )
 
 
-def _areas(areas: Areas) -> str:
-    from lucency.evaluate.power import detectable
+def _areas(areas: DeLong) -> str:
+    from lucency.evaluate.comparison import detectable_difference
 
     low, high = areas.interval
-    shows = f"{detectable(areas.error):.3f}" if areas.error else "–"
+    shows = f"{detectable_difference(areas.error):.3f}" if areas.error else "–"
     return _line("AUROC", (areas.a, areas.b, areas.difference), f"{low:+.3f} to {high:+.3f}", _p(areas.p), shows)
 
 

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from lucency.evaluate import Report
-    from lucency.evaluate.subgroups import Figure, Subgroup
+    from lucency.evaluate.subgroups import Subgroup, SubgroupMetric
 
 
 def evaluate(
@@ -31,7 +31,8 @@ def evaluate(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json, predictions.csv and pictures.")] = None,
     by: Annotated[
-        list[str] | None, typer.Option(help="Column to judge parts by, such as sex, age, cause; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Column to judge parts by, such as sex, age, cause; may be repeated."),
     ] = None,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
@@ -46,14 +47,14 @@ def evaluate(
     Example: lucency evaluate runs/lecture --data chest_xray --out judged
     """
     from lucency.cli.inputs import evaluation_input, report_skipped
-    from lucency.evaluate import judge, write_report
+    from lucency.evaluate import evaluate_predictions, write_report
     from lucency.evaluate.report import dump, to_json
-    from lucency.evaluate.subgroups import parts_of, subgroups
+    from lucency.evaluate.subgroups import subgroup_masks, subgroups
 
     asked = evaluation_input(bundle, data, source, split, threshold, threads)
     for column in by or ():
-        parts_of(asked.predictions, column)
-    report = judge(asked.predictions, asked.threshold, resamples, seed)
+        subgroup_masks(asked.predictions, column)
+    report = evaluate_predictions(asked.predictions, asked.threshold, resamples, seed)
     parts = [one for name in by or () for one in subgroups(asked.predictions, name, asked.threshold, resamples, seed)]
     about = {**asked.about, **({"subgroups": [part.to_json() for part in parts]} if parts else {})}
     if out:
@@ -64,7 +65,7 @@ def evaluate(
 
 def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequence[Subgroup] = ()) -> str:
     """The judgement as a person reads it in a terminal."""
-    from lucency.evaluate.judge import ALL, MACRO
+    from lucency.evaluate.report import ALL, MACRO
 
     counts = ", ".join(f"{name} {n:,}" for name, n in zip(report.label_names, report.films_per_label, strict=True))
     patients = f"{report.patients:,} patients" if report.patients_known else "patients not all known"
@@ -102,7 +103,7 @@ def parts_table(parts: Sequence[Subgroup]) -> list[str]:
     return [*lines, "* surely unlike the other films (95 %, over all parts of a column)"] if lines else []
 
 
-def _cell(figure: Figure) -> str:
+def _cell(figure: SubgroupMetric) -> str:
     if figure.value is None:
         return "–"
     interval = "" if figure.low is None or figure.high is None else f" ({figure.low:.3f} to {figure.high:.3f})"

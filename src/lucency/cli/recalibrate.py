@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lucency.evaluate.crossfit import Asked
     from lucency.evaluate.predictions import Predictions
+    from lucency.evaluate.recalibration import RecalibrationConfig
     from lucency.reader.recalibrate import Recalibrated
 
 FEW = 20
@@ -67,11 +67,11 @@ def recalibrate(
     return 0
 
 
-def _asked(card: Any, method: str, threshold: str, coverage: float) -> Asked:
-    from lucency.evaluate.crossfit import KEEP, Asked
+def _asked(card: Any, method: str, threshold: str, coverage: float) -> RecalibrationConfig:
+    from lucency.evaluate.recalibration import KEEP, RecalibrationConfig
     from lucency.reader.recalibrate import kept_logit, kept_point
 
-    return Asked(
+    return RecalibrationConfig(
         method=None if method == KEEP else method,  # type: ignore[arg-type]
         rule=threshold,
         coverage=coverage or None,

@@ -29,7 +29,7 @@ from pydicom.sr.coding import Code
 from lucency import __version__
 from lucency.bundle import Bundle
 from lucency.dicom.common_attributes import NOTICE, SERIES, answer_uid, set_common_attributes, uid_of
-from lucency.evaluate.conformal import UNCERTAIN
+from lucency.evaluate.predictions import UNCERTAIN
 from lucency.reader import Reading
 
 PROBABILITY = Code("122157", "DCM", "Probability")

@@ -1,7 +1,14 @@
-"""Arrays in, report out: how good the answers are, and how sure one can be of it. No network is run here."""
+"""Predictions in, metrics and their uncertainty out. No network runs here."""
 
-from lucency.evaluate.judge import Measure, Report, judge
 from lucency.evaluate.predictions import Predictions, read_predictions
-from lucency.evaluate.report import open_predictions, write_report
+from lucency.evaluate.report import Measure, Report, evaluate_predictions, open_predictions, write_report
 
-__all__ = ["Measure", "Predictions", "Report", "judge", "open_predictions", "read_predictions", "write_report"]
+__all__ = [
+    "Measure",
+    "Predictions",
+    "Report",
+    "evaluate_predictions",
+    "open_predictions",
+    "read_predictions",
+    "write_report",
+]

@@ -1,4 +1,4 @@
-"""What a reader said of each film, beside what is true: the one input of everything in this package."""
+"""A reader's outputs for labelled films, in memory and as predictions.csv."""
 
 from __future__ import annotations
 
@@ -10,37 +10,35 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lucency.arrays import Bools, Floats, Ints
 from lucency.errors import SourceError
-from lucency.evaluate.conformal import UNCERTAIN
 
 Task = Literal["binary", "multiclass", "multilabel"]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-FIXED = ("file", "patient", "label")
-SAID = ("called", "verdict")
-BOTH = "|"
-"""Joins the labels of one film where it may have several."""
+UNCERTAIN = "uncertain"
+"""The verdict of a film that the reader refers to a person."""
+FILM_COLUMNS = ("file", "patient", "label")
+CALL_COLUMNS = ("called", "verdict")
+SEPARATOR = "|"
+"""Between the labels of a film that may have several."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """n films, their true labels and a reader's answers.
+    """n films, their true labels and a reader's outputs.
 
     Raises:
-        SourceError: the lengths differ, a label is out of range, or an answer is not a finite number.
+        SourceError: the lengths differ, a label is out of range, or an output is not a finite number.
     """
 
     names: tuple[str, ...]
     """Each film's name, unique."""
     patients: tuple[str | None, ...]
-    """Who is on each film; None where unknown."""
+    """None where unknown."""
     labels: Ints
     """int64 (n,), indices into `label_names`; (n, labels) of 0 and 1 for a multilabel task."""
     logits: Floats
-    """float64 (n, f), as the network gave them, before calibration. f is 1 for a binary task."""
+    """float64 (n, f), before calibration. f is 1 for a binary task."""
     probabilities: Floats
     """float64 (n, f), after calibration; of the positive label for a binary task."""
     label_names: tuple[str, ...]
@@ -48,8 +46,8 @@ class Predictions:
     task: Task = "binary"
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Further facts per film, for subgroups."""
-    answered: NDArray[np.bool_] | None = None
-    """(n,), whether the reader stands by the label it calls; elsewhere its verdict is `uncertain`. None: always."""
+    answered: Bools | None = None
+    """(n,), whether the reader answers; elsewhere its verdict is `uncertain`. None: it answers every film."""
 
     def __post_init__(self) -> None:
         n, f = len(self.names), 1 if self.task == "binary" else len(self.label_names)
@@ -63,20 +61,24 @@ class Predictions:
         }
         for what, (came, expected) in shapes.items():
             if came != expected:
-                raise SourceError(f"predictions of {n} films: expected {what} of shape {expected}, came {came}")
+                raise SourceError(f"predictions of {n} films: expected {what} of shape {expected}, received {came}")
         self._check_values()
 
     def _check_values(self) -> None:
         highest = 1 if self.task == "multilabel" else len(self.label_names) - 1
         if self.labels.size and not (self.labels.min() >= 0 and self.labels.max() <= highest):
-            raise SourceError(f"predictions: expected labels 0 to {highest}, came {np.unique(self.labels).tolist()}")
+            raise SourceError(
+                f"predictions: expected labels 0 to {highest}, received {np.unique(self.labels).tolist()}"
+            )
         bad = ~(np.isfinite(self.logits) & np.isfinite(self.probabilities)).all(axis=1)
         if bad.any():
             first = self.names[int(np.argmax(bad))]
-            raise SourceError(f"{first}: the reader's answer is not a finite number ({bad.sum()} such films)")
+            raise SourceError(f"{first}: the reader's output is not a finite number ({bad.sum()} such films)")
         outside = (self.probabilities < 0) | (self.probabilities > 1)
         if outside.any():
-            raise SourceError(f"predictions: expected probabilities from 0 to 1, came {self.probabilities[outside][0]}")
+            raise SourceError(
+                f"predictions: expected probabilities from 0 to 1, received {self.probabilities[outside][0]}"
+            )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -87,13 +89,13 @@ class Predictions:
         return None not in self.patients
 
     def groups(self) -> Ints:
-        """int64 (n,) from 0 without gaps: the same number, the same patient; an unknown patient stands alone."""
+        """int64 (n,) from 0 without gaps, one number per patient; a film of an unknown patient has its own."""
         both = zip(self.names, self.patients, strict=True)
         keys = [name if patient is None else ("patient", patient) for name, patient in both]
         numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         return np.array([numbers[key] for key in keys], dtype=np.int64)
 
-    def pick(self, indices: Sequence[int] | Ints | NDArray[np.bool_]) -> Predictions:
+    def pick(self, indices: Sequence[int] | Ints | Bools) -> Predictions:
         """The films at `indices` (or where a bool mask is true), in that order."""
         chosen = np.arange(len(self))[np.asarray(indices, dtype=None if len(indices) else np.int64)]
         return replace(
@@ -107,32 +109,34 @@ class Predictions:
             answered=None if self.answered is None else self.answered[chosen],
         )
 
-    def verdicts(self, threshold: float = 0.5) -> Ints:
-        """What the reader calls each film, sure or not: int64, as `labels`. Several classes: the most probable one."""
+    def called(self, threshold: float = 0.5) -> Ints:
+        """The label called for each film, answered or not: int64, as `labels`; of several classes the most probable."""
         if self.task == "multiclass":
             best: Ints = self.probabilities.argmax(axis=1).astype(np.int64)
             return best
         called: Ints = (self.probabilities >= threshold).astype(np.int64)
         return called if self.task == "multilabel" else called[:, 0]
 
-    def words(self, labels: Ints) -> list[str]:
+    def names_of(self, labels: Ints) -> list[str]:
         """`labels`, shaped as `self.labels`, by name."""
         if self.task == "multilabel":
-            return [BOTH.join(name for name, on in zip(self.label_names, row, strict=True) if on) for row in labels]
+            return [
+                SEPARATOR.join(name for name, on in zip(self.label_names, row, strict=True) if on) for row in labels
+            ]
         return [self.label_names[index] for index in labels]
 
     def to_csv(self, threshold: float = 0.5) -> str:
-        """The columns file, patient, label, logit, probability, called, verdict, then further facts, a film a line.
+        """One line per film: file, patient, label, logit, probability, called, verdict, then further facts.
 
         `called` is the label at the threshold; `verdict` is the same, or `uncertain`. Several labels have a
-        `logit NAME` and `probability NAME` each. Numbers come back exactly as they were.
+        `logit NAME` and `probability NAME` each. Numbers are read back exactly.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        logits, probabilities = answer_columns(self.task, self.label_names)
-        ours = [*FIXED, *logits, *probabilities, *SAID]
+        logits, probabilities = output_columns(self.task, self.label_names)
+        ours = [*FILM_COLUMNS, *logits, *probabilities, *CALL_COLUMNS]
         writer.writerow([*ours, *(f"{name} (source)" if name in ours else name for name in self.columns)])
-        truths, called = self.words(self.labels), self.words(self.verdicts(threshold))
+        truths, called = self.names_of(self.labels), self.names_of(self.called(threshold))
         for i, name in enumerate(self.names):
             numbers = [repr(float(value)) for value in (*self.logits[i], *self.probabilities[i])]
             facts = [values[i] for values in self.columns.values()]
@@ -141,8 +145,8 @@ class Predictions:
         return text.getvalue()
 
 
-def concatenated(parts: Sequence[Predictions]) -> Predictions:
-    """The films of several predictions after one another; only columns that all of them have are kept.
+def concatenate(parts: Sequence[Predictions]) -> Predictions:
+    """The films of several predictions, one after another, with the columns that all of them have.
 
     Raises:
         SourceError: their labels or tasks differ, or there is none.
@@ -150,7 +154,7 @@ def concatenated(parts: Sequence[Predictions]) -> Predictions:
     kinds = {(part.label_names, part.task) for part in parts}
     if len(kinds) != 1:
         raise SourceError(
-            f"predictions to put together: expected the same labels in each, came {sorted(map(str, kinds))}"
+            f"predictions to concatenate: expected the same labels in each, received {sorted(map(str, kinds))}"
         )
     shared = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
     return replace(
@@ -161,17 +165,17 @@ def concatenated(parts: Sequence[Predictions]) -> Predictions:
         logits=np.concatenate([part.logits for part in parts]),
         probabilities=np.concatenate([part.probabilities for part in parts]),
         columns={name: tuple(value for part in parts for value in part.columns[name]) for name in shared},
-        answered=_joined([(len(part), part.answered) for part in parts]),
+        answered=_concatenate_answered([(len(part), part.answered) for part in parts]),
     )
 
 
-def _joined(parts: Sequence[tuple[int, NDArray[np.bool_] | None]]) -> NDArray[np.bool_] | None:
+def _concatenate_answered(parts: Sequence[tuple[int, Bools | None]]) -> Bools | None:
     if all(answered is None for _, answered in parts):
         return None
     return np.concatenate([np.ones(n, dtype=np.bool_) if answered is None else answered for n, answered in parts])
 
 
-def answer_columns(task: Task, label_names: Sequence[str]) -> tuple[list[str], list[str]]:
+def output_columns(task: Task, label_names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Names of the logit columns and of the probability columns."""
     if task == "binary":
         return ["logit"], ["probability"]
@@ -189,12 +193,12 @@ def read_predictions(path: Path, label_names: Sequence[str], task: Task = "binar
             rows = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path}: expected a predictions.csv, but it cannot be read ({error})") from error
-    logits, probabilities = answer_columns(task, label_names)
-    needed = [*FIXED, *logits, *probabilities]
+    logits, probabilities = output_columns(task, label_names)
+    needed = [*FILM_COLUMNS, *logits, *probabilities]
     missing = [name for name in needed if not rows or rows[0].get(name) is None]
     if missing:
         raise SourceError(f"{path}: expected the columns {', '.join(needed)}; missing {', '.join(missing)}")
-    rest = [name for name in rows[0] if name and name not in {*needed, *SAID}]
+    rest = [name for name in rows[0] if name and name not in {*needed, *CALL_COLUMNS}]
     return Predictions(
         names=tuple(row["file"] for row in rows),
         patients=tuple(row["patient"] or None for row in rows),
@@ -208,7 +212,7 @@ def read_predictions(path: Path, label_names: Sequence[str], task: Task = "binar
     )
 
 
-def _answered(rows: list[dict[str, str]]) -> NDArray[np.bool_] | None:
+def _answered(rows: list[dict[str, str]]) -> Bools | None:
     answered = np.array([row.get("verdict") != UNCERTAIN for row in rows], dtype=np.bool_)
     return None if answered.all() else answered
 
@@ -216,12 +220,12 @@ def _answered(rows: list[dict[str, str]]) -> NDArray[np.bool_] | None:
 def _labels(path: Path, words: list[str], names: tuple[str, ...], task: Task) -> Ints:
     try:
         if task == "multilabel":
-            sets = [[names.index(word) for word in text.split(BOTH) if word] for text in words]
+            sets = [[names.index(word) for word in text.split(SEPARATOR) if word] for text in words]
             return np.array([[int(k in on) for k in range(len(names))] for on in sets], dtype=np.int64)
         return np.array([names.index(word) for word in words], dtype=np.int64)
     except ValueError as error:
-        unknown = sorted({word for text in words for word in text.split(BOTH)} - set(names))
-        raise SourceError(f"{path}: expected the labels {', '.join(names)}, came {', '.join(unknown)}") from error
+        unknown = sorted({word for text in words for word in text.split(SEPARATOR)} - set(names))
+        raise SourceError(f"{path}: expected the labels {', '.join(names)}, received {', '.join(unknown)}") from error
 
 
 def _numbers(path: Path, rows: list[dict[str, str]], columns: list[str]) -> Floats:

@@ -1,7 +1,7 @@
-"""How a reader does on parts of the films: by age, sex, view, cause or any other fact that a source states.
+"""Metrics of subgroups: by age, sex, view, cause or any other column that a source has.
 
-Each part is set against all films outside it, by resampling patients. A part whose films are all ill, such as those
-with bacterial pneumonia, is ranked against all films without the finding, and the other way round.
+Each subgroup is compared with all other films, by resampling patients. A subgroup whose films all have the finding,
+such as those with bacterial pneumonia, is ranked against all films without it, and the other way round.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lucency.arrays import Bools, Floats, Ints
 from lucency.errors import UsageError
-from lucency.evaluate.bounds import interval_of
-from lucency.evaluate.intervals import LEVEL, Bands, bands_of, draw
-from lucency.evaluate.judge import findings
+from lucency.evaluate.confidence_intervals import (
+    LEVEL,
+    Estimate,
+    Intervals,
+    bca_intervals,
+    draw,
+    finite,
+    metric_interval,
+)
 from lucency.evaluate.metrics import COUNTED, Finding, count, ranking
-from lucency.evaluate.predictions import Floats, Ints, Predictions
-
-Bools = NDArray[np.bool_]
-Bounds = tuple[float | None, float | None, float | None]
-"""Value, low, high."""
+from lucency.evaluate.predictions import Predictions
+from lucency.evaluate.report import findings
 
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc")
-"""What is told of each part."""
-MANY = 12
-"""A column of more different words is no subgroup; one of more different numbers is cut into quarters."""
-LEAST = 10
-"""Patients in a part, and outside it, below which a gap gets no interval."""
+"""The metrics of each subgroup."""
+MAX_VALUES = 12
+"""A column of more different words makes no subgroups; one of more different numbers is cut into quarters."""
+MIN_PATIENTS = 10
+"""Patients in a subgroup, and outside it, below which a gap gets no interval."""
 NUMBER = re.compile(r"0*(?P<number>\d+(\.\d+)?)(?P<unit>[DWMY]?)")
 """A number, or an age as DICOM writes it (034Y; PS3.5, 6.2, value representation AS)."""
 YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
@@ -37,8 +40,8 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One figure of a part, and how far it lies from the other films."""
+class SubgroupMetric:
+    """One metric of a subgroup, and its gap to the other films."""
 
     name: str
     value: float | None
@@ -46,20 +49,23 @@ class Figure:
     high: float | None
     """95 % interval, by patient."""
     gap: float | None
-    """The part less all other films."""
+    """The subgroup less all other films."""
     gap_low: float | None
     gap_high: float | None
-    """Interval of the gap; together with those of the column's other parts it is wrong in 5 % (Bonferroni)."""
+    """Interval of the gap, at 95 % for all subgroups of the column together (Bonferroni)."""
 
     @property
     def differs(self) -> bool:
-        """Whether the gap is surely not 0."""
+        """Whether the interval of the gap leaves out 0."""
         return self.gap_low is not None and self.gap_high is not None and not self.gap_low <= 0 <= self.gap_high
+
+    def __str__(self) -> str:
+        return "–" if self.value is None else str(Estimate(self.value, self.low, self.high))
 
 
 @dataclass(frozen=True)
 class Subgroup:
-    """One part of the films."""
+    """The films with one value of a column."""
 
     column: str
     value: str
@@ -67,41 +73,41 @@ class Subgroup:
     films: int
     patients: int
     with_finding: int
-    figures: tuple[Figure, ...]
+    figures: tuple[SubgroupMetric, ...]
 
-    def figure(self, name: str) -> Figure:
-        """The figure of a name in SHOWN. Raises KeyError."""
+    def figure(self, name: str) -> SubgroupMetric:
+        """The metric of a name in SHOWN. Raises KeyError."""
         return {one.name: one for one in self.figures}[name]
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The JSON fields."""
         return asdict(self)
 
 
 def subgroups(
     predictions: Predictions, column: str, threshold: float = 0.5, resamples: int = 2000, seed: int = 0
 ) -> tuple[Subgroup, ...]:
-    """Judge each part of the films that a column makes, for each finding.
+    """Evaluate each subgroup that a column makes, for each finding.
 
     Args:
         predictions: with the column among `columns`.
-        column: of at most MANY different words, or of numbers.
+        column: of at most MAX_VALUES different words, or of numbers.
         threshold: a finding is called at or above this probability.
         resamples: bootstrap draws of patients.
         seed: of the draws.
 
     Raises:
-        UsageError: there is no such column, or it holds one value only, or too many different words.
+        UsageError: there is no such column, or it has a single value, or too many different words.
     """
-    parts = parts_of(predictions, column)
+    parts = subgroup_masks(predictions, column)
     groups = predictions.groups()
     found = []
     for finding in findings(predictions, threshold):
         figures = _figures(finding, list(parts.values()), groups, resamples, seed)
         for (value, mask), row in zip(parts.items(), figures, strict=True):
             patients = len(np.unique(groups[mask]))
-            films, ill = int(mask.sum()), int(finding.truth[mask].sum())
-            found.append(Subgroup(column, value, finding.name, films, patients, ill, row))
+            films, positive = int(mask.sum()), int(finding.truth[mask].sum())
+            found.append(Subgroup(column, value, finding.name, films, patients, positive, row))
     return tuple(found)
 
 
@@ -110,8 +116,8 @@ def usable_columns(predictions: Predictions) -> tuple[str, ...]:
     return tuple(name for name in predictions.columns if isinstance(_parts(predictions, name), dict))
 
 
-def parts_of(predictions: Predictions, column: str) -> dict[str, Bools]:
-    """Value to bool (n,), which films have it: each word, or quarters of numbers; no value is "unknown".
+def subgroup_masks(predictions: Predictions, column: str) -> dict[str, Bools]:
+    """Value to the films that have it, bool (n,): each word, or quarters of numbers; no value is "unknown".
 
     Raises:
         UsageError: as `subgroups`.
@@ -130,11 +136,11 @@ def _parts(predictions: Predictions, column: str) -> dict[str, Bools] | str:
     different = sorted(set(values.tolist()))
     if len(different) < 2:
         return f"all films have the value '{different[0]}'" if different else "there is no film"
-    if len(different) <= MANY:
+    if len(different) <= MAX_VALUES:
         return {value: values == value for value in different}
     numbers = np.array([as_number(value) for value in values])
     if np.isnan(numbers[values != UNKNOWN]).any():
-        return f"{len(different)} different values, expected at most {MANY}, or numbers"
+        return f"{len(different)} different values, expected at most {MAX_VALUES}, or numbers"
     return _quarters(numbers)
 
 
@@ -158,73 +164,68 @@ def as_number(value: str) -> float:
     return float(match["number"]) * YEARS[match["unit"]] if match else float("nan")
 
 
-def _figures(finding: Finding, masks: list[Bools], groups: Ints, resamples: int, seed: int) -> list[tuple[Figure, ...]]:
+def _figures(
+    finding: Finding, masks: list[Bools], groups: Ints, resamples: int, seed: int
+) -> list[tuple[SubgroupMetric, ...]]:
     def statistic(weights: Floats) -> Floats:
         inside = np.concatenate([_of(finding, mask, weights) for mask in masks], axis=1)
         outside = np.concatenate([_of(finding, ~mask, weights) for mask in masks], axis=1)
         return np.concatenate([inside, outside, inside - outside], axis=1)
 
     draws = draw(statistic, groups, resamples, seed)
-    values, gaps = bands_of(draws), bands_of(draws, 1 - (1 - LEVEL) / len(masks))
+    values, gaps = bca_intervals(draws), bca_intervals(draws, 1 - (1 - LEVEL) / len(masks))
     return [
         tuple(_figure(finding, masks[part], groups, values, gaps, part * len(SHOWN) + i) for i in range(len(SHOWN)))
         for part in range(len(masks))
     ]
 
 
-def _figure(finding: Finding, mask: Bools, groups: Ints, values: Bands, gaps: Bands, i: int) -> Figure:
+def _figure(finding: Finding, mask: Bools, groups: Ints, values: Intervals, gaps: Intervals, i: int) -> SubgroupMetric:
     name, third = SHOWN[i % len(SHOWN)], len(values.value) // 3
-    inside, outside = _bounds(finding, mask, groups, values, i), _bounds(finding, ~mask, groups, values, i + third)
-    gap, low, high = (_number(part[i + 2 * third]) for part in (gaps.value, gaps.low, gaps.high))
+    inside, outside = (
+        _estimate(name, finding, side, groups, values.value[at]) for side, at in ((mask, i), (~mask, i + third))
+    )
+    gap, low, high = (finite(part[i + 2 * third]) for part in (gaps.value, gaps.low, gaps.high))
     if gap is not None and (values.fixed[i] or values.fixed[i + third]):
-        low, high = _apart(inside, outside)
-    few = min(len(np.unique(groups[side])) for side in (mask, ~mask)) < LEAST
-    # Of films of one kind, accuracy is sensitivity or specificity, and no match for that of others.
-    if few or (name == "accuracy" and not all(_both(finding, side) for side in (mask, ~mask))):
+        low, high = _newcombe(inside, outside)
+    few = min(len(np.unique(groups[side])) for side in (mask, ~mask)) < MIN_PATIENTS
+    # Of films of one kind, accuracy is sensitivity or specificity, which does not compare with that of others.
+    if few or (name == "accuracy" and not all(_both_kinds(finding, side) for side in (mask, ~mask))):
         low = high = None
-    return Figure(name, *inside, gap, low, high)
+    return SubgroupMetric(name, inside.value, inside.low, inside.high, gap, low, high)
 
 
-def _bounds(finding: Finding, mask: Bools, groups: Ints, values: Bands, i: int) -> Bounds:
-    """A figure with its interval."""
-    value, name = _number(values.value[i]), SHOWN[i % len(SHOWN)]
-    if value is None:
-        return None, None, None
+def _estimate(name: str, finding: Finding, mask: Bools, groups: Ints, value: float) -> Estimate:
+    if finite(value) is None:
+        return Estimate(None)
     if name == "auroc":
-        mask = _against(finding, mask)
-    answers = finding.score[mask], finding.probability[mask]
-    part = Finding(finding.name, finding.truth[mask], finding.called[mask], *answers)
-    bounds = interval_of(name, part, groups[mask])
-    return (value, *bounds) if bounds else (value, None, None)
+        mask = _ranked_among(finding, mask)
+    return Estimate(float(value), *(metric_interval(name, finding.subset(mask), groups[mask]) or ()))
 
 
-def _apart(inside: Bounds, outside: Bounds) -> tuple[float | None, float | None]:
-    """Interval of a difference from the two intervals (Newcombe 1998, method 10), for what no resample can tell."""
-    if None in inside or None in outside:
-        return None, None
-    (a, a_low, a_high), (b, b_low, b_high) = (np.array(side, dtype=np.float64) for side in (inside, outside))
-    return float(a - b - np.hypot(a - a_low, b_high - b)), float(a - b + np.hypot(a_high - a, b - b_low))
+def _newcombe(inside: Estimate, outside: Estimate) -> tuple[float | None, float | None]:
+    """Interval of a difference from two intervals (Newcombe 1998, method 10), where resampling does not vary."""
+    (a, a_low, a_high), (b, b_low, b_high) = (
+        np.array((side.value, side.low, side.high), dtype=np.float64) for side in (inside, outside)
+    )
+    return finite(a - b - np.hypot(a - a_low, b_high - b)), finite(a - b + np.hypot(a_high - a, b - b_low))
 
 
 def _of(finding: Finding, mask: Bools, weights: Floats) -> Floats:
-    """The figures of SHOWN on some films, (b, 4); ranked against all films of the other kind where one is missing."""
+    """The metrics of SHOWN on some films, (b, 4)."""
     counts = count(finding, weights * mask)
-    area = ranking(finding.truth, finding.score, weights * _against(finding, mask))[0]
+    area = ranking(finding.truth, finding.score, weights * _ranked_among(finding, mask))[0]
     return np.stack([*(COUNTED[name](counts) for name in SHOWN[:-1]), area], axis=1)
 
 
-def _against(finding: Finding, mask: Bools) -> Bools:
-    """The films among which a part is ranked: its own, and all of the other kind where it has none of them."""
-    if _both(finding, mask):
+def _ranked_among(finding: Finding, mask: Bools) -> Bools:
+    """The films among which a subgroup is ranked: its own, and all of the other kind where it has none of them."""
+    if _both_kinds(finding, mask):
         return mask
     return mask | (~finding.truth if finding.truth[mask].any() else finding.truth)
 
 
-def _both(finding: Finding, mask: Bools) -> bool:
+def _both_kinds(finding: Finding, mask: Bools) -> bool:
     """Whether there are films with and without the finding."""
-    ill = finding.truth[mask]
-    return bool(ill.any()) and not bool(ill.all())
-
-
-def _number(value: np.float64) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    truth = finding.truth[mask]
+    return bool(truth.any()) and not bool(truth.all())

@@ -14,7 +14,7 @@ from lucency.arrays import Floats32 as Map
 from lucency.data.dataset import Dataset, Sample
 from lucency.data.decode import decode_each, require_readable
 from lucency.errors import FilmError, SourceError
-from lucency.evaluate.intervals import Bands, Statistic, bands
+from lucency.evaluate.confidence_intervals import Intervals, Statistic, bootstrap
 from lucency.explain import BoundExplainer, measures
 from lucency.explain.measures import Probability
 from lucency.preprocess import Preprocess, crop_or_pad, resize
@@ -356,13 +356,13 @@ def mean_estimate(name: str, values: Floats, groups: Ints, resamples: int) -> Es
     return replace(estimate_means({name: values}, groups, resamples)[0], films=len(values))
 
 
-def with_intervals(statistic: Statistic, groups: Ints, resamples: int, seed: int = 0) -> Bands:
+def with_intervals(statistic: Statistic, groups: Ints, resamples: int, seed: int = 0) -> Intervals:
     """Figures with their intervals by patient; a single patient has none."""
     if groups.max() > 0:
-        return bands(statistic, groups, resamples, seed)
+        return bootstrap(statistic, groups, resamples, seed)
     value = statistic(np.ones((1, len(groups))))[0]
     nothing = np.full_like(value, np.nan)
-    return Bands(value, nothing, nothing, np.ones(len(value), dtype=bool))
+    return Intervals(value, nothing, nothing, np.ones(len(value), dtype=bool))
 
 
 def _finite(value: float) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lucency.evaluate.intervals import LEVEL, METHOD
+from lucency.evaluate.confidence_intervals import LEVEL, METHOD
 from lucency.explain.faithfulness import RANDOM, ExplainerResult
 
 SCHEMA_VERSION = 1

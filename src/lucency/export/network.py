@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lucency.bundle import Card
-from lucency.evaluate.calibration import NAMES, Calibrating, check
+from lucency.evaluate.calibration import PARAMETERS, Calibrating, check
 from lucency.models import Classifier
 from lucency.models.classifier import fuse_batchnorm, fuse_input_scale
 from lucency.models.ood_detector import OODDetector
@@ -80,7 +80,7 @@ class Calibrated(nn.Module):
         super().__init__()
         check(calibration, findings)
         self.method, self.task = calibration.method, task
-        for name in NAMES[self.method]:
+        for name in PARAMETERS[self.method]:
             self.register_buffer(name, torch.tensor(calibration.parameters[name], dtype=torch.float64))
         if self.method == "isotonic":  # differences in float64, before the exporter rounds to float32
             x, y = self.get_buffer("logits"), self.get_buffer("probabilities")

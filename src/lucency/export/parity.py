@@ -14,7 +14,7 @@ from lucency.bundle import Card, Parity
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_each, require_readable
 from lucency.errors import BundleError, FilmError
-from lucency.evaluate.calibrate import truths
+from lucency.evaluate.calibration import one_vs_rest
 from lucency.evaluate.metrics import auroc
 from lucency.progress import track
 from lucency.reader import Reader
@@ -165,7 +165,7 @@ def _words(card: Card, label: Ints) -> str:
 def _parity(pair: _Pair, card: Card, data: str, flips: tuple[Flip, ...]) -> Parity:
     away = np.abs(pair.logits[0] - pair.logits[1])
     known = pair.correlations[~np.isnan(pair.correlations)]
-    truth = truths(pair.films.label_array(), card.task, card.findings)
+    truth = one_vs_rest(pair.films.label_array(), card.task, card.findings)
     return Parity(
         data=data,
         films=len(pair.films),

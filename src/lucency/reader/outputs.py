@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from lucency.bundle import Card
 from lucency.errors import BundleError
 from lucency.evaluate.calibration import apply, probabilities
-from lucency.evaluate.conformal import UNCERTAIN, alone, label_sets
+from lucency.evaluate.predictions import UNCERTAIN
+from lucency.evaluate.selective_prediction import only_label, prediction_sets
 from lucency.reader.input_checks import GATE_WORDS, Doubt
 
 Floats = NDArray[np.float32]
@@ -126,8 +127,8 @@ def accepted(card: Card, answers: Outputs) -> NDArray[np.bool_]:
     stands = np.asarray(~failed_checks(card, answers).any(axis=1))
     if card.abstention.method == "none":
         return stands
-    sets = label_sets(answers.probabilities, card.task, card.abstention.least)
-    return np.asarray(stands & alone(sets, _called(card, answers.probabilities)))
+    sets = prediction_sets(answers.probabilities, card.task, card.abstention.least)
+    return np.asarray(stands & only_label(sets, _called(card, answers.probabilities)))
 
 
 def abstains(card: Card) -> bool:
@@ -182,7 +183,7 @@ def _word(card: Card, chances: Floats) -> str:
 
 def _undecided(card: Card, chances: Floats) -> str:
     """Why the prediction set does not hold the called label alone."""
-    held = label_sets(chances[None], card.task, card.abstention.least)[0]
+    held = prediction_sets(chances[None], card.task, card.abstention.least)[0]
     names = [label for label, inside in zip(card.labels, held, strict=True) if inside]
     if not names:
         return f"the evidence lies between {' and '.join(card.labels)}, where such films are often read wrongly"

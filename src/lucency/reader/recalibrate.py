@@ -12,10 +12,17 @@ from numpy.typing import NDArray
 
 from lucency.bundle import Abstention, Bundle, Calibration, Card, Metric, OperatingPoint, write_bundle
 from lucency.bundle.golden import GOLDEN, Golden, golden_bytes, parse_golden
-from lucency.evaluate import operating
-from lucency.evaluate.crossfit import Asked, Crossfitted, Fitted, crossfit, fit_all
-from lucency.evaluate.gain import Gain, gains
+from lucency.evaluate.operating_point import OperatingPoint as FittedPoint
 from lucency.evaluate.predictions import Predictions
+from lucency.evaluate.recalibration import (
+    CrossFitted,
+    Gain,
+    Recalibration,
+    RecalibrationConfig,
+    cross_fit,
+    fit_recalibration,
+    recalibration_gain,
+)
 from lucency.reader.outputs import calibrated
 
 EVIDENCE = "recalibration.json"
@@ -29,14 +36,14 @@ class Recalibrated:
     card: Card
     """Of the new bundle, but for the hashes of its files."""
     gains: tuple[Gain, ...]
-    crossfitted: Crossfitted
+    crossfitted: CrossFitted
     folds: int
 
 
 def recalibrate(
     card: Card,
     predictions: Predictions,
-    asked: Asked,
+    asked: RecalibrationConfig,
     on: str,
     folds: int = 10,
     resamples: int = 1000,
@@ -57,14 +64,14 @@ def recalibrate(
         UsageError: the method, rule or coverage makes no sense for the task.
         SourceError: too few films or patients of a label.
     """
-    fitted = fit_all(predictions, asked, on)
-    crossed = _gated(crossfit(predictions, asked, folds), let_in)
-    before = (predictions, predictions.verdicts(card.operating_point.threshold))
-    found = gains(before, (crossed.predictions, crossed.called), resamples)
+    fitted = fit_recalibration(predictions, asked, on)
+    crossed = _gated(cross_fit(predictions, asked, folds), let_in)
+    before = (predictions, predictions.called(card.operating_point.threshold))
+    found = recalibration_gain(before, (crossed.predictions, crossed.called), resamples)
     return Recalibrated(new_card(card, fitted, asked, crossed, found, on, folds), found, crossed, folds)
 
 
-def _gated(crossed: Crossfitted, let_in: NDArray[np.bool_] | None) -> Crossfitted:
+def _gated(crossed: CrossFitted, let_in: NDArray[np.bool_] | None) -> CrossFitted:
     if let_in is None or let_in.all():
         return crossed
     answered = crossed.predictions.answered
@@ -72,11 +79,11 @@ def _gated(crossed: Crossfitted, let_in: NDArray[np.bool_] | None) -> Crossfitte
     return replace(crossed, predictions=replace(crossed.predictions, answered=both))
 
 
-def kept_point(card: Card) -> operating.OperatingPoint:
-    """The card's operating point as `Asked.kept` takes it."""
+def kept_point(card: Card) -> FittedPoint:
+    """The card's operating point as `RecalibrationConfig.kept` takes it."""
     point = card.operating_point
     nothing = float("nan")
-    return operating.OperatingPoint(
+    return FittedPoint(
         point.threshold,
         point.chosen_by,
         point.chosen_on,
@@ -99,7 +106,13 @@ def kept_logit(card: Card) -> float:
 
 
 def new_card(
-    card: Card, fitted: Fitted, asked: Asked, crossed: Crossfitted, found: tuple[Gain, ...], on: str, folds: int
+    card: Card,
+    fitted: Recalibration,
+    asked: RecalibrationConfig,
+    crossed: CrossFitted,
+    found: tuple[Gain, ...],
+    on: str,
+    folds: int,
 ) -> Card:
     """The card with what was fitted, and its figures by cross-validation in place of those that hold no longer."""
     changes: dict[str, Any] = {"operating_point": _point(fitted.point)}
@@ -160,12 +173,14 @@ def evidence(bundle: Bundle, new: Recalibrated) -> dict[str, Any]:
     }
 
 
-def _point(point: operating.OperatingPoint) -> OperatingPoint:
+def _point(point: FittedPoint) -> OperatingPoint:
     known = {name: value for name, value in asdict(point).items() if value == value}
     return OperatingPoint(**known)
 
 
-def _abstention(fitted: Fitted, asked: Asked, crossed: Crossfitted, found: tuple[Gain, ...], on: str) -> Abstention:
+def _abstention(
+    fitted: Recalibration, asked: RecalibrationConfig, crossed: CrossFitted, found: tuple[Gain, ...], on: str
+) -> Abstention:
     if not fitted.least or asked.coverage is None:
         return Abstention()
     after = {gain.name: gain.after.value for gain in found}

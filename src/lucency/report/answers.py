@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lucency import __version__, compat
-from lucency.evaluate.intervals import LEVEL, METHOD
+from lucency.evaluate.confidence_intervals import LEVEL, METHOD
 from lucency.report.checklist import Answer, author, filled, partly
 from lucency.report.known import Known
 from lucency.report.use import RESEARCH

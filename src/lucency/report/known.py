@@ -8,10 +8,9 @@ from typing import Any
 
 from lucency.bundle import Card
 from lucency.data import SOURCES
-from lucency.evaluate import Predictions, Report, judge
-from lucency.evaluate.judge import findings
-from lucency.evaluate.paired import compare_areas
-from lucency.evaluate.power import detectable_against_a_like
+from lucency.evaluate import Predictions, Report, evaluate_predictions
+from lucency.evaluate.comparison import delong_test, detectable_auroc
+from lucency.evaluate.report import findings
 from lucency.evaluate.subgroups import Subgroup, subgroups, usable_columns
 
 
@@ -72,7 +71,7 @@ def know(
     return Known(
         card=card,
         digest=digest,
-        report=judge(predictions, threshold, resamples, seed),
+        report=evaluate_predictions(predictions, threshold, resamples, seed),
         predictions=predictions,
         parts=tuple(
             part
@@ -102,5 +101,5 @@ def source_facts(source: str) -> dict[str, str]:
 def _shows(predictions: Predictions, threshold: float) -> float | None:
     """Of the first finding."""
     finding = findings(predictions, threshold)[0]
-    areas = compare_areas(finding.truth, finding.score, finding.score, predictions.groups())
-    return None if areas is None or not areas.error_a else detectable_against_a_like(areas.error_a)
+    areas = delong_test(finding.truth, finding.score, finding.score, predictions.groups())
+    return None if areas is None or not areas.error_a else detectable_auroc(areas.error_a)

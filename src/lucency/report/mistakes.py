@@ -43,7 +43,7 @@ def worst(predictions: Predictions, threshold: float, each: int = EACH) -> dict[
     Returns:
         For one finding "missed" and "false alarms"; for several labels "called wrongly".
     """
-    called, truth = predictions.verdicts(threshold), predictions.labels
+    called, truth = predictions.called(threshold), predictions.labels
     wrong = (called != truth).reshape(len(truth), -1).any(axis=1)
     order = np.lexsort((probability_of_truth(predictions), _referred(predictions)))
     if predictions.task != "binary":
@@ -71,8 +71,8 @@ def look(reader: Reader, films: Dataset, predictions: Predictions, threshold: fl
         return None
     reading = reader.read(film)
     painted = overlay(film, reading.map, reader.preprocess, Legend(finding=reading.finding))
-    said = predictions.words(predictions.verdicts(threshold)[[index]])[0] or "none"
-    true = predictions.words(predictions.labels[[index]])[0] or "none"
+    said = predictions.names_of(predictions.called(threshold)[[index]])[0] or "none"
+    true = predictions.names_of(predictions.labels[[index]])[0] or "none"
     return Mistake(
         name,
         true,

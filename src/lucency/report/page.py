@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from lucency import NOTICE, __version__
-from lucency.evaluate.subgroups import SHOWN, Figure, Subgroup
+from lucency.evaluate.subgroups import SHOWN, Subgroup, SubgroupMetric
 from lucency.report import words
 from lucency.report.checklist import WORDS, Filled, summary
 from lucency.report.known import Known
@@ -79,13 +79,13 @@ def _columns(parts: Sequence[Subgroup]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: SubgroupMetric) -> str:
     if figure.value is None:
         return "–"
     interval = "" if figure.low is None or figure.high is None else f" ({figure.low:.3f}–{figure.high:.3f})"
     return f"{figure.value:.3f}{interval}"
 
 
-def _gap(figure: Figure) -> str:
+def _gap(figure: SubgroupMetric) -> str:
     """The gap where it is surely not 0."""
     return f"{figure.gap:+.3f} to the rest" if figure.differs and figure.gap is not None else ""

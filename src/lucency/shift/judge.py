@@ -18,10 +18,9 @@ from lucency.data.decode import decode_each
 from lucency.data.reacquire import ALL, PARTS
 from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import FilmError, SourceError, UsageError
-from lucency.evaluate.metrics import auroc
-from lucency.evaluate.operating import by_sensitivity
+from lucency.evaluate.metrics import auroc, ece
+from lucency.evaluate.operating_point import by_sensitivity
 from lucency.evaluate.predictions import Predictions
-from lucency.evaluate.reliability import ece
 from lucency.preprocess import Preprocess, crop_or_pad, resize
 from lucency.progress import track
 from lucency.reader import Reader

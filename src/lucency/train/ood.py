@@ -17,7 +17,7 @@ from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_squares, report_skipped
 from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import SourceError
-from lucency.evaluate.conformal import fit_least
+from lucency.evaluate.selective_prediction import fit_conformal
 from lucency.models import Classifier
 from lucency.models.ood_detector import CELLS, CHECKS, OOD_FILE, directions, ood_detector_from_state, thumbnails
 from lucency.models.ood_detector import OODDetector as Detector
@@ -177,7 +177,7 @@ def measure(
 
 def set_limit(name: str, scores: Floats, groups: NDArray[np.int64], alarms: float) -> Check:
     """The limit above which at most a share `alarms` of films of the same kind lie, patients counting alike."""
-    highest = -fit_least(-scores[:, None], np.zeros(len(scores), dtype=np.int64), groups, 1 - alarms)[0]
+    highest = -fit_conformal(-scores[:, None], np.zeros(len(scores), dtype=np.int64), groups, 1 - alarms)[0]
     limit = highest or float(scores.max())
     if not highest:
         print(

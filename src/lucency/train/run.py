@@ -23,8 +23,8 @@ from lucency.data.decode import decode_squares, report_skipped
 from lucency.data.imbalance import class_weights, table
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold, train_val_split, without_test
 from lucency.errors import UsageError
-from lucency.evaluate import Report, judge, write_report
-from lucency.evaluate.predictions import concatenated
+from lucency.evaluate import Report, evaluate_predictions, write_report
+from lucency.evaluate.predictions import concatenate
 from lucency.models import Classifier, blocks, build
 from lucency.models.run import keep_freed_memory, open_run
 from lucency.preprocess import Preprocess
@@ -296,8 +296,8 @@ def cross_validate(
         done = train_run(own, films.subset(rest), run, cache, resume and run.exists())
         print(f"fold {number} of {folds}: {done}", file=sys.stderr)
         parts.append(predict(Reader.open(run), films.subset(held)))
-    pooled = concatenated([part.predictions for part in parts])
-    report = judge(pooled)
+    pooled = concatenate([part.predictions for part in parts])
+    report = evaluate_predictions(pooled)
     about = {
         "lucency": __version__,
         "recipe": recipe.model_dump(mode="json"),

@@ -10,8 +10,8 @@ from scipy.special import expit
 from sklearn.metrics import roc_curve
 
 from lucency.errors import SourceError, UsageError
-from lucency.evaluate import judge
-from lucency.evaluate.operating import by_cost, by_sensitivity, by_youden, candidates, choose
+from lucency.evaluate import evaluate_predictions
+from lucency.evaluate.operating_point import by_cost, by_sensitivity, by_youden, candidates, choose_operating_point
 from lucency.evaluate.predictions import Predictions
 
 from .samples import binary, drawn, several
@@ -52,7 +52,7 @@ def test_cost_of_calibrated_films_is_the_odds() -> None:
 def test_cost_where_illness_is_rarer() -> None:
     """A hundred times rarer illness asks for a higher threshold."""
     predictions = drawn(400)
-    assert by_cost(predictions, 1, 1, share=0.005).threshold > by_cost(predictions, 1, 1).threshold
+    assert by_cost(predictions, 1, 1, prevalence=0.005).threshold > by_cost(predictions, 1, 1).threshold
 
 
 @settings(deadline=None)
@@ -80,7 +80,7 @@ def test_every_candidate_does_what_it_says(logits: list[float]) -> None:
     found = candidates(predictions)
     assert (found.thresholds <= 1).all()
     for threshold, sensitivity, specificity in zip(found.thresholds, found.sensitivity, found.specificity, strict=True):
-        called = predictions.verdicts(threshold)
+        called = predictions.called(threshold)
         assert np.mean(called[predictions.labels == 1]) == pytest.approx(sensitivity)
         assert 1 - np.mean(called[predictions.labels == 0]) == pytest.approx(specificity)
 
@@ -88,7 +88,7 @@ def test_every_candidate_does_what_it_says(logits: list[float]) -> None:
 def test_the_judge_sees_the_same() -> None:
     predictions = drawn(300)
     point = by_sensitivity(predictions, 0.95)
-    report = judge(predictions, point.threshold, resamples=20)
+    report = evaluate_predictions(predictions, point.threshold, resamples=20)
     assert report.measure("sensitivity").value == pytest.approx(point.sensitivity)
     assert report.measure("specificity").value == pytest.approx(point.specificity)
 
@@ -102,24 +102,24 @@ def test_the_judge_sees_the_same() -> None:
     ],
 )
 def test_rules_in_words(rule: str, said: str) -> None:
-    assert choose(rule, drawn(50)).chosen_by == said
+    assert choose_operating_point(rule, drawn(50)).chosen_by == said
 
 
 @pytest.mark.parametrize("rule", ["", "youden=1", "sensitivity", "sensitivity=high", "cost=5", "cost=a:b", "magic"])
 def test_other_words_are_refused(rule: str) -> None:
     with pytest.raises(UsageError, match="expected youden, sensitivity"):
-        choose(rule, drawn(50))
+        choose_operating_point(rule, drawn(50))
 
 
 @pytest.mark.parametrize("rule", ["sensitivity=0", "sensitivity=1.1", "cost=0:1", "cost=1:-1"])
 def test_numbers_out_of_range_are_refused(rule: str) -> None:
     with pytest.raises(UsageError, match="received"):
-        choose(rule, drawn(50))
+        choose_operating_point(rule, drawn(50))
 
 
 def test_share_out_of_range_is_refused() -> None:
-    with pytest.raises(UsageError, match="share of ill films"):
-        by_cost(drawn(50), 1, 1, share=1.0)
+    with pytest.raises(UsageError, match="expected a prevalence"):
+        by_cost(drawn(50), 1, 1, prevalence=1.0)
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,20 @@
-"""Where a probability becomes a verdict: thresholds chosen on given films, with how and on what."""
+"""Thresholds at which a probability becomes a call, chosen on given films."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lucency.arrays import Floats
 from lucency.errors import SourceError, UsageError
 from lucency.evaluate.calibration import logit
 from lucency.evaluate.predictions import Predictions
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold, and what it does on the films it was chosen on (which flatters it)."""
+    """A threshold, and its figures on the films that chose it, which flatter it."""
 
     threshold: float
     """The finding is called at or above this probability."""
@@ -28,7 +26,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Every threshold that tells the films apart differently, falling, each array (k + 1,)."""
+    """Every threshold that calls the films differently, falling, each array (k + 1,)."""
 
     thresholds: Floats
     sensitivity: Floats
@@ -55,39 +53,39 @@ def by_sensitivity(predictions: Predictions, floor: float, chosen_on: str = "") 
 
 
 def by_cost(
-    predictions: Predictions, missed: float, alarm: float, share: float | None = None, chosen_on: str = ""
+    predictions: Predictions, missed: float, alarm: float, prevalence: float | None = None, chosen_on: str = ""
 ) -> OperatingPoint:
     """The threshold with the least expected cost.
 
-        cost = share (1 - sensitivity) missed + (1 - share) (1 - specificity) alarm
+        cost = prevalence (1 - sensitivity) missed + (1 - prevalence) (1 - specificity) alarm
 
     Args:
         predictions: of films that the network was not trained on.
-        missed: what an ill film called well costs.
-        alarm: what a well film called ill costs.
-        share: of ill films where the reader will be used; by default that of `predictions`.
-        chosen_on: which films, in words.
+        missed: cost of a missed film.
+        alarm: cost of a false alarm.
+        prevalence: share of films with the finding where the reader will be used; by default that of `predictions`.
+        chosen_on: the films, in words.
 
     Raises:
-        UsageError: a cost is not above 0, or `share` not between 0 and 1.
+        UsageError: a cost is not above 0, or `prevalence` is not between 0 and 1.
     """
     if not (missed > 0 and alarm > 0):
         raise UsageError(f"expected costs above 0, such as 5:1; received {missed:g}:{alarm:g}")
-    ill = float(np.mean(predictions.labels == 1)) if share is None else share
-    if not 0 < ill < 1:
-        raise UsageError(f"expected a share of ill films between 0 and 1; received {ill:g}")
+    positive = float(np.mean(predictions.labels == 1)) if prevalence is None else prevalence
+    if not 0 < positive < 1:
+        raise UsageError(f"expected a prevalence between 0 and 1; received {positive:g}")
     found = candidates(predictions)
-    cost = ill * (1 - found.sensitivity) * missed + (1 - ill) * (1 - found.specificity) * alarm
-    words = f"cost of a miss to a false alarm {missed:g}:{alarm:g}" + ("" if share is None else f" at {share:g} ill")
-    return _point(found, -cost, words, chosen_on)
+    cost = positive * (1 - found.sensitivity) * missed + (1 - positive) * (1 - found.specificity) * alarm
+    rule = f"cost of a miss to a false alarm {missed:g}:{alarm:g}"
+    return _point(found, -cost, rule if prevalence is None else f"{rule} at prevalence {prevalence:g}", chosen_on)
 
 
-def choose(rule: str, predictions: Predictions, chosen_on: str = "") -> OperatingPoint:
-    """The operating point by a rule in words: `youden`, `sensitivity=0.95` or `cost=5:1`.
+def choose_operating_point(rule: str, predictions: Predictions, chosen_on: str = "") -> OperatingPoint:
+    """The operating point by a rule: `youden`, `sensitivity=0.95` or `cost=5:1`.
 
     Raises:
         UsageError: the rule is none of these.
-        SourceError: the films are all of one kind.
+        SourceError: films with or without the finding are missing.
     """
     name, _, value = rule.partition("=")
     try:
@@ -108,7 +106,7 @@ def candidates(predictions: Predictions) -> Candidates:
 
     Raises:
         UsageError: the task has more than one finding.
-        SourceError: the films are all of one kind.
+        SourceError: films with or without the finding are missing.
     """
     if predictions.task != "binary":
         raise UsageError(f"an operating point is chosen for one finding, not for a {predictions.task} task")
@@ -124,14 +122,14 @@ def candidates(predictions: Predictions) -> Candidates:
     found = np.concatenate([[0], np.cumsum(truth[order])[last]])
     alarms = np.concatenate([[0], last + 1]) - found
     above = max((1 + levels[0]) / 2, np.nextafter(levels[0], 1.0))
-    none = [] if levels[0] >= 1 else [above]  # no threshold spares a film of probability 1
+    none = [] if levels[0] >= 1 else [above]  # every threshold calls a film of probability 1
     thresholds = np.concatenate([none, _between(levels[last]), [0.0]])
     start = len(found) - len(thresholds)
     return Candidates(thresholds, (found / truth.sum())[start:], (1 - alarms / (~truth).sum())[start:])
 
 
 def _between(levels: Floats) -> Floats:
-    """Midway in logits between falling neighbours; what rounds down onto the lower one moves up to the upper."""
+    """Midway in logits between falling neighbours; a value that rounds down to the lower one becomes the upper."""
     above, below = levels[:-1], levels[1:]
     with np.errstate(divide="ignore", invalid="ignore"):
         middle = 1 / (1 + np.exp(-(logit(above) + logit(below)) / 2))
@@ -140,7 +138,7 @@ def _between(levels: Floats) -> Floats:
 
 
 def _point(found: Candidates, merit: Floats, chosen_by: str, chosen_on: str) -> OperatingPoint:
-    """The best candidate; of equals the one that calls more films: a miss is worse than an alarm."""
+    """The best candidate; of equals the one that calls more films, as a miss is worse than an alarm."""
     best = len(merit) - 1 - int(np.argmax(merit[::-1]))
     columns = (found.thresholds, found.sensitivity, found.specificity)
     threshold, sensitivity, specificity = (float(column[best]) for column in columns)

@@ -1,0 +1,256 @@
+"""Fit calibration, threshold and abstention to a site's films, and measure the gain by cross-validation by patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lucency.arrays import Floats, Ints
+from lucency.errors import SourceError, UsageError
+from lucency.evaluate.calibration import Calibration, Method, apply, fit_calibration, probabilities, recalibrated
+from lucency.evaluate.confidence_intervals import Estimate, bootstrap, ece_interval
+from lucency.evaluate.metrics import weighted_ece
+from lucency.evaluate.operating_point import OperatingPoint, choose_operating_point
+from lucency.evaluate.predictions import Predictions, Task
+from lucency.evaluate.report import findings
+from lucency.evaluate.selective_prediction import (
+    Part,
+    answered_parts,
+    correct_calls,
+    fit_conformal,
+    label_probabilities,
+    only_label,
+    part_interval,
+    part_mean,
+    prediction_sets,
+)
+
+DEFAULT = OperatingPoint(0.5, "default", "", float("nan"), float("nan"))
+KEEP = "keep"
+"""A method or rule that leaves the bundle's own."""
+SMALLEST = 1e-12
+"""The least probability in the log loss."""
+
+
+@dataclass(frozen=True)
+class RecalibrationConfig:
+    """What to fit."""
+
+    method: Method | None = "platt"
+    """None: the probabilities stay."""
+    rule: str = "youden"
+    """As `choose_operating_point` takes it, a threshold such as `0.5`, or `keep`."""
+    coverage: float | None = 0.95
+    """Of the conformal sets; None: every film is answered."""
+    kept: OperatingPoint = DEFAULT
+    """The operating point that `keep` keeps."""
+    kept_logit: float = 0.0
+    """The network's logit there: under another calibration `keep` moves the threshold and calls the same films."""
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """What was fitted."""
+
+    calibration: Calibration | None
+    point: OperatingPoint
+    least: tuple[float, ...]
+    """Empty without abstention."""
+
+    def apply(self, predictions: Predictions) -> Predictions:
+        """The same films with these probabilities and abstention."""
+        new = predictions if self.calibration is None else recalibrated(predictions, self.calibration)
+        if not self.least:
+            return replace(new, answered=None)
+        sets = prediction_sets(new.probabilities, new.task, self.least)
+        return replace(new, answered=only_label(sets, new.called(self.point.threshold)))
+
+
+def fit_recalibration(predictions: Predictions, config: RecalibrationConfig, fitted_on: str = "") -> Recalibration:
+    """Fit `config` to films that the network was not trained on.
+
+    Raises:
+        UsageError: the method, rule or coverage is unknown or out of range, or not for the task.
+        SourceError: films with or without the finding are missing.
+    """
+    calibration = fit_calibration(config.method, predictions, fitted_on) if config.method else None
+    new = recalibrated(predictions, calibration) if calibration else predictions
+    point = _point(config, calibration, new, fitted_on)
+    least: tuple[float, ...] = ()
+    if config.coverage is not None:
+        if predictions.task == "multilabel":
+            raise UsageError("a prediction set is for a film of one label; leave abstention out with --coverage 0")
+        chances = label_probabilities(new.probabilities, new.task)
+        least = fit_conformal(chances, new.labels, new.groups(), config.coverage)
+    return Recalibration(calibration, point, least)
+
+
+def _point(
+    config: RecalibrationConfig, calibration: Calibration | None, new: Predictions, fitted_on: str
+) -> OperatingPoint:
+    if config.rule == KEEP:
+        return _measured(_kept(config, calibration, new.task), new, config.kept.chosen_on)
+    try:
+        given = float(config.rule)
+    except ValueError:
+        return choose_operating_point(config.rule, new, fitted_on)
+    if not 0 <= given <= 1:
+        raise UsageError(f"expected a threshold from 0 to 1, received {config.rule}")
+    return _measured(replace(DEFAULT, threshold=given, chosen_by="given"), new, "")
+
+
+def _measured(point: OperatingPoint, new: Predictions, chosen_on: str) -> OperatingPoint:
+    """A point that other films chose, with its figures on these; NaN for several findings."""
+    if new.task != "binary":
+        return point
+    called, positive = new.called(point.threshold) == 1, new.labels == 1
+    shares = float(called[positive].mean()), float((~called[~positive]).mean())
+    return OperatingPoint(point.threshold, point.chosen_by, chosen_on, *shares)
+
+
+def _kept(config: RecalibrationConfig, calibration: Calibration | None, task: Task) -> OperatingPoint:
+    """The operating point at which the same films are called as before."""
+    if calibration is None or task != "binary":
+        return config.kept
+    threshold = float(probabilities(apply(calibration, np.array([[config.kept_logit]])), task)[0, 0])
+    words = f"kept where the network's logit is {config.kept_logit:.3g}, fixed beforehand"
+    return replace(config.kept, threshold=threshold, chosen_by=words)
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """The films, each with the probability and call of what was fitted without its patient."""
+
+    predictions: Predictions
+    called: Ints
+    """(n,), the label called at the threshold of the film's own fold."""
+
+
+def cross_fit(predictions: Predictions, config: RecalibrationConfig, folds: int = 10, seed: int = 0) -> CrossFitted:
+    """Answer each film by what is fitted to the other patients.
+
+    Raises:
+        SourceError: a label has a single patient.
+    """
+    found = predictions.probabilities.copy()
+    called = predictions.called(config.kept.threshold)
+    answered = np.ones(len(predictions), dtype=bool)
+    for rest, held in stratified_patient_folds(predictions, folds, seed):
+        fitted = fit_recalibration(predictions.pick(rest), config)
+        new = fitted.apply(predictions.pick(held))
+        found[held], called[held] = new.probabilities, new.called(fitted.point.threshold)
+        if new.answered is not None:
+            answered[held] = new.answered
+    some = None if config.coverage is None else answered
+    return CrossFitted(replace(predictions, probabilities=found, answered=some), called)
+
+
+def stratified_patient_folds(predictions: Predictions, folds: int, seed: int = 0) -> Iterator[tuple[Ints, Ints]]:
+    """(rest, held) indices of each fold: patients dealt in turn, label by label, so that folds are alike.
+
+    There are as many folds as asked, or as the rarest label has patients.
+
+    Raises:
+        SourceError: a label has a single patient.
+    """
+    groups = predictions.groups()
+    first = np.unique(groups, return_index=True)[1]
+    label = predictions.labels[first] if predictions.labels.ndim == 1 else predictions.labels[first].argmax(axis=1)
+    fewest = int(min(np.bincount(label)[np.unique(label)]))
+    if fewest < 2:
+        raise SourceError("cross-validation needs films of at least two patients of each label; add films")
+    shuffled = np.random.default_rng(seed).permutation(len(first))
+    order = shuffled[np.argsort(label[shuffled], kind="stable")]
+    fold = np.empty(len(first), dtype=np.int64)
+    fold[order] = np.arange(len(first)) % min(folds, fewest)
+    for number in range(min(folds, fewest)):
+        yield np.flatnonzero(fold[groups] != number), np.flatnonzero(fold[groups] == number)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One figure before and after, and the difference on the same films."""
+
+    name: str
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+    """After less before."""
+
+
+def recalibration_gain(
+    before: tuple[Predictions, Ints], after: tuple[Predictions, Ints], resamples: int = 1000, seed: int = 0
+) -> tuple[Gain, ...]:
+    """Compare two readers' outputs for the same films, by resampling patients.
+
+    Args:
+        before: predictions, and the label called for each film.
+        after: the same films with other probabilities or calls.
+        resamples: bootstrap draws of patients.
+        seed: of the draws.
+    """
+    old, new = (_parts(*side) for side in (before, after))
+    names = [name for name in new if name in old]
+    groups = before[0].groups()
+
+    def statistic(weights: Floats) -> Floats:
+        olds = [*(part_mean(weights, old[name]) for name in names), _mean_ece(weights, before[0])]
+        news = [*(part_mean(weights, new[name]) for name in names), _mean_ece(weights, after[0])]
+        return np.stack([*olds, *news, *(b - a for a, b in zip(olds, news, strict=True))], axis=1)
+
+    found, k = bootstrap(statistic, groups, resamples, seed), len(names) + 1
+    rows = [
+        Gain(
+            name,
+            _closed_form(old[name], found.estimate(i), groups),
+            _closed_form(new[name], found.estimate(k + i), groups),
+            found.estimate(2 * k + i),
+        )
+        for i, name in enumerate(names)
+    ]
+    eces = [
+        _ece_estimate(side[0], found.estimate(i).value, resamples, seed)
+        for side, i in ((before, k - 1), (after, 2 * k - 1))
+    ]
+    return (*rows, Gain("ece", *eces, found.estimate(3 * k - 1)))
+
+
+def _closed_form(part: Part, estimate: Estimate, groups: Ints) -> Estimate:
+    """A share of films with its closed interval; any other mean as it is."""
+    values, among = part
+    if among.any() and np.isin(values, (0.0, 1.0)).all():
+        return Estimate(estimate.value, *part_interval(part, groups))
+    return estimate
+
+
+def _parts(predictions: Predictions, called: Ints) -> dict[str, Part]:
+    """Figures that are a mean over films, by name."""
+    everything = np.ones(len(predictions))
+    correct = correct_calls(predictions, called)
+    each = findings(predictions)
+    losses = [-np.log(np.maximum(np.where(f.truth, f.probability, 1 - f.probability), SMALLEST)) for f in each]
+    if predictions.task == "multiclass":
+        losses = [np.where(f.truth, loss, 0) for f, loss in zip(each, losses, strict=True)]
+    found = {
+        "log_loss": (np.sum(losses, axis=0), everything),
+        "brier": (np.sum([(f.probability - f.truth) ** 2 for f in each], axis=0), everything),
+        "accuracy": (correct, everything),
+    }
+    if predictions.task == "binary":
+        found["sensitivity"] = (correct, (predictions.labels == 1).astype(np.float64))
+        found["specificity"] = (correct, (predictions.labels == 0).astype(np.float64))
+    return {**found, **answered_parts(predictions, called)}
+
+
+def _mean_ece(weights: Floats, predictions: Predictions) -> Floats:
+    return np.asarray(np.mean([weighted_ece(f.truth, f.probability, weights) for f in findings(predictions)], axis=0))
+
+
+def _ece_estimate(predictions: Predictions, value: float | None, resamples: int, seed: int) -> Estimate:
+    """The calibration error with its own interval; without one for a mean over several findings."""
+    each = findings(predictions)
+    if len(each) > 1:
+        return Estimate(value)
+    return Estimate(value, *ece_interval(each[0].truth, each[0].probability, predictions.groups(), resamples, seed))
