@@ -15,6 +15,7 @@ from lucency.evaluate.metrics import (
     METRICS,
     Finding,
     auroc,
+    average_precision,
     compute_metrics,
     confusion_matrix,
     ece,

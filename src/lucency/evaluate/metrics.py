@@ -143,12 +143,12 @@ def auroc_influence(truth: Bools, score: Floats, groups: Ints) -> tuple[Floats, 
     """
     patient = np.unique(groups, return_inverse=True)[1]
     patients = int(patient.max()) + 1
-    sides = []
+    sides: list[Floats] = []
     for side, scores in ((True, score), (False, -score)):
         here = truth == side
         placement = _placements(scores[here], scores[~here])
         excess = (placement - placement.mean()) / len(placement)
-        sides.append(np.bincount(patient[here], weights=excess, minlength=patients))
+        sides.append(np.asarray(np.bincount(patient[here], weights=excess, minlength=patients), dtype=np.float64))
     return sides[0], sides[1]
 
 

@@ -107,7 +107,8 @@ def precision_recall_plot(report: Report, each: tuple[Finding, ...]) -> Figure:
         y, x, _ = precision_recall_curve(finding.truth, finding.score) if finding.truth.any() else ([], [], [])
         axes.axhline(float(np.mean(finding.truth)), color=colour, linewidth=1, linestyle=(0, (1, 3)))
         axes.plot(x, y, color=colour, linestyle=style, linewidth=2, label=label, drawstyle="steps-post")
-        _dot(axes, *_values(finding, "sensitivity", "precision"), colour, report)
+        recall, precision = _values(finding, "sensitivity", "precision")
+        _dot(axes, recall, precision, colour, report)
     axes.legend(loc="lower left", fontsize=SIZE - 2, framealpha=1, edgecolor="white")
     return figure
 

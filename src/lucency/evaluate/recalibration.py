@@ -214,7 +214,7 @@ def recalibration_gain(
         _ece_estimate(side[0], found.estimate(i).value, resamples, seed)
         for side, i in ((before, k - 1), (after, 2 * k - 1))
     ]
-    return (*rows, Gain("ece", *eces, found.estimate(3 * k - 1)))
+    return (*rows, Gain("ece", eces[0], eces[1], found.estimate(3 * k - 1)))
 
 
 def _closed_form(part: Part, estimate: Estimate, groups: Ints) -> Estimate:
