@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lucency.cli.inputs import Json
+
 
 def bench(
     bundle: Annotated[Path, typer.Argument(help="The bundle or run to measure.", metavar="BUNDLE")],
@@ -15,7 +17,7 @@ def bench(
     films: Annotated[int, typer.Option(min=1, help="Number of films.")] = 40,
     data: Annotated[str | None, typer.Option(help="Films to read. [default: drawn JPEGs of 1024 × 1024]")] = None,
     cold: Annotated[bool, typer.Option(help="Also measure lucency read as a separate process.")] = True,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+    json: Json = False,
 ) -> None:
     """Measure latency by stage (decode, resize, infer, map), films per second, memory and the cold start.
 

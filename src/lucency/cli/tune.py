@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.cli.inputs import Aspects, Seed, Source
+from lucency.cli.inputs import Aspects, Seed, Source, open_recipe
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -48,7 +48,6 @@ def tune(
     """
     import json as js
 
-    from lucency.cli.inputs import open_recipe
     from lucency.data import read_dataset
     from lucency.data.acquisition_pairs import known_aspects
     from lucency.data.splits import without_test
