@@ -121,6 +121,11 @@ class Queue:
         with self._lock, self._database:
             yield self._database
 
+    def _do(self, statement: str, *values: object) -> int:
+        """Run one statement, durably; how many rows it changed."""
+        with self._change() as database:
+            return database.execute(statement, values).rowcount
+
     def _rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
         with self._lock:
             return self._database.execute(query, values).fetchall()
@@ -200,20 +205,16 @@ class Queue:
 
     def refused(self, key: str, due: float, reason: str) -> None:
         """The destination refused this answer; ask once more at `due`, seconds since 1970."""
-        again = "UPDATE films SET refused = refused + 1, due = ?, reason = ? WHERE key = ?"
-        with self._change() as database:
-            database.execute(again, (due, reason, key))
+        self._do("UPDATE films SET refused = refused + 1, due = ?, reason = ? WHERE key = ?", due, reason, key)
 
     def hold(self, tries: int, due: float, reason: str) -> None:
         """The destination cannot be asked, for the `tries`th time: every answer waits until `due`."""
         wait = "UPDATE films SET tries = ?, due = max(due, ?), reason = ? WHERE state = 'answered'"
-        with self._change() as database:
-            database.execute(wait, (tries, due, reason))
+        self._do(wait, tries, due, reason)
 
     def release(self) -> None:
         """The destination answers again: what waited for that is due now."""
-        with self._change() as database:
-            database.execute("UPDATE films SET tries = 0, due = 0 WHERE state = 'answered' AND refused = 0")
+        self._do("UPDATE films SET tries = 0, due = 0 WHERE state = 'answered' AND refused = 0")
 
     def delivered(self, key: str) -> None:
         """Forget all of a film but its key and the hash of its content."""
@@ -223,8 +224,7 @@ class Queue:
 
     def bury(self, key: str, reason: str) -> None:
         """Give up, keeping what there is for `retry`."""
-        with self._change() as database:
-            database.execute("UPDATE films SET state = 'dead', reason = ? WHERE key = ?", (reason, key))
+        self._do("UPDATE films SET state = 'dead', reason = ? WHERE key = ?", reason, key)
 
     def dead(self) -> list[Dead]:
         """What was given up, the oldest first."""
@@ -233,11 +233,10 @@ class Queue:
 
     def retry(self) -> int:
         """Try every dead film again, from the step it died in; how many there were."""
-        with self._change() as database:
-            return database.execute(
-                "UPDATE films SET state = CASE WHEN film IS NULL THEN 'answered' ELSE 'waiting' END,"
-                " tries = 0, refused = 0, due = 0, reason = '' WHERE state = 'dead'"
-            ).rowcount
+        return self._do(
+            "UPDATE films SET state = CASE WHEN film IS NULL THEN 'answered' ELSE 'waiting' END,"
+            " tries = 0, refused = 0, due = 0, reason = '' WHERE state = 'dead'"
+        )
 
     def forget_dead(self) -> int:
         """Remove dead films with all that is kept of them; how many there were."""

@@ -67,13 +67,25 @@ def _stacked(card: Card, rows: list[Row]) -> Outputs:
     return Outputs(logits, calibrated(card, logits), maps, doubts)
 
 
-def outputs(card: Card) -> tuple[str, ...]:
-    """What is asked of an exported network: its `probability` is not, so that a bundle can be calibrated again."""
+def _outputs(card: Card) -> tuple[str, ...]:
+    """What is asked of an exported network; not its `probability`, so that a bundle can be calibrated again."""
     return ("logit", "map", "doubt") if card.gate.checks else ("logit", "map")
 
 
+def _row(logit: Floats, cells: Floats, doubt: Floats = NO_DOUBT) -> Row:
+    return logit, np.moveaxis(cells, -1, 0), doubt
+
+
+def _unfit(bundle: Bundle, error: Exception) -> BundleError:
+    needed = ", ".join(_outputs(bundle.card))
+    return BundleError(
+        f"{bundle.path}: {bundle.card.model.file} is not a network with the input film and the outputs {needed} "
+        f"({error}); export it again"
+    )
+
+
 def open_litert(bundle: Bundle, threads: int) -> Engine:
-    """The engine of a bundle whose format is `litert`.
+    """Open a bundle whose format is `litert`: a .tflite file, run by XNNPACK on the CPU.
 
     Raises:
         BundleError: LiteRT is not installed, or the file is not what docs/bundle.md says.
@@ -84,8 +96,7 @@ def open_litert(bundle: Bundle, threads: int) -> Engine:
         raise BundleError(
             f"{bundle.path}: needs LiteRT; pip install ai-edge-litert, or read the ONNX edition of this bundle"
         ) from error
-    content = bundle.read(bundle.card.model.file)
-    asked = outputs(bundle.card)
+    content, asked = bundle.read(bundle.card.model.file), _outputs(bundle.card)
 
     def make(inside: int) -> One:
         try:
@@ -96,16 +107,12 @@ def open_litert(bundle: Bundle, threads: int) -> Engine:
             taken = runner.get_input_details()["film"]["index"]
             given = [runner.get_output_details()[name]["index"] for name in asked]
         except (ValueError, RuntimeError, KeyError) as error:
-            raise BundleError(
-                f"{bundle.path}: {bundle.card.model.file} is not a network with the input film and the outputs "
-                f"{', '.join(asked)} ({error}); export it again"
-            ) from error
+            raise _unfit(bundle, error) from error
 
         def one(square: Squares) -> Row:
             interpreter.set_tensor(taken, square[None, :, :, None].astype(np.float32))
             interpreter.invoke()
-            logit, cells, *doubt = (interpreter.get_tensor(index)[0] for index in given)
-            return logit, np.moveaxis(cells, -1, 0), doubt[0] if doubt else NO_DOUBT
+            return _row(*(interpreter.get_tensor(index)[0] for index in given))
 
         return one
 
@@ -113,7 +120,7 @@ def open_litert(bundle: Bundle, threads: int) -> Engine:
 
 
 def open_onnx(bundle: Bundle, threads: int) -> Engine:
-    """The engine of a bundle whose format is `onnx`.
+    """Open a bundle whose format is `onnx`: one self-contained file, run by ONNX Runtime on the CPU.
 
     Raises:
         BundleError: ONNX Runtime is not installed, or the file is not what docs/bundle.md says.
@@ -122,8 +129,7 @@ def open_onnx(bundle: Bundle, threads: int) -> Engine:
         import onnxruntime
     except ImportError as error:
         raise BundleError(f"{bundle.path}: needs ONNX Runtime; pip install 'lucency[onnx]'") from error
-    content = bundle.read(bundle.card.model.file)
-    asked = outputs(bundle.card)
+    content, asked = bundle.read(bundle.card.model.file), _outputs(bundle.card)
 
     def make(inside: int) -> One:
         options = onnxruntime.SessionOptions()
@@ -135,15 +141,11 @@ def open_onnx(bundle: Bundle, threads: int) -> Engine:
             if [item.name for item in session.get_inputs()] != ["film"] or not named.issuperset(asked):
                 raise ValueError(f"its outputs are {', '.join(sorted(named))}")
         except Exception as error:  # ONNX Runtime's own exceptions share no base but this one
-            raise BundleError(
-                f"{bundle.path}: {bundle.card.model.file} is not a network with the input film and the outputs "
-                f"{', '.join(asked)} ({error}); export it again"
-            ) from error
+            raise _unfit(bundle, error) from error
 
         def one(square: Squares) -> Row:
             film = square[None, :, :, None].astype(np.float32)
-            logit, cells, *doubt = (found[0] for found in session.run(asked, {"film": film}))
-            return logit, np.moveaxis(cells, -1, 0), doubt[0] if doubt else NO_DOUBT
+            return _row(*(found[0] for found in session.run(asked, {"film": film})))
 
         return one
 
