@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -18,7 +21,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from lucency.errors import FilmError
+from lucency.errors import FILM_DAMAGED, FILM_UNSUPPORTED, FilmError
 from lucency.film import open_film
 
 RAMP12 = (np.arange(48, dtype=np.uint16) * 87).reshape(6, 8)
@@ -140,9 +143,15 @@ def test_refused_with_the_reason(make_dicom, case):
     assert "P7" not in message
 
 
-def test_a_compression_nobody_here_decodes_says_how_to_undo_it(pydicom_data):
-    with pytest.raises(FilmError, match=r"compressed as JPEG Lossless.*dcmdjpeg"):
-        open_film(pydicom_data / "JPEG-LL.dcm")
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.110"])  # MPEG2; JPEG XL
+def test_a_compression_nobody_here_decodes_says_how_to_undo_it(pydicom_data, syntax):
+    dataset = pydicom.dcmread(pydicom_data / "JPEG-LL.dcm")
+    dataset.file_meta.TransferSyntaxUID = syntax
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    with pytest.raises(FilmError, match=r"compressed as .*dcmdjpeg") as caught:
+        open_film(stream.getvalue())
+    assert caught.value.code == FILM_UNSUPPORTED
 
 
 def test_a_deflated_file_is_refused_before_it_is_inflated(make_dicom):
@@ -204,3 +213,100 @@ def test_falsified_polarity_gives_the_negative(shared: Path):
     one, other = open_film(true), open_film(folder / "Fake_MONOHR1.dcm")
     assert np.array_equal(one.pixels, 255 - other.pixels)
     assert other.facts["photometric"] == "MONOCHROME1"
+
+
+def test_lossless_jpeg_is_read(pydicom_data):
+    """.57 and .70, which archives are full of."""
+    assert open_film(pydicom_data / "JPEG-LL.dcm").shape == (1024, 256)
+    film = open_film(pydicom_data / "JPGLosslessP14SV1_1s_1f_8b.dcm")
+    assert film.shape == (768, 1024)
+    assert int(film.pixels.max()) > 250
+
+
+SOUND = {
+    "no SamplesPerPixel": ("SamplesPerPixel",),
+    "no PixelRepresentation": ("PixelRepresentation",),
+}
+
+
+@pytest.mark.parametrize("case", SOUND)
+def test_what_a_header_leaves_out_is_taken_as_usual(make_dicom, case):
+    assert gray(make_dicom(RAMP12, without=SOUND[case], BitsStored=12)) == gray(make_dicom(RAMP12, BitsStored=12))
+
+
+def test_an_empty_item_is_no_look_up_table(make_dicom):
+    empty = make_dicom(
+        RAMP12, BitsStored=12, VOILUTSequence=[pydicom.Dataset()], ModalityLUTSequence=[pydicom.Dataset()]
+    )
+    assert gray(empty) == gray(make_dicom(RAMP12, BitsStored=12))
+
+
+def colour(make_dicom, red, green, blue, **header):
+    return make_dicom(
+        np.stack([red, green, blue], axis=2),
+        SamplesPerPixel=3,
+        PhotometricInterpretation="RGB",
+        PlanarConfiguration=0,
+        Rows=red.shape[0],
+        Columns=red.shape[1],
+        **header,
+    )
+
+
+def test_a_capture_in_equal_colours_is_gray(make_dicom):
+    film = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    assert np.array_equal(open_film(colour(make_dicom, film, film, film)).pixels, film)
+    with pytest.raises(FilmError, match="in colour"):
+        open_film(colour(make_dicom, film, film, film + 40))
+
+
+def test_values_beyond_the_stated_bits_are_doubted(make_dicom):
+    over = np.arange(4000, 4256, dtype=np.uint16).reshape(16, 16)  # the header says 12 bits: 4096 would be 0
+    assert open_film(make_dicom(over, BitsStored=12)).facts["damage"] == "overflow"
+    assert "damage" not in open_film(make_dicom(over & 4095, BitsStored=12)).facts
+    assert "damage" not in open_film(make_dicom(over, BitsStored=16)).facts
+
+
+def test_a_signed_padding_of_an_unsigned_film_is_black(make_dicom):
+    film = np.full((8, 8), 4000, np.uint16)
+    film[0] = 65536 - 2000
+    dataset = pydicom.dcmread(io.BytesIO(make_dicom(film, BitsStored=12)))
+    for vr, value in (("SS", -2000), ("US", 65536 - 2000)):
+        dataset[0x00280120] = pydicom.DataElement(0x00280120, vr, value)
+        stream = io.BytesIO()
+        dataset.save_as(stream)
+        opened = open_film(stream.getvalue())
+        assert opened.pixels[0].max() == 0
+        assert opened.pixels[1:].min() > 60000
+        assert "damage" not in opened.facts
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1.99", "  1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.1.99 "])
+@pytest.mark.parametrize("vr", [b"UI", b"UN", b"LO"])
+def test_a_deflated_bomb_is_never_inflated(syntax, vr, monkeypatch):
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    long = b"\0\0" + struct.pack("<I", len(value)) if vr == b"UN" else struct.pack("<H", len(value))
+    element = b"\x02\0\x10\0" + vr + long + value
+    meta = b"\x02\0\0\0UL\x04\0" + struct.pack("<I", len(element)) + element
+    bomb = zlib.compressobj(wbits=-15)
+    packed = bomb.compress(bytes(1000)) + bomb.flush()
+    monkeypatch.setattr("zlib.decompress", lambda *_: pytest.fail("it was inflated"))
+    with pytest.raises(FilmError, match="a deflated DICOM") as caught:
+        open_film(bytes(128) + b"DICM" + meta + packed)
+    assert caught.value.code == FILM_UNSUPPORTED
+
+
+def test_a_false_header_in_a_box_of_jpeg_2000_does_not_count(make_dicom, pydicom_data):
+    """The header that the decoder reads is the one in the codestream box, wherever else its bytes may stand."""
+    small = pydicom.dcmread(pydicom_data / "RG1_J2KR.dcm")
+    frame = get_frame(small.PixelData, 0, number_of_frames=1)
+    siz = bytearray(frame[frame.index(b"\xff\x4f\xff\x51") :][:60])
+    boxes = b"\0\0\0\x0cjP  \r\n\x87\n" + struct.pack(">I", 8 + len(siz)) + b"free" + bytes(siz)
+    bomb = bytearray(frame[frame.index(b"\xff\x4f\xff\x51") :])
+    bomb[8:16] = struct.pack(">2I", 30000, 30000)
+    small.PixelData = encapsulate([boxes + struct.pack(">I", 0) + b"jp2c" + bytes(bomb)])
+    stream = io.BytesIO()
+    small.save_as(stream)
+    with pytest.raises(FilmError, match="30000 x 30000") as caught:
+        open_film(stream.getvalue())
+    assert caught.value.code != FILM_DAMAGED

@@ -7,7 +7,7 @@ import pytest
 
 from lucency.bundle import Card, Model, Square
 from lucency.film import Film
-from lucency.reader.input_checks import check_input
+from lucency.reader.input_checks import check_input, part_said, view_said
 
 CARD = Card(
     name="x",
@@ -55,3 +55,68 @@ def test_one_pixel_is_something():
 def test_every_reason_is_told() -> None:
     odd = Film(np.zeros((4, 40), np.uint8), facts={"view": "LATERAL", "body_part": "FOOT"})
     assert len(check_input(odd, CARD)) == 5
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        "PA",
+        "ap",
+        "FRONTAL",
+        "AP PORTABLE",
+        "PA ERECT",
+        "UNKNOWN",
+        "P.A.",
+        "POSTERO-ANTERIOR",
+        "FRENTE",
+        "face",
+        "PA/LAT",
+    ],
+)
+def test_a_view_that_is_frontal_or_decides_nothing(view: str) -> None:
+    assert check_input(film(20, 20, view=view), CARD) == ()
+
+
+@pytest.mark.parametrize("view", ["LATERAL", "LL", "left lat", "Profil", "PERFIL", "seitlich", "OBLIQUE"])
+def test_a_view_that_is_not(view: str) -> None:
+    assert view_said({"view": view})[0] == "no"
+
+
+@pytest.mark.parametrize(
+    "part", ["CHEST PA", "PORT CHEST", "TORAX", "Thorax AP", "TÓRAX", "Brustkorb", "胸部", "ZACHARIAS", "CHEST_2VIEWS"]
+)
+def test_a_part_that_is_a_chest_or_decides_nothing(part: str) -> None:
+    assert check_input(film(20, 20, body_part=part), CARD) == ()
+
+
+@pytest.mark.parametrize("part", ["HAND", "Left knee", "THORACIC SPINE", "Schädel", "ABDOMEN AP", "C-SPINE"])
+def test_a_part_that_is_not(part: str) -> None:
+    assert part_said({"body_part": part})[0] == "no"
+
+
+def test_only_known_words_are_quoted() -> None:
+    (doubt,) = check_input(film(20, 20, body_part="HAND OF ZACHARIAS"), CARD)
+    assert doubt.words == "the film states body part HAND, not a chest"
+
+
+@pytest.mark.parametrize("modality", ["CT", "MG", "MR", "US"])
+def test_another_modality_is_doubted(modality: str) -> None:
+    (doubt,) = check_input(film(20, 20, modality=modality), CARD)
+    assert doubt.refuses
+    assert modality in doubt.words
+
+
+@pytest.mark.parametrize("damage", ["step", "leftover", "overflow"])
+def test_damage_is_doubted(damage: str) -> None:
+    (doubt,) = check_input(film(20, 20, damage=damage), CARD)
+    assert doubt.refuses
+    assert doubt.words.startswith("the file looks damaged: ")
+
+
+def test_a_film_of_few_levels_that_the_gate_refuses_says_so() -> None:
+    """Before, a film that used a tenth of its range was told that it is no frontal chest film."""
+    flat = Film((np.arange(400) % 20 + 100).reshape(20, 20).astype(np.uint8))
+    assert check_input(flat, CARD) == ()
+    (doubt,) = check_input(flat, CARD, refused=True)
+    assert doubt.words == "the film uses 20 of 256 gray levels; set its window and export it again"
+    assert doubt.explains

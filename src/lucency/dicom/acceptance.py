@@ -23,24 +23,13 @@ from lucency.film import Film
 from lucency.film.dicom import open_dicom
 from lucency.film.limits import printable
 from lucency.native_output import quiet, quiet_dicom
-from lucency.reader.input_checks import CHESTS, FRONTAL
+from lucency.reader.input_checks import modality_said, part_said, view_said
 
 CLASSES = (
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
     SecondaryCaptureImageStorage,
 )
-MODALITIES = {"CR", "DX", "RG", "OT", "SC"}
-"""What a chest film calls itself; old and captured ones are RG, OT or SC."""
-
-QUOTABLE = {
-    *("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL", "OBLIQUE", "AX"),
-    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CSPINE", "ELBOW", "EXTREMITY", "FOOT", "HAND", "HEAD", "HIP", "KNEE"),
-    *("LEG", "LSPINE", "NECK", "PELVIS", "SHOULDER", "SKULL", "SPINE", "TSPINE", "WRIST"),
-    *("CT", "MG", "MR", "NM", "PT", "RF", "US", "XA"),
-}
-"""What a refusal, which goes into logs, may quote of a header: people type names into any field."""
-
 OF_THE_IMAGE = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "PatientOrientation")
 OF_THE_STUDY = (
     *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyDescription", "StudyInstanceUID"),
@@ -94,16 +83,13 @@ def _check_kind(film: Film, name: str) -> None:
     facts = film.facts
     if facts.get("sop_class") not in CLASSES:
         raise _refusal(name, "another kind of DICOM image", "send the CR or DX film itself")
-    if facts.get("modality", "OT").upper() not in MODALITIES:
-        raise _refusal(name, f"modality {_quoted(facts['modality'])}")
-    if facts.get("body_part", "CHEST").upper() not in CHESTS:
-        raise _refusal(name, f"body part {_quoted(facts['body_part'])}")
-    if facts.get("view", "PA").upper() not in FRONTAL:
-        raise _refusal(name, f"view {_quoted(facts['view'])}")
-
-
-def _quoted(word: str) -> str:
-    return word if word.upper() in QUOTABLE else "other than that"
+    for what, (said, words) in (
+        ("modality", modality_said(facts)),
+        ("body part", part_said(facts)),
+        ("view", view_said(facts)),
+    ):
+        if said == "no":
+            raise _refusal(name, f"{what} {words}")
 
 
 def answer_header(dataset: Dataset, name: str = "film") -> Dataset:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     AllTransferSyntaxes,
     ExplicitVRBigEndian,
@@ -24,6 +23,7 @@ from lucency.dicom.deliver import DUPLICATE, Credentials, server_tls
 from lucency.dicom.queue import Queue, key_of
 from lucency.dicom.worker import Log, log_line
 from lucency.errors import FILM_CONFLICT, FILM_DAMAGED, FilmError
+from lucency.film.dicom import is_decodable
 from lucency.film.limits import MAX_BYTES
 
 SUCCESS, FULL, NOT_OURS = 0x0000, 0xA700, 0xA900
@@ -120,14 +120,7 @@ def _hang_up(callers: list[Any]) -> None:
 def readable_syntaxes() -> list[str]:
     """The transfer syntaxes that the film reader decodes; none of a whole deflated data set."""
     packed = [uid for uid in AllTransferSyntaxes if uid.is_compressed and not uid.is_deflated]
-    return [*PLAIN, *(uid for uid in packed if _decodes(uid))]
-
-
-def _decodes(uid: Any) -> bool:
-    try:
-        return bool(get_decoder(uid).is_available)
-    except NotImplementedError:
-        return False
+    return [*PLAIN, *(uid for uid in packed if is_decodable(uid))]
 
 
 def _bound(event: Any, largest: int) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.encaps import get_frame
+from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
@@ -18,13 +20,18 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
 )
 
 from lucency.errors import FilmError
-from lucency.film.codestream import check_coded
+from lucency.film.codestream import check_coded, check_jpeg, decode_jpeg, parse_jpeg
 from lucency.film.film import Decoded, Film, kind_of
-from lucency.film.gray import gray_table
-from lucency.film.limits import check_size, damaged, printable, refusal
+from lucency.film.gray import gray_table, number
+from lucency.film.limits import NEAR_GRAY, check_size, damaged, printable, refusal
+from lucency.film.lossless_jpeg import decode_lossless
 from lucency.native_output import quiet, quiet_dicom
 
 FACTS = {
@@ -49,14 +56,18 @@ FACTS = {
 
 _REQUIRED = ("Rows", "Columns", "BitsAllocated", "BitsStored")
 
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422")
+LAYOUTS = {(1, "MONOCHROME1"), (1, "MONOCHROME2"), *((3, colour) for colour in COLOURS)}
+"""Samples per pixel and photometric interpretation that are read; colours if all channels are equal."""
+
 _FOR_PROCESSING = {
     "1.2.840.10008.5.1.4.1.1.1.1.1": "Digital X-Ray",
     "1.2.840.10008.5.1.4.1.1.1.2.1": "Digital Mammography",
     "1.2.840.10008.5.1.4.1.1.1.3.1": "Digital Intra-Oral X-Ray",
 }
 
-_DEFLATED = re.compile(rb"\x02\x00\x10\x00.{4}\s?" + re.escape(DeflatedExplicitVRLittleEndian.encode()), re.DOTALL)
-"""In Transfer Syntax UID (0002,0010). Such a data set is inflated whole and without limit, before it can be checked."""
+_LOSSLESS_JPEG = (JPEGLossless, JPEGLosslessSV1)
+_LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 
 
 @dataclass(frozen=True)
@@ -64,9 +75,13 @@ class Stored:
     """The pixels of a DICOM as they are stored."""
 
     codes: NDArray[np.uint16]
-    """(h, w): the bits that count."""
+    """(h, w): the bits that count; of a film in equal colours its gray."""
     bits: int
     signed: bool
+    padding: NDArray[np.bool_] | None = None
+    """(h, w): where the padding value lies outside the bits that count; None: nowhere."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """What decoding noticed: `damage`."""
 
 
 @dataclass(frozen=True)
@@ -105,19 +120,32 @@ def read_dicom(data: bytes) -> Decoded:
 
 
 def _decode(data: bytes) -> tuple[Dataset, Stored, Decoded]:
-    if _DEFLATED.search(data):
-        raise refusal("a deflated DICOM", "store it with another transfer syntax (dcmconv +te)")
     try:
         with quiet, quiet_dicom:
+            _refuse_deflated(data)
             dataset = dcmread(io.BytesIO(data), force=True)
             _check_header(dataset)
             stored = stored_codes(dataset)
+            facts = _facts(dataset) | stored.facts
+            if dataset.SamplesPerPixel == 3:
+                return dataset, stored, (stored.codes.astype(np.uint8), facts | {"bits": "8", "voi": "none"})
             table, voi = gray_table(dataset, stored.bits, stored.signed)
-            return dataset, stored, (table[stored.codes], _facts(dataset) | {"bits": str(stored.bits), "voi": voi})
+            pixels = table[stored.codes]
+            if stored.padding is not None:
+                pixels[stored.padding] = 0
+            return dataset, stored, (pixels, facts | {"bits": str(stored.bits), "voi": voi})
     except FilmError:
         raise
     except Exception as error:  # pydicom and its decoders raise nearly anything on a damaged file
         raise damaged("DICOM", error) from error
+
+
+def _refuse_deflated(data: bytes) -> None:
+    """Such a data set is inflated whole and without limit when it is parsed, so its file header is parsed before."""
+    stream = io.BytesIO(data)
+    read_preamble(stream, force=True)
+    if DeflatedExplicitVRLittleEndian in str(_read_file_meta_info(stream).get("TransferSyntaxUID", "")):
+        raise refusal("a deflated DICOM", "store it with another transfer syntax (dcmconv +te)")
 
 
 def _check_header(dataset: Dataset) -> None:
@@ -132,8 +160,15 @@ def _check_header(dataset: Dataset) -> None:
     if frames != 1:
         raise refusal(f"a DICOM of {frames} frames", "send the film as an object of its own")
     photometric = str(dataset.get("PhotometricInterpretation") or "nothing").strip()
-    if dataset.get("SamplesPerPixel", 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+    for keyword, usual in (("SamplesPerPixel", 3 if photometric in COLOURS else 1), ("PixelRepresentation", 0)):
+        if dataset.get(keyword) is None:
+            setattr(dataset, keyword, usual)
+    if (dataset.SamplesPerPixel, photometric) not in LAYOUTS:
         raise refusal(f"a DICOM in colour or without stated gray ({photometric})", "send the original gray film")
+    if photometric in COLOURS:
+        dataset.PlanarConfiguration = dataset.get("PlanarConfiguration") or 0
+        if dataset.get("BitsAllocated") != 8:
+            raise refusal(f"a DICOM in colour ({photometric})", "send the original gray film")
     missing = [keyword for keyword in _REQUIRED if dataset.get(keyword) is None]
     if missing:
         raise refusal(f"a DICOM without {' and '.join(missing)}", "its header is incomplete; export it again")
@@ -150,27 +185,99 @@ def stored_codes(dataset: Dataset) -> Stored:
     high = int(dataset.get("HighBit", bits - 1))
     if allocated not in (8, 16) or not 1 < bits <= allocated or not bits - 1 <= high < allocated:
         raise refusal(f"a DICOM of {bits} bits stored in {allocated}", "export it with 8 or 16 bits allocated")
-    syntax = _decodable(dataset)
-    raw = np.asarray(pixel_array(dataset, raw=True, correct_unused_bits=False))
+    syntax = _transfer_syntax(dataset)
+    if not is_decodable(syntax):
+        raise refusal(f"a DICOM compressed as {syntax.name}", "decompress it first (dcmdjpeg, or gdcmconv --raw)")
+    raw, facts = _raw(dataset, syntax)
     size = int(dataset.Rows), int(dataset.Columns)
     if raw.shape != size:
         raise refusal(f"a DICOM whose pixels {raw.shape} are not those of its header {size}", "export it again")
     # Overlays and rubbish may lie in the bits that do not count. Compressed values always start at bit 0.
     below = 0 if syntax.is_compressed else high + 1 - bits
-    codes: NDArray[np.uint16] = raw.astype(np.uint16)
-    codes >>= np.uint16(below)
-    codes &= np.uint16(2**bits - 1)
-    return Stored(codes, bits, bool(dataset.get("PixelRepresentation", 0)))
+    values: NDArray[np.uint16] = raw.astype(np.uint16)
+    padding = _padding_outside(dataset, values, bits) if allocated == 16 and not below else None
+    signed = bool(dataset.PixelRepresentation)
+    codes = (values >> np.uint16(below)) & np.uint16(2**bits - 1)
+    if not below and bits < allocated and _overflows(dataset, values, codes, bits, signed, padding):
+        facts = {"damage": "overflow"} | facts
+    return Stored(codes, bits, signed, padding, facts)
 
 
-def _decodable(dataset: Dataset) -> UID:
-    """The transfer syntax, which must be one that an installed decoder reads and whose coded size is the header's."""
-    syntax = _transfer_syntax(dataset)
-    if syntax.is_compressed:
-        if not get_decoder(syntax).is_available:
-            raise refusal(f"a DICOM compressed as {syntax.name}", "decompress it first (dcmdjpeg, or gdcmconv --raw)")
-        check_coded(get_frame(dataset.PixelData, 0, number_of_frames=1))
-    return syntax
+def _raw(dataset: Dataset, syntax: UID) -> tuple[NDArray[Any], dict[str, str]]:
+    """The decoded values (h, w), and signs of damage."""
+    colour = dataset.SamplesPerPixel == 3
+    if not syntax.is_compressed:
+        return _gray_of_equal(pixel_array(dataset)) if colour else _plain(dataset), {}
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if syntax in _LOSSY_JPEG:
+        return _lossy_jpeg(dataset, frame)
+    if colour:
+        raise refusal("a DICOM in colour, compressed", "send the original gray film")
+    check_coded(frame, (int(dataset.Rows), int(dataset.Columns)))
+    return decode_lossless(frame) if syntax in _LOSSLESS_JPEG else _plain(dataset), {}
+
+
+def is_decodable(syntax: UID) -> bool:
+    """Whether films of this transfer syntax are read."""
+    try:
+        if syntax in (*_LOSSLESS_JPEG, *_LOSSY_JPEG) or not syntax.is_compressed:
+            return not syntax.is_deflated
+        return bool(get_decoder(syntax).is_available)
+    except (NotImplementedError, ValueError):  # no syntax that pydicom knows
+        return False
+
+
+def _plain(dataset: Dataset) -> NDArray[Any]:
+    return np.asarray(pixel_array(dataset, raw=True, correct_unused_bits=False))
+
+
+def _lossy_jpeg(dataset: Dataset, frame: bytes) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    layout = parse_jpeg(frame)
+    check_jpeg(layout)
+    if int(dataset.BitsStored) != 8:
+        raise refusal(f"a DICOM of {dataset.BitsStored} bits whose JPEG has 8", "its header is wrong; export it again")
+    if layout.components != dataset.SamplesPerPixel:
+        raise refusal(f"a compressed frame of {layout.components} colours", "send the original gray film")
+    pixels, damage = decode_jpeg(frame, layout, "GRAY" if layout.components == 1 else "RGB")
+    facts = {"damage": damage} if damage else {}
+    return pixels if pixels.ndim == 2 else _gray_of_equal(pixels), facts
+
+
+def _gray_of_equal(colours: NDArray[Any]) -> NDArray[np.uint8]:
+    """The gray of a secondary capture that was stored in colour, (h, w, 3) to (h, w)."""
+    if colours.dtype != np.uint8 or int((colours.max(axis=2) - colours.min(axis=2)).max(initial=0)) > NEAR_GRAY:
+        raise refusal("a DICOM in colour", "send the original gray film")
+    return np.asarray(Image.fromarray(colours).convert("L"))
+
+
+def _padding_outside(dataset: Dataset, values: NDArray[np.uint16], bits: int) -> NDArray[np.bool_] | None:
+    """Where the padding value lies, if it needs more bits than count: signed padding of an unsigned film."""
+    value = number(dataset, "PixelPaddingValue")
+    if value is None or dataset.PixelRepresentation or 0 <= value < 2**bits:
+        return None
+    found = values == np.uint16(int(value) & 0xFFFF)
+    return found if found.any() else None
+
+
+def _overflows(
+    dataset: Dataset,
+    values: NDArray[np.uint16],
+    codes: NDArray[np.uint16],
+    bits: int,
+    signed: bool,
+    padding: NDArray[np.bool_] | None,
+) -> bool:
+    """Whether values need more bits than the header states, so that their highest would be cut off."""
+    spare = values >> np.uint16(bits)
+    for group in range(0x6000, 0x6020, 2):  # an overlay that lies in a bit of its own
+        position = int(dataset.get((group, 0x0102), None).value or 0) if (group, 0x0102) in dataset else 0
+        if position >= bits:
+            spare &= np.uint16(0xFFFF ^ (1 << (position - bits)))
+    if signed:  # the sign goes on in them
+        spare = np.where(codes >> np.uint16(bits - 1), spare ^ np.uint16(0xFFFF >> bits), spare)
+    if padding is not None:
+        spare = np.where(padding, spare[~padding].min(initial=0xFFFF), spare)
+    return bool(spare.min() != spare.max())
 
 
 def _transfer_syntax(dataset: Dataset) -> UID:

@@ -52,7 +52,7 @@ def stored_values(bits: int, signed: bool) -> Values:
 
 def modality(dataset: Dataset, stored: Values) -> Scaled:
     """Modality LUT, or `slope * stored + intercept`. PS3.3 C.11.1."""
-    if dataset.get("ModalityLUTSequence"):
+    if _has_table(dataset, "ModalityLUTSequence"):
         return look_up(dataset, dataset.ModalityLUTSequence[0], stored)
     slope = number(dataset, "RescaleSlope")
     if slope == 0:
@@ -63,7 +63,7 @@ def modality(dataset: Dataset, stored: Values) -> Scaled:
 
 def voi_level(dataset: Dataset, given: Scaled) -> tuple[Values, str]:
     """Level 0 … 1 of each value by the first VOI LUT, else the first window, else the whole range. PS3.3 C.11.2."""
-    if dataset.get("VOILUTSequence"):
+    if _has_table(dataset, "VOILUTSequence"):
         looked_up = look_up(dataset, dataset.VOILUTSequence[0], given.values)
         return span(looked_up), "lut"
     center, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
@@ -72,6 +72,12 @@ def voi_level(dataset: Dataset, given: Scaled) -> tuple[Values, str]:
         # A width of zero is how some exporters write "no window".
         return span(given), "none"
     return window(given.values, center, width, function), "window"
+
+
+def _has_table(dataset: Dataset, keyword: str) -> bool:
+    """Whether a look-up table is stated; some exporters leave an empty item."""
+    items = dataset.get(keyword)
+    return bool(items) and "LUTDescriptor" in items[0] and "LUTData" in items[0]
 
 
 def span(given: Scaled) -> Values:
@@ -139,7 +145,9 @@ def is_padding(dataset: Dataset, stored: Values) -> NDArray[np.bool_]:
     if value is None:
         return np.zeros(stored.shape, dtype=bool)
     limit = number(dataset, "PixelPaddingRangeLimit")
-    low, high = sorted((value, value if limit is None else limit))
+    # A signed padding of an unsigned film, or the reverse, is the same sixteen bits.
+    shift = 65536.0 if value < 0 <= stored.min() else -65536.0 if stored.min() < 0 and value > stored.max() else 0.0
+    low, high = sorted((value + shift, (value if limit is None else limit) + shift))
     return (stored >= low) & (stored <= high)
 
 

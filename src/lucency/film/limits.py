@@ -17,6 +17,9 @@ MAX_SIDE = 20_000
 MAX_BYTES = 256 * 2**20
 """Of the file: 100 megapixels of 16 bits, uncompressed, with room for a header."""
 
+NEAR_GRAY = 16
+"""Channels that differ by no more than this many of 256 levels are gray, stored or compressed as colour."""
+
 _PIXELS = ContextVar("pixels", default=MAX_PIXELS)
 
 

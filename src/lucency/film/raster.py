@@ -16,14 +16,11 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lucency.errors import FilmError
-from lucency.film.codestream import check_scans
-from lucency.film.limits import check_size, damaged, refusal
+from lucency.film.codestream import check_jpeg, decode_jpeg, parse_jpeg
+from lucency.film.limits import NEAR_GRAY, check_size, damaged, refusal
 from lucency.native_output import held_stderr, quiet
 
 Gray = NDArray[np.uint8] | NDArray[np.uint16]
-
-NEAR_GRAY = 16
-"""Channels that differ by no more than this many of 256 levels are gray, stored or compressed as colour."""
 
 _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: np.fliplr,
@@ -36,6 +33,9 @@ _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 }
 """What turns a film upright, by EXIF orientation (EXIF 2.32, 4.6.4 A, tag 274); 1 and anything else: nothing."""
 
+_PACKED = (b"zTXt", b"iTXt", b"iCCP")
+LONG_TEXT = 4096
+END = b"\xff\xd9"
 _REFUSED_MODES = {
     "1": "a black-and-white image of 1 bit a pixel",
     "P": "an image with a palette",
@@ -52,7 +52,18 @@ def read_png(data: bytes) -> tuple[Gray, dict[str, str]]:
     """Decode a PNG; see `open_film`."""
     if len(data) > 25 and data[24] < 8 and data[25] == 0:
         raise refusal(f"a PNG of {data[24]} bit a pixel")
-    return _read(PngImageFile, data, "PNG")
+    return _read(PngImageFile, _without_text(data), "PNG")
+
+
+def _without_text(data: bytes) -> bytes:
+    """The PNG without texts and profiles, which Pillow would unpack, or refuse as too long."""
+    kept, at = [data[:8]], 8
+    while at + 8 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if (kind := data[at + 4 : at + 8]) not in _PACKED and (kind != b"tEXt" or end - at < LONG_TEXT):
+            kept.append(data[at:end])
+        at = end
+    return data if len(kept) < 2 or sum(map(len, kept)) == len(data) else b"".join(kept)
 
 
 def read_jpeg(data: bytes) -> tuple[Gray, dict[str, str]]:
@@ -60,8 +71,9 @@ def read_jpeg(data: bytes) -> tuple[Gray, dict[str, str]]:
 
     Always at full size: libjpeg's reduced-size decoding ("draft") is faster but yields other pixels.
     """
-    check_scans(data)
-    return _read(JpegImageFile, data, "JPEG")
+    layout = parse_jpeg(data)
+    check_jpeg(layout)
+    return _read(JpegImageFile, data[: layout.ends] + END, "JPEG")
 
 
 def read_tiff(data: bytes) -> tuple[Gray, dict[str, str]]:
@@ -74,14 +86,41 @@ def _read(reader: type[ImageFile], data: bytes, kind: str) -> tuple[Gray, dict[s
     try:
         with quiet, reader(io.BytesIO(data)) as image:
             _check_header(image, kind)
-            image.load()
-            pixels, facts = _gray(image)
+            pixels, facts = _jpeg(image, data) if kind == "JPEG" else _gray(_loaded(image))
             turn = _UPRIGHT.get(_orientation(image), np.asarray)
             return np.ascontiguousarray(turn(pixels)), facts
     except FilmError:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file: OSError, SyntaxError, struct.error…
         raise damaged(kind, error) from error
+
+
+def _jpeg(image: ImageFile, data: bytes) -> tuple[Gray, dict[str, str]]:
+    pixels, damage = decode_jpeg(data, parse_jpeg(data), "GRAY" if image.mode == "L" else "RGB")
+    facts = {"damage": damage} if damage else {}
+    if image.mode == "L":
+        return pixels, {"bits": "8"} | facts
+    picture = Image.fromarray(pixels)
+    return gray_pixels(picture.convert("L")), {"bits": "8"} | _colour(picture) | facts
+
+
+def _loaded(image: ImageFile) -> ImageFile:
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(259) == 7:
+        _check_strips(image)
+    image.load()
+    return image
+
+
+def _check_strips(image: TiffImageFile) -> None:
+    """Decode every JPEG strip or tile of a TIFF strictly; Pillow and libtiff pass over what libjpeg warns of."""
+    tags, stream = image.tag_v2, image.fp
+    tables = bytes(tags.get(347, b"\xff\xd8\xff\xd9"))[:-2]
+    for begins, length in zip(tags.get(273, tags.get(324)), tags.get(279, tags.get(325)), strict=True):
+        stream.seek(begins)
+        strip = tables + stream.read(length)[2:]
+        layout = parse_jpeg(strip)
+        check_jpeg(layout)
+        decode_jpeg(strip, layout, "GRAY" if layout.components == 1 else "RGB")
 
 
 def _check_header(image: ImageFile, kind: str) -> None:

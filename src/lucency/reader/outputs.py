@@ -159,7 +159,8 @@ def reading(card: Card, name: str, answers: Outputs, row: int, doubts: Sequence[
     finding = card.labels[1] if card.task == "binary" else card.labels[best]
     called = _word(card, chances)
     reasons = [check.name for check, fails in zip(card.gate.checks, failed_checks(card, one)[0], strict=True) if fails]
-    warnings = [doubt.words for doubt in doubts] + [GATE_WORDS[reason] for reason in reasons]
+    explained = any(doubt.explains for doubt in doubts)
+    warnings = [doubt.words for doubt in doubts] + [GATE_WORDS[reason] for reason in reasons if not explained]
     stands = bool(accepted(card, one)[0])
     if not stands and not reasons:
         warnings.append(_undecided(card, chances))

@@ -14,7 +14,7 @@ from lucency.prefetch import prefetch
 from lucency.preprocess import Preprocess
 from lucency.reader.engines import open_litert, open_onnx, open_torch
 from lucency.reader.input_checks import check_input
-from lucency.reader.outputs import Engine, Outputs, Reading, Squares, numbers, reading
+from lucency.reader.outputs import Engine, Outputs, Reading, Squares, failed_checks, numbers, reading
 
 ENGINES: dict[Format, Callable[[Bundle, int], Engine]] = {
     "litert": open_litert,
@@ -99,4 +99,5 @@ class Reader:
 
     def _reading(self, film: Film, engine: Callable[[Squares], Outputs]) -> Reading:
         answers = numbers(engine(self.preprocess(film)[None]))
-        return reading(self.card, film.name, answers, 0, check_input(film, self.card))
+        refused = bool(failed_checks(self.card, answers).any())
+        return reading(self.card, film.name, answers, 0, check_input(film, self.card, refused))

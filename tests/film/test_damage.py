@@ -1,0 +1,138 @@
+"""Damage is seen, and what is sound but not read is called by its name."""
+
+from __future__ import annotations
+
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from lucency.errors import FILM_DAMAGED, FILM_UNSUPPORTED, FilmError
+from lucency.film import open_film
+from lucency.film.codestream import has_step, parse_jpeg
+
+Y, X = np.mgrid[:512, :400]
+NOISE = np.random.default_rng(0).normal(0, 3, Y.shape)
+CHEST = np.clip(120 + 60 * np.cos(X / 60) * np.sin(Y / 80) + NOISE, 0, 255).astype(np.uint8)
+
+
+def jpeg(pixels: np.ndarray = CHEST, **options: object) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=85, **options)
+    return stream.getvalue()
+
+
+def coded(data: bytes) -> int:
+    """Where the coded data begin."""
+    return parse_jpeg(data).scans[0][0]
+
+
+def zeroed(data: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(coded(data), len(data) - 1002)
+    return data[:at] + bytes(1000) + data[at + 1000 :]
+
+
+def cut(data: bytes, rng: random.Random) -> bytes:
+    return data[: rng.randrange(coded(data), len(data) - 2)] + b"\xff\xd9"
+
+
+def flipped(data: bytes, rng: random.Random) -> bytes:
+    broken = bytearray(data)
+    for _ in range(20):
+        broken[rng.randrange(coded(data), len(data) - 2)] ^= 1 << rng.randrange(8)
+    return bytes(broken)
+
+
+def dropped(data: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(coded(data), len(data) - 702)
+    return data[:at] + data[at + 700 :]
+
+
+def noticed(data: bytes) -> bool:
+    try:
+        return "damage" in open_film(data).facts
+    except FilmError as error:
+        return error.code == FILM_DAMAGED
+
+
+@pytest.mark.parametrize("damage", [zeroed, cut, flipped, dropped])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 4}], ids=str)
+def test_damage_that_shows_is_refused_or_doubted(damage, options) -> None:
+    sound, rng = jpeg(**options), random.Random(3)
+    assert "damage" not in open_film(sound).facts
+    changed = missed = 0
+    for _ in range(40):
+        broken = damage(sound, rng)
+        try:
+            there = np.asarray(Image.open(io.BytesIO(broken)))
+        except OSError:
+            there = np.zeros_like(CHEST)
+        if there.shape != CHEST.shape or (abs(there.astype(int) - CHEST) > 16).mean() > 0.05:
+            changed += 1
+            missed += not noticed(broken)
+    assert missed <= 0.05 * changed
+
+
+def test_in_tiff_and_in_colour() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(CHEST).save(stream, "TIFF", compression="jpeg")
+    data = stream.getvalue()
+    assert open_film(data).shape == CHEST.shape
+    at = data.rindex(b"\xff\xda") + 400
+    with pytest.raises(FilmError) as caught:
+        open_film(data[:at] + bytes(300) + data[at + 300 :])
+    assert caught.value.code == FILM_DAMAGED
+    colour = jpeg(np.stack([CHEST] * 3, axis=2))
+    assert "damage" not in open_film(colour).facts
+    assert noticed(zeroed(colour, random.Random(1)))
+
+
+def test_a_progressive_jpeg_without_its_last_scans() -> None:
+    data = jpeg(progressive=True)
+    layout = parse_jpeg(data)
+    assert layout.is_refined
+    last = data.rindex(b"\xff\xda")
+    with pytest.raises(FilmError, match="scans are missing"):
+        open_film(data[:last] + b"\xff\xd9")
+
+
+def test_a_step_behind_one_block() -> None:
+    stepped = CHEST.astype(int)
+    stepped[200:208, 96:] += 12
+    stepped[208:] += 12
+    assert has_step(np.clip(stepped, 0, 255).astype(np.uint8))
+    bordered = CHEST.copy()
+    bordered[:64] = 30
+    bordered[480:] //= 2
+    assert not has_step(bordered)
+    assert not has_step(CHEST)
+
+
+def test_a_motion_photo_is_read() -> None:
+    """A film clip behind the picture is none of our business, whatever bytes are in it."""
+    data = jpeg()
+    assert np.array_equal(open_film(data + b"\xff\xda" * 500 + bytes(5000)).pixels, open_film(data).pixels)
+
+
+def test_long_texts_in_a_png_are_passed_over() -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Report", "x" * 3_000_000)
+    text.add_text("Packed", "y" * 3_000_000, zip=True)
+    stream = io.BytesIO()
+    Image.fromarray(CHEST).save(stream, "PNG", pnginfo=text)
+    assert np.array_equal(open_film(stream.getvalue()).pixels, CHEST)
+
+
+@pytest.mark.parametrize(
+    ("marker", "bits", "words"),
+    [(0xC3, 16, "a lossless JPEG"), (0xC1, 12, "a JPEG of 12 bits"), (0xC9, 8, "arithmetic"), (0xF7, 8, "JPEG-LS")],
+)
+def test_a_sound_jpeg_of_another_kind_is_called_by_its_name(marker, bits, words) -> None:
+    data = bytearray(jpeg())
+    at = data.index(b"\xff\xc0")
+    data[at + 1], data[at + 4] = marker, bits
+    with pytest.raises(FilmError, match=words) as caught:
+        open_film(bytes(data))
+    assert caught.value.code == FILM_UNSUPPORTED
