@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from lucency.errors import OutputError
-from lucency.files import beside, sha256_bytes, sha256_file, write_text
+from lucency.errors import OUTPUT_LOCKED, OutputError
+from lucency.files import beside, locked, sha256_bytes, sha256_file, write_text
 
 
 def test_content_arrives_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -52,3 +54,31 @@ def test_sha256_is_the_standard_one(tmp_path: Path) -> None:
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256_bytes(b"abc") == sha256_file(tmp_path / "abc") == known == hashlib.sha256(b"abc").hexdigest()
+
+
+HOLD = """
+import pathlib, sys
+from lucency.files import locked
+with locked(pathlib.Path(sys.argv[1]), sys.argv[2] == "shared"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks on Windows")
+@pytest.mark.parametrize("mode", ["shared", "exclusive"])
+def test_a_lock_holds_against_another_process_and_ends_with_it(tmp_path: Path, mode: str) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path), mode]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(OutputError, match="another lucency process") as caught, locked(tmp_path):
+        pass
+    assert caught.value.code == OUTPUT_LOCKED
+    if mode == "shared":
+        with locked(tmp_path, shared=True):
+            pass
+    holder.kill()
+    holder.communicate()
+    with locked(tmp_path):
+        pass

@@ -38,6 +38,8 @@ FILM_TOO_LARGE = "film_too_large"
 """More pixels or bytes than are read."""
 FILM_CONFLICT = "film_conflict"
 """Another film has the same UID."""
+OUTPUT_LOCKED = "output_locked"
+"""Another process of lucency writes to the same folder."""
 
 
 EXTRAS = {

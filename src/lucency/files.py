@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lucency.errors import OutputError
+from lucency.errors import OUTPUT_LOCKED, OutputError
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @contextlib.contextmanager
@@ -36,6 +40,63 @@ def beside(path: Path, mode: int = 0o644) -> Iterator[Path]:
         raise unwritable(path, error) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path, shared: bool = False) -> Iterator[None]:
+    """Keep other processes of lucency from writing to a folder or file; however this process ends, the lock ends too.
+
+    Windows and some network file systems have no such locks; there the block runs without one.
+
+    Args:
+        path: an existing folder or file.
+        shared: let others in that also ask for a shared lock.
+
+    Raises:
+        OutputError: another process holds the lock.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise OutputError(
+            f"{path}: another lucency process is writing there; wait until it ends, or choose another place with --out",
+            code=OUTPUT_LOCKED,
+        ) from error
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def walk_files(root: Path) -> Iterator[Path]:
+    """Everything below a folder that is no folder, folder by folder, sorted; hidden folders are skipped.
+
+    Linked folders are entered, except where a link leads back to a folder that it lies in.
+    """
+    yield from _walk(root, frozenset())
+
+
+def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    status = folder.stat()
+    inside = above | {(status.st_dev, status.st_ino)}
+    if inside == above:
+        return
+    with os.scandir(folder) as entries:
+        every = sorted(entries, key=lambda entry: entry.name)
+    yield from (folder / entry.name for entry in every if not entry.is_dir())
+    for entry in every:
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from _walk(folder / entry.name, inside)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -53,6 +54,41 @@ def test_a_folder_in_the_order_of_names_without_what_is_no_film(tmp_path: Path) 
     manifest = open_manifest(str(tmp_path))
     assert list(manifest.names()) == ["top.jpeg", "a/z.dcm", "b/10.PNG", "b/2.png"]
     assert all(Path(manifest.place(name)).is_file() for name in manifest.names())
+
+
+def test_linked_folders_are_entered_once_and_loops_end(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "films" / "a").mkdir(parents=True)
+    for name in ("elsewhere/1.png", "elsewhere/deep/2.png", "films/a/3.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "films" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "films")
+    (tmp_path / "films" / "self").symlink_to(".")
+    names = list(open_manifest(str(tmp_path / "films")).names())
+    assert names == ["a/3.png", "linked/1.png", "linked/deep/2.png"]
+
+
+def test_a_dangling_link_a_pipe_and_a_folder_named_like_a_film(tmp_path: Path) -> None:
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    manifest = open_manifest(str(tmp_path))
+    kinds = {}
+    for name in manifest.names():
+        found = fetch_film(manifest.place(name))
+        assert isinstance(found, Failure)
+        kinds[name] = found.kind
+    assert kinds == {"gone.png": "missing", "pipe.png": "not_a_film"}
+
+
+def test_files_not_named_like_films_are_counted(tmp_path: Path) -> None:
+    for name in ("1.png", "note.txt", "b/list.TXT", "b/README", ".hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    manifest = open_manifest(str(tmp_path))
+    for _ in range(2):
+        assert list(manifest.names()) == ["1.png"]
+        assert manifest.skipped == {".txt": 2, "no suffix": 1}
 
 
 def test_a_glob(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_crash_in_the_middle_keeps_the_batches_before_it(
     with pytest.raises(KeyboardInterrupt):
         pooled_features(classifier, films, SQUARE, tmp_path)
     with closing(sqlite3.connect(tmp_path / "features.sqlite")) as base:
-        assert base.execute("SELECT COUNT(*) FROM features").fetchone() == (16,)
+        assert base.execute("SELECT COUNT(*) FROM vectors").fetchone() == (16,)
     found = pooled_features(classifier, films, SQUARE, tmp_path)
     assert len(calls) == 3 + 3
     monkeypatch.undo()
@@ -125,3 +125,27 @@ def test_a_cache_that_cannot_be_written_says_so(classifier: Classifier, films: D
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another with --cache"):
         pooled_features(classifier, films.subset([0]), SQUARE, tmp_path / "file")
+
+
+def test_a_flipped_byte_of_a_vector_is_computed_again(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
+    whole = pooled_features(classifier, films, SQUARE, tmp_path).vectors
+    with closing(sqlite3.connect(tmp_path / "features.sqlite")) as base, base:
+        key, vector = base.execute("SELECT key, vector FROM vectors LIMIT 1").fetchone()
+        base.execute("UPDATE vectors SET vector = ? WHERE key = ?", (bytes([vector[0] ^ 64]) + vector[1:], key))
+    again = pooled_features(classifier, films, SQUARE, tmp_path).vectors
+    np.testing.assert_allclose(again, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "hole", "empty"])
+def test_a_broken_cache_is_made_again(
+    classifier: Classifier, films: Dataset, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = pooled_features(classifier, films, SQUARE, tmp_path).vectors
+    file = tmp_path / "features.sqlite"
+    content = file.read_bytes()
+    half = len(content) // 2
+    hole = content[: half // 2] + bytes(half) + content[half + half // 2 :]
+    file.write_bytes({"garbage": b"no database" * 500, "hole": hole, "empty": b""}[damage])
+    again = pooled_features(classifier, films, SQUARE, tmp_path).vectors
+    np.testing.assert_allclose(again, whole, atol=1e-5)
+    assert damage == "empty" or "damaged; removed" in capsys.readouterr().err

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
 
 from lucency.data import read_dataset
-from lucency.errors import TrainingError
+from lucency.errors import OutputError, TrainingError
 from lucency.recipe import Recipe
-from lucency.train.manifest import MANIFEST, Manifest, claim
+from lucency.train.manifest import MANIFEST, Manifest, claim, lock_and_claim
 
 FILMS = read_dataset("phantom:6")
 RECIPE = Recipe(name="x")
@@ -24,6 +25,16 @@ def test_a_run_is_claimed_once(tmp_path: Path) -> None:
         claim(tmp_path / "run", own, resume=False)
     (tmp_path / "run" / "card.json").touch()
     assert claim(tmp_path / "run", own, resume=True)
+
+
+def test_two_processes_never_write_to_one_run(tmp_path: Path) -> None:
+    own = Manifest.of(RECIPE, FILMS, FILMS)
+    with contextlib.ExitStack() as first:
+        assert not lock_and_claim(tmp_path / "run", own, False, first)
+        with contextlib.ExitStack() as second, pytest.raises(OutputError, match="another lucency process"):
+            lock_and_claim(tmp_path / "run", own, True, second)
+    with contextlib.ExitStack() as third:
+        assert not lock_and_claim(tmp_path / "run", own, True, third), "the lock ends with the process"
 
 
 def test_what_changed_is_named(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import os
 import queue
 import signal
 import socket
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -121,6 +122,8 @@ class Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._line: Connection | None = None
         self._closed = False
+        self._lock = threading.Lock()
+        """Held while a process starts, so that `close` on another thread misses none."""
 
     def score(self, paths: Sequence[str]) -> pa.Table:
         """`score_batch` in the process. If it dies, each film is retried alone, and the one that kills it is marked.
@@ -136,8 +139,9 @@ class Worker:
         return pa.concat_tables([self.score([path]) for path in paths])
 
     def close(self) -> None:
-        """Kill the process."""
-        self._closed = True
+        """Kill the process; none starts afterwards. May be called from another thread than the others."""
+        with self._lock:
+            self._closed = True
         self._stop()
 
     def _request(self, paths: Sequence[str]) -> pa.Table | Failure:
@@ -155,18 +159,21 @@ class Worker:
             return CRASHED
 
     def _start(self) -> Connection:
-        if self._closed:
-            raise BundleError(f"{self._bundle.path}: scoring was stopped")
         context = multiprocessing.get_context("spawn")  # a fork would copy locks held by threads that it lacks
-        self._line, theirs = context.Pipe()
-        self._process = context.Process(target=self._serve, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()  # so that the connection breaks when the process ends
-        reply = self._send_bundle(self._line)
+        with self._lock:
+            if self._closed:
+                raise BundleError(f"{self._bundle.path}: scoring was stopped")
+            line, theirs = context.Pipe()
+            process = context.Process(target=self._serve, args=(theirs,), daemon=True)
+            with _interrupts_blocked():
+                process.start()
+            theirs.close()  # so that the connection breaks when the process ends
+            self._line, self._process = line, process
+        reply = self._send_bundle(line)
         if reply != READY:
             self._stop()
             raise BundleError(reply.decode())
-        return self._line
+        return line
 
     def _send_bundle(self, line: Connection) -> bytes:
         try:
@@ -184,9 +191,22 @@ class Worker:
             line.close()
 
 
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Start a process that Ctrl-C never reaches, not even before its first line runs: it inherits the mask."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def serve_batches(line: Connection) -> None:
     """Answer lists of paths with tables until the connection breaks, as it does when the other side ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C; on Windows from here on
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for PyTorch, which reads runs
     try:
         reader = Reader(line.recv())

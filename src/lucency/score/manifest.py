@@ -8,15 +8,16 @@ from __future__ import annotations
 import csv
 import glob
 import io
-import os
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 from lucency.data.folder import FILM_SUFFIXES
 from lucency.errors import SourceError, UsageError
+from lucency.files import walk_files
 
 COLUMNS = ("path", "film", "file", "filename")
 """The table's column of paths: the first of these that it has."""
@@ -40,6 +41,8 @@ class Manifest:
     """Folder or URL to which relative names refer."""
     names: Names
     """Every film's name as in the manifest, in order; can be called repeatedly."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Files of a folder without the suffix of a film, by suffix; complete after an iteration of the names."""
 
     def place(self, name: str) -> str:
         """Path or URL of the film of that name."""
@@ -89,7 +92,8 @@ def open_manifest(source: str, column: str | None = None) -> Manifest:
         return _remote(source, column)
     path = Path(source)
     if path.is_dir():
-        return Manifest(source, str(path), partial(_walk, path))
+        skipped: Counter[str] = Counter()
+        return Manifest(source, str(path), partial(_walk, path, skipped), skipped)
     if path.is_file():
         return Manifest(source, str(path.parent), _listed(source, column))
     if glob.has_magic(source):
@@ -120,12 +124,17 @@ def _listed(source: str, column: str | None) -> Names:
     return partial(_table, source, column) if suffix in (".csv", ".tsv") else partial(_lines, source)
 
 
-def _walk(root: Path) -> Iterator[str]:
-    """Films below `root`, relative to it, folder by folder, sorted."""
-    for folder, below, files in os.walk(root):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        inside = Path(folder).relative_to(root)
-        yield from (str(inside / name) for name in sorted(files) if _has_film_name(name))
+def _walk(root: Path, skipped: Counter[str]) -> Iterator[str]:
+    """Films below `root`, relative to it; other files are counted in `skipped`."""
+    skipped.clear()
+    try:
+        for path in walk_files(root):
+            if _has_film_name(path.name):
+                yield str(path.relative_to(root))
+            elif not path.name.startswith("."):
+                skipped[path.suffix.lower() or "no suffix"] += 1
+    except OSError as error:
+        raise SourceError(f"{error.filename or root}: cannot be listed ({error.strerror or error})") from error
 
 
 def _has_film_name(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -18,14 +19,13 @@ from lucency.errors import SourceError
 from lucency.progress import track
 from lucency.score.engines import Engine, local
 from lucency.score.manifest import Manifest
-from lucency.score.shards import Label, Shards, Summary
+from lucency.score.shards import WHOLE, Label, Shards, Summary, lock_part
 from lucency.score.table import SCHEMA, as_text
 
 CHUNK = 64
 """Films that a worker gets at once."""
 SHARD = 10_000
 """Films in a file."""
-WHOLE = (1, 1)
 Step = int | Label
 """This many films arrived; or a shard was written."""
 
@@ -67,21 +67,36 @@ def score(
 
     Raises:
         SourceError: the manifest names no film, or is no list.
-        OutputError: `out` holds scores of another bundle or of other films, or cannot be written.
+        OutputError: `out` holds scores of another bundle or of other films, is in use, or cannot be written.
         BundleError: the bundle cannot be opened.
     """
+    with lock_part(out, part):
+        return _score(manifest, Shards(out, bundle, shard), engine, workers, part, key, retry)
+
+
+def _score(
+    manifest: Manifest,
+    shards: Shards,
+    engine: Engine,
+    workers: int,
+    part: tuple[int, int],
+    key: bytes | None,
+    retry: bool,
+) -> Summary:
     start = time.monotonic()
-    shards = Shards(out, bundle, shard)
     write_name = _name_writer(key)
     done, left, films = _plan(manifest, shards, write_name, part, retry)
+    if manifest.skipped:
+        counts = ", ".join(f"{count} {suffix}" for suffix, count in manifest.skipped.most_common())
+        print(f"{manifest.source}: left out files that are not named like films: {counts}", file=sys.stderr)
     if left:
         shards.begin()
-    pieces = _pieces(manifest, shard, write_name, set(left))
-    with closing(_run(pieces, shards, engine, workers, bundle)) as steps:
+    pieces = _pieces(manifest, shards.size, write_name, set(left))
+    with closing(_run(pieces, shards, engine, workers)) as steps:
         for step in track(steps, "scoring films", films, worth=lambda step: 0 if isinstance(step, Label) else step):
             if isinstance(step, Label):
                 done[step.number] = step
-    summary = Summary.of(shards, done.values(), films, time.monotonic() - start)
+    summary = Summary.of(shards, done.values(), films, time.monotonic() - start, manifest.skipped)
     shards.write_note(_summary_name(part), summary.to_json())
     return summary
 
@@ -117,9 +132,7 @@ def _pieces(
         number += 1
 
 
-def _run(
-    pieces: Iterator[Piece], shards: Shards, engine: Engine, workers: int, bundle: Bundle
-) -> Generator[Step, None, None]:
+def _run(pieces: Iterator[Piece], shards: Shards, engine: Engine, workers: int) -> Generator[Step, None, None]:
     """Run the engine; write each shard as soon as its films are complete."""
     waiting: deque[Piece] = deque()
 
@@ -130,7 +143,7 @@ def _run(
             yield from (places[start : start + CHUNK] for start in range(0, len(places), CHUNK))
 
     rest = SCHEMA.empty_table()
-    with closing(engine(chunks(), bundle, workers)) as tables:
+    with closing(engine(chunks(), shards.bundle, workers)) as tables:
         for table in tables:
             yield len(table)
             rest = pa.concat_tables([rest, table])

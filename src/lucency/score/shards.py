@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +21,14 @@ import pyarrow.parquet as pq
 from lucency import NOTICE, __version__
 from lucency.bundle import Bundle
 from lucency.errors import OutputError
-from lucency.files import beside, write_text
+from lucency.files import beside, locked, unwritable, write_text
 from lucency.score.manifest import first_line, is_url, require_store
 from lucency.score.table import KINDS, TRANSIENT
 
 KEY = b"lucency"
 """Of the label, JSON, in a Parquet file's metadata."""
+WHOLE = (1, 1)
+"""The part that is the whole manifest."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,32 @@ class Shards:
         return store, inside.rstrip("/")
 
 
+@contextmanager
+def lock_part(out: str, part: tuple[int, int]) -> Iterator[None]:
+    """Let one process at a time score a part of a manifest into a folder. Stores have no locks.
+
+    The whole excludes every part; different parts exclude only themselves.
+
+    Raises:
+        OutputError: another process scores there, or the folder cannot be written.
+    """
+    if is_url(out):
+        yield
+        return
+    folder, own = Path(out), Path(out) / f"_lock-{part[0]}-of-{part[1]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if part != WHOLE:
+            own.touch()
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    with ExitStack() as held:
+        held.enter_context(locked(folder, shared=part != WHOLE))
+        if part != WHOLE:
+            held.enter_context(locked(own))
+        yield
+
+
 def digest_of(names: Sequence[str]) -> str:
     """SHA-256 over names, their order and their boundaries."""
     digest = hashlib.sha256()
@@ -226,9 +255,13 @@ class Summary:
     """Films scored by this call; the others were before."""
     seconds: float
     """Duration, with the start of the processes."""
+    skipped: dict[str, int]
+    """Files of the folder that are not named like films, by suffix."""
 
     @classmethod
-    def of(cls, shards: Shards, labels: Iterable[Label], scored_now: int, seconds: float) -> Summary:
+    def of(
+        cls, shards: Shards, labels: Iterable[Label], scored_now: int, seconds: float, skipped: Mapping[str, int]
+    ) -> Summary:
         """The summary of these shards."""
         verdicts: Counter[str] = Counter()
         failures: Counter[str] = Counter()
@@ -237,7 +270,8 @@ class Summary:
             failures.update(label.failures)
         counts = dict(verdicts.most_common()), dict(failures.most_common())
         films = verdicts.total() + failures.total()
-        return cls(shards.out, shards.bundle.card.name, shards.bundle.digest, films, *counts, scored_now, seconds)
+        bundle = shards.bundle
+        return cls(shards.out, bundle.card.name, bundle.digest, films, *counts, scored_now, seconds, dict(skipped))
 
     @property
     def failed(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -34,9 +35,11 @@ Item = TypeVar("Item")
 
 BATCH = 32
 """Films per forward pass; more gains nothing on two cores."""
-TABLE = "CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY, vector BLOB NOT NULL)"
-PUT = "INSERT OR REPLACE INTO features VALUES (?, ?)"
-GET = "SELECT vector FROM features WHERE key = ?"
+FILE = "features.sqlite"
+TABLE = "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB NOT NULL, checksum BLOB NOT NULL)"
+PUT = "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)"
+GET = "SELECT vector, checksum FROM vectors WHERE key = ?"
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,28 @@ def pooled_features(classifier: Classifier, films: Dataset, preprocess: Preproce
     network = network_digest(classifier, preprocess)
     keys = [f"{network}:{_content_hash(sample)}" for sample in track(films.samples, "hashing films")]
     with _database(cache) as database:
-        missing = [index for index, key in enumerate(keys) if not database.execute(GET, (key,)).fetchone()]
+        found = [_stored(database, key) for key in keys]
+        missing = [index for index, vector in enumerate(found) if vector is None]
         todo = films.subset(missing), [keys[index] for index in missing]
         unreadable = _compute(database, classifier, *todo, preprocess)
-        found = [database.execute(GET, (key,)).fetchone() for key in keys]
-    good = [index for index, row in enumerate(found) if row]
+        for index in missing:
+            found[index] = _stored(database, keys[index])
+    good = [index for index, vector in enumerate(found) if vector is not None]
     require_readable(films, len(good), unreadable)
-    vectors = np.stack([np.frombuffer(found[index][0], dtype="<f4") for index in good]).astype(np.float32)
+    vectors = np.stack([vector for vector in found if vector is not None]).astype(np.float32)
     return Features(films.subset(good), vectors, tuple(unreadable))
+
+
+def _stored(database: sqlite3.Connection, key: str) -> Vectors | None:
+    """The vector of a key; None where the cache lacks it or its checksum differs."""
+    row = database.execute(GET, (key,)).fetchone()
+    if row is None or _checksum(key, row[0]) != row[1]:
+        return None
+    return np.frombuffer(row[0], dtype="<f4")
+
+
+def _checksum(key: str, vector: bytes) -> bytes:
+    return hashlib.blake2b(key.encode() + vector, digest_size=16).digest()
 
 
 def network_digest(classifier: Classifier, preprocess: Preprocess) -> str:
@@ -91,13 +108,28 @@ def network_digest(classifier: Classifier, preprocess: Preprocess) -> str:
 def _database(cache: Path) -> Iterator[sqlite3.Connection]:
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(cache / "features.sqlite", timeout=60)) as database:
+        _discard_damaged(cache / FILE)
+        with closing(sqlite3.connect(cache / FILE, timeout=60)) as database:
             database.execute(TABLE)
             yield database
     except (sqlite3.OperationalError, OSError) as error:
         raise OutputError(
             f"{cache}: the feature cache cannot be written ({error}); choose another with --cache"
         ) from error
+
+
+def _discard_damaged(file: Path) -> None:
+    """Remove a cache that SQLite finds damaged; the features are computed again."""
+    try:
+        with closing(sqlite3.connect(file, timeout=60)) as database:
+            intact = database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in DAMAGED:  # busy, or not writable
+            raise
+        intact = False
+    if not intact:
+        print(f"{file}: damaged; removed, the features are computed again", file=sys.stderr)
+        file.unlink(missing_ok=True)
 
 
 def _content_hash(sample: Sample) -> str:
@@ -122,7 +154,7 @@ def _compute(
             vectors = pooled(network, np.stack([square for _, square in good])).astype("<f4")
             rows = [(key, vector.tobytes()) for (key, _), vector in zip(good, vectors, strict=True)]
             with database:
-                database.executemany(PUT, rows)
+                database.executemany(PUT, [(*row, _checksum(*row)) for row in rows])
     return unreadable
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +14,7 @@ from lucency.bundle import Card, Model, Square, Training
 from lucency.data.dataset import Dataset
 from lucency.data.splits import split_hash
 from lucency.errors import TrainingError
-from lucency.files import unwritable, write_text
+from lucency.files import locked, unwritable, write_text
 from lucency.models import Classifier
 from lucency.models.run import WEIGHTS, save_run
 from lucency.recipe import Recipe, parse_recipe
@@ -51,6 +52,22 @@ class Manifest:
         """The manifest of a run."""
         hashes = (split_hash(films, range(len(films))) for films in (train, val))
         return cls(_recipe_json(recipe), *hashes, world_size)
+
+
+def lock_and_claim(out: Path, manifest: Manifest, resume: bool, held: contextlib.ExitStack) -> bool:
+    """`claim` under a lock that `held` keeps: two processes never write to one run.
+
+    Raises:
+        OutputError: another process trains in `out`, or it cannot be written.
+        TrainingError: as `claim`.
+    """
+    if not out.is_file():
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(out, error) from error
+        held.enter_context(locked(out))
+    return claim(out, manifest, resume)
 
 
 def claim(out: Path, manifest: Manifest, resume: bool) -> bool:

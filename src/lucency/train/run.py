@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ from lucency.train.cropping import crop, find_boxes
 from lucency.train.dataloader import Examples, train_loader, val_loader
 from lucency.train.features import pooled_features
 from lucency.train.losses import AuxiliaryLoss, DistillationLoss, GroupDROLoss, MeanLoss, Objective, SparsityLoss
-from lucency.train.manifest import CARD, MANIFEST, Manifest, claim, save
+from lucency.train.manifest import CARD, MANIFEST, Manifest, lock_and_claim, save
 from lucency.train.metrics import Row, write_history
 from lucency.train.module import ClassifierModule
 from lucency.train.trainer import fit
@@ -89,12 +90,26 @@ def train_run(recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bo
     torch.manual_seed(recipe.seed)
     classifier = build(recipe.model, 1 if films.task == "binary" else len(films.labels))
     # After the pretrained weights were found: a run that cannot start leaves no folder behind.
-    if distributed.broadcast_flag(lambda: claim(out, manifest, resume)):
-        return f"{out}: finished already"
-    distributed.wait_for_file(out / MANIFEST)
-    if distributed.is_main_process():
-        print(f"{table(train)}\n{len(val)} further films choose the checkpoint: {split}", file=sys.stderr)
+    with contextlib.ExitStack() as held:
+        if distributed.broadcast_flag(lambda: lock_and_claim(out, manifest, resume, held)):
+            return f"{out}: finished already"
+        distributed.wait_for_file(out / MANIFEST)
+        if distributed.is_main_process():
+            print(f"{table(train)}\n{len(val)} further films choose the checkpoint: {split}", file=sys.stderr)
+        phases = train_phases(classifier, recipe, films, train, val, out, cache)
+        if distributed.is_main_process():
+            write_history(phases, out)
+            save(out, classifier, recipe, train, val, split, minutes=(time.monotonic() - start) / 60)
+    rows = list(phases.values())[-1]
+    interpolated = recipe.finetune.epochs and recipe.finetune.wise_ft < 1
+    kept = rows[-1] if interpolated else max(rows, key=lambda row: row["val_auroc"])
+    return f"{out}: trained; validation AUROC {kept['val_auroc']:.4f} on {len(val)} films that chose the checkpoint"
 
+
+def train_phases(
+    classifier: Classifier, recipe: Recipe, films: Dataset, train: Dataset, val: Dataset, out: Path, cache: Path
+) -> dict[str, list[Row]]:
+    """Train teachers, head and blocks as the recipe says; the metrics of each phase, a row per epoch."""
     teachers = [train_teacher(recipe, number, films, out, cache) for number in range(1, recipe.finetune.teachers + 1)]
     data = TrainingData(train, val, recipe, find_misled(train, recipe.data), teachers)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -103,13 +118,7 @@ def train_run(recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bo
         phases["head"] = fit_head(classifier, data, out, cache)
     if recipe.finetune.epochs:
         phases["finetune"] = finetune(classifier, data, out)
-    if distributed.is_main_process():
-        write_history(phases, out)
-        save(out, classifier, recipe, train, val, split, minutes=(time.monotonic() - start) / 60)
-    rows = list(phases.values())[-1]
-    interpolated = recipe.finetune.epochs and recipe.finetune.wise_ft < 1
-    kept = rows[-1] if interpolated else max(rows, key=lambda row: row["val_auroc"])
-    return f"{out}: trained; validation AUROC {kept['val_auroc']:.4f} on {len(val)} films that chose the checkpoint"
+    return phases
 
 
 def fit_head(classifier: Classifier, data: TrainingData, out: Path, cache: Path) -> list[Row]:

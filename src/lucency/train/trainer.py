@@ -19,6 +19,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from lucency.errors import OutputError, TrainingError
 from lucency.progress import PATIENCE_S, clock
 from lucency.recipe import FinetuneSettings, FitSettings
+from lucency.train.checkpoints import CheckpointFiles, find_last, full_disk_error, read_best, read_checkpoint
 from lucency.train.distributed import world_size
 from lucency.train.metrics import Row
 from lucency.train.module import ClassifierModule
@@ -43,28 +44,27 @@ def fit(module: ClassifierModule, settings: FitSettings, folder: Path, title: st
         one row of metrics per epoch.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite, or the best checkpoint is damaged.
         OutputError: a checkpoint cannot be written.
         KeyboardInterrupt: Ctrl-C; the last complete epoch is kept.
     """
-    last = folder / "last.ckpt"
-    if last.exists() and _is_finished(last, settings):
-        module.history = list(_load(last)["history"])
-        return _load_best(module, folder / "best.ckpt")
+    last = find_last(folder)
+    if last is not None and _is_finished(state := read_checkpoint(last), settings):
+        module.history = list(state["history"])
+        return _load_best(module, folder)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # no advice on devices
     trainer = _trainer(settings, folder, _callbacks(module, settings, folder, title))
     try:
         with warnings.catch_warnings():
             _ignore_advice()
-            trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+            trainer.fit(module, ckpt_path=last, weights_only=True)
     except SystemExit as stop:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from stop
     except FloatingPointError as error:
         raise TrainingError(f"{title}: {error}; lower lr, or look for broken films with lucency audit") from error
-    except OSError as error:
-        reason = f"a checkpoint cannot be written ({error.strerror or error})"
-        raise OutputError(f"{folder}: {reason}; free some space, then continue with --resume") from error
-    return _load_best(module, folder / "best.ckpt")
+    except (OSError, OutputError) as error:
+        raise full_disk_error(folder, error) from error
+    return _load_best(module, folder)
 
 
 def _callbacks(module: ClassifierModule, settings: FitSettings, folder: Path, title: str) -> list[Callback]:
@@ -96,6 +96,7 @@ def _trainer(settings: FitSettings, folder: Path, callbacks: list[Callback]) -> 
         enable_model_summary=False,
         log_every_n_steps=1_000_000,
         deterministic="warn",
+        plugins=[CheckpointFiles()],
     )
 
 
@@ -138,22 +139,16 @@ def _ignore_advice() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def _is_finished(last: Path, settings: FitSettings) -> bool:
+def _is_finished(state: dict[str, Any], settings: FitSettings) -> bool:
     """Whether all epochs are done, or patience is exhausted."""
-    state = _load(last)
     waited = [value["wait_count"] for key, value in state["callbacks"].items() if "EarlyStop" in key]
     return len(state["history"]) >= settings.epochs or any(count >= settings.patience for count in waited)
 
 
-def _load_best(module: ClassifierModule, best: Path) -> list[Row]:
-    """Load the best weights; gives the history."""
-    module.load_state_dict(_load(best)["state_dict"])
+def _load_best(module: ClassifierModule, folder: Path) -> list[Row]:
+    """Load the best weights; returns the history."""
+    module.load_state_dict(read_best(folder, MONITOR)["state_dict"])
     return module.history
-
-
-def _load(checkpoint: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return state
 
 
 class EpochProgress(Callback):
