@@ -64,7 +64,7 @@ def test_a_key_is_made_for_its_owner_alone(place: Path) -> None:
     [
         (["--part", "4/3"], "expected K/N with K from 1 to N"),
         (["--part", "half"], "expected K/N with K from 1 to N"),
-        (["--engine", "spark"], "expected one of local, ray, plain, came 'spark'"),
+        (["--engine", "spark"], "expected one of local, ray, plain, received 'spark'"),
     ],
 )
 def test_an_option_that_makes_no_sense(
@@ -77,7 +77,7 @@ def test_an_option_that_makes_no_sense(
 def test_a_key_that_keeps_no_secret(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "key").write_bytes(b"1234")
     assert score(place, "--no-paths", str(place / "key")) == 2
-    assert "expected a key of at least 16 bytes, came 4" in capsys.readouterr().err
+    assert "expected a key of at least 16 bytes, received 4" in capsys.readouterr().err
 
 
 def test_nothing_to_score(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

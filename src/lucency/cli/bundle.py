@@ -1,4 +1,4 @@
-"""`lucency bundle`: look at a bundle, check it, pack it."""
+"""`lucency bundle`: show a bundle, verify it, pack it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ bundle = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Look at a bundle, check it, pack it.\n\nExample: lucency bundle verify bundles/lecture",
+    help="Show a bundle, verify it, pack it.\n\nExample: lucency bundle verify bundles/lecture",
 )
 
 Where = Annotated[Path, typer.Argument(help="A bundle or run: a directory, or a .zip of one.", metavar="BUNDLE")]
@@ -28,7 +28,7 @@ def verify(
     path: Where,
     json: Json = False,
 ) -> None:
-    """Check every byte against the card, and the answers for the golden films against what they were.
+    """Check every byte against the card, and the outputs for the golden films against those recorded.
 
     Example: lucency bundle verify bundles/lecture
     """
@@ -41,10 +41,10 @@ def verify(
     if json:
         typer.echo(dumps({"bundle": str(path), "golden": None if found is None else asdict(found)}))
     elif found is None:
-        typer.echo(f"{path}: every byte is as it was written; no golden films in it")
+        typer.echo(f"{path}: every byte matches the card; no golden films in it")
     else:
         typer.echo(
-            f"{path}: every byte is as it was written; {found.films} golden films answered, "
+            f"{path}: every byte matches the card; {found.films} golden films, "
             f"logits within {found.logit:.2g}, probabilities {found.probability:.2g}, maps {found.map:.2g}"
         )
 
@@ -54,7 +54,7 @@ def pack(
     path: Where,
     out: Annotated[Path, typer.Argument(help="The .zip to write.", metavar="OUT.zip")],
 ) -> None:
-    """Pack a bundle into one file; the same bundle always gives the same bytes. It is read as it is, never unpacked.
+    """Pack a bundle into one file, reproducibly. Bundles are read from the zip; it need not be unpacked.
 
     Example: lucency bundle zip bundles/lecture lecture.zip
     """
@@ -69,7 +69,7 @@ def show(
     path: Where,
     json: Annotated[bool, typer.Option("--json", help="The whole card.")] = False,
 ) -> None:
-    """Print what a bundle says of itself: network, labels, threshold, calibration, data, figures, limits.
+    """Print a bundle's card: network, labels, threshold, calibration, data, figures, limits.
 
     Example: lucency bundle show bundles/lecture
     """
@@ -89,14 +89,14 @@ def summary(card: Card) -> str:
         f"file         {model.file} ({model.format}, quantize {model.quantize})",
         f"called at    {point.threshold:g} ({point.chosen_by})",
         f"calibration  {card.calibration.method}",
-        f"learned from {training.films:,} films of {training.patients:,} patients, {training.source}",
+        f"trained on   {training.films:,} films of {training.patients:,} patients, {training.source}",
         f"licence      {card.licence or 'not stated'}",
     ]
     lines += [f"{_metric(item.name)} {item.value:.4f}{_interval(item.low, item.high)}" for item in card.metrics]
     if card.parity:
         parity = card.parity
         lines.append(
-            f"parity       {parity.flips} of {parity.films:,} films called otherwise than by the run; "
+            f"parity       {parity.flips} of {parity.films:,} films called differently by the run; "
             f"logits within {parity.logit_max:.2g} ({parity.data})"
         )
     return "\n".join([*lines, *(f"limit        {limit}" for limit in card.limits)])

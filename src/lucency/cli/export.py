@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="The run, written by lucency train.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder of the bundle; new.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A run of lucency train.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="New folder of the bundle.", show_default=False)],
     to: Annotated[str, typer.Option(help="litert (phone, browser, here) or onnx.")] = "litert",
-    quantize: Annotated[str, typer.Option(help="none, float16, int8, or weights (int8 weights, float sums).")] = "none",
-    data: Annotated[str | None, typer.Option(help="For int8: the films the run learned from.")] = None,
+    quantize: Annotated[str, typer.Option(help="none, float16, int8, or weights (int8 weights only).")] = "none",
+    data: Annotated[str | None, typer.Option(help="For int8: the data that the run was trained on.")] = None,
     source: Source = "auto",
     fold: Annotated[int | None, typer.Option(help="For int8: which fold, for a run of a cross-validation.")] = None,
     folds: Annotated[int, typer.Option(help="Of how many.")] = 5,
-    replace: Annotated[bool, typer.Option("--replace", help="Write over a bundle that is there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite an existing bundle.")] = False,
 ) -> None:
-    """Write one small file that answers with logit, calibrated probability and map, and the bundle around it.
+    """Write one small file with the outputs logit, calibrated probability and map, and the bundle around it.
 
-    int8 measures its ranges on films that the run learned from, chosen here; no other film may take part.
+    int8 measures its ranges on a sample of the run's training films; no other film takes part.
 
     Example: lucency export runs/lecture --quantize int8 --data chest_xray --out bundles/lecture-int8
     """
@@ -43,30 +43,25 @@ def export(
     name = next(name for name, row in TARGETS.items() if row is target)
     card = export_run(run, name, out, quantize, squares, replace)  # type: ignore[arg-type]
     size = (out / target.file).stat().st_size / 1e6
-    typer.echo(f"{out}: {card.name} for {to}, {quantize}, {target.file} {size:.2f} MB; compare it by lucency parity")
+    typer.echo(f"{out}: {card.name} for {to}, {quantize}, {target.file} {size:.2f} MB; compare it with lucency parity")
 
 
 def numbered(fold: int | None, folds: int) -> Fold | None:
-    """The fold that is meant, None for a run that is no part of a cross-validation."""
+    """The fold, None for a run outside a cross-validation."""
     from lucency.data.splits import Fold
 
     return None if fold is None else Fold(fold, folds)
 
 
 def _squares(run: Path, data: str | None, source: str, fold: Fold | None) -> NDArray[np.uint8]:
-    """Films to measure ranges on.
-
-    Raises:
-        UsageError: no data given.
-        ExportError: the data are not those that the run learned from.
-    """
+    """Films to measure ranges on."""
     from lucency.bundle import read_card
     from lucency.data import read_dataset
     from lucency.errors import UsageError
     from lucency.export.calibration_films import calibration_squares
 
     if data is None:
-        raise UsageError("int8 measures ranges on films that the run learned from; name them by --data DIR")
+        raise UsageError("int8 measures ranges on the run's training films; give them by --data DIR")
     return calibration_squares(read_card(run), read_dataset(data, source), fold)
 
 
@@ -75,12 +70,12 @@ SHOWN = 20
 
 
 def parity(
-    run: Annotated[Path, typer.Argument(help="The run, written by lucency train.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A run of lucency train.", show_default=False)],
     bundle: Annotated[Path, typer.Argument(help="A bundle exported from it.", show_default=False)],
-    data: Annotated[str, typer.Option(help="Labelled films, best such as the run never saw.", show_default=False)],
+    data: Annotated[str, typer.Option(help="Labelled films, best ones held out of training.", show_default=False)],
     source: Source = "auto",
     split: Split = None,
-    fold: Annotated[int | None, typer.Option(help="Only the films held out from this fold's run.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Only the held-out films of this fold.")] = None,
     folds: Annotated[int, typer.Option(help="Of how many.")] = 5,
     max_flips: Annotated[int | None, typer.Option(min=0, help="Fail above so many films called differently.")] = None,
     max_logit: Annotated[float | None, typer.Option(min=0, help="Fail above this difference of logits.")] = None,
@@ -88,9 +83,9 @@ def parity(
     threads: Threads = 1,
     json: Json = False,
 ) -> int:
-    """Ask a run and its export about every film: logits, maps, and each film that the two call differently.
+    """Compare a run and its export on every film: logits, maps, and each film that the two call differently.
 
-    What is found is written into the bundle's card. Fails (exit code 8) only above a limit that is given.
+    The result is written into the bundle's card. Fails (exit code 8) only beyond a limit that is given.
 
     Example: lucency parity runs/lecture bundles/lecture-int8 --data chest_xray --max-flips 3
     """
@@ -109,7 +104,7 @@ def parity(
 
 
 def _parity_films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Dataset, str]:
-    """The films, and which they are in words; no path, since the card travels."""
+    """The films, and their description; without a path, since the card travels."""
     from lucency.data import read_dataset
 
     part = numbered(fold, folds)
@@ -121,9 +116,9 @@ def _parity_films(data: str, source: str, split: str | None, fold: int | None, f
 
 
 def table(found: Comparison) -> str:
-    """What was found, as a person reads it in a terminal."""
+    """The comparison, for a terminal."""
     parity = found.parity
-    alike = "not known, a map is constant" if parity.map_correlation is None else f"{parity.map_correlation:.6f}"
+    alike = "undefined, a map is constant" if parity.map_correlation is None else f"{parity.map_correlation:.6f}"
     lines = [
         f"{parity.films:,} films of {parity.data}",
         f"logit difference      mean {parity.logit_mean:.2g}, largest {parity.logit_max:.2g}",
@@ -158,13 +153,14 @@ def _json(found: Comparison) -> str:
 
 
 def _require(found: Comparison, max_flips: int | None, max_logit: float | None, min_map: float | None) -> None:
-    """Raises ExportError where a limit that was given is passed."""
+    """Raise ExportError beyond a given limit."""
     from lucency.errors import ExportError
 
     parity = found.parity
     if max_flips is not None and parity.flips > max_flips:
-        raise ExportError(f"{parity.flips} films are called differently, allowed are {max_flips}")
+        raise ExportError(f"{parity.flips} films are called differently, expected at most {max_flips}")
     if max_logit is not None and parity.logit_max > max_logit:
-        raise ExportError(f"a logit differs by {parity.logit_max:.3g}, allowed is {max_logit:g}")
+        raise ExportError(f"a logit differs by {parity.logit_max:.3g}, expected at most {max_logit:g}")
     if min_map is not None and (parity.map_correlation is None or parity.map_correlation < min_map):
-        raise ExportError(f"the lowest map correlation is {_figure(parity.map_correlation)}, asked for {min_map:g}")
+        lowest = _figure(parity.map_correlation)
+        raise ExportError(f"the lowest map correlation is {lowest}, expected at least {min_map:g}")

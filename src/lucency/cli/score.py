@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lucency.score import Summary
 
 KEY_BYTES = 32
-LEAST_KEY_BYTES = 16
+MIN_KEY_BYTES = 16
 
 
 def score(
@@ -25,21 +25,22 @@ def score(
     out: Annotated[str, typer.Option(help="Folder of the Parquet files, or its URL.", show_default=False)],
     bundle: ShippedBundle = None,
     column: Annotated[str | None, typer.Option(help="The table's column of paths. [default: path or film]")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: a core each]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: the number of cores]")] = None,
     engine: Annotated[str, typer.Option(help="local: processes here; ray: Ray Data; plain: this process.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Ray's cluster, such as ray-head:6379; implies ray.")] = None,
-    part: Annotated[str, typer.Option(help="K/N: this machine's share where N machines share a manifest.")] = "1/1",
+    address: Annotated[str | None, typer.Option(help="Ray cluster, such as ray-head:6379; implies ray.")] = None,
+    part: Annotated[str, typer.Option(help="K/N: the K-th of N parts, for N machines that share a manifest.")] = "1/1",
     shard: Annotated[int, typer.Option(min=1, help="Films in a Parquet file.")] = 10_000,
     no_paths: Annotated[
-        Path | None, typer.Option(metavar="KEY", help="Write keyed hashes for paths; file of the key, made if absent.")
+        Path | None,
+        typer.Option(metavar="KEY", help="Write keyed hashes for paths; file of the key, created if absent."),
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Score anew what failed for a passing cause.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Score films with transient failures again.")] = False,
     json: Json = False,
 ) -> int:
-    """Score every film of a manifest, a row each in Parquet files; the row of one that cannot be read says why.
+    """Score every film of a manifest, one row each in Parquet files; a film that cannot be read has its reason instead.
 
-    Stopped, even by a crash, the same command goes on where it was. Relative paths start from the manifest's folder;
-    films, manifest and output may lie in a store (s3://, gs://, https://…). Leaves with 3 where some films failed.
+    After an interruption or crash the same command continues. Relative paths refer to the manifest's folder; films,
+    manifest and output may be in a store (s3://, gs://, https://…). The exit code is 3 where some films failed.
 
     Example: lucency score --manifest films.csv --out scores --workers 8
     """
@@ -50,7 +51,7 @@ def score(
 
     chosen = "ray" if address else engine
     if chosen not in ENGINES:
-        raise UsageError(f"--engine: expected one of {', '.join(ENGINES)}, came {engine!r}")
+        raise UsageError(f"--engine: expected one of {', '.join(ENGINES)}, received {engine!r}")
     if address:
         os.environ["RAY_ADDRESS"] = address
     summary = run(
@@ -79,16 +80,12 @@ def _part(text: str) -> tuple[int, int]:
 
     first, _, last = text.partition("/")
     if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
-        raise UsageError(f"--part: expected K/N with K from 1 to N, such as 3/10, came {text!r}")
+        raise UsageError(f"--part: expected K/N with K from 1 to N, such as 3/10, received {text!r}")
     return int(first), int(last)
 
 
 def _key(path: Path) -> bytes:
-    """The key in a file, or a new one put there for its owner alone.
-
-    Raises:
-        UsageError: too short to keep a secret.
-    """
+    """The key in a file, or a new one written there, readable by its owner only."""
     from secrets import token_bytes
 
     from lucency.errors import UsageError
@@ -101,6 +98,6 @@ def _key(path: Path) -> bytes:
         key = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: expected a key, cannot read it ({error.strerror})") from error
-    if len(key) < LEAST_KEY_BYTES:
-        raise UsageError(f"{path}: expected a key of at least {LEAST_KEY_BYTES} bytes, came {len(key)}")
+    if len(key) < MIN_KEY_BYTES:
+        raise UsageError(f"{path}: expected a key of at least {MIN_KEY_BYTES} bytes, received {len(key)}")
     return key
