@@ -32,7 +32,7 @@ def score(
     shard: Annotated[int, typer.Option(min=1, help="Films in a Parquet file.")] = 10_000,
     no_paths: Annotated[
         Path | None,
-        typer.Option(metavar="KEY", help="Write keyed hashes for paths; file of the key, created if absent."),
+        typer.Option(metavar="KEY", help="Write keyed hashes for paths; key file, created if absent."),
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Score films with transient failures again.")] = False,
     json: Json = False,
