@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,9 +37,11 @@ def until(reached: Callable[[], object], process: subprocess.Popen[str]) -> None
 
 def interrupted(words: list[str], reached: Callable[[int], object]) -> subprocess.Popen[str]:
     """Start the command as a terminal does, press Ctrl-C once `reached`, and wait for the end."""
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(words, **streams, text=True, start_new_session=True)
     until(lambda: reached(process.pid), process)
-    os.killpg(process.pid, signal.SIGINT)
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
+        os.killpg(process.pid, signal.SIGINT)
     try:
         process.errors = process.communicate(timeout=ENDS_WITHIN_S)[1]  # type: ignore[attr-defined]
     finally:
@@ -47,7 +51,7 @@ def interrupted(words: list[str], reached: Callable[[int], object]) -> subproces
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 def test_stopped_at_start_at_work_and_near_the_end(bundle: Bundle, tmp_path: Path) -> None:
-    manifest = write_films(tmp_path / "films", 200)
+    manifest = write_films(tmp_path / "films", 600)
     score(open_manifest(str(manifest)), bundle, str(tmp_path / "whole"), ENGINES["plain"], shard=20)
     out = tmp_path / "out"
     words = command(manifest, bundle.path, out, 20)
@@ -69,12 +73,19 @@ def test_stopped_at_start_at_work_and_near_the_end(bundle: Bundle, tmp_path: Pat
         shards(1),
         shards(5),
     ]
+    stopped = 0
     for moment in moments:
         process = interrupted(words, moment)
         said = process.errors  # type: ignore[attr-defined]
-        assert process.returncode in (130, -signal.SIGINT), said
         assert "Traceback" not in said
         assert not list(out.glob(".*")) if out.exists() else True, "no draft is left"
+        if process.returncode == 3:  # it was quicker than the key
+            assert everything(out).equals(everything(tmp_path / "whole"))
+            shutil.rmtree(out)
+            continue
+        assert process.returncode in (130, -signal.SIGINT), said
+        stopped += 1
+    assert stopped >= 4, "else the test says nothing"
     assert subprocess.run(words, capture_output=True, check=False).returncode == 3
     assert everything(out).equals(everything(tmp_path / "whole"))
 
