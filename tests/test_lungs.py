@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from lucency.data.phantom import draw
 from lucency.film import Film
-from lucency.lungs import SIDE, convolved, dice, lung_mask, lung_probability
+from lucency.lungs import (
+    DOUBTS,
+    SIDE,
+    _doubts,
+    components,
+    convolved,
+    dice,
+    dilated,
+    find_lungs,
+    lung_mask,
+    lung_probability,
+    network,
+)
 from lucency.preprocess import Preprocess, crop_or_pad
 
 
@@ -59,3 +75,72 @@ def test_exposure_does_not_matter() -> None:
     film = draw((77, 1), False, side=128).film[:, :128]
     half = (film // 2 + 60).astype(np.uint8)
     assert dice(lung_mask(film), lung_mask(half)) > 0.97
+
+
+@pytest.mark.parametrize("density", [0.3, 0.5, 0.6, 0.9])
+def test_components_are_those_of_scipy(density: float) -> None:
+    mask = np.random.default_rng(0).random((31, 40)) < density
+    pieces, sizes = components(mask)
+    expected, count = ndimage.label(mask)
+    assert len(sizes) == count + 1
+    assert sizes.sum() == mask.sum()
+    assert len(np.unique(np.stack([pieces[mask], expected[mask]]), axis=1).T) == count  # one to one
+    assert components(np.zeros((3, 3), bool))[1].tolist() == [0]
+
+
+def test_a_mask_grows_by_a_square() -> None:
+    mask = np.random.default_rng(0).random((20, 30)) > 0.98
+    assert np.array_equal(dilated(mask, 2), ndimage.binary_dilation(mask, np.ones((5, 5))))
+
+
+def test_the_network_takes_its_size_from_its_weights() -> None:
+    """One level down and none up: film and logits of one size."""
+    centre = np.zeros((1, 1, 3, 3), np.float32)
+    centre[0, 0, 1, 1] = 1
+    weights = {
+        f"down0{step}.{part}": value for step in "ab" for part, value in (("weight", centre), ("bias", np.zeros(1)))
+    }
+    weights |= {"last.weight": np.full((1, 1, 1, 1), 2.0), "last.bias": np.ones(1)}
+    film = np.array([[1.0, -1.0], [0.5, 0.0]], np.float32)
+    np.testing.assert_allclose(network(film, weights), 2 * np.maximum(film, 0) + 1)
+
+
+def pieces(*boxes: tuple[int, int, int, int], side: int = 48) -> np.ndarray:
+    """(top, bottom, left, right) of piece 1, 2, …"""
+    found = np.zeros((side, side), np.int64)
+    for number, (top, bottom, left, right) in enumerate(boxes, 1):
+        found[top:bottom, left:right] = number
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "doubts"),
+    [
+        (pieces((8, 36, 6, 20), (8, 36, 28, 42)), ()),
+        (pieces((8, 36, 6, 42)), ()),  # two lungs that touch
+        (pieces(), ("no_lungs",)),
+        (pieces((8, 38, 6, 20)), ("one_lung", "odd_shape")),
+        (pieces((20, 26, 10, 18), (20, 26, 26, 34)), ("small_lungs", "odd_shape")),
+        (pieces((8, 36, 6, 20), (8, 13, 28, 42)), ("unequal_lungs",)),
+        (pieces((8, 48, 6, 20), (8, 48, 28, 42)), ("cut_off",)),
+    ],
+)
+def test_implausible_lungs_are_doubted(found: np.ndarray, doubts: tuple[str, ...]) -> None:
+    assert _doubts(found) == doubts
+    assert set(doubts) <= set(DOUBTS)
+
+
+def test_lungs_of_a_drawn_film_are_not_doubted() -> None:
+    phantom = draw((77, 3), True, side=160)
+    found = find_lungs(phantom.film)
+    assert found.doubts == ()
+    assert found.mask.shape == phantom.film.shape
+    assert found.share == pytest.approx(found.mask.mean())
+    left, top, right, bottom = found.box or (0, 0, 0, 0)
+    assert found.mask[top:bottom, left:right].sum() == found.mask.sum()
+    assert find_lungs(np.full((80, 60), 9, np.uint8)).doubts[0] in DOUBTS
+
+
+def test_neither_pytorch_nor_scipy_is_needed() -> None:
+    code = "import sys, lucency.lungs; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -33,8 +33,7 @@ def test_evidence_lies_at_its_corner() -> None:
     picture = np.asarray(overlay(FILM, EVIDENCE, Preprocess())).astype(int)
     heat = picture[:, :, 0] - picture[:, :, 2]
     assert heat[2, -3] > 60
-    assert heat[-3, 2] < -40
-    assert heat[2, 2] == heat[-3, -3] == 0
+    assert heat[2, 2] == heat[-3, -3] == heat[-3, 2] == 0
 
 
 def test_two_films_share_one_scale() -> None:

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("lucency.cli.compare:compare", "Compare two readers on the same films: DeLong, McNemar, power"),
     "report": ("lucency.cli.report:report", "A page to read, a model card and the guidelines' checklists"),
     "explain": ("lucency.cli.explain:explain", "Show where a reader looked: ten explainers, painted beside the film"),
+    "lungs": ("lucency.cli.lungs:lungs", "Find the lungs on films: masks, outlines, doubts"),
     "faith": ("lucency.cli.faith:faith", "Measure whether the maps can be believed, with intervals"),
     "export": ("lucency.cli.export:export", "Write one small file for the phone, and the bundle around it"),
     "parity": ("lucency.cli.export:parity", "Compare an export with its run, film by film"),

@@ -48,7 +48,8 @@ def explain(
 ) -> int:
     """Show where a reader looked: film, overlay, map and scale side by side, one PNG a film.
 
-    Yellow speaks for the finding and blue against it, on one scale for all films. A film that cannot be read is gone
+    The overlay marks the strongest evidence; on the map beside it yellow speaks for the finding and blue against it, on
+    one scale for all films. A film that cannot be read is gone
     past and reported at the end; the exit code is then 3.
 
     Example: lucency explain film.png --bundle runs/kermany --method grad_cam --out maps
@@ -97,12 +98,18 @@ class Done:
 
 
 def _all(reader: Reader, films: list[Path], how: How, out: Path, json: bool) -> Done:
+    from dataclasses import replace
+
+    from lucency.cli.inputs import unique_names
+    from lucency.files import write_bytes
     from lucency.film import open_film
-    from lucency.paint import overlay
+    from lucency.lungs import lung_outline
+    from lucency.paint import overlay, png
+    from lucency.paint.sheets import side_by_side
     from lucency.progress import track
 
     done = Done()
-    names = _names(films)
+    names = unique_names(films)
     for path in track(films, "explaining films", total=len(films)):
         try:
             film = open_film(path)
@@ -111,8 +118,10 @@ def _all(reader: Reader, films: list[Path], how: How, out: Path, json: bool) -> 
             continue
         reading, index, evidence = _one(reader, film, how)
         legend = _legend(reader, how, index, f"{reading.finding} {reading.probability:.3f} · {how.explainer.method}")
-        written = _write(reader, film, evidence, legend, how, out / f"{names[path]}.{how.explainer.method}.png")
-        picture = overlay(film, evidence, reader.preprocess, _legend(reader, how, index, mark=False), how.smooth)
+        written, outline = out / f"{names[path]}.{how.explainer.method}.png", lung_outline(film.gray8())
+        page = side_by_side(film, evidence, reader.preprocess, legend, how.smooth, lungs=outline)
+        write_bytes(written, png(page))
+        picture = overlay(film, evidence, reader.preprocess, replace(legend, mark=""), how.smooth, outline)
         done.tiles.append((f"{reading.probability:.3f}  {path.stem}", picture))
         _tell(path, reading, evidence, written, how, json)
     return done
@@ -131,15 +140,6 @@ def _one(reader: Reader, film: Film, how: How) -> tuple[Reading, int, Floats32]:
     return reading, reading.index, how.explainer.explain(reader.preprocess(film), reading.index)
 
 
-def _write(reader: Reader, film: Film, evidence: Floats32, legend: Legend, how: How, path: Path) -> Path:
-    from lucency.files import write_bytes
-    from lucency.paint import png
-    from lucency.paint.sheets import side_by_side
-
-    write_bytes(path, png(side_by_side(film, evidence, reader.preprocess, legend, how.smooth)))
-    return path
-
-
 def _write_sheet(reader: Reader, how: How, tiles: list[tuple[str, Image.Image]], out: Path) -> Path:
     from lucency.files import write_bytes
     from lucency.paint import png
@@ -150,16 +150,11 @@ def _write_sheet(reader: Reader, how: How, tiles: list[tuple[str, Image.Image]],
     return out / SHEET
 
 
-def _legend(reader: Reader, how: How, index: int, title: str = "", mark: bool = True) -> Legend:
+def _legend(reader: Reader, how: How, index: int, title: str) -> Legend:
     from lucency.paint import Legend
 
-    return Legend(
-        how.limit,
-        _asked_for(reader, index, how.opposite),
-        how.explainer.unit,
-        title,
-        how.explainer.mark if mark else "",
-    )
+    finding = _asked_for(reader, index, how.opposite)
+    return Legend(how.limit, finding, how.explainer.unit, title, how.explainer.mark)
 
 
 def _asked_for(reader: Reader, index: int, opposite: bool) -> str:
@@ -168,18 +163,6 @@ def _asked_for(reader: Reader, index: int, opposite: bool) -> str:
     if card.task == "binary":
         return card.labels[0 if opposite else 1]
     return f"not {card.labels[index]}" if opposite else card.labels[index]
-
-
-def _names(films: list[Path]) -> dict[Path, str]:
-    """A name a film for its picture; two files of one name are told apart by a number."""
-    names: dict[Path, str] = {}
-    for path in films:
-        name, number = path.stem, 1
-        while name in names.values():
-            number += 1
-            name = f"{path.stem}-{number}"
-        names.setdefault(path, name)
-    return names
 
 
 def _tell(path: Path, reading: Reading, evidence: Floats32, written: Path, how: How, json: bool) -> None:

@@ -52,6 +52,18 @@ def open_recipe(path: Path, seed: int | None, weights: str | None) -> Recipe:
     return parse_recipe(content, str(path))
 
 
+def unique_names(films: list[Path]) -> dict[Path, str]:
+    """A name for each film's picture; two files of one name are told apart by a number."""
+    names: dict[Path, str] = {}
+    for path in films:
+        name, number = path.stem, 1
+        while name in names.values():
+            number += 1
+            name = f"{path.stem}-{number}"
+        names.setdefault(path, name)
+    return names
+
+
 def labelled_films(
     data: Path | str, source: str = "auto", split: str | None = None, classes: int = 2
 ) -> tuple[Dataset, str]:

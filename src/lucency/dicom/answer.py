@@ -20,9 +20,9 @@ from lucency.dicom.common_attributes import NOTICE, SERIES, answer_uid, file_byt
 from lucency.dicom.report import report
 from lucency.film import Film
 from lucency.film.limits import damaged, printable
+from lucency.lungs import lung_outline
 from lucency.native_output import quiet, quiet_dicom
-from lucency.paint import Legend, overlay
-from lucency.paint.sheets import scale_bar
+from lucency.paint import KEY, Legend, overlay
 from lucency.preprocess import Preprocess
 from lucency.reader import Reader, Reading
 
@@ -118,16 +118,17 @@ def content_of(overlay: Path) -> str:
 
 
 def picture(film: Film, reading: Reading, preprocess: Preprocess, bundle: Bundle) -> Image.Image:
-    """Film and map with their notice, the scale beside, the answer above; mode RGB. It names no patient."""
-    legend = Legend(finding=reading.finding, mark=NOTICE)
-    painted = overlay(_reduced(film), reading.map, preprocess, legend)
-    bar = scale_bar(painted.height, legend)
-    page = Image.new("RGB", (max(MIN_WIDTH, painted.width + bar.width + 8), painted.height + LINE), "white")
+    """Film and map with their notice, the answer above, the key below; mode RGB. It names no patient."""
+    small = _reduced(film)
+    painted = overlay(small, reading.map, preprocess, Legend(mark=NOTICE), lungs=lung_outline(small.gray8()))
+    page = Image.new("RGB", (max(MIN_WIDTH, painted.width), painted.height + 2 * LINE), "white")
     page.paste(painted, (0, LINE))
-    page.paste(bar, (painted.width + 8, LINE))
     point = bundle.card.operating_point.threshold
     line = f"{reading.finding} {reading.probability:.2f}, threshold {point:.2f}: {reading.verdict or 'none'}"
-    ImageDraw.Draw(page).text((4, 4), f"{line}. {NOTICE}.", fill="black", font=ImageFont.load_default(14))
+    pen = ImageDraw.Draw(page)
+    font = ImageFont.load_default(14)
+    pen.text((4, 4), f"{line}. {NOTICE}.", fill="black", font=font)
+    pen.text((4, LINE + painted.height + 4), KEY.format(finding=reading.finding), fill="black", font=font)
     return page
 
 

@@ -1,7 +1,8 @@
-"""Map → colours over the film; the only place that rescales a map.
+"""Maps as pictures; the only place that rescales a map.
 
-The scale is fixed, in logits, and the same for every film: two films compare, and a film without evidence stays
-gray instead of glowing with stretched noise. Colours and their order: `lucency.paint`.
+An overlay shows the film with its strongest evidence: a light veil and contours from the map's own maximum down, a box
+around the strongest place, and the lungs' outline where it is known. A map alone, beside its scale, is drawn in colours
+that end at a fixed number of logits, so that two films compare.
 """
 
 from __future__ import annotations
@@ -36,7 +37,19 @@ yellow are what red-green blindness leaves apart. Red minus blue rises all the w
 difference is the evidence and nothing else."""
 
 COVER = 0.72
-"""Share of the film's own gray that the strongest evidence hides in an overlay."""
+"""Share of the film's own gray that the strongest evidence hides where colours are laid over it."""
+LUNGS, BOX = (120, 190, 255), (255, 120, 60)
+"""Of the lungs' outline and of the box around the strongest place."""
+CONTOURS = (0.5, 0.75)
+"""Contours of an overlay, as shares of the map's maximum."""
+VEIL, VEIL_FROM = 0.35, 0.25
+"""Opacity of the veil over the strongest evidence, and the share of the maximum where the veil begins."""
+BOXED = 0.75
+"""The box holds the cells around the strongest one with at least this share of its evidence."""
+KEY = "Yellow: strongest evidence for {finding}; box: its maximum; blue: lungs found"
+"""How to read an overlay, in one line."""
+FAINT_SHARE = 0.1
+"""Of the scale's end, below which evidence is faint: it is drawn as a share of this instead of its own maximum."""
 
 
 def levels(values: NDArray[np.floating], limit: float = LIMIT) -> NDArray[np.uint8]:
@@ -52,10 +65,7 @@ def levels(values: NDArray[np.floating], limit: float = LIMIT) -> NDArray[np.uin
     if not (math.isfinite(limit) and limit > 0):
         raise ExplainError(f"the scale of a map must end above zero, got {limit}; give --scale a number of logits")
     if not np.isfinite(values).all():
-        raise ExplainError(
-            "the map holds values that are not numbers (NaN or infinite): the network's weights or the film are "
-            "broken; nothing is drawn"
-        )
+        raise ExplainError("the map is not finite: the network's weights or the film are broken; nothing is drawn")
     # In single precision and in place: this passes over every pixel of the film.
     level = np.array(values, dtype=np.float32)
     level /= limit
@@ -122,9 +132,7 @@ def place_map(
     Raises:
         ExplainError: the map is not (h, w), is empty, or holds values that are not numbers.
     """
-    if evidence.ndim != 2 or not evidence.size:
-        raise ExplainError(f"a map must be (h, w) with at least one cell, got shape {evidence.shape}")
-    levels(evidence, limit)  # refuses what is not a number before it is spread over the film
+    _check_map(evidence)
     left, top, right, bottom = window(preprocess, height, width)
     seen = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     cell_x, cell_y = evidence.shape[1] / (right - left), evidence.shape[0] / (bottom - top)
@@ -160,26 +168,138 @@ class Legend:
 
 
 def overlay(
-    film: Film, evidence: Map, preprocess: Preprocess, legend: Legend | None = None, smooth: bool = True
+    film: Film,
+    evidence: Map,
+    preprocess: Preprocess,
+    legend: Legend | None = None,
+    smooth: bool = True,
+    lungs: Map | None = None,
 ) -> Image.Image:
-    """The film in its own size and shape with the evidence laid over it, mode RGB.
+    """The film in its own size and shape with the strongest evidence for the finding marked, mode RGB.
 
-    Where the evidence is zero the film shows unchanged; a frame bounds what the network saw of a cropped film.
+    A veil and contours fall from the map's own maximum, and a box bounds the strongest place. Faint evidence, less
+    than FAINT_SHARE of the legend's limit, is not stretched to look like more; without any the film is unchanged.
+    Nothing is cut off at the lungs' outline: evidence outside it is a doubt to be seen. A frame bounds what the
+    network saw of a cropped film.
 
     Args:
         film: any film.
         evidence: float32 (h, w), over the square the network saw.
         preprocess: how that square was cut from the film.
-        legend: the scale, and a mark to paint across the film.
+        legend: where evidence is faint, and a mark to paint across the film.
         smooth: interpolate between cells; False shows the network's own cells.
+        lungs: (g, g) over the whole film, above zero in the lungs, as `lucency.lungs` finds them; outlined.
 
     Raises:
         ExplainError: the map is empty, not two-dimensional, or holds values that are not numbers.
     """
+    _check_map(evidence)
     legend = legend or Legend()
-    level = place_map(evidence, preprocess, film.height, film.width, legend.limit, smooth)
-    picture = blend(Image.fromarray(film.gray8()), level)
+    top = max(float(evidence.max()), FAINT_SHARE * legend.limit)
+    seen = window(preprocess, film.height, film.width)
+    picture = _veiled(Image.fromarray(film.gray8()), evidence / top, seen, smooth)
+    pen = ImageDraw.Draw(picture)
+    wide = max(1, round(min(picture.size) / 300))
+    if lungs is not None:
+        _draw_contour(pen, lungs, 0.0, (0, 0, *picture.size), LUNGS, wide)
+    if smooth:
+        for share in CONTOURS:
+            _draw_contour(pen, evidence, share * top, seen, FOR, wide)
+    if evidence.max() >= top:
+        pen.rectangle(_strongest(evidence, seen, picture.size), outline=BOX, width=2 * wide)
     return stamp(_framed(picture, preprocess), legend.mark)
+
+
+def outlined(film: Film, lungs: Map) -> Image.Image:
+    """The film with the lungs' outline, mode RGB; `lungs` as for `overlay`."""
+    picture = Image.fromarray(film.gray8()).convert("RGB")
+    wide = max(1, round(min(picture.size) / 300))
+    _draw_contour(ImageDraw.Draw(picture), lungs, 0.0, (0, 0, *picture.size), LUNGS, wide)
+    return picture
+
+
+def _veiled(gray: Image.Image, share: Map, seen: Window, smooth: bool) -> Image.Image:
+    """A gray film in RGB under the veil: opacity by the evidence as a share of the strongest, from VEIL_FROM on."""
+    picture = gray.convert("RGB")
+    opacity = np.clip((share - VEIL_FROM) / (1 - VEIL_FROM), 0, 1)
+    rows, columns = np.flatnonzero(opacity.any(axis=1)), np.flatnonzero(opacity.any(axis=0))
+    if not len(rows):
+        return picture
+    # Only where it covers anything, and one cell around, into which it is interpolated.
+    top, bottom = max(rows[0] - 1, 0), min(rows[-1] + 2, len(opacity))
+    left, right = max(columns[0] - 1, 0), min(columns[-1] + 2, opacity.shape[1])
+    cells = Image.fromarray(np.rint(255 * VEIL * opacity[top:bottom, left:right]).astype(np.uint8))
+    cell_x, cell_y = (seen[2] - seen[0]) / opacity.shape[1], (seen[3] - seen[1]) / len(opacity)
+    x, y = round(seen[0] + left * cell_x), round(seen[1] + top * cell_y)
+    size = max(1, round((right - left) * cell_x)), max(1, round((bottom - top) * cell_y))
+    mask = cells.resize(size, Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST)
+    part = gray.crop((x, y, x + size[0], y + size[1]))
+    channels = [part.copy() for _ in FOR]
+    for channel, value in zip(channels, FOR, strict=True):
+        channel.paste(value, (0, 0, *size), mask)  # in a third of the time that a paste into RGB takes
+    picture.paste(Image.merge("RGB", channels), (x, y))
+    return picture
+
+
+def _strongest(evidence: Map, seen: Window, size: tuple[int, int]) -> Window:
+    """The box of the cells around the strongest one with at least BOXED of its evidence, in the film's pixels."""
+    hot = evidence >= BOXED * evidence.max()
+    row, column = (int(place) for place in np.unravel_index(int(evidence.argmax()), evidence.shape))
+    box = np.array([row, column, row, column])
+    while True:  # grow while a cell beside the box belongs to it
+        rows, columns = slice(max(box[0] - 1, 0), box[2] + 2), slice(max(box[1] - 1, 0), box[3] + 2)
+        found = np.argwhere(hot[rows, columns]) + np.array([rows.start, columns.start])
+        grown = np.append(found.min(axis=0), found.max(axis=0))
+        if np.array_equal(grown, box):
+            break
+        box = grown
+    cell = np.array([(seen[3] - seen[1]) / evidence.shape[0], (seen[2] - seen[0]) / evidence.shape[1]])
+    most = np.array(size)[::-1] - 1
+    first, last = ((edge * cell + (seen[1], seen[0])).round().clip(0, most) for edge in (box[:2], box[2:] + 1))
+    return int(first[1]), int(first[0]), int(last[1]), int(last[0])
+
+
+def contour(values: Map, level: float) -> NDArray[np.float64]:
+    """Where a grid crosses a level, as segments (n, 2, 2) of (x, y) in cells, by marching squares.
+
+    Lorensen & Cline 1987 in two dimensions. Around the grid everything lies below the level, so contours close.
+    """
+    v = np.pad(np.asarray(values, dtype=np.float64) - level, 1, constant_values=-1.0)
+    v[v == 0] = -1e-9
+    a, b, c, d = v[:-1, :-1], v[:-1, 1:], v[1:, 1:], v[1:, :-1]
+    y, x = np.indices(a.shape) - 0.5  # of the centre of corner a, as the pad shifts the grid by a cell
+    with np.errstate(divide="ignore", invalid="ignore"):
+        points = np.stack(
+            [
+                np.stack([x + a / (a - b), y], axis=-1),
+                np.stack([x + 1, y + b / (b - c)], axis=-1),
+                np.stack([x + d / (d - c), y + 1], axis=-1),
+                np.stack([x, y + a / (a - d)], axis=-1),
+            ],
+            axis=2,
+        )
+    crossed = np.stack([a * b < 0, b * c < 0, d * c < 0, a * d < 0], axis=2)
+    pairs = crossed.sum(axis=2) == 2
+    two = points[pairs][crossed[pairs]].reshape(-1, 2, 2)
+    saddles = crossed.all(axis=2)  # what lies above stays apart: each segment goes around one corner above
+    first, other = points[saddles & (a > 0)], points[saddles & (b > 0)]
+    return np.concatenate([two, first[:, [0, 3]], first[:, [1, 2]], other[:, [0, 1]], other[:, [2, 3]]])
+
+
+def _draw_contour(
+    pen: ImageDraw.ImageDraw, values: Map, level: float, seen: Window, colour: tuple[int, int, int], wide: int
+) -> None:
+    left, top, right, bottom = seen
+    scale = np.array([(right - left) / values.shape[1], (bottom - top) / values.shape[0]])
+    for segment in (contour(values, level) * scale + (left, top)).reshape(-1, 4).tolist():
+        pen.line(segment, fill=colour, width=wide)
+
+
+def _check_map(evidence: Map) -> None:
+    if evidence.ndim != 2 or not evidence.size:
+        raise ExplainError(f"a map must be (h, w) with at least one cell, received shape {evidence.shape}")
+    if not np.isfinite(evidence).all():
+        raise ExplainError("the map is not finite: the network's weights or the film are broken; nothing is drawn")
 
 
 def map_alone(

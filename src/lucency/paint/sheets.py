@@ -15,6 +15,7 @@ from lucency.film import Film
 from lucency.paint import (
     FAINT,
     INK,
+    KEY,
     PAPER,
     TOP,
     Legend,
@@ -37,15 +38,16 @@ def side_by_side(
     legend: Legend | None = None,
     smooth: bool = True,
     height: int | None = None,
+    lungs: Map | None = None,
 ) -> Image.Image:
-    """Film, overlay, map and scale in a row, under a title and over the caption; mode RGB.
+    """Film, overlay, map and its scale in a row, under a title and over the caption; mode RGB.
 
-    `height` draws the film that many pixels high instead of its own size.
+    `height` draws the film that many pixels high instead of its own size; `lungs` as for `overlay`.
     """
     legend = legend or Legend()
     panels = [
         Image.fromarray(film.gray8()).convert("RGB"),
-        overlay(film, evidence, preprocess, replace(legend, mark=""), smooth),
+        overlay(film, evidence, preprocess, replace(legend, mark=""), smooth, lungs),
         map_alone(film, evidence, preprocess, replace(legend, mark=""), smooth),
     ]
     panels = [_scaled(panel, height or film.height) for panel in panels]
@@ -79,11 +81,11 @@ def scale_bar(height: int, legend: Legend, text: int = 0) -> Image.Image:
 def contact_sheet(
     pictures: Sequence[tuple[str, Image.Image]], legend: Legend | None = None, tile: int = 224
 ) -> Image.Image:
-    """Many overlays on one page, each with a line under it, beside one scale for all of them; mode RGB.
+    """Many overlays on one page, each with a line under it, over the key; mode RGB.
 
     Args:
         pictures: a line of text and an overlay per film, in reading order.
-        legend: the scale they all share.
+        legend: title, finding and mark that they share.
         tile: pixels of the square each picture is fitted into, keeping its shape.
 
     Raises:
@@ -100,7 +102,8 @@ def contact_sheet(
     for row in rows:
         sheet.paste(row, (0, y))
         y += row.height
-    return _captioned(_row([sheet, scale_bar(min(max(sheet.height, 160), 480), legend, 12)], gap=8), legend.title, 13)
+    title = f"{legend.title}. {KEY.format(finding=legend.finding)}".lstrip(". ")
+    return _captioned(sheet, title, 13)
 
 
 def _tile(line: str, picture: Image.Image, side: int, mark: str) -> Image.Image:

@@ -11,7 +11,8 @@ from PIL import Image
 from lucency.data import Dataset
 from lucency.errors import FilmError
 from lucency.evaluate import Predictions
-from lucency.paint import Legend, overlay
+from lucency.lungs import lung_outline
+from lucency.paint import overlay
 from lucency.reader import Reader
 
 EACH = 6
@@ -70,7 +71,7 @@ def look(reader: Reader, films: Dataset, predictions: Predictions, threshold: fl
     except FilmError:
         return None
     reading = reader.read(film)
-    painted = overlay(film, reading.map, reader.preprocess, Legend(finding=reading.finding))
+    painted = overlay(film, reading.map, reader.preprocess, lungs=lung_outline(film.gray8()))
     said = predictions.names_of(predictions.called(threshold)[[index]])[0] or "none"
     true = predictions.names_of(predictions.labels[[index]])[0] or "none"
     return Mistake(

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lucency.errors import FilmError, LucencyError
-from lucency.film import open_film
+from lucency.film import Film, open_film
 from lucency.film.limits import at_most
-from lucency.paint import Legend, overlay, png
-from lucency.reader import Reader
+from lucency.lungs import lung_outline
+from lucency.paint import overlay, png
+from lucency.reader import Reader, Reading
 
 Frame = tuple[dict[str, Any], bytes]
 
@@ -95,15 +96,17 @@ def answer(reader: Reader, max_pixels: int, request: dict[str, Any], film: bytes
         with at_most(max_pixels):
             opened = open_film(film, request["film"])
         reading = reader.read(opened)
-        legend = Legend(finding=reading.finding)
-        drawn = png(overlay(opened, reading.map, reader.preprocess, legend)) if request["map"] else b""
-        return {"reading": reading.to_json()}, drawn
+        return {"reading": reading.to_json()}, _drawn(reader, opened, reading) if request["map"] else b""
     except FilmError as error:
         return {"refused": str(error)}, b""
     except MemoryError:
         return {"refused": f"{request['film']}: needs more memory than a film of its size should; send a PNG"}, b""
     except Exception as error:
         return {"failed": error_place(error)}, b""
+
+
+def _drawn(reader: Reader, film: Film, reading: Reading) -> bytes:
+    return png(overlay(film, reading.map, reader.preprocess, lungs=lung_outline(film.gray8())))
 
 
 def _own_streams() -> tuple[BinaryIO, BinaryIO]:

@@ -1,0 +1,37 @@
+"""`lucency lungs`, from films on disk to masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lucency.cli import run
+from lucency.data.phantom import draw
+from lucency.lungs import dice
+
+
+def test_masks_outlines_and_shares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    phantom = draw((77, 1), True, side=160)
+    Image.fromarray(phantom.film).save(tmp_path / "film.png")
+    (tmp_path / "bad.png").write_bytes(b"not a film")
+    films = [str(tmp_path / "film.png"), str(tmp_path / "bad.png")]
+    assert run(["lungs", *films, "--out", str(tmp_path / "out"), "--json"]) == 3
+    captured = capsys.readouterr()
+    assert "bad.png" in captured.err
+    found = json.loads(captured.out)
+    assert found["doubts"] == []
+    mask = np.asarray(Image.open(found["mask"])) > 0
+    assert mask.shape == phantom.film.shape
+    assert dice(mask, phantom.lungs) > 0.9
+    assert found["share"] == pytest.approx(mask.mean())
+    assert Image.open(tmp_path / "out" / "film.outline.png").size == phantom.film.shape[::-1]
+
+
+def test_a_film_without_lungs_is_doubted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("L", (90, 120), 40).save(tmp_path / "blank.png")
+    assert run(["lungs", str(tmp_path / "blank.png"), "--out", str(tmp_path)]) == 0
+    assert "doubt: " in capsys.readouterr().out
