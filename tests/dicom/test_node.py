@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import sqlite3
 import struct
@@ -270,6 +271,47 @@ def test_a_caller_who_says_nothing_is_hung_up_on(tmp_path: Path, monkeypatch: py
             assert silent.recv(1) == b""
     until(lambda: not any(_listens(thread) for thread in threading.enumerate()), 10)
     assert failed == []
+
+
+def test_connections_that_close_or_say_nothing_shut_nobody_out(begin: Begin, archive: Archive) -> None:
+    """Eight of them used to fill all places, for a minute."""
+    port, queue = begin(archive.port)
+    for _ in range(50):
+        socket.create_connection(("127.0.0.1", port)).close()
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(12)]
+    assert [answer.Status for answer in send(port, [film(1)])] == [0]
+    for one in silent:
+        one.close()
+    until(lambda: not any(_listens(thread) for thread in threading.enumerate()), 10)
+    assert [answer.Status for answer in send(port, [film(2)])] == [0]
+    until(done(queue, 2))
+
+
+def test_the_places_of_those_who_named_themselves_are_bounded(begin: Begin, archive: Archive) -> None:
+    port, _ = begin(archive.port, associations=2)
+    node = AE(ae_title="MODALITY")
+    node.add_requested_context("1.2.840.10008.1.1")
+    callers = [node.associate("127.0.0.1", port, ae_title="LUCENCY") for _ in range(3)]
+    assert [caller.is_established for caller in callers] == [True, True, False]
+    callers[0].release()
+    until(lambda: node.associate("127.0.0.1", port, ae_title="LUCENCY").is_established, 10)
+    node.shutdown()
+
+
+def test_on_a_full_disk_films_are_refused_and_answers_still_delivered(
+    begin: Begin, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, queue = begin(archive.port)
+    send(port, [film(1)])
+    until(done(queue, 1))
+    queue.give_reserve()  # as when a write failed
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(2**30, 2**30, 0))
+    assert [answer.Status for answer in send(port, [film(2)])] == [0xA700]
+    queue.put("1.2.3.4.5.3", film(3), "d")
+    until(lambda: queue.counts()["delivered"] == 2)
+    monkeypatch.undo()
+    queue.keep_reserve()
+    assert [answer.Status for answer in send(port, [film(2)])] == [0]
 
 
 def _listens(thread: Any) -> bool:

@@ -32,6 +32,10 @@ STATUS = {FILM_DAMAGED: 0xC000, FILM_CONFLICT: DUPLICATE}
 by the error's code, cannot understand and duplicate SOP instance."""
 LARGEST_PDU = 2**20
 """Bytes that one unit of the protocol may claim. We ask for 16 KiB; an association request may be longer."""
+CLOSED, UNNAMED = "Sta1", "Sta2"
+"""States of a connection, PS3.8 table 9-10: none, and waiting for the request of an association."""
+MAX_UNNAMED, NAMING_S = 64, 10.0
+"""Connections that have not named themselves, a quarter of them from one host; seconds that each has for it."""
 HANG_UP_S = 1.0
 """For which callers that have said nothing are waited for when the node closes."""
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
@@ -74,17 +78,19 @@ def start_scp(
     Raises:
         OSError: the port is taken.
     """
-    node = AE(ae_title=config.title)
+    node = _Node(ae_title=config.title)
     node.implementation_class_uid = IMPLEMENTATION
     node.maximum_associations = config.associations
     node.require_called_aet = True
     node.require_calling_aet = list(config.callers)
-    node.acse_timeout = node.dimse_timeout = node.network_timeout = config.patience_s
+    node.dimse_timeout = node.network_timeout = config.patience_s
+    node.acse_timeout = min(NAMING_S, config.patience_s)
     node.add_supported_context(Verification)
     for kind in CLASSES:
         node.add_supported_context(kind, readable_syntaxes())
     handlers: list[Any] = [
-        (evt.EVT_CONN_OPEN, _bound, [config.largest]),
+        (evt.EVT_CONN_OPEN, _bound, [config]),
+        (evt.EVT_CONN_CLOSE, _give_place_back),
         (evt.EVT_DIMSE_RECV, _count_anew),
         (evt.EVT_C_STORE, _store, [config, queue, digest, log]),
     ]
@@ -92,6 +98,7 @@ def start_scp(
     server = node.start_server((config.host, config.port), block=False, ssl_context=tls, evt_handlers=handlers)
     if server is None:
         raise OSError("the node could not be started")
+    server.verify_request = lambda _, address: _has_place(server.active_associations, address[0])  # type: ignore[method-assign]
 
     def close() -> None:
         server.shutdown()
@@ -101,6 +108,46 @@ def start_scp(
     return close
 
 
+class _Node(AE):  # type: ignore[misc]
+    """An AE that counts as associations only those who have named themselves and are still there.
+
+    pynetdicom counts every connection for as long as it waits for a first word, closed ones too.
+    """
+
+    @property
+    def maximum_associations(self) -> int:
+        """As pynetdicom compares it with all connections."""
+        others = [one for one in self.active_associations if one.is_acceptor and _state(one) in (CLOSED, UNNAMED)]
+        return int(self._maximum_associations) + len(others)
+
+    @maximum_associations.setter
+    def maximum_associations(self, value: int) -> None:
+        self._maximum_associations = value
+
+
+def _state(caller: Any) -> str:
+    return str(caller.dul.state_machine.current_state)
+
+
+def _has_place(callers: list[Any], host: str) -> bool:
+    """Whether another connection that has not named itself is taken, in all and of one host."""
+
+    def unnamed() -> list[str]:
+        return [one.requestor.address for one in callers if one.is_alive() and _state(one) == UNNAMED]
+
+    until = time.monotonic() + HANG_UP_S
+    while len(unnamed()) >= MAX_UNNAMED or unnamed().count(host) >= MAX_UNNAMED // 4:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)  # those that closed meanwhile are noticed by their own threads
+    return True
+
+
+def _give_place_back(event: Any) -> None:
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)  # the thread that waits for its first word ends at once
+
+
 def _hang_up(callers: list[Any]) -> None:
     """Close the connections of callers who have said nothing yet.
 
@@ -108,7 +155,7 @@ def _hang_up(callers: list[Any]) -> None:
     """
 
     def silent() -> list[Any]:
-        return [caller for caller in callers if caller.is_alive() and caller.dul.state_machine.current_state == "Sta2"]
+        return [caller for caller in callers if caller.is_alive() and _state(caller) == UNNAMED]
 
     for caller in silent():
         caller.dul.socket.close()
@@ -123,9 +170,10 @@ def readable_syntaxes() -> list[str]:
     return [*PLAIN, *(uid for uid in packed if is_decodable(uid))]
 
 
-def _bound(event: Any, largest: int) -> None:
+def _bound(event: Any, config: NodeConfig) -> None:
     """Let no caller make us hold more than `largest` bytes: what is claimed is checked before it is received."""
-    connection = event.assoc.dul.socket
+    largest, connection = config.largest, event.assoc.dul.socket
+    connection.socket.settimeout(config.patience_s)  # for a caller that stops in the middle of a unit
     receive = connection.recv
     connection.since_message = 0
 
