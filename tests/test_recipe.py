@@ -46,7 +46,7 @@ def test_a_far_name_lists_what_is_known() -> None:
         ),
         ({"name": "x", "augment": {"zoom": [0.5, 2.5]}}, "cannot exceed 2, got 2.5"),
         (
-            {"name": "x", "data": {"resize_mode": "pad"}, "model": {"frame": 96}},
+            {"name": "x", "data": {"resize_mode": "pad"}, "model": {"lung_crop": 96}},
             "[data] resize_mode must be stretch, not pad",
         ),
         ({"name": "x", "model": {"dropout": 1.0}}, "[model]: 'dropout' = 1.0"),

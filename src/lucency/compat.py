@@ -37,6 +37,14 @@ def rename_preprocess(content: Mapping[str, Any]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in content.items()}
 
 
+def rename_model(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A card's network with today's names: what it crops is the lungs, or, in older exported files, its own affair."""
+    found = {name: value for name, value in content.items() if name not in ("frame", "within")}
+    return found | (
+        {"lung_crop": content["frame"]} if content.get("frame") and content.get("within") != "middle" else {}
+    )
+
+
 def report(where: str, used: Mapping[str, str]) -> None:
     """Name the new names of the old ones that a file uses, in one line on stderr."""
     if used:

@@ -45,6 +45,9 @@ class DataSettings(Settings):
     """Focusing exponent of the focal loss (Lin et al. 2017, eq. 4)."""
     group_step: Positive = 0.01
     """How fast group_dro moves the weights of its groups (Sagawa et al. 2020, alg. 1)."""
+    rare_weight: Positive = 1.0
+    """How many times as many views a film has that its source places in a rare acquisition setting (its column
+    `setting`); with `finetune.views`."""
     misled: Positive = 1.0
     """Loss weight of films that a baseline which sees only their acquisition classifies wrongly (Nam et al. 2020; Liu
     et al. 2021). 1 weighs all films alike."""
@@ -61,11 +64,11 @@ class ModelSettings(Settings):
     """Blocks of the backbone that are kept, from the first; 0 keeps all. Fewer give a smaller receptive field."""
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map: 16 doubles the map's sides, for about 1.6 times the work."""
-    frame: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Pixels along the square that the network crops by itself (lucency.models.lung_crop); 0 reads whole films."""
-    within: Literal["lungs", "middle"] = "lungs"
-    """What it crops. lungs: the square around them, which it finds; how a film was cropped and stretched then tells
-    nothing. middle: nine tenths of the rows; in training, films are cropped by `augment` instead."""
+    expansion: bool = False
+    """After `depth` blocks, end in the expansion of the next block, six times as wide, as SSDLite does."""
+    lung_crop: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Pixels along the square around the lungs, which the network finds and reads, levels standardised and all else
+    blank (lucency.models.lung_crop); a multiple of 48. 0 reads whole films."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Side, in cells, of the window over which each cell of the map spreads its evidence: its receptive field over the
     stride. The map then peaks inside a lesion and not beside it; no logit changes. 1 spreads nothing."""
@@ -120,6 +123,12 @@ class FinetuneSettings(FitSettings):
     learned beside its label (distillation, Hinton et al. 2015)."""
     sparse: Annotated[float, Field(ge=0)] = 0.0
     """Weight of mean |M| in the loss, M being the map: evidence stays where it is needed (about 0.1)."""
+    views: Count = 0
+    """Augmented views of each film whose frozen blocks are computed once and kept (lucency.train.lung_views); classes
+    are balanced by their number. Needs `lung_crop`. 0 augments anew in each epoch."""
+    local: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the loss of single cells, on normal films and on painted opacities, whose cells are known; with
+    `views`."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: 32 bit; a MobileNetV2 at 160 pixels is slower in bf16, on a GPU too (docs/decisions.md)."""
 
@@ -145,6 +154,17 @@ class AugmentSettings(Settings):
     """Below 0: standard deviation of a Gaussian blur, pixels of the canvas; above 0: amount of unsharp masking."""
     noise: Annotated[float, Field(ge=0, le=64)] = 0.0
     """Largest standard deviation of added noise, gray levels."""
+
+    shift: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Largest move of the lungs' box, as a share of half its side."""
+    scales: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Standard deviation of the log of a factor on contrast, drawn for each scale of the lungs' box."""
+    exchange: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Chance that contrast at each scale moves towards that of another film of the batch."""
+    bias_field: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Largest smooth change of exposure across the box, in standard deviations of the levels in the lungs."""
+    opacities: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of all views that are normal films with an opacity painted into the lungs, and count as the finding."""
 
     @model_validator(mode="after")
     def _spans_ascend(self) -> AugmentSettings:
@@ -174,9 +194,13 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _crop_needs_whole_films(self) -> Recipe:
-        if self.model.frame and self.data.resize_mode != "stretch":
+        if self.model.lung_crop and self.data.resize_mode != "stretch":
             mode = self.data.resize_mode
-            raise ValueError(f"[model] frame crops whole films: [data] resize_mode must be stretch, not {mode}")
+            raise ValueError(f"[model] lung_crop crops whole films: [data] resize_mode must be stretch, not {mode}")
+        if self.model.lung_crop % 48:
+            raise ValueError(f"[model] lung_crop must be a multiple of 48, got {self.model.lung_crop}")
+        if bool(self.finetune.views) != bool(self.model.lung_crop):
+            raise ValueError("[finetune] views and [model] lung_crop need each other: set both, or neither")
         return self
 
 

@@ -71,12 +71,11 @@ def card_of(
     calibration: Calibration = NONE,
     depth: int = 0,
     stride: Literal[8, 16, 32] = 32,
-    frame: int = 0,
-    within: Literal["lungs", "middle"] = "lungs",
+    lung_crop: int = 0,
 ) -> Card:
     """The card of such a run."""
-    shape = {"backbone": backbone, "width": width, "head": head, "depth": depth, "stride": stride, "frame": frame}
-    shape |= {"within": within}
+    shape = {"backbone": backbone, "width": width, "head": head, "depth": depth, "stride": stride}
+    shape |= {"lung_crop": lung_crop, "expansion": bool(lung_crop)}
     return Card(
         name="small",
         task=task,  # type: ignore[arg-type]
@@ -99,12 +98,11 @@ def write_run(
     calibration: Calibration = NONE,
     depth: int = 0,
     stride: Literal[8, 16, 32] = 32,
-    frame: int = 0,
-    within: Literal["lungs", "middle"] = "lungs",
+    lung_crop: int = 0,
 ) -> Path:
     """Write such a run to `out`."""
-    card = card_of(task, head, side, backbone, width, calibration, depth, stride, frame, within)
-    shape = card.model.model_dump(include={"backbone", "width", "head", "depth", "stride", "frame", "within"})
+    card = card_of(task, head, side, backbone, width, calibration, depth, stride, lung_crop)
+    shape = card.model.model_dump(include={"backbone", "width", "head", "depth", "stride", "lung_crop", "expansion"})
     settings = ModelSettings.model_validate(shape)
     torch.manual_seed(0)
     save_run(out, alive(build(settings, card.findings), side), card)

@@ -1,4 +1,4 @@
-"""The frame: found, cut out, and maps brought back."""
+"""The lungs: found, cropped, standardised; and maps brought back to the film."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from PIL import Image
 from lucency.data.phantom import draw
 from lucency.film import Film
 from lucency.lungs import lung_probability
-from lucency.models import build
-from lucency.models.lung_crop import CROPS, MIDDLE, CentreCrop, InputCrop, LungCrop
+from lucency.models import Classifier, build
+from lucency.models.lung_crop import LungCrop, resample, standardise
 from lucency.preprocess import Preprocess
 from lucency.recipe import ModelSettings
 
@@ -26,12 +26,12 @@ def films() -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def frame() -> LungCrop:
-    return LungCrop(96)
+def crop() -> LungCrop:
+    return LungCrop(96, 6)
 
 
-def test_finder_says_what_its_numpy_twin_says(films: torch.Tensor, frame: LungCrop) -> None:
-    box = frame.box(films).numpy()
+def test_segmenter_answers_as_its_numpy_twin(films: torch.Tensor, crop: LungCrop) -> None:
+    box = crop.box(crop.lungs(films)).numpy()
     middles = (np.arange(SIDE) + 0.5) / SIDE
     for film, found in zip(films[:, 0].numpy().astype(np.uint8), box, strict=True):
         lung = lung_probability(film)  # brought to 224 pixels by Pillow, with bytes in between: not to the last digit
@@ -41,30 +41,25 @@ def test_finder_says_what_its_numpy_twin_says(films: torch.Tensor, frame: LungCr
         ):
             mean = (mass * middles).sum() / mass.sum()
             deviation = np.sqrt((mass * (middles - mean) ** 2).sum() / mass.sum())
-            expected = np.clip([mean - reach * deviation, mean + reach * deviation], 0, 1)
+            expected = [mean - reach * deviation, mean + reach * deviation]
             assert [start, end] == pytest.approx(expected, abs=0.02)
 
 
-def test_lungs_lie_in_their_frame() -> None:
+def test_lungs_lie_in_their_box(crop: LungCrop) -> None:
     for number in range(6):
         chest = draw((8, number), bool(number % 2))
         square = Preprocess(SIDE)(Film(chest.film))[None, None].astype(np.float32)
-        left, top, right, bottom = LungCrop(96).box(torch.from_numpy(square))[0].tolist()
+        left, top, right, bottom = crop.box(crop.lungs(torch.from_numpy(square)))[0].tolist()
         rows, columns = np.nonzero(chest.lungs)
         height, width = chest.lungs.shape
         inside = (columns / width > left) & (columns / width < right) & (rows / height > top) & (rows / height < bottom)
         assert inside.mean() > 0.99
 
 
-@pytest.fixture(scope="module", params=CROPS)
-def any_frame(request: pytest.FixtureRequest) -> InputCrop:
-    return CROPS[request.param](96)
-
-
-def test_cut_is_what_pillow_cuts(films: torch.Tensor, any_frame: InputCrop) -> None:
-    box = any_frame.box(films).expand(len(films), 4)
-    cut = any_frame(films, any_frame.box(films))[:, 0].numpy()
-    for film, corners, found in zip(films[:, 0].numpy().astype(np.uint8), box.tolist(), cut, strict=True):
+def test_cropped_pixels_are_what_pillow_crops(films: torch.Tensor, crop: LungCrop) -> None:
+    boxes = crop.box(crop.lungs(films)).clamp(0, 1)
+    cropped = resample(films[:, 0], boxes, crop.centers).numpy()
+    for film, corners, found in zip(films[:, 0].numpy().astype(np.uint8), boxes.tolist(), cropped, strict=True):
         wanted = tuple(corner * SIDE for corner in corners)
         pillow = np.asarray(Image.fromarray(film).resize((96, 96), Image.Resampling.BILINEAR, box=wanted), np.float32)
         # Pillow leaves out weights of pixels whose middle lies just beyond the filter, and rounds to bytes twice.
@@ -72,55 +67,71 @@ def test_cut_is_what_pillow_cuts(films: torch.Tensor, any_frame: InputCrop) -> N
 
 
 @pytest.mark.parametrize("squeezed", [0.6, 0.8])
-def test_frame_takes_the_aspect_away(films: torch.Tensor, frame: LungCrop, squeezed: float) -> None:
+def test_the_box_takes_the_aspect_away(films: torch.Tensor, crop: LungCrop, squeezed: float) -> None:
     """A film with as much black beside it as makes the chest narrower is read as the same picture."""
     narrow = round(SIDE * squeezed)
     film = Image.fromarray(films[0, 0].numpy().astype(np.uint8))
     canvas = Image.new("L", (SIDE, SIDE), 40)
     canvas.paste(film.resize((narrow, SIDE), Image.Resampling.BILINEAR), ((SIDE - narrow) // 2, 0))
     other = torch.from_numpy(np.asarray(canvas, dtype=np.float32).copy())[None, None]
-    cuts = [frame(gray, frame.box(gray))[0, 0].numpy() for gray in (films[:1], other)]
-    assert np.corrcoef(cuts[0].ravel(), cuts[1].ravel())[0, 1] > 0.9
+    seen = [crop(gray).pixels.numpy() for gray in (films[:1], other)]
+    assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.9
 
 
-def test_maps_come_back_to_the_film_with_nothing_lost(films: torch.Tensor, any_frame: InputCrop) -> None:
-    maps = torch.randn(len(films), 2, 3, 3, generator=torch.Generator().manual_seed(0))
-    back = any_frame.uncrop(maps, any_frame.box(films))
-    assert back.shape == (len(films), 2, 16, 16)
+def test_levels_are_standardised_inside_the_lungs_and_exposure_is_gone() -> None:
+    """By hand: the lungs are the left half, half of it 50 and half 150; mean 100, deviation 50."""
+    pixels = torch.full((1, 1, 48, 48), 255.0)
+    pixels[..., :24, :24], pixels[..., 24:, :24] = 50.0, 150.0
+    mask = torch.zeros(1, 1, 48, 48)
+    mask[..., :24] = 1
+    seen, weights = standardise(pixels, mask, 2)
+    assert seen[0, 0, 4, 4].item() == pytest.approx(-0.9 * 50 / 51, abs=0.01)
+    assert seen[0, 0, 40, 4].item() == pytest.approx(0.9 * 50 / 51, abs=0.01)
+    assert not seen[..., 28:].any()
+    torch.testing.assert_close(weights[0], torch.tensor([[0.5, 0.0], [0.5, 0.0]]), atol=1e-3, rtol=0)
+    darker, _ = standardise(pixels * 0.5, mask, 2)
+    torch.testing.assert_close(darker, seen, atol=0.03, rtol=0)  # 1 is added to the deviation
+
+
+def test_nothing_outside_the_lungs_is_read(films: torch.Tensor) -> None:
+    mask = torch.zeros(len(films), 1, 48, 48)
+    mask[..., 10:38, 8:40] = 1
+    other = films.clone()
+    other[..., :20, :] = other[..., -20:, :] = 255 - other[..., -20:, :]
+    first, second = (standardise(gray, mask, 12)[0] for gray in (films, other))
+    torch.testing.assert_close(first, second)
+
+
+def test_maps_return_to_the_film_with_nothing_lost(films: torch.Tensor, crop: LungCrop) -> None:
+    maps = torch.randn(len(films), 2, 6, 6, generator=torch.Generator().manual_seed(0))
+    box = crop.box(crop.lungs(films)).clamp(0, 1)
+    back = crop.on_film(maps, box)
+    assert back.shape == (len(films), 2, 24, 24)
     torch.testing.assert_close(back.mean((2, 3)), maps.mean((2, 3)), atol=1e-5, rtol=1e-4)
 
 
-def test_a_map_lands_where_its_frame_lies(frame: LungCrop) -> None:
-    """By hand: the frame is the right half of the film's upper half; its one cell covers 8 × 8 of 16 × 16 cells."""
-    back = frame.uncrop(torch.ones(1, 1, 1, 1), torch.tensor([[0.5, 0.0, 1.0, 0.5]]))[0, 0]
-    assert back[:8, 8:].numpy() == pytest.approx(np.full((8, 8), 4.0), abs=1e-5)  # a quarter of the film, mean 1
-    assert float(back.sum()) == pytest.approx(256.0, rel=1e-5)
-    assert not back[8:].any()
-    assert not back[:, :8].any()
+def test_a_map_lands_where_its_box_lies(crop: LungCrop) -> None:
+    """By hand: the box is the right half of the film's upper half; its one cell covers 12 × 12 of 24 × 24 cells."""
+    back = crop.on_film(torch.ones(1, 1, 1, 1), torch.tensor([[0.5, 0.0, 1.0, 0.5]]))[0, 0]
+    assert back[:12, 12:].numpy() == pytest.approx(np.full((12, 12), 4.0), abs=1e-5)  # a quarter of the film, mean 1
+    assert not back[12:].any()
+    assert not back[:, :12].any()
 
 
-def test_a_film_of_no_lungs_still_gives_a_box_on_it(frame: LungCrop) -> None:
+def test_a_film_of_no_lungs_still_gives_finite_answers(crop: LungCrop) -> None:
     for gray in (0.0, 90.0, 255.0):
-        left, top, right, bottom = frame.box(torch.full((1, 1, SIDE, SIDE), gray))[0].tolist()
-        assert 0 <= left < right <= 1
-        assert 0 <= top < bottom <= 1
+        found = crop(torch.full((1, 1, SIDE, SIDE), gray))
+        assert torch.isfinite(found.pixels).all()
+        assert torch.isfinite(found.weights).all()  # type: ignore[arg-type]
 
 
-def test_the_middle_is_the_same_of_every_film_and_says_nothing_of_its_edge(films: torch.Tensor) -> None:
-    frame = CentreCrop(96)
-    assert frame.box(films).tolist() == [pytest.approx(MIDDLE)]
-    edge = round(SIDE * MIDDLE[1]) - 2  # the filter reaches a pixel or two beyond
-    other = films.clone()
-    other[:, :, :edge] = other[:, :, -edge:] = 0
-    torch.testing.assert_close(frame(films, frame.box(films)), frame(other, frame.box(films)))
-    back = frame.uncrop(torch.ones(1, 1, 5, 5), frame.box(films))[0, 0]
-    assert float(back[0].mean()) < 0.3 * float(back[8].mean())
+def classifier_of_lungs() -> Classifier:
+    settings = {"backbone": "mobilenet_v1", "width": 0.25, "depth": 6, "lung_crop": 96}
+    return build(ModelSettings.model_validate(settings)).eval()
 
 
-@pytest.mark.parametrize("within", CROPS)
-def test_map_adds_up_to_the_logit_and_the_finder_does_not_learn(films: torch.Tensor, within: str) -> None:
-    settings = ModelSettings.model_validate({"backbone": "mobilenet_v1", "width": 0.25, "frame": 96, "within": within})
-    classifier = build(settings).eval()
+def test_map_adds_up_to_the_logit_and_the_segmenter_is_frozen(films: torch.Tensor) -> None:
+    classifier = classifier_of_lungs()
     with torch.no_grad():
         logits, maps = classifier.forward_map(films)
     torch.testing.assert_close(maps.mean((2, 3)) + classifier.head.last.bias, logits, atol=1e-4, rtol=1e-4)
@@ -128,13 +139,12 @@ def test_map_adds_up_to_the_logit_and_the_finder_does_not_learn(films: torch.Ten
     assert not any(weight.requires_grad for weight in classifier.crop.parameters())
 
 
-@pytest.mark.parametrize("within", CROPS)
-def test_without_crop_reads_what_was_cropped(films: torch.Tensor, within: str) -> None:
-    settings = ModelSettings.model_validate({"backbone": "mobilenet_v1", "width": 0.25, "frame": 96, "within": within})
-    classifier = build(settings).eval()
-    bare = classifier.without_crop()
+def test_without_crop_reads_what_was_cropped(films: torch.Tensor) -> None:
+    classifier = classifier_of_lungs()
     with torch.no_grad():
-        torch.testing.assert_close(bare(classifier.crop_input(films).pixels), classifier(films))
+        cropped = classifier.crop_input(films)
+        bare = classifier.without_crop(cropped.weights)
+        torch.testing.assert_close(bare(cropped.pixels), classifier(films))
     assert next(bare.features.parameters()) is next(classifier.features.parameters())
     assert bare.crop is None
     assert not bare.training

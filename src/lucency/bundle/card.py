@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lucency.compat import rename_preprocess
+from lucency.compat import rename_model, rename_preprocess
 from lucency.errors import BundleError
 from lucency.evaluate.calibration import Method, check
 
@@ -55,10 +55,10 @@ class Model(Part):
     """Blocks kept of the backbone; 0 is all of them."""
     stride: Literal[4, 8, 16, 32] = 32
     """Pixels of the square per cell of the map, unless `depth` ends the network before."""
-    frame: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Side in pixels of the square that the network crops and reads; 0: it reads the whole film."""
-    within: Literal["lungs", "middle"] = "lungs"
-    """What it crops where `frame` is not 0: the square around the lungs, or the middle nine tenths of the rows."""
+    expansion: bool = False
+    """Whether the network ends in the expansion of the block after `depth`."""
+    lung_crop: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Pixels along the square around the lungs that the network reads; 0: it reads the whole film."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Cells a side over which a cell of the map is averaged; 1: none."""
     head: Literal["linear", "dense128"] = "linear"
@@ -67,6 +67,11 @@ class Model(Part):
     quantize: Quantize = "none"
     source: Digest | None = None
     """SHA-256 of the run's weights that this file was converted from; None in a run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, stated: Any) -> Any:
+        return rename_model(stated) if isinstance(stated, dict) else stated
 
 
 class Calibration(Part):

@@ -32,6 +32,17 @@ NAMES = (
 """What the file names of both editions say of the patient."""
 
 
+FLAT_BLOCKS = {
+    "flat 700-749": (700, 749),
+    "flat 750-799": (750, 799),
+    "flat 1050-1099": (1050, 1099),
+    "flat 1350-1399": (1350, 1399),
+    "flat 1400-": (1400, 9999),
+}
+"""Normals NORMAL2-IM of these numbers were taken or processed otherwise: flat contrast, as most pneumonia films here.
+Left out of training they are read worst (docs/acquisition.md). Cross-validation deals each block whole to one fold."""
+
+
 def read(root: Path) -> Dataset:
     """Read the films below `root`, which holds NORMAL/ and PNEUMONIA/, or is one or two folders above them.
 
@@ -99,6 +110,13 @@ def name_warnings(files: list[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(f"{count} {what}" for count, what in said if count)
 
 
+def setting_columns(name: str) -> dict[str, str]:
+    """Which block of a rare, flat acquisition setting a normal film belongs to, as a column; empty for other films."""
+    number = re.match(r"NORMAL2-IM-(\d+)", name)
+    blocks = [block for block, (first, last) in FLAT_BLOCKS.items() if number and first <= int(number[1]) <= last]
+    return {"setting": blocks[0]} if blocks else {}
+
+
 def _left_out(classes: tuple[str, ...]) -> tuple[str, ...]:
     other = [name for name in classes if label_of(name) is None]
     return (f"left out {', '.join(other)}: only NORMAL and PNEUMONIA are read",) if other else ()
@@ -113,6 +131,6 @@ def _record(found: Found) -> Sample:
         load=partial(open_film, found.path),
         patient=identify(found.path.name)[0],
         split=found.split,
-        columns=cause_columns(found.folder, found.path.name),
+        columns=cause_columns(found.folder, found.path.name) | setting_columns(found.path.name),
         path=found.path,
     )

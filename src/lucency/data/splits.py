@@ -107,8 +107,10 @@ def stratified_group_kfold(
 ) -> list[tuple[Indices, Indices]]:
     """Deal the patients into folds that each look like the whole.
 
-    Patients go one by one, those with most films first, to the fold that has least of what they bring. Where each
-    patient has films of one stratum, no two folds differ in a stratum by more films than its largest patient has.
+    Films that their source places in a rare acquisition setting (column `setting`) go to one fold whole, so that every
+    setting is left out in turn. The other patients go one by one, those with most films first, to the fold that has
+    least of what they bring. Where each patient has films of one stratum, no two folds differ in a stratum by more
+    films than its largest patient has.
 
     Args:
         films: any task.
@@ -126,6 +128,10 @@ def stratified_group_kfold(
     if folds < 2:
         raise UsageError(f"expected at least 2 folds, received {folds}")
     places = _deal(films, np.full(folds, 1 / folds), seed, finer)
+    settings = sorted({setting for sample in films.samples if (setting := sample.columns.get("setting"))})
+    for index, sample in enumerate(films.samples):
+        if setting := sample.columns.get("setting"):
+            places[index] = settings.index(setting) % folds
     return [(np.flatnonzero(places != fold), np.flatnonzero(places == fold)) for fold in range(folds)]
 
 

@@ -43,12 +43,13 @@ class ExportNetwork(nn.Module):
     def forward(self, film: Tensor) -> dict[str, Tensor]:
         """The outputs by name."""
         gray = film.reshape(film.shape[0], 1, film.shape[1], film.shape[2])  # one channel: first is last
-        look = self.classifier.crop_input(gray)
-        features = self.features(look.pixels)
-        pooled = features.permute(0, 2, 3, 1).mean((1, 2))  # channels last, as in the target: no transpose
+        cropped = self.classifier.crop_input(gray)
+        features = self.features(cropped.pixels)
+        cells = features.permute(0, 2, 3, 1)  # channels last, as in the target: no transpose
+        pooled = cells.mean((1, 2)) if cropped.weights is None else (cells * cropped.weights[..., None]).sum((1, 2))
         logit = self.classifier.head(pooled)
-        cells = self.classifier.uncrop(self.classifier.head.map(features), look).permute(0, 2, 3, 1)
-        outputs = {"logit": logit, "probability": self.calibrated(logit), "map": cells}
+        found = self.classifier.film_map(self.classifier.head.map(features), cropped).permute(0, 2, 3, 1)
+        outputs = {"logit": logit, "probability": self.calibrated(logit), "map": found}
         return outputs if self.gate is None else {**outputs, "doubt": self.gate(gray, pooled)}
 
     def features(self, seen: Tensor) -> Tensor:

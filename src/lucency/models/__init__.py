@@ -19,8 +19,8 @@ from lucency.models import timm_backbone
 from lucency.models.backbones import efficientnet_lite, mobilenet_v1, mobilenet_v2
 from lucency.models.classifier import Classifier
 from lucency.models.heads import HEADS
-from lucency.models.lung_crop import CROPS
-from lucency.models.output_stride import set_output_stride, spread_evidence, truncate
+from lucency.models.lung_crop import LungCrop
+from lucency.models.output_stride import set_output_stride, spread_evidence, stride_of, truncate
 from lucency.models.pretrained import load_pretrained
 
 if TYPE_CHECKING:
@@ -137,14 +137,14 @@ def build(settings: ModelSettings, findings: int = 1, bias: Sequence[float] | No
     features = row.build(settings.width)
     if settings.weights != "none":
         load_pretrained(features, settings.backbone, settings.weights, settings.width)
-    features = truncate(features, settings.depth)
+    features = truncate(features, settings.depth, settings.expansion)
     set_output_stride(features, settings.stride)
     spread_evidence(features, settings.spread)
     head = HEADS[settings.head](channels(features), findings, settings.dropout)
     if bias is not None:
         head.set_bias(bias)
-    frame = CROPS[settings.within](settings.frame) if settings.frame else None
-    return Classifier(features, head, row.mean, row.std, frame)
+    crop = LungCrop(settings.lung_crop, settings.lung_crop // stride_of(features)) if settings.lung_crop else None
+    return Classifier(features, head, row.mean, row.std, crop)
 
 
 def blocks(classifier: Classifier) -> list[nn.Module]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,23 +12,20 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lucency.models.heads import Dense128, Linear
 from lucency.models.layers import Unit
-from lucency.models.lung_crop import InputCrop
+from lucency.models.lung_crop import CroppedInput, LungCrop
 
-
-class CroppedInput(NamedTuple):
-    """What the backbone reads."""
-
-    pixels: Tensor
-    """Gray, float32 (n, 1, t, t)."""
-    box: Tensor | None
-    """Where on the film it was cut, (n, 4), or (1, 4) for all alike, as shares; None: it is the film."""
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Classifier(nn.Module):
     """Gray films to logits, and to maps that add up to them.
 
     Films enter as float32 (n, 1, s, s) with the values 0..255 of their bytes; what the backbone expects of its input
-    (three channels, normalised, cut to the lungs) is the network's own affair and travels with its weights.
+    (three channels, normalised, the lungs alone) is the network's own affair and travels with its weights.
+
+        logit = sum over the cells of  weight(cell) · (w · A(cell)) + b
+
+    The weight of a cell is its share of the lungs, or 1 / (h · w) where whole films are read.
     """
 
     scale: Tensor
@@ -40,20 +37,22 @@ class Classifier(nn.Module):
         head: Linear | Dense128,
         mean: Sequence[float],
         std: Sequence[float],
-        crop: InputCrop | None = None,
+        crop: LungCrop | None = None,
     ) -> None:
         """Put the parts together.
 
         Args:
             features: the backbone.
             head: from its pooled features to logits.
-            mean, std: of the backbone's three channels, on a scale of 0..1.
-            crop: cuts films to the part that is read; None reads whole films.
+            mean, std: of the backbone's three channels, on a scale of 0..1; unused with a crop, which standardises.
+            crop: leaves nothing of a film but its lungs; None reads whole films.
         """
         super().__init__()
         self.crop = crop
         self.features = features
         self.head = head
+        if crop is not None:
+            mean, std = (0.0,) * 3, (1 / 255,) * 3
         shape = (1, 3, 1, 1)
         self.register_buffer("scale", torch.tensor([1 / (255 * s) for s in std]).reshape(shape))
         self.register_buffer("shift", torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).reshape(shape))
@@ -64,27 +63,21 @@ class Classifier(nn.Module):
 
     def crop_input(self, gray: Tensor) -> CroppedInput:
         """What is read of gray films (n, 1, s, s)."""
-        if self.crop is None:
-            return CroppedInput(gray, None)
-        box = self.crop.box(gray)
-        return CroppedInput(self.crop(gray, box), box)
+        return CroppedInput(gray, None, None, None) if self.crop is None else self.crop(gray)
 
     def forward_features(self, pixels: Tensor) -> Tensor:
-        """Gray squares (n, 1, t, t), already cropped, → A (n, k, h, w), the activations entering the pool."""
+        """What is read, (n, 1, t, t) → A (n, k, h, w), the activations entering the pool."""
         found: Tensor = self.features(self.normalise(pixels))
         return found
 
     def activations(self, gray: Tensor) -> Tensor:
-        """Gray films (n, 1, s, s) → A (n, k, h, w), in the frame where there is one."""
+        """Gray films (n, 1, s, s) → A (n, k, h, w), of the lungs' box where there is a crop."""
         return self.forward_features(self.crop_input(gray).pixels)
 
     def pooled(self, gray: Tensor) -> Tensor:
         """Gray films (n, 1, s, s) → what the head reads, (n, k)."""
-        return self.activations(gray).mean((2, 3))
-
-    def uncrop(self, maps: Tensor, look: CroppedInput) -> Tensor:
-        """Maps (n, f, h, w) of what was seen → maps on the whole film, of the same mean."""
-        return maps if self.crop is None or look.box is None else self.crop.uncrop(maps, look.box)
+        cropped = self.crop_input(gray)
+        return pool(self.forward_features(cropped.pixels), cropped.weights)
 
     def forward(self, gray: Tensor) -> Tensor:
         """Gray films (n, 1, s, s) → logits (n, findings)."""
@@ -102,25 +95,37 @@ class Classifier(nn.Module):
 
     def forward_all(self, gray: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same, and what the head read, (n, k)."""
-        look = self.crop_input(gray)
-        activations = self.forward_features(look.pixels)
-        pooled = activations.mean((2, 3))
-        return self.head(pooled), self.uncrop(self.head.map(activations), look), pooled
+        cropped = self.crop_input(gray)
+        activations = self.forward_features(cropped.pixels)
+        pooled = pool(activations, cropped.weights)
+        return self.head(pooled), self.film_map(self.head.map(activations), cropped), pooled
+
+    def film_map(self, evidence: Tensor, cropped: CroppedInput) -> Tensor:
+        """Evidence of each cell of what was read, (n, f, h, w) → the map on the whole film."""
+        if self.crop is None or cropped.weights is None or cropped.box is None:
+            return evidence
+        cells = evidence.shape[2] * evidence.shape[3]
+        return self.crop.on_film(evidence * cropped.weights[:, None] * cells, cropped.box)
 
     def without_crop(self) -> Classifier:
-        """The same network, its weights shared, that reads squares already cut: for training, which draws their cut."""
+        """The same network, its weights shared, that reads what is already cropped."""
         bare = Classifier(self.features, self.head, (0.0,) * 3, (1.0,) * 3)
         bare.scale, bare.shift = self.scale, self.shift
         return bare.train(self.training)
 
 
-def fuse_batchnorm(classifier: Classifier) -> Classifier:
+def pool(activations: Tensor, weights: Tensor | None) -> Tensor:
+    """A (n, k, h, w) → the mean over the cells, weighted by (n, h, w) where weights are given: (n, k)."""
+    return activations.mean((2, 3)) if weights is None else (activations * weights[:, None]).sum((2, 3))
+
+
+def fuse_batchnorm(network: Network) -> Network:
     """A copy in evaluation mode whose batch norms are folded into the convolutions before them (Jacob et al. 2018).
 
     Half the time of a forward pass on a CPU goes with the norms and the memory they pass over. Networks from elsewhere
     keep theirs; converters fold those too.
     """
-    twin = copy.deepcopy(classifier).eval()
+    twin = copy.deepcopy(network).eval()
     for unit in twin.modules():
         if isinstance(unit, Unit):
             unit.conv = fuse_conv_bn_eval(unit.conv, unit.norm)

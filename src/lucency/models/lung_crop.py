@@ -1,17 +1,23 @@
-"""The part of a film that the network reads, cut out by itself: the lungs, which it finds, or the middle.
+"""What the network sees of a film: the box of the lungs, levels standardised inside them, one gray everywhere else.
 
-Where a film was cut, how wide it was before it was stretched to a square, what stands in its corners and how the arms
-lie: all of it tells the classes apart in some collection, and none of it is disease. In the lungs' frame it is gone,
-for the box around the lungs becomes the same square whatever film it came from. The middle costs nothing and takes
-away what differs most: how far the film goes beyond the chest.
+The network finds the lungs itself (`LungSegmenter`, a U-Net), so an exported bundle still takes whole films. How
+a film was cut and stretched, letters, arms, devices beside the chest and the exposure cannot reach the classifier:
 
-Only sums, products and comparisons with constants: every exporter knows each step, and a bundle takes whole films.
+    p    = segmenter(film)                      probability of lung, 48 × 48
+    box  = mean(p) ± REACH · std(p)             along each axis
+    g, m = film and p, resampled to the box
+    z    = (g - mean_m g) / (std_m g + 1)       mean and deviation weighted by m: inside the lungs
+    seen = clip(z, ±4) · soft(dilate(m))        0, the lungs' own mean, outside
+    cell = share of the lungs in each cell of the map, summing to 1
+
+Only sums, products, pooling and comparisons with constants, which every exporter knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,157 +27,174 @@ from torch.nn import functional as F
 SEGMENTER_SIZE = 96
 """Pixels of the square in which the lungs are looked for."""
 REACH = (1.75, 2.0)
-"""Half the frame's width and height, in standard deviations of where the lungs are: 1.6 and 1.9 would touch them."""
-LEAST = 0.15
-"""Half of the narrowest frame, as a share of the film."""
-FAINT = 1e-3
-"""Added to each probability: where no lung is found at all, the frame is the film."""
-MIDDLE = (0.0, 0.05, 1.0, 0.95)
-"""The middle: all columns, nine tenths of the rows. Films differ most in how far they go above and below the chest."""
-CELLS = 16
-"""Rows and columns of a map on the whole film, at least."""
+"""Half the box's width and height, in standard deviations of where the lungs are."""
+MIN_HALF = 0.15
+"""Half the smallest box, as a share of the film."""
+FLOOR = 1e-3
+"""Added to each probability: where no lung is found at all, the box is the film."""
+MASK_CELLS = 48
+"""Rows and columns of the mask inside the box."""
+CLIP = 4.0
+"""Standardised levels are clipped here."""
+GAIN = 0.9
+"""Standardised levels times this are what an ImageNet backbone expects of normalised pixels."""
+FAINT_CELL = 0.25
+"""A cell of the map with a smaller share of lung carries no evidence."""
+FILM_CELLS = 24
+"""Rows and columns of a map on the whole film."""
 
 
-class InputCrop(nn.Module):
-    """Gray films to the square that is read, and maps of that square back to the film.
+class CroppedInput(NamedTuple):
+    """What the backbone reads of n films."""
 
-    A box is (left, top, right, bottom) as shares of the film in 0..1, float32 (n, 4), or (1, 4) for all films alike.
+    pixels: Tensor
+    """float32 (n, 1, t, t): standardised, 0 outside the lungs; or whole films, in 0..255."""
+    weights: Tensor | None
+    """float32 (n, c, c), of each cell of the map; sums to 1. None: all cells alike."""
+    box: Tensor | None
+    """float32 (n, 4): left, top, right, bottom, as shares of the film; may reach beyond it. None: the whole film."""
+    lungs: Tensor | None
+    """float32 (n, 1, 48, 48), the probability of lung on the whole film."""
+
+
+class LungCrop(nn.Module):
+    """Gray films to what is read of them, and maps back to the film.
+
+    Args:
+        size: pixels along the square that is read.
+        cells: rows and columns of the network's map.
     """
 
-    middles: Tensor
+    centers: Tensor
+    mask_centers: Tensor
 
-    def __init__(self, side: int) -> None:
-        """`side`: pixels along the square that is cut out."""
+    def __init__(self, size: int, cells: int) -> None:
         super().__init__()
-        self.register_buffer("middles", _middles(side))
+        self.cells = cells
+        self.segmenter = pretrained_segmenter()
+        self.register_buffer("centers", _centers(size))
+        self.register_buffer("mask_centers", _centers(MASK_CELLS))
 
-    def box(self, gray: Tensor) -> Tensor:
-        """Films (n, 1, s, s) of 0..255 → their boxes."""
-        raise NotImplementedError
+    def lungs(self, gray: Tensor) -> Tensor:
+        """Films (n, 1, s, s) of 0..255 → probability of lung (n, 1, 48, 48)."""
+        small = resize(gray[:, 0], SEGMENTER_SIZE)
+        centred = small - small.mean((1, 2), keepdim=True)
+        deviation = (centred * centred).mean((1, 2), keepdim=True).sqrt() + 1.0
+        return torch.sigmoid(self.segmenter((centred / deviation)[:, None]))
 
-    def forward(self, gray: Tensor, box: Tensor) -> Tensor:
-        """Films (n, 1, s, s) and boxes → (n, 1, side, side): Pillow's antialiased bilinear filter, without rounding."""
-        return resample(gray[:, 0], box, self.middles, self.middles)[:, None]
+    def box(self, lungs: Tensor) -> Tensor:
+        """Probabilities (n, 1, k, k) → box (n, 4): the lungs' mean position ± REACH standard deviations."""
+        mass = lungs[:, 0] + FLOOR
+        x, y = _moments(mass.sum(1)), _moments(mass.sum(2))
+        centre = torch.cat([x[0], y[0]], 1)
+        half = torch.cat([x[1] * REACH[0], y[1] * REACH[1]], 1).clamp(min=MIN_HALF)
+        return torch.cat([centre - half, centre + half], 1)
 
-    def uncrop(self, maps: Tensor, box: Tensor) -> Tensor:
-        """Maps (n, f, h, h) of what lies in the box → (n, f, c, c) on the film.
+    def forward(self, gray: Tensor) -> CroppedInput:
+        """Films (n, 1, s, s) of 0..255 → what is read of them."""
+        lungs = self.lungs(gray)
+        box = self.box(lungs)
+        pixels = resample(gray[:, 0], box, self.centers)
+        mask = resample(lungs[:, 0], box, self.mask_centers)
+        return CroppedInput(*standardise(pixels[:, None], mask[:, None], self.cells), box, lungs)
 
-        Evidence is moved, none is lost: each cell is handed out by how much of it lies in each cell of the film, and
-        scaled so that the mean over the film is the mean over the box: with the head's constant it still adds up to
-        the logit.
+    def on_film(self, maps: Tensor, box: Tensor) -> Tensor:
+        """Maps (n, f, c, c) of what lies in the box → (n, f, 24, 24) on the film.
+
+        Each cell is divided among the cells of the film by overlap, and scaled so that the mean over the film equals
+        the mean over the box: with the head's constant it still adds up to the logit.
         """
-        cells = max(CELLS, 2 * maps.shape[2])
-        rows = _shares(box[:, 1:2], box[:, 3:4], maps.shape[2], cells)
-        columns = _shares(box[:, 0:1], box[:, 2:3], maps.shape[3], cells)
-        scale = cells * cells / (maps.shape[2] * maps.shape[3])
+        rows = _overlaps(box[:, 1:2], box[:, 3:4], maps.shape[2], FILM_CELLS)
+        columns = _overlaps(box[:, 0:1], box[:, 2:3], maps.shape[3], FILM_CELLS)
+        scale = FILM_CELLS * FILM_CELLS / (maps.shape[2] * maps.shape[3])
         return rows[:, None].transpose(2, 3) @ maps @ columns[:, None] * scale
 
 
-class CentreCrop(InputCrop):
-    """The same part of every film."""
-
-    where: Tensor
-
-    def __init__(self, side: int) -> None:
-        super().__init__(side)
-        self.register_buffer("where", torch.tensor([MIDDLE]))
-
-    def box(self, gray: Tensor) -> Tensor:
-        """MIDDLE, (1, 4)."""
-        return self.where
-
-    def forward(self, gray: Tensor, box: Tensor) -> Tensor:
-        """As any frame; by two matrices that are the same for all films, so that exporters store them small."""
-        rows = _tents(box[:, 1:2], box[:, 3:4], self.middles, gray.shape[2])[0]
-        columns = _tents(box[:, 0:1], box[:, 2:3], self.middles, gray.shape[3])[0]
-        narrow = gray[:, 0] @ columns.T
-        return (narrow.transpose(1, 2) @ rows.T).transpose(1, 2)[:, None]
-
-
-class LungCrop(InputCrop):
-    """The square around the lungs, which it finds."""
-
-    reach: Tensor
-
-    def __init__(self, side: int) -> None:
-        super().__init__(side)
-        self.segmenter = pretrained_segmenter()
-        self.register_buffer("reach", torch.tensor(REACH))
-
-    def box(self, gray: Tensor) -> Tensor:
-        """Films (n, 1, s, s) of 0..255 → box (n, 4): the lungs' mean place, more or less REACH standard deviations.
-
-        Moments follow the film as it is stretched: of a film squeezed to half its width the box is half as wide.
-        """
-        small = F.interpolate(gray, (SEGMENTER_SIZE, SEGMENTER_SIZE), mode="bilinear", align_corners=False)[:, 0]
-        away = small - small.mean((1, 2), keepdim=True)
-        spread = (away * away).mean((1, 2), keepdim=True).sqrt() + 1.0
-        lung = torch.sigmoid(self.segmenter((away / spread)[:, None]))[:, 0] + FAINT
-        across, down = _moments(lung.sum(1)), _moments(lung.sum(2))
-        middle = torch.cat([across[0], down[0]], 1)
-        half = (torch.cat([across[1], down[1]], 1) * self.reach).clamp(min=LEAST)
-        return torch.cat([middle - half, middle + half], 1).clamp(0.0, 1.0)
-
-
-CROPS: dict[str, type[InputCrop]] = {"lungs": LungCrop, "middle": CentreCrop}
-"""What `model.within` names."""
-
-
-def resample(gray: Tensor, box: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Films (n, h, w) → (n, len(rows), len(columns)): what lies in each film's box, as two matrix products.
+def standardise(pixels: Tensor, mask: Tensor, cells: int, dilation: int = 3) -> tuple[Tensor, Tensor]:
+    """Levels standardised inside the lungs, the rest blank; and the weight of each cell of the map.
 
     Args:
-        gray: float32.
-        box: (n, 4) or (1, 4), shares of the film.
-        rows, columns: where the middles of the new pixels lie, as shares of the box.
+        pixels: gray levels in the box, (n, 1, t, t).
+        mask: probability of lung in the box, (n, 1, 48, 48).
+        cells: rows and columns of the map.
+        dilation: odd; cells of the mask by which it is dilated before it is used to blank.
+
+    Returns:
+        (n, 1, t, t), scaled for an ImageNet backbone; (n, cells, cells), sums to 1 where lungs were found.
     """
-    down = _tents(box[:, 1:2], box[:, 3:4], rows, gray.shape[1])
-    across = _tents(box[:, 0:1], box[:, 2:3], columns, gray.shape[2])
-    return down @ gray @ across.transpose(1, 2)
+    size = (pixels.shape[2], pixels.shape[3])
+    inside = F.interpolate(mask, size, mode="bilinear", align_corners=False)
+    total = inside.sum((2, 3), keepdim=True) + 1.0
+    centred = pixels - (pixels * inside).sum((2, 3), keepdim=True) / total
+    deviation = ((centred * centred * inside).sum((2, 3), keepdim=True) / total).sqrt() + 1.0
+    seen = F.max_pool2d(mask, dilation, 1, dilation // 2) if dilation > 1 else mask
+    soft = F.avg_pool2d(seen, 3, 1, 1)
+    edge = ((F.interpolate(soft, size, mode="bilinear", align_corners=False) - 0.25) * 2.0).clamp(0.0, 1.0)
+    share = torch.relu(F.avg_pool2d(mask, MASK_CELLS // cells)[:, 0] - FAINT_CELL)
+    weights = share / (share.sum((1, 2), keepdim=True) + 1e-3)
+    return (centred / deviation).clamp(-CLIP, CLIP) * edge * GAIN, weights
 
 
-def _tents(start: Tensor, end: Tensor, middles: Tensor, given: int) -> Tensor:
+def resize(gray: Tensor, size: int) -> Tensor:
+    """Films (n, h, w) → (n, size, size), antialiased, bilinear: by constant matrices, small in a file."""
+    whole = torch.tensor([[0.0, 0.0, 1.0, 1.0]], dtype=gray.dtype, device=gray.device)
+    rows = _tents(whole[:, 1:2], whole[:, 3:4], _centers(size, gray), gray.shape[1])[0]
+    columns = _tents(whole[:, 0:1], whole[:, 2:3], _centers(size, gray), gray.shape[2])[0]
+    return ((gray @ columns.T).transpose(1, 2) @ rows.T).transpose(1, 2)
+
+
+def resample(gray: Tensor, box: Tensor, centers: Tensor) -> Tensor:
+    """Films (n, h, w) → what lies in each film's box, (n, k, k) for k centers, as two matrix products.
+
+    Pillow's antialiased bilinear filter, without rounding; what lies beyond the film is 0.
+    """
+    rows = _tents(box[:, 1:2], box[:, 3:4], centers, gray.shape[1])
+    columns = _tents(box[:, 0:1], box[:, 2:3], centers, gray.shape[2])
+    return rows @ gray @ columns.transpose(1, 2)
+
+
+def _tents(start: Tensor, end: Tensor, centers: Tensor, given: int) -> Tensor:
     """Weights (n, wanted, given) of the given pixels in each wanted one, from `start` to `end` (n, 1) of the film.
 
     w(i, j) = max(0, 1 - |j + 1/2 - c(i)| / max(scale, 1)), rows scaled to sum 1     (docs/preprocessing.md, section 4)
     """
-    scale = (end - start) * (given / len(middles))
-    centre = (start + (end - start) * middles) * given
-    places = torch.arange(given, dtype=start.dtype, device=start.device) + 0.5
-    weights = torch.relu(1.0 - (places - centre[:, :, None]).abs() / scale.clamp(min=1.0)[:, :, None])
-    return weights / weights.sum(2, keepdim=True)
+    scale = (end - start) * (given / len(centers))
+    centre = (start + (end - start) * centers) * given
+    positions = torch.arange(given, dtype=start.dtype, device=start.device) + 0.5
+    weights = torch.relu(1.0 - (positions - centre[:, :, None]).abs() / scale.clamp(min=1.0)[:, :, None])
+    return weights / weights.sum(2, keepdim=True).clamp(min=0.5)
 
 
-def _shares(start: Tensor, end: Tensor, given: int, wanted: int) -> Tensor:
+def _overlaps(start: Tensor, end: Tensor, given: int, wanted: int) -> Tensor:
     """How much of each of `given` cells of a box lies in each of `wanted` cells of the film: (n, given, wanted)."""
-    wide = (end - start) / given
-    first = start + wide * torch.arange(given, dtype=start.dtype, device=start.device)
+    width = (end - start) / given
+    first = start + width * torch.arange(given, dtype=start.dtype, device=start.device)
     edges = torch.arange(wanted, dtype=start.dtype, device=start.device) / wanted
     low = torch.maximum(first[:, :, None], edges)
-    high = torch.minimum((first + wide)[:, :, None], edges + 1 / wanted)
-    return torch.relu(high - low) / wide[:, :, None]
+    high = torch.minimum((first + width)[:, :, None], edges + 1 / wanted)
+    return torch.relu(high - low) / width[:, :, None]
 
 
 def _moments(mass: Tensor) -> tuple[Tensor, Tensor]:
-    """Mass (n, k) along one direction of the film → mean and standard deviation, each (n, 1), as shares of it."""
-    places = _middles(mass.shape[1], mass)
-    whole = mass.sum(1, keepdim=True)
-    mean = (mass * places).sum(1, keepdim=True) / whole
-    away = places - mean
-    return mean, ((mass * away * away).sum(1, keepdim=True) / whole).sqrt()
+    """Mass (n, k) along one axis of the film → mean and standard deviation, each (n, 1), as shares of it."""
+    positions = _centers(mass.shape[1], mass)
+    total = mass.sum(1, keepdim=True)
+    mean = (mass * positions).sum(1, keepdim=True) / total
+    offset = positions - mean
+    return mean, ((mass * offset * offset).sum(1, keepdim=True) / total).sqrt()
 
 
-def _middles(count: int, like: Tensor | None = None) -> Tensor:
-    """Where the middles of `count` equal parts of 0..1 lie: (count,), on the device of `like`."""
+def _centers(count: int, like: Tensor | None = None) -> Tensor:
+    """Where the centers of `count` equal parts of 0..1 lie: (count,), on the device of `like`."""
     device = None if like is None else like.device
     return (torch.arange(count, dtype=torch.float32, device=device) + 0.5) / count
 
 
-NUMBERS = Path(__file__).with_name("lungs.npz")
-FALLING = (8, 16, 24, 32, 32)
-"""Channels of each level on the way down…"""
-RISING = (24, 16, 12)
-"""…and on the way back up."""
+WEIGHTS = Path(__file__).with_name("lungs.npz")
+ENCODER = (8, 16, 32, 48, 64)
+"""Channels of each level on the way down."""
+DECODER = (32, 24, 16)
+"""Channels of each level on the way back up."""
 
 
 def unit(inputs: int, outputs: int) -> nn.Sequential:
@@ -185,14 +208,14 @@ class LungSegmenter(nn.Module):
     def __init__(self, unit: Callable[[int, int], nn.Module] = unit) -> None:
         """Random weights; `unit` makes a convolution (inputs, outputs) with whatever follows it."""
         super().__init__()
-        entering = (1, *FALLING)
+        entering = (1, *ENCODER)
         parts: dict[str, nn.Module] = {}
-        for level, channels in enumerate(FALLING):
+        for level, channels in enumerate(ENCODER):
             parts[f"down{level}a"] = unit(entering[level], channels)
             parts[f"down{level}b"] = unit(channels, channels)
-        below = FALLING[-1]
-        for level, channels in enumerate(RISING):
-            parts[f"up{level}"] = unit(below + FALLING[-2 - level], channels)
+        below = ENCODER[-1]
+        for level, channels in enumerate(DECODER):
+            parts[f"up{level}"] = unit(below + ENCODER[-2 - level], channels)
             below = channels
         parts["last"] = nn.Conv2d(below, 1, 1)
         self.parts = nn.ModuleDict(parts)
@@ -200,21 +223,21 @@ class LungSegmenter(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Down: two convolutions a level, then the larger of each 2 × 2. Up: twice as large, beside what was there."""
         passed = []
-        for level in range(len(FALLING)):
+        for level in range(len(ENCODER)):
             if level:
                 passed.append(x)
                 x = F.max_pool2d(x, 2)
             x = self.parts[f"down{level}b"](self.parts[f"down{level}a"](x))
-        for level in range(len(RISING)):
+        for level in range(len(DECODER)):
             x = self.parts[f"up{level}"](torch.cat([F.interpolate(x, scale_factor=2.0), passed[-1 - level]], dim=1))
         found: Tensor = self.parts["last"](x)
         return found
 
 
 def pretrained_segmenter() -> LungSegmenter:
-    """The finder that was trained on drawn films, in evaluation mode; its weights do not learn."""
+    """The segmenter of lungs.npz, in evaluation mode, frozen (scripts/train_lungs.py trains it)."""
     segmenter = LungSegmenter().eval().requires_grad_(False)
-    with np.load(NUMBERS) as stored:
+    with np.load(WEIGHTS) as stored, torch.no_grad():
         for name, part in segmenter.parts.items():
             conv = part[0] if isinstance(part, nn.Sequential) else part
             for kind in ("weight", "bias"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lucency.errors import UsageError
-from lucency.models.layers import Unit
+from lucency.models.layers import Inverted, Unit
 
 NEIGHBOURS = 3
 """Cells a side over which evidence that was handed out is handed out once more."""
@@ -40,8 +42,23 @@ def set_output_stride(features: nn.Module, stride: int) -> None:
         reach *= step
 
 
-def truncate(features: nn.Module, depth: int) -> nn.Module:
+def stride_of(features: nn.Module) -> int:
+    """Pixels of the square per cell of the map.
+
+    Raises:
+        UsageError: the backbone's layers are not ours, so that their strides are unknown.
+    """
+    units = [module for module in features.modules() if isinstance(module, Unit)]
+    if not units:
+        raise UsageError("lung_crop: only lucency's own backbones have a known stride; choose one of them")
+    return math.prod(unit.conv.stride[0] for unit in units)
+
+
+def truncate(features: nn.Module, depth: int, expansion: bool = False) -> nn.Module:
     """The first `depth` blocks of a backbone, or all of it where `depth` is 0.
+
+    With `expansion`, then the expansion of the next block, six times as wide: what SSDLite reads (Sandler et al. 2018,
+    section 6.2).
 
     What a cell of the map stands for is what its layer can see. A whole MobileNet sees all of the film from every
     cell, and may put the evidence beside the lesion; cut early, it cannot (Brendel & Bethge 2019, BagNets).
@@ -56,7 +73,8 @@ def truncate(features: nn.Module, depth: int) -> nn.Module:
         raise UsageError("depth: only lucency's own backbones can be cut; leave it out, or choose another")
     if depth > len(parts):
         raise UsageError(f"depth: the backbone has {len(parts)} blocks, cannot keep {depth}; 0 keeps all")
-    return nn.Sequential(*parts[:depth])
+    following = parts[depth].expand if expansion and isinstance(parts[depth], Inverted) else None
+    return nn.Sequential(*parts[:depth], *([] if following is None else [following]))
 
 
 class Spread(nn.Module):

@@ -85,7 +85,9 @@ def load_run(bundle: Bundle) -> Run:
 
 def _classifier(bundle: Bundle) -> Classifier:
     model = bundle.card.model
-    shape = model.model_dump(include={"backbone", "width", "depth", "stride", "frame", "within", "spread", "head"})
+    shape = model.model_dump(
+        include={"backbone", "width", "depth", "stride", "expansion", "lung_crop", "spread", "head"}
+    )
     settings = ModelSettings.model_validate(shape)
     with torch.random.fork_rng(devices=[]):  # the random first weights are replaced, and no one else's draw changes
         classifier = build(settings, findings=bundle.card.findings)

@@ -17,13 +17,14 @@ from lucency.data.imbalance import oversampled
 from lucency.recipe import AugmentSettings, DataSettings
 from lucency.train.augment import AugmentParams, augment
 from lucency.train.distributed import all_min
+from lucency.train.lung_views import Views
 
 
 class Batch(NamedTuple):
     """What a network is trained or validated on at once."""
 
     inputs: Tensor
-    """float32 (b, k) features; or films (b, 1, size, size), in 0..255."""
+    """float32 (b, k) features; or films (b, 1, size, size), in 0..255; or views, as lung_views packs them."""
     labels: Tensor
     """int64 (b,), or (b, labels) for a multilabel task."""
     misled: Tensor
@@ -34,8 +35,8 @@ class Batch(NamedTuple):
 class Examples:
     """The n examples of one phase, on one device."""
 
-    inputs: Tensor
-    """float32 (n, k) features; or films, uint8 (n, s, s)."""
+    inputs: Tensor | Views
+    """float32 (n, k) features; or films, uint8 (n, s, s); or views of films (lucency.train.lung_views)."""
     labels: Tensor
     """int64 (n,), or (n, labels) for a multilabel task."""
     misled: Tensor | None = None
@@ -79,7 +80,7 @@ class BatchDataset(Dataset[Batch]):
 
     def _inputs(self, chosen: Tensor, index: int) -> Tensor:
         inputs, settings = self.examples.inputs[chosen], self.examples.augment
-        if inputs.ndim == 2:
+        if inputs.ndim != 3:  # features or views: augmented already
             return inputs
         if settings is None:
             return inputs.unsqueeze(1).float()

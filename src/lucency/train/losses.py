@@ -11,10 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lucency.data.dataset import Task
-from lucency.models import Classifier
 from lucency.train.dataloader import Batch
 from lucency.train.distributed import all_gather, loss_scale, world_size
+from lucency.train.lung_views import unpack
 
+PAINTED_CELL = 0.12
+"""A cell of which more was painted is one of the finding."""
 TEMPERATURE = 2.0
 """Logits are divided by it in distillation, so that unlikely classes still count (Hinton et al. 2015)."""
 
@@ -156,11 +158,32 @@ class SparsityLoss:
         return self.weight * output.maps.float().abs().mean()
 
 
+class LocalLoss(nn.Module):
+    """Cross-entropy of the cells whose truth is known: those of normal films, and of painted opacities.
+
+    A cell's logit is its evidence plus an offset, which is trained: the head's own bias belongs to whole films.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.offset = nn.Parameter(torch.tensor(-1.0))
+
+    def forward(self, output: ForwardOutput) -> Tensor:
+        """A scalar; a cell counts by its weight in the map, a film by whether its cells are known."""
+        _, weights, painted = unpack(output.batch.inputs, output.maps.shape[-1])
+        known = (output.batch.labels == 0) | (painted.sum((1, 2)) > 0)
+        target = (painted > PAINTED_CELL).float()
+        losses = F.binary_cross_entropy_with_logits(output.maps[:, 0].float() + self.offset, target, reduction="none")
+        films = (losses * weights).sum((1, 2))[known]
+        return self.weight * films.sum() / max(1, len(films))
+
+
 @dataclass(frozen=True)
 class DistillationLoss:
     """Learn the mean answer of several networks to the films as they are augmented (Hinton et al. 2015)."""
 
-    teachers: Sequence[Classifier]
+    teachers: Sequence[nn.Module]
     """In evaluation mode; they take the input of the network that trains."""
     task: Task
 

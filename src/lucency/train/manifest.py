@@ -138,7 +138,7 @@ def save(
     Raises:
         OutputError: the folder cannot be written.
     """
-    shape = ("backbone", "width", "depth", "stride", "frame", "within", "spread", "head")
+    shape = ("backbone", "width", "depth", "stride", "expansion", "lung_crop", "spread", "head")
     card = Card(
         name=recipe.name,
         task=train.task,

@@ -18,6 +18,7 @@ from lucency.recipe import FitSettings
 from lucency.train.dataloader import Batch
 from lucency.train.distributed import all_gather, sync_batchnorm, world_size
 from lucency.train.losses import AuxiliaryLoss, ForwardOutput, GroupDROLoss, MeanLoss
+from lucency.train.lung_views import ViewNetwork
 from lucency.train.metrics import Row, epoch_metrics
 
 Loader = DataLoader[Batch]
@@ -134,7 +135,7 @@ class ClassifierModule(pl.LightningModule):
         if not self.auxiliary:
             empty = torch.empty(0)
             return ForwardOutput(batch, self.network(batch.inputs).float(), empty, empty)
-        assert isinstance(self.network, Classifier)
+        assert isinstance(self.network, Classifier | ViewNetwork)
         logits, maps, pooled = self.network.forward_all(batch.inputs)
         return ForwardOutput(batch, logits.float(), maps, pooled)
 

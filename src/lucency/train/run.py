@@ -33,10 +33,18 @@ from lucency.reader import Reader
 from lucency.reader.predict import predict
 from lucency.recipe import DataSettings, FinetuneSettings, FitSettings, Recipe
 from lucency.train import distributed
-from lucency.train.cropping import crop, find_boxes
 from lucency.train.dataloader import Examples, train_loader, val_loader
 from lucency.train.features import pooled_features
-from lucency.train.losses import AuxiliaryLoss, DistillationLoss, GroupDROLoss, MeanLoss, Objective, SparsityLoss
+from lucency.train.losses import (
+    AuxiliaryLoss,
+    DistillationLoss,
+    GroupDROLoss,
+    LocalLoss,
+    MeanLoss,
+    Objective,
+    SparsityLoss,
+)
+from lucency.train.lung_views import ViewNetwork, lung_views
 from lucency.train.manifest import CARD, MANIFEST, Manifest, lock_and_claim, save
 from lucency.train.metrics import Row, write_history
 from lucency.train.module import ClassifierModule
@@ -117,7 +125,7 @@ def train_phases(
     if recipe.head.epochs:
         phases["head"] = fit_head(classifier, data, out, cache)
     if recipe.finetune.epochs:
-        phases["finetune"] = finetune(classifier, data, out)
+        phases["finetune"] = finetune(classifier, data, out, cache)
     return phases
 
 
@@ -142,18 +150,18 @@ def fit_head(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
     return fit(module, recipe.head, out / "checkpoints" / "head", "head")
 
 
-def finetune(classifier: Classifier, data: TrainingData, out: Path) -> list[Row]:
+def finetune(classifier: Classifier, data: TrainingData, out: Path, cache: Path) -> list[Row]:
     """Train the head and the unfrozen blocks on films; the classifier holds the best weights afterwards.
 
     Returns:
         a row per epoch; one more where the weights were then interpolated with those before.
     """
     recipe = data.recipe
-    train, val = load_films(classifier, data)
+    train, val = load_views(classifier, data, cache) if recipe.finetune.views else load_films(classifier, data)
     batch_size, seed = distributed.shard_batch_size(recipe.finetune.batch), distributed.shard_seed(recipe.seed)
     start = {name: value.clone() for name, value in classifier.state_dict().items()}
     module = ClassifierModule(
-        classifier.without_crop(),
+        trained_part(classifier, recipe),
         make_loss(data.train, recipe, recipe.finetune),
         recipe.finetune,
         seed,
@@ -179,13 +187,21 @@ def load_films(classifier: Classifier, data: TrainingData) -> tuple[Examples, Ex
     report_skipped(distributed.gather_items([*found.unreadable, *held.unreadable]))
     films, val_films = stack(found.pixels), stack(held.pixels)
     train = Examples(films, labels_of(found.films), data.is_misled(found.films), size, recipe.augment)
-    if classifier.crop is not None:  # train on crops around what the network cuts out by itself
-        boxes = None if recipe.model.within == "middle" else find_boxes(classifier.crop, films, size)
-        train = replace(train, size=recipe.model.frame, boxes=boxes)
-        val_films = crop(classifier.crop, val_films)
-    device = distributed.local_device()
-    boxes = None if train.boxes is None else train.boxes.to(device)
-    return replace(train, inputs=train.inputs.to(device), boxes=boxes), Examples(val_films, labels_of(held.films))
+    return replace(train, inputs=films.to(distributed.local_device())), Examples(val_films, labels_of(held.films))
+
+
+def load_views(classifier: Classifier, data: TrainingData, cache: Path) -> tuple[Examples, Examples]:
+    """Augmented views of the training films and plain ones of the validation films, their frozen blocks computed."""
+    shards = distributed.shard_patients(data.train), distributed.shard_films(data.val)
+    train = lung_views(classifier, shards[0], data.recipe, distributed.shard_cache(cache), augmented=True)
+    val = lung_views(classifier, shards[1], data.recipe, distributed.shard_cache(cache), augmented=False)
+    report_skipped(distributed.gather_items([*train.unreadable, *val.unreadable]))
+    return Examples(train, torch.from_numpy(train.labels)), Examples(val, torch.from_numpy(val.labels))
+
+
+def trained_part(classifier: Classifier, recipe: Recipe) -> Classifier | ViewNetwork:
+    """What training runs: the blocks behind the cached views, or the network on films as they are augmented."""
+    return ViewNetwork(classifier, recipe) if recipe.finetune.views else classifier.without_crop()
 
 
 def stack(films: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -201,10 +217,14 @@ def labels_of(films: Dataset) -> Tensor:
 def auxiliary_losses(data: TrainingData) -> list[AuxiliaryLoss]:
     """What fine-tuning adds to the loss of the labels."""
     found = list[AuxiliaryLoss]()
+    if data.recipe.finetune.local:
+        found.append(LocalLoss(data.recipe.finetune.local))
     if data.recipe.finetune.sparse:
         found.append(SparsityLoss(data.recipe.finetune.sparse))
     if data.teachers:
-        found.append(DistillationLoss([teacher.without_crop() for teacher in data.teachers], data.train.task))
+        found.append(
+            DistillationLoss([trained_part(teacher, data.recipe).eval() for teacher in data.teachers], data.train.task)
+        )
     return found
 
 

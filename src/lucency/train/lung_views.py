@@ -1,0 +1,259 @@
+"""Views of films computed once: what the frozen blocks of the backbone make of several augmentations of each film.
+
+The frozen blocks hold most of the work and never change, so their activations for a fixed number of views of each film
+are kept on disk, half precision, and the blocks that train read them. Films of the rarer class, and of a rare
+acquisition, get more views, so that an epoch over all views is balanced. Views of a film do not depend on the fold.
+
+One folder of the cache holds shards; a shard is an array of views and a table that says of which film each is. What is
+missing is computed and becomes a new shard, written beside and renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lucency.data.dataset import Dataset
+from lucency.data.decode import decode_squares
+from lucency.errors import FilmError, OutputError
+from lucency.models import Classifier, blocks
+from lucency.models.classifier import fuse_batchnorm, pool
+from lucency.models.lung_crop import LungCrop
+from lucency.preprocess import Preprocess
+from lucency.progress import track
+from lucency.recipe import Recipe
+from lucency.train.lung_augment import View, augment_lungs
+
+BATCH = 48
+PLAIN, AUGMENTED, PAINTED = 0, 1, 2
+"""Kinds of view: the film as it is, as validation and reading see it; augmented; augmented, an opacity painted in."""
+VERSION = 1
+"""Of the augmentation: views of another version are computed anew."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views of films, in an order that follows from the films and the recipe."""
+
+    inputs: Sequence[NDArray[np.float16]]
+    """Shards, each (m, k + 2, h, w): activations; the weight of each cell; how much of each cell was painted."""
+    index: NDArray[np.int64]
+    """(v, 2): shard and row of each view."""
+    labels: NDArray[np.int64]
+    """(v,), of the film; 1 where an opacity was painted."""
+    unreadable: tuple[FilmError, ...] = ()
+
+    device = torch.device("cpu")
+    """Where they wait."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, chosen: Tensor) -> Tensor:
+        """float32 (b, k + 2, h, w)."""
+        rows = self.index[chosen.numpy()]
+        return torch.from_numpy(np.stack([self.inputs[shard][row] for shard, row in rows]).astype(np.float32))
+
+
+def plan_views(films: Dataset, recipe: Recipe) -> list[tuple[int, int]]:
+    """Which views an epoch has: (film, kind) for each.
+
+    A film of the largest class has `finetune.views` augmented views, one of a smaller class as many more as balance the
+    classes, one of a rare acquisition `data.rare_weight` times as many. Normal films get painted views until these
+    are the share `augment.opacities` of all.
+    """
+    labels = films.label_array()
+    counts = np.bincount(labels, minlength=2)
+    rare = np.array([recipe.data.rare_weight if sample.columns.get("setting") else 1.0 for sample in films.samples])
+    wanted = np.rint(recipe.finetune.views * counts.max() / counts[labels] * rare).astype(int)
+    share = recipe.augment.opacities / (1 - recipe.augment.opacities)
+    painted = np.rint(rare * share * wanted.sum() / rare[labels == 0].sum()).astype(int)
+    augmented = [(film, AUGMENTED) for film, count in enumerate(wanted) for _ in range(count)]
+    normal = np.flatnonzero(labels == 0).tolist()
+    return augmented + [(film, PAINTED) for film in normal for _ in range(painted[film])]
+
+
+class ViewNetwork(nn.Module):
+    """The blocks that train, and the head, on cached views; shares the classifier's weights."""
+
+    def __init__(self, classifier: Classifier, recipe: Recipe) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks(classifier)[len(frozen_blocks(classifier, recipe)) :])
+        self.head = classifier.head
+        self.cells = _crop(classifier).cells
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Packed views (n, k + 2, h, w) → logits (n, 1)."""
+        return self.forward_all(inputs)[0]
+
+    def forward_all(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, the evidence of each cell (n, 1, c, c), and what the head read (n, k)."""
+        activations, weights, _ = unpack(inputs, self.cells)
+        found = self.blocks(activations.contiguous(memory_format=torch.channels_last))
+        pooled = pool(found, weights)
+        return self.head(pooled), self.head.map(found), pooled
+
+
+def lung_views(classifier: Classifier, films: Dataset, recipe: Recipe, cache: Path, augmented: bool) -> Views:
+    """The views of a training epoch, or each film once as it is.
+
+    Args:
+        classifier: crops to the lungs; its frozen blocks are run in evaluation mode.
+        films: binary.
+        recipe: how many views, how augmented, how many blocks are frozen.
+        cache: folder of the cache.
+        augmented: the plan of `plan_views`; otherwise one plain view of each film.
+
+    Raises:
+        OutputError: the cache cannot be written.
+        SourceError: no film can be read.
+    """
+    plan = plan_views(films, recipe) if augmented else [(film, PLAIN) for film in range(len(films))]
+    folder = cache / f"views-{_digest(classifier, recipe)[:16]}"
+    keys = [sample.content_hash() for sample in track(films.samples, "hashing films")]
+    stored = _stored(folder)
+    wanted = _numbered(plan, keys)
+    missing = [number for number, key in enumerate(wanted) if key not in stored]
+    unreadable: tuple[FilmError, ...] = ()
+    if missing:
+        unreadable = _add_shard(folder, classifier, films, recipe, [(*plan[k], wanted[k]) for k in missing])
+        stored = _stored(folder)
+    found = [number for number, key in enumerate(wanted) if key in stored]
+    shards = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))]
+    labels = films.label_array()
+    return Views(
+        shards,
+        np.array([stored[wanted[k]] for k in found], dtype=np.int64).reshape(-1, 2),
+        np.array([1 if plan[k][1] == PAINTED else labels[plan[k][0]] for k in found], dtype=np.int64),
+        unreadable,
+    )
+
+
+def _numbered(plan: Sequence[tuple[int, int]], keys: Sequence[str]) -> list[str]:
+    """A key for each view: the film's content, the kind, and which of its kind."""
+    count: dict[tuple[int, int], int] = {}
+    found = []
+    for view in plan:
+        count[view] = count.get(view, 0) + 1
+        found.append(f"{keys[view[0]]}:{view[1]}:{count[view]}")
+    return found
+
+
+def _stored(folder: Path) -> dict[str, tuple[int, int]]:
+    """Key of each view in the cache → its shard and row."""
+    found: dict[str, tuple[int, int]] = {}
+    for shard, path in enumerate(sorted(folder.glob("*.npy"))):
+        for row, key in enumerate(json.loads(path.with_suffix(".json").read_text())):
+            found[key] = (shard, row)
+    return found
+
+
+def _digest(classifier: Classifier, recipe: Recipe) -> str:
+    """SHA-256 over what views depend on: frozen blocks, segmenter, augmentation."""
+    settings = recipe.augment.model_dump_json() + recipe.data.model_dump_json(include={"image_size", "resize_mode"})
+    digest = hashlib.sha256(f"{VERSION} {settings} {recipe.finetune.unfreeze_blocks}".encode())
+    for name, value in nn.ModuleList([frozen_blocks(classifier, recipe), _crop(classifier)]).state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def frozen_blocks(classifier: Classifier, recipe: Recipe) -> nn.Sequential:
+    """The backbone's blocks that do not train."""
+    parts = blocks(classifier)
+    count = recipe.finetune.unfreeze_blocks
+    return nn.Sequential(*parts[: 0 if count == "all" else len(parts) - count])
+
+
+def _crop(classifier: Classifier) -> LungCrop:
+    assert classifier.crop is not None
+    return classifier.crop
+
+
+def _add_shard(
+    folder: Path, classifier: Classifier, films: Dataset, recipe: Recipe, views: Sequence[tuple[int, int, str]]
+) -> tuple[FilmError, ...]:
+    """Compute views (film, kind, key) and keep them as a new shard."""
+    number = len(list(folder.glob("*.npy")))
+    chosen = sorted({film for film, _, _ in views})
+    decoded = decode_squares(films.subset(chosen), Preprocess(recipe.data.image_size, recipe.data.resize_mode))
+    place = {sample.name: k for k, sample in enumerate(decoded.films.samples)}
+    readable = [view for view in views if films.samples[view[0]].name in place]
+    squares = torch.from_numpy(np.stack(decoded.pixels))
+    order = np.random.default_rng((VERSION, number)).permutation(len(readable))
+    rows = [(place[films.samples[readable[k][0]].name], readable[k][1]) for k in order]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f"{number:04d}.draft"
+        _write(draft, classifier, squares, rows, recipe, number)
+        (folder / f"{number:04d}.json").write_text(json.dumps([readable[k][2] for k in order]))
+        draft.rename(folder / f"{number:04d}.npy")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{folder}: the views cannot be written ({reason}); choose another with --cache") from error
+    return tuple(decoded.unreadable)
+
+
+@torch.inference_mode()
+def _write(
+    draft: Path, classifier: Classifier, squares: Tensor, rows: Sequence[tuple[int, int]], recipe: Recipe, number: int
+) -> None:
+    crop = _crop(classifier)
+    frozen = fuse_batchnorm(frozen_blocks(classifier, recipe)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator = torch.Generator().manual_seed(VERSION * 1_000_003 + number)
+    stored: Any = None
+    batches = list(_batches(rows))
+    done = 0
+    for kind, batch in track(batches, "views, once", len(batches)):
+        films = squares[[rows[k][0] for k in batch]][:, None].float()
+        view = _view(crop, films, kind, recipe, generator)
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind != PLAIN):
+            activations = frozen(classifier.normalise(view.pixels)).float()
+        if stored is None:
+            shape = (len(rows), activations.shape[1] + 2, *activations.shape[2:])
+            stored = open_memmap(draft, "w+", np.float16, shape)
+        stored[batch] = pack(activations, view).half().numpy()
+        done += len(batch)
+    stored.flush()
+
+
+def _view(crop: LungCrop, films: Tensor, kind: int, recipe: Recipe, generator: torch.Generator) -> View:
+    if kind == PLAIN:
+        found = crop(films)
+        return View(found.pixels, found.weights, torch.zeros_like(found.weights))
+    lungs = crop.lungs(films)
+    size = len(crop.centers)
+    return augment_lungs(
+        films, lungs, crop.box(lungs), size, crop.cells, recipe.augment, generator, paint=kind == PAINTED
+    )
+
+
+def pack(activations: Tensor, view: View) -> Tensor:
+    """Activations (n, k, h, w) with the cells' weights and what was painted as two more channels, (n, k + 2, h, w)."""
+    repeat = activations.shape[-1] // view.cells.shape[-1]
+    more = torch.stack([view.cells, view.opacity], 1)
+    return torch.cat([activations, more.repeat_interleave(repeat, 2).repeat_interleave(repeat, 3)], 1)
+
+
+def unpack(inputs: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The inverse of `pack`: activations (n, k, h, w), weights (n, cells, cells), painted (n, cells, cells)."""
+    step = inputs.shape[-1] // cells
+    return inputs[:, :-2], inputs[:, -2, ::step, ::step], inputs[:, -1, ::step, ::step]
+
+
+def _batches(rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:
+    """Kind and rows of each batch: views of one kind together."""
+    for kind in sorted({kind for _, kind in rows}):
+        of_kind = [k for k, row in enumerate(rows) if row[1] == kind]
+        for start in range(0, len(of_kind), BATCH):
+            yield kind, of_kind[start : start + BATCH]
