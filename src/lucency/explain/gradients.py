@@ -128,7 +128,7 @@ def map_on_film(
     with preserve_state(classifier):
         with torch.no_grad():
             look = classifier.crop_input(film)
-        found = compute(classifier if classifier.crop is None else classifier.without_crop(), look.pixels)
+        found = compute(classifier if classifier.crop is None else classifier.without_crop(look.weights), look.pixels)
         return to_map(classifier.uncrop(found.detach()[None, None], look)[0, 0])
 
 

@@ -54,7 +54,10 @@ class ExportNetwork(nn.Module):
 
     def features(self, seen: Tensor) -> Tensor:
         """The activations entering the pool; without a product by a scale that is 1 everywhere."""
-        entering = seen + self.classifier.shift if self.scaled_inside else self.classifier.normalise(seen)
+        if self.classifier.crop is not None and self.scaled_inside:
+            entering = seen  # one channel, standardised
+        else:
+            entering = seen + self.classifier.shift if self.scaled_inside else self.classifier.normalise(seen)
         features: Tensor = self.classifier.features(entering)
         return features
 

@@ -49,6 +49,7 @@ class Classifier(nn.Module):
         """
         super().__init__()
         self.crop = crop
+        self.weights: Tensor | None = None
         self.features = features
         self.head = head
         if crop is not None:
@@ -63,7 +64,7 @@ class Classifier(nn.Module):
 
     def crop_input(self, gray: Tensor) -> CroppedInput:
         """What is read of gray films (n, 1, s, s)."""
-        return CroppedInput(gray, None, None, None) if self.crop is None else self.crop(gray)
+        return CroppedInput(gray, self.weights, None, None) if self.crop is None else self.crop(gray)
 
     def forward_features(self, pixels: Tensor) -> Tensor:
         """What is read, (n, 1, t, t) → A (n, k, h, w), the activations entering the pool."""
@@ -102,14 +103,19 @@ class Classifier(nn.Module):
 
     def film_map(self, evidence: Tensor, cropped: CroppedInput) -> Tensor:
         """Evidence of each cell of what was read, (n, f, h, w) → the map on the whole film."""
-        if self.crop is None or cropped.weights is None or cropped.box is None:
+        if cropped.weights is None:
             return evidence
         cells = evidence.shape[2] * evidence.shape[3]
-        return self.crop.on_film(evidence * cropped.weights[:, None] * cells, cropped.box)
+        return self.uncrop(evidence * cropped.weights[:, None] * cells, cropped)
 
-    def without_crop(self) -> Classifier:
-        """The same network, its weights shared, that reads what is already cropped."""
+    def uncrop(self, maps: Tensor, cropped: CroppedInput) -> Tensor:
+        """Maps (n, f, h, w) of what was read → maps on the whole film, of the same mean."""
+        return maps if self.crop is None or cropped.box is None else self.crop.on_film(maps, cropped.box)
+
+    def without_crop(self, weights: Tensor | None = None) -> Classifier:
+        """The same network, its parameters shared, that reads what is already cropped; `weights` of the cells."""
         bare = Classifier(self.features, self.head, (0.0,) * 3, (1.0,) * 3)
+        bare.weights = weights
         bare.scale, bare.shift = self.scale, self.shift
         return bare.train(self.training)
 
@@ -141,8 +147,12 @@ def fuse_input_scale(twin: Classifier) -> None:
     is the sum. Networks from elsewhere are left alone.
     """
     first = twin.features[0] if isinstance(twin.features, nn.Sequential) else None
-    if isinstance(first, Unit):
-        with torch.no_grad():
-            first.conv.weight.mul_(twin.scale)
-            twin.shift.div_(twin.scale)
-            twin.scale.fill_(1.0)
+    if not isinstance(first, Unit):
+        return
+    with torch.no_grad():
+        first.conv.weight.mul_(twin.scale)
+        twin.shift.div_(twin.scale)
+        twin.scale.fill_(1.0)
+        if twin.crop is not None:  # three equal channels of nothing but the lungs: one will do
+            first.conv.weight = nn.Parameter(first.conv.weight.sum(1, keepdim=True))
+            first.conv.in_channels = 1
