@@ -90,7 +90,7 @@ def test_levels_are_standardised_inside_the_lungs_and_exposure_is_gone() -> None
     assert not seen[..., 28:].any()
     torch.testing.assert_close(weights[0], torch.tensor([[0.5, 0.0], [0.5, 0.0]]), atol=1e-3, rtol=0)
     darker, _ = standardise(pixels * 0.5, mask, 2)
-    torch.testing.assert_close(darker, seen, atol=0.03, rtol=0)  # 1 is added to the deviation
+    torch.testing.assert_close(darker, seen, atol=1e-4, rtol=0.02)  # 1 is added to a deviation of 25 or 50
 
 
 def test_nothing_outside_the_lungs_is_read(films: torch.Tensor) -> None:

@@ -33,6 +33,10 @@ CELLS = 8
 """Rows and columns of the thumbnail."""
 CHECKS = ("layout", "upside_down", "mirrored", "features")
 """The numbers in `doubt`, in their order."""
+LUNG_CHECKS = ("lungs_missing", "lungs_cut")
+"""Two more, of a network that crops to the lungs."""
+TYPICAL_LUNG = 0.05
+"""Share of a film that the smaller lung covers, about half of what is usual: `lungs_missing` is then about 1."""
 
 
 class Gaussian(nn.Module):
@@ -87,11 +91,14 @@ class OODDetector(nn.Module):
         self.mirrored = LinearProbe(CELLS * CELLS)
         self.features = features
 
-    def forward(self, gray: Tensor, pooled: Tensor) -> Tensor:
-        """Gray films (n, 1, s, s) of 0..255 and their pooled features (n, k) → doubt (n, 4)."""
+    def forward(self, gray: Tensor, pooled: Tensor, lungs: Tensor | None = None) -> Tensor:
+        """Gray films (n, 1, s, s) of 0..255 and their pooled features (n, k) → doubt (n, 4).
+
+        With the probability of lung (n, 1, k, k), the numbers of LUNG_CHECKS follow: (n, 6).
+        """
         small = thumbnails(gray)
         doubts = [self.layout(small), self.upside_down(small), self.mirrored(small), self.features(directions(pooled))]
-        return torch.cat(doubts, 1)
+        return torch.cat(doubts if lungs is None else [*doubts, lung_doubts(lungs)], 1)
 
 
 def directions(pooled: Tensor) -> Tensor:
@@ -109,6 +116,22 @@ def thumbnails(gray: Tensor) -> Tensor:
     centred = small - small.mean(1, keepdim=True)
     spread = (centred * centred).mean(1, keepdim=True).sqrt()
     return centred / spread.clamp(min=4.0)
+
+
+def lung_doubts(lungs: Tensor) -> Tensor:
+    """Probabilities of lung (n, 1, k, k) → (n, 2), the numbers of LUNG_CHECKS.
+
+    lungs_missing: how little the smaller of the halves left and right of the lungs' mean covers of the film.
+    lungs_cut: the share of the lungs that lies along the film's edges.
+    """
+    mass, cells = lungs[:, 0], lungs.shape[-1]
+    columns, total = mass.sum(1), mass.sum((1, 2)) + 1.0
+    positions = torch.arange(cells, dtype=mass.dtype, device=mass.device)
+    mean = (columns * positions).sum(1, keepdim=True) / total[:, None]
+    left = (columns * (mean - positions + 0.5).clamp(0.0, 1.0)).sum(1)
+    smaller = torch.minimum(left, columns.sum(1) - left) / (cells * cells)
+    edges = mass[:, 0].sum(1) + mass[:, -1].sum(1) + mass[:, :, 0].sum(1) + mass[:, :, -1].sum(1)
+    return torch.stack([TYPICAL_LUNG / (smaller + 0.005), edges / total], 1)
 
 
 def load_ood_detector(bundle: Bundle) -> OODDetector | None:

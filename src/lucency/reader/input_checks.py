@@ -22,6 +22,8 @@ MIN_LEVELS = 32
 GATE_WORDS = {
     "layout": "this does not look like a frontal chest film: another view or part, turned, inverted, or no film at all",
     "upside_down": "this film looks upside down",
+    "lungs_missing": "two lungs were not found on this film",
+    "lungs_cut": "the lungs reach beyond the edge of this film",
     "mirrored": "this film looks mirrored: turn it, or the heart lies on the right",
     "features": "this is unlike the films the network learned from: another machine, very blurred, or other patients",
 }

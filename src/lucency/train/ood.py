@@ -19,7 +19,17 @@ from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import SourceError
 from lucency.evaluate.selective_prediction import fit_conformal
 from lucency.models import Classifier
-from lucency.models.ood_detector import CELLS, CHECKS, OOD_FILE, directions, ood_detector_from_state, thumbnails
+from lucency.models.classifier import pool
+from lucency.models.ood_detector import (
+    CELLS,
+    CHECKS,
+    LUNG_CHECKS,
+    OOD_FILE,
+    directions,
+    lung_doubts,
+    ood_detector_from_state,
+    thumbnails,
+)
 from lucency.models.ood_detector import OODDetector as Detector
 from lucency.models.run import keep_freed_memory, load_run
 from lucency.preprocess import Preprocess
@@ -30,7 +40,14 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 BATCH = 32
-ALARMS = {"layout": 0.2, "upside_down": 0.1, "mirrored": 0.45, "features": 0.25}
+ALARMS = {
+    "layout": 0.2,
+    "upside_down": 0.1,
+    "mirrored": 0.35,
+    "features": 0.2,
+    "lungs_missing": 0.05,
+    "lungs_cut": 0.1,
+}
 """How the allowed false alarms are divided among the checks: most for the hardest."""
 MAX_FILMS = 2000
 """Training films that are measured; more hardly change the Gaussians."""
@@ -78,6 +95,8 @@ class Measured:
     """(n, 64), thumbnails."""
     features: Floats
     """(n, k), directions of the pooled features."""
+    lungs: Floats
+    """(n, 2), what LUNG_CHECKS measure; (n, 0) of a network that reads whole films."""
 
 
 def fit_gate(
@@ -116,7 +135,9 @@ def fit_gate(
     detector = ood_detector_from_state(fit_numbers(small, inside.features, corrupted))
     scores = {name: (column, groups) for name, column in zip(CHECKS, crossfit(small, groups).T, strict=False)}
     scores["features"] = score(detector, outside.small, outside.features)[:, -1], outside.films.groups()
-    checks = tuple(set_limit(name, *scores[name], alarms * ALARMS[name]) for name in CHECKS)
+    for name, column in zip(LUNG_CHECKS, np.concatenate([inside.lungs, outside.lungs]).T, strict=False):
+        scores[name] = column, groups
+    checks = tuple(set_limit(name, *found, alarms * ALARMS[name]) for name, found in scores.items())
     fitted_on = (
         f"layout of {len(small)} films, crossfitted; "
         f"features of {len(inside.films)} training films, {len(few)} of them also {' and '.join(CORRUPTIONS)}, "
@@ -170,9 +191,12 @@ def measure(
         squares = corrupt(np.stack(decoded.pixels[start : start + BATCH]))
         gray = torch.from_numpy(squares[:, None].astype(np.float32))
         with torch.inference_mode():
-            rows.append((thumbnails(gray), directions(classifier.pooled(gray))))
-    small, features = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
-    return Measured(decoded.films, small, features)
+            cropped = classifier.crop_input(gray)
+            pooled = pool(classifier.forward_features(cropped.pixels), cropped.weights)
+            lungs = torch.empty(len(gray), 0) if cropped.lungs is None else lung_doubts(cropped.lungs)
+            rows.append((thumbnails(gray), directions(pooled), lungs))
+    small, features, lungs = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
+    return Measured(decoded.films, small, features, lungs)
 
 
 def set_limit(name: str, scores: Floats, groups: NDArray[np.int64], alarms: float) -> Check:

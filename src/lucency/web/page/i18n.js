@@ -163,6 +163,8 @@ const TEXTS = {
   doubt_layout:
     "this does not look like a frontal chest film: another view or part, turned, inverted, or no film at all",
   doubt_upside_down: "this film looks upside down",
+  doubt_lungs_missing: "two lungs were not found on this film",
+  doubt_lungs_cut: "the lungs reach beyond the edge of this film",
   doubt_mirrored: "this film looks mirrored: turn it, or the heart lies on the right",
   doubt_features:
     "this is unlike the films the network learned from: another machine, very blurred, or other patients",
