@@ -74,7 +74,7 @@ def test_phantoms_pass_and_other_pictures_are_uncertain(place: Path, tmp_path: P
 
 def test_other_films_than_those_learned_from(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["gate", str(place / "run"), "--data", "phantom:100", "--out", str(tmp_path / "out")]) == 4
-    assert "films that the run learned from, these are others" in capsys.readouterr().err
+    assert "films that the run was trained on, these are others" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
