@@ -82,7 +82,7 @@ def test_a_cross_validated_run(tmp_path: Path, capsys: pytest.CaptureFixture[str
     where = ["--out", str(tmp_path / "out"), "--resamples", "100"]
     assert run(["report", str(tmp_path / "run"), "--data", str(data), *where]) == 0
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "Judged by cross-validation: 2 readers of one recipe" in page
+    assert "Evaluated by cross-validation: 2 readers of one recipe" in page
     assert "person1_bacteria_1.png" in page
     others = write_films(tmp_path / "others", [50, 60], [200, 210], first=50)
     assert run(["report", str(tmp_path / "run"), "--data", str(others), *where]) == 4

@@ -8,7 +8,7 @@ import numpy as np
 
 from lucency.bundle import Card, Model, OperatingPoint, Training
 from lucency.evaluate.predictions import Predictions
-from lucency.report import Known, know
+from lucency.report import ReportContext, build_context
 
 ABOUT: dict[str, Any] = {
     "command": "lucency evaluate run --data films",
@@ -46,7 +46,7 @@ def predictions(films: int = 120) -> Predictions:
     )
 
 
-def known(**about: Any) -> Known:
+def known(**about: Any) -> ReportContext:
     """A reader with everything on its card."""
     card = Card(
         name="sample",
@@ -57,10 +57,10 @@ def known(**about: Any) -> Known:
         limits=("Research use only; not a medical device.", "400 films chose the checkpoint; figures on them flatter."),
         licence="Apache-2.0",
     )
-    return know(card, "c" * 64, predictions(), 0.5, {**ABOUT, **about}, resamples=100)
+    return build_context(card, "c" * 64, predictions(), 0.5, {**ABOUT, **about}, resamples=100)
 
 
-def unknown() -> Known:
+def unknown() -> ReportContext:
     """A reader of which the card says nothing, on films of which nobody says anything."""
     card = Card(
         name="empty", labels=("normal", "pneumonia"), model=Model(format="onnx", file="model.onnx", backbone="none")
@@ -70,4 +70,4 @@ def unknown() -> Known:
     bare = Predictions(
         films.names, (None,) * len(films), films.labels, films.logits, films.probabilities, films.label_names
     )
-    return know(card, "d" * 64, bare, 0.5, about, resamples=100)
+    return build_context(card, "d" * 64, bare, 0.5, about, resamples=100)

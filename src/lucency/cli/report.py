@@ -34,29 +34,32 @@ def report(
 ) -> int:
     """Report on a run or bundle: one page with every figure and the worst errors, a model card, three checklists.
 
-    TRIPOD+AI, CLAIM 2024 and the Model Facts label are filled from what is known; what is not known stays the
-    author's to fill. Of a cross-validated run (train --folds) the pooled answers are reported. A film that cannot be
-    read is gone past; the exit code is then 3.
+    TRIPOD+AI, CLAIM 2024 and the Model Facts label are filled in from what is known; the rest is left to the author.
+    A cross-validated run (train --folds) is reported by its pooled predictions. A film that cannot be read is skipped;
+    the exit code is then 3.
 
     Example: lucency report runs/lecture --data chest_xray --out reports/lecture
     """
-    from lucency.report import folds_of, know, write
+    from lucency.report import build_context, folds_of, write
 
+    folds = folds_of(bundle)
     asked, films, card, digest, reader_of = (
-        _cross_validated(folds_of(bundle), bundle, data, source, threshold)
-        if folds_of(bundle)
+        _cross_validated(folds, bundle, data, source, threshold)
+        if folds
         else _one(bundle, data, source, split, threshold, threads)
     )
-    known = know(card, digest, asked.predictions, asked.threshold, asked.about, resamples, seed)
-    typer.echo(_summary(write(known, reader_of, films, out)))
+    context = build_context(
+        card, digest, asked.predictions, asked.threshold, asked.about, resamples, seed, cross_validated=bool(folds)
+    )
+    typer.echo(_summary(write(context, reader_of, films, out)))
     return report_skipped(asked)
 
 
-Judged = tuple["EvaluationInput", "Dataset", "Card", str, "Callable[[str], Reader]"]
-"""Answers, films, the reader's card, its digest, and the reader of each film by name."""
+Evaluated = tuple["EvaluationInput", "Dataset", "Card", str, "Callable[[str], Reader]"]
+"""Predictions, films, the reader's card, its digest, and the reader of each film by name."""
 
 
-def _one(bundle: Path, data: str, source: str, split: str | None, threshold: float | None, threads: int) -> Judged:
+def _one(bundle: Path, data: str, source: str, split: str | None, threshold: float | None, threads: int) -> Evaluated:
     from lucency.cli.inputs import labelled_films
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
@@ -67,20 +70,20 @@ def _one(bundle: Path, data: str, source: str, split: str | None, threshold: flo
     return asked, films, reader.card, reader.bundle.digest, lambda name: reader
 
 
-def _cross_validated(folds: tuple[Path, ...], run: Path, data: str, source: str, threshold: float | None) -> Judged:
-    """Answers as they lie in the run's folder; the films are opened for the maps of the worst errors only."""
+def _cross_validated(folds: tuple[Path, ...], run: Path, data: str, source: str, threshold: float | None) -> Evaluated:
+    """Predictions from the run's folder; films are opened only for the maps of the worst errors."""
     import shlex
     from dataclasses import replace
 
     from lucency.cli.inputs import ALL, labelled_films
     from lucency.errors import SourceError
     from lucency.reader.predict import as_labelled
-    from lucency.report.folds import card_of, reader_of_film
+    from lucency.report.context import card_of, reader_of_film
 
     asked = evaluation_input(run, None, threshold=threshold)
     card, digest = card_of(folds)
     films = as_labelled(labelled_films(data, source, ALL)[0], card.labels)
-    there = {record.name for record in films.samples}
+    there = {sample.name for sample in films.samples}
     if missing := sum(name not in there for name in asked.predictions.names):
         raise SourceError(f"{data}: expected the films that {run} was trained on, {missing:,} of them are not there")
     command = shlex.join(["lucency", "report", str(run), "--data", data])

@@ -17,6 +17,7 @@ __all__ = ["SOURCES", "Dataset", "Sample", "SourceInfo", "Task", "read_dataset",
 KERMANY_POPULATION = (
     "Children of one to five years, one hospital in Guangzhou, AP; labels by film, two readers and a third arbiter."
 )
+KERMANY_READERS = "Two readers and a third arbiter, by film."
 KERMANY_CITATION = "Kermany et al. 2018, Cell 172:1122, doi 10.1016/j.cell.2018.02.010; data doi 10.17632/rscbjbr9sj."
 
 SOURCES: dict[str, SourceInfo] = {
@@ -38,6 +39,7 @@ SOURCES: dict[str, SourceInfo] = {
             recognises=tfrecord.recognises,
             patients_known=True,
             population=KERMANY_POPULATION,
+            labelled_by=KERMANY_READERS,
             counts="1,349 + 3,883 films in train, 234 + 390 in test: the Keras examples' edition of the Kermany films.",
             citation=KERMANY_CITATION,
             licence="CC BY 4.0.",
@@ -59,6 +61,7 @@ SOURCES: dict[str, SourceInfo] = {
             recognises=kermany.recognises,
             patients_known=True,
             population=KERMANY_POPULATION,
+            labelled_by=KERMANY_READERS,
             counts=(
                 "5,856 in all. Kaggle edition: 1,341 + 3,875 train, 8 + 8 val, 234 + 390 test; "
                 "Mendeley edition: the 16 of val are in train."

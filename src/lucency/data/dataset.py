@@ -64,6 +64,8 @@ class SourceInfo:
     patients_known: bool
     """Whether the source can tell which films show the same patient."""
     population: str = ""
+    labelled_by: str = ""
+    """Who gave the labels."""
     counts: str = ""
     """How many films, by split and class."""
     citation: str = ""

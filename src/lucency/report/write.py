@@ -1,60 +1,150 @@
-"""The report on disk."""
+"""The report on disk: the page, the model card (Mitchell et al. 2019), the checklists, and evaluate's files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from lucency import NOTICE, __version__
 from lucency.data import Dataset
 from lucency.evaluate import write_report
+from lucency.evaluate.subgroups import SHOWN, Subgroup
 from lucency.files import write_text
-from lucency.progress import track
+from lucency.html import data_url, render
 from lucency.reader import Reader
-from lucency.report.checklist import Guideline, fill, markdown
-from lucency.report.claim import CLAIM
-from lucency.report.known import Known
-from lucency.report.mistakes import Mistake, look, worst
-from lucency.report.model_facts import MODEL_FACTS
-from lucency.report.modelcard import model_card
-from lucency.report.page import page
-from lucency.report.tripod import TRIPOD
+from lucency.report import metric_text
+from lucency.report.checklists import (
+    STATUS_TEXT,
+    FilledChecklist,
+    fill,
+    guidelines,
+    markdown,
+    markdown_environment,
+    summary,
+)
+from lucency.report.context import ReportContext
+from lucency.report.worst_errors import WorstError, paint_worst_errors
 
-GUIDELINES: tuple[Guideline, ...] = (MODEL_FACTS, TRIPOD, CLAIM)
 PAGE, CARD = "report.html", "model-card.md"
+PLOTS: dict[str, str] = {
+    "confusion.png": "True label by called label.",
+    "roc.png": "Sensitivity against false alarms. The dot is the threshold in use; the dashed line is chance.",
+    "reliability.png": "Share of films with the finding against the probability; dashed: 80 % means 80 %.",
+    "risk.png": "If only the most confident films were answered: share of the answered that is wrong.",
+    "pr.png": "Precision against recall. The dotted line is calling every film.",
+}
+"""Plot in the report's folder -> its caption."""
+HUB: dict[str, str] = {
+    "accuracy": "accuracy",
+    "sensitivity": "recall",
+    "specificity": "specificity",
+    "precision": "precision",
+    "f1": "f1",
+    "auroc": "roc_auc",
+    "average_precision": "average_precision",
+    "brier": "brier_score",
+}
+"""Our name of a metric -> the name in a model hub's metadata."""
 
 
-def write(known: Known, reader_of: Callable[[str], Reader], films: Dataset, out: Path) -> tuple[Path, ...]:
-    """Write the page, the model card, the checklists, and all that `write_report` writes, into `out`.
+def write(context: ReportContext, reader_of: Callable[[str], Reader], films: Dataset, out: Path) -> tuple[Path, ...]:
+    """Write the page, the model card, the checklists, and the files of `write_report`, into `out`.
 
     Args:
-        known: the reader judged.
-        reader_of: the name of a film -> the open reader that judged it: the maps of errors are painted anew.
-        films: those it was judged on, as the predictions name them.
+        context: of the reader.
+        reader_of: the name of a film -> the open reader that evaluated it, which paints the maps of errors.
+        films: those of the predictions, by the same names.
         out: a folder, made where missing.
 
     Returns:
-        What was written, the page first.
+        The files, the page first.
 
     Raises:
         OutputError: `out` cannot be written.
     """
-    done = [fill(guideline, known) for guideline in GUIDELINES]
-    judged = write_report(known.report, known.predictions, out, known.about)
-    for one in done:
+    checklists = [fill(guideline, context) for guideline in guidelines()]
+    written = write_report(context.report, context.predictions, out, context.about)
+    for one in checklists:
         write_text(out / one.guideline.file, markdown(one))
-    write_text(out / CARD, model_card(known, done))
-    write_text(out / PAGE, page(known, mistakes(known, reader_of, films), done, out))
-    return (out / PAGE, out / CARD, *(out / one.guideline.file for one in done), *judged)
+    write_text(out / CARD, model_card(context, checklists))
+    write_text(out / PAGE, page(context, paint_worst_errors(context, reader_of, films), checklists, out))
+    return (out / PAGE, out / CARD, *(out / one.guideline.file for one in checklists), *written)
 
 
-def mistakes(known: Known, reader_of: Callable[[str], Reader], films: Dataset) -> dict[str, list[Mistake]]:
-    """The worst errors of each kind, painted."""
-    threshold = 0.5 if known.report.threshold is None else known.report.threshold
-    chosen = worst(known.predictions, threshold)
-    found: dict[str, list[Mistake]] = {kind: [] for kind in chosen}
-    which = [(kind, index) for kind, indices in chosen.items() for index in indices]
-    for kind, index in track(which, "painting maps"):
-        reader = reader_of(known.predictions.names[index])
-        if mistake := look(reader, films, known.predictions, threshold, index):
-            found[kind].append(mistake)
+def page(
+    context: ReportContext,
+    errors: Mapping[str, Sequence[WorstError]],
+    checklists: Sequence[FilledChecklist],
+    folder: Path,
+) -> str:
+    """The HTML page; plots are read from `folder` and embedded."""
+    return render(
+        "report",
+        context=context,
+        card=context.card,
+        version=__version__,
+        text=metric_text,
+        sentences=metric_text.in_a_hundred(context),
+        figures=metric_text.figures(context),
+        plots=[(_png_url(folder / name), caption) for name, caption in PLOTS.items() if (folder / name).is_file()],
+        columns=_by_column(context.subgroups),
+        shown=[metric_text.title(name) for name in SHOWN],
+        errors={kind: [_pictures(one) for one in found] for kind, found in errors.items()},
+        checklists=[{"filled": one, "line": summary(one)} for one in checklists],
+        status_text=STATUS_TEXT,
+        map_caption=NOTICE,
+    )
+
+
+def _png_url(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _pictures(error: WorstError) -> dict[str, Any]:
+    return {"error": error, "film": data_url(error.film), "map": data_url(error.map)}
+
+
+def _by_column(parts: Sequence[Subgroup]) -> dict[str, list[Subgroup]]:
+    found: dict[str, list[Subgroup]] = {}
+    for part in parts:
+        found.setdefault(part.column, []).append(part)
     return found
+
+
+def model_card(context: ReportContext, checklists: Sequence[FilledChecklist]) -> str:
+    """The model card: Markdown, headed by the metadata block that model hubs read."""
+    card, about = context.card, context.about
+    tags = ["chest-x-ray", "radiology", "medical", "research-only", *card.labels[1:], card.model.backbone]
+    return (
+        markdown_environment()
+        .get_template("modelcard.md")
+        .render(
+            context=context,
+            card=card,
+            text=metric_text,
+            licence=(card.licence or "other").lower(),
+            tags=tags,
+            finding=metric_text.finding(context),
+            dataset=str(about.get("data", "")),
+            source=str(about.get("source", "")),
+            split=str(about.get("split", "")),
+            hub=_hub(context),
+            figures=metric_text.figures(context),
+            checklists=[f"{one.guideline.name} ({one.guideline.file}): {summary(one)}" for one in checklists],
+        )
+    )
+
+
+def _hub(context: ReportContext) -> list[dict[str, Any]]:
+    """Metrics under the hub's names, with their interval in words."""
+    return [
+        {
+            "type": HUB[measure.name],
+            "value": round(measure.value, 4),
+            "name": f"{metric_text.title(measure.name)}, {measure} with its 95 % interval",
+        }
+        for measure in metric_text.figures(context)
+        if measure.name in HUB and measure.value is not None
+    ]

@@ -1,13 +1,14 @@
-"""Figures in words that a clinician uses."""
+"""Metrics and settings in words that a clinician uses."""
 
 from __future__ import annotations
 
 from lucency.evaluate import Measure
-from lucency.report.known import Known
+from lucency.evaluate.report import ALL, MACRO
+from lucency.report.context import ReportContext
 
-MEANS: dict[str, str] = {
-    "sensitivity": "of the films with {finding}, the share that is called so",
-    "specificity": "of the films without {finding}, the share that is called clear",
+MEANINGS: dict[str, str] = {
+    "sensitivity": "of the films with {finding}, the share called so",
+    "specificity": "of the films without {finding}, the share called clear",
     "precision": "of the films called {finding}, the share that has it; depends on how common it is here",
     "npv": "of the films called clear, the share that is; depends on how common {finding} is here",
     "accuracy": "of all films, the share called rightly",
@@ -15,14 +16,13 @@ MEANS: dict[str, str] = {
     "auroc": "chance that a film with {finding} is ranked above one without",
     "average_precision": "mean precision over all thresholds",
     "brier": "mean squared distance of the probability from the truth; 0 is best",
-    "ece": "how far probabilities lie from the shares observed, on average; 0 is best",
+    "ece": "how far probabilities are from the shares observed, on average; 0 is best",
     "answered": "of all films, the share that the reader answers; the others are ‘uncertain: refer’",
     "answered_accuracy": "of the films answered, the share called rightly",
     "answered_sensitivity": "of the films with {finding} that are answered, the share called so",
     "answered_specificity": "of the films without {finding} that are answered, the share called clear",
     "exact_match": "of all films, the share with every label right",
 }
-"""What each figure says."""
 TITLES: dict[str, str] = {
     "auroc": "AUROC",
     "npv": "negative predictive value",
@@ -31,10 +31,12 @@ TITLES: dict[str, str] = {
     "brier": "Brier score",
     "f1": "F1",
 }
+NOT_CHOSEN = {"default": "the default", "given": "as given", "fixed beforehand": "fixed beforehand"}
+"""How a threshold that no film chose came about."""
 
 
 def title(name: str) -> str:
-    """A figure's name for people.
+    """The name of a figure.
 
     >>> title("answered_accuracy"), title("auroc")
     ('answered accuracy', 'AUROC')
@@ -44,21 +46,27 @@ def title(name: str) -> str:
 
 def meaning(measure: Measure) -> str:
     """What the figure says of its finding."""
-    return MEANS.get(measure.name, "").format(finding=measure.finding)
+    return MEANINGS.get(measure.name, "").format(finding=measure.finding)
 
 
-def in_a_hundred(known: Known) -> tuple[str, ...]:
+def finding(context: ReportContext) -> str:
+    """What the reader looks for."""
+    names = context.card.labels
+    return names[1] if context.card.task == "binary" else ", ".join(names)
+
+
+def in_a_hundred(context: ReportContext) -> tuple[str, ...]:
     """Sensitivity and specificity as natural frequencies, a sentence each; empty for more than one finding."""
-    if known.report.task != "binary":
+    if context.report.task != "binary":
         return ()
-    name = known.report.label_names[1]
-    found, spared = known.report.measure("sensitivity"), known.report.measure("specificity")
+    name = context.report.label_names[1]
+    found, cleared = context.report.measure("sensitivity"), context.report.measure("specificity")
     sentences = []
     if found.value is not None:
         sentences.append(f"Of 100 films with {name}, it finds {_hundred(found)} and misses the others.")
-    if spared.value is not None:
+    if cleared.value is not None:
         rest = "and raises a false alarm on the others"
-        sentences.append(f"Of 100 films without {name}, it clears {_hundred(spared)} {rest}.")
+        sentences.append(f"Of 100 films without {name}, it clears {_hundred(cleared)} {rest}.")
     return tuple(sentences)
 
 
@@ -70,56 +78,52 @@ def _hundred(measure: Measure) -> str:
     return f"{100 * measure.value:.0f}{interval}"
 
 
-def chosen(known: Known) -> str:
-    """The threshold and how it came about."""
-    if known.report.threshold is None:
+def threshold(context: ReportContext) -> str:
+    """The threshold and how it was chosen."""
+    if context.report.threshold is None:
         return "the most probable class is called"
-    by, point = str(known.about.get("threshold_chosen_by")), known.card.operating_point
+    by, point = str(context.about.get("threshold_chosen_by")), context.card.operating_point
     where = f", on {point.chosen_on}" if point.chosen_on and by == point.chosen_by else ""
-    return f"called at or above {known.report.threshold:.3g}, {NOT_CHOSEN.get(by, f'chosen by {by}')}{where}"
+    return f"called at or above {context.report.threshold:.3g}, {NOT_CHOSEN.get(by, f'chosen by {by}')}{where}"
 
 
-NOT_CHOSEN = {"default": "the default", "given": "as given", "fixed beforehand": "fixed beforehand"}
-"""How a threshold came about that was chosen on no films."""
-
-
-def judged(known: Known) -> str:
-    """On what the figures were measured."""
-    report = known.report
+def evaluated(context: ReportContext) -> str:
+    """The evaluation films."""
+    report = context.report
     labels = ", ".join(f"{name} {n:,}" for name, n in zip(report.label_names, report.films_per_label, strict=True))
     patients = f"{report.patients:,} patients" if report.patients_known else "patients not all named"
-    return f"{report.films:,} films of {patients} ({labels}); split {known.about['split']} of {known.about['data']}"
+    return f"{report.films:,} films of {patients} ({labels}); split {context.about['split']} of {context.about['data']}"
 
 
-def learned(known: Known) -> str:
-    """What the reader learned from."""
-    training = known.card.training
+def trained(context: ReportContext) -> str:
+    """The training films."""
+    training = context.card.training
     if not training.films:
-        return "not stated in the card"
+        return "films not stated in the card"
     return f"{training.films:,} films of {training.patients:,} patients, source {training.source or 'not stated'}"
 
 
-def calibrated(known: Known) -> str:
+def calibrated(context: ReportContext) -> str:
     """How logits become probabilities."""
-    calibration = known.card.calibration
+    calibration = context.card.calibration
     if calibration.method == "none":
         return "none: the network's own probability"
     return f"{calibration.method}, fitted on {calibration.fitted_on or 'films not stated'}"
 
 
-def refers(known: Known) -> str:
-    """When the reader does not answer."""
-    abstention, gate = known.card.abstention, known.card.gate
-    said = []
+def refers(context: ReportContext) -> str:
+    """When the reader refers instead of answering."""
+    abstention, gate = context.card.abstention, context.card.gate
+    reasons = []
     if abstention.method != "none":
-        said.append(f"{abstention.method} prediction sets with coverage {abstention.coverage:g}")
+        reasons.append(f"{abstention.method} prediction sets with coverage {abstention.coverage:g}")
     if gate.checks:
-        said.append("input gate: " + ", ".join(check.name for check in gate.checks))
-    return "; ".join(said) or "never: it answers every film it can open"
+        reasons.append("input gate: " + ", ".join(check.name for check in gate.checks))
+    return "; ".join(reasons) or "never: it answers every film it can open"
 
 
-def figures(known: Known) -> tuple[Measure, ...]:
+def figures(context: ReportContext) -> tuple[Measure, ...]:
     """The figures to show: all of one finding, or those about all labels and their means."""
-    if known.report.task == "binary":
-        return known.report.measures
-    return tuple(measure for measure in known.report.measures if measure.finding in ("all", "macro"))
+    if context.report.task == "binary":
+        return context.report.measures
+    return tuple(measure for measure in context.report.measures if measure.finding in (ALL, MACRO))

@@ -1,15 +1,41 @@
-"""Which reader judged which film of a cross-validated run."""
+"""What is known of a source, and what is not."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from lucency.data import Dataset, read_dataset
+from lucency.data import SOURCES, Dataset, read_dataset
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold
-from lucency.report import folds_of
-from lucency.report.folds import reader_of_film
+from lucency.report.context import SourceFacts, folds_of, reader_of_film, source_facts
+
+from .samples import known, unknown
+
+
+def test_what_sources_state() -> None:
+    assert source_facts("kermany").licence == "CC BY 4.0."
+    assert "10.1016/j.cell.2018.02.010" in source_facts("kermany").citation
+    assert source_facts("phantom").population.startswith("Nobody")
+    assert source_facts("folder") == source_facts("no such source") == source_facts("") == SourceFacts()
+
+
+def test_what_sources_state_is_one_line() -> None:
+    for name in SOURCES:
+        assert not any("\n" in text for text in asdict(source_facts(name)).values())
+
+
+def test_films_that_may_overlap_with_training() -> None:
+    assert not known().may_overlap
+    assert known(split="all").may_overlap
+    assert not known(split="all", source="folder").may_overlap
+
+
+def test_subgroups_by_the_columns_there_are() -> None:
+    assert {part.column for part in known().subgroups} == {"cause", "sex"}
+    assert unknown().subgroups == ()
+    assert known().detectable is not None
 
 
 def test_folds_are_in_order_and_finished(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lucency.evaluate.predictions import Predictions
-from lucency.report.mistakes import probability_of_truth, worst
+from lucency.report.worst_errors import probability_of_truth, worst
 
 from .samples import predictions
 

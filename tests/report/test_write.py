@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import yaml
 
-from lucency.report.checklist import fill
-from lucency.report.modelcard import model_card
-from lucency.report.write import GUIDELINES
+from lucency.report.checklists import fill, guidelines
+from lucency.report.write import model_card
 
 from .samples import known, unknown
 
 
 def test_metadata_block() -> None:
     reader = known()
-    _, block, text = model_card(reader, [fill(one, reader) for one in GUIDELINES]).split("---\n", 2)
+    _, block, text = model_card(reader, [fill(one, reader) for one in guidelines()]).split("---\n", 2)
     meta = yaml.safe_load(block)
     assert meta["license"] == "apache-2.0"
     assert meta["pipeline_tag"] == "image-classification"
@@ -39,7 +38,7 @@ def test_names_cannot_break_the_metadata() -> None:
 
 def test_a_card_that_states_nothing_invents_nothing() -> None:
     reader = unknown()
-    told = model_card(reader, [fill(one, reader) for one in GUIDELINES])
+    told = model_card(reader, [fill(one, reader) for one in guidelines()])
     assert "not stated in the card" in told
-    assert "The card states none. That is no sign that there are none." in told
+    assert "The card states none, which does not mean that there are none." in told
     assert yaml.safe_load(told.split("---\n", 2)[1])["license"] == "other"
