@@ -62,7 +62,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         TrainingError: the file is missing, empty, cut or altered.
     """
     try:
-        content = _verified(path.read_bytes())
+        content = verified(path.read_bytes())
         state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: the checkpoint is missing") from error
@@ -71,7 +71,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def _verified(content: bytes) -> bytes:
+def verified(content: bytes) -> bytes:
     """What torch.save wrote. Raises ValueError where the checksum differs."""
     length, digest = content[-DIGEST_BYTES - 2 : -DIGEST_BYTES], content[-DIGEST_BYTES:]
     plain = content[: -DIGEST_BYTES - 2] + b"\0\0"
