@@ -70,35 +70,27 @@ def score(
         OutputError: `out` holds scores of another bundle or of other films, is in use, or cannot be written.
         BundleError: the bundle cannot be opened.
     """
-    with lock_part(out, part):
-        return _score(manifest, Shards(out, bundle, shard), engine, workers, part, key, retry)
-
-
-def _score(
-    manifest: Manifest,
-    shards: Shards,
-    engine: Engine,
-    workers: int,
-    part: tuple[int, int],
-    key: bytes | None,
-    retry: bool,
-) -> Summary:
     start = time.monotonic()
-    write_name = _name_writer(key)
-    done, left, films = _plan(manifest, shards, write_name, part, retry)
+    shards, write_name = Shards(out, bundle, shard), _name_writer(key)
+    with lock_part(out, part):
+        done, left, films = _plan(manifest, shards, write_name, part, retry)
+        _report_skipped(manifest)
+        if left:
+            shards.begin()
+        pieces = _pieces(manifest, shard, write_name, set(left))
+        with closing(_run(pieces, shards, engine, workers)) as steps:
+            for step in track(steps, "scoring films", films, worth=lambda step: 0 if isinstance(step, Label) else step):
+                if isinstance(step, Label):
+                    done[step.number] = step
+        summary = Summary.of(shards, done.values(), films, time.monotonic() - start, manifest.skipped)
+        shards.write_note(_summary_name(part), summary.to_json())
+    return summary
+
+
+def _report_skipped(manifest: Manifest) -> None:
     if manifest.skipped:
         counts = ", ".join(f"{count} {suffix}" for suffix, count in manifest.skipped.most_common())
         print(f"{manifest.source}: left out files that are not named like films: {counts}", file=sys.stderr)
-    if left:
-        shards.begin()
-    pieces = _pieces(manifest, shards.size, write_name, set(left))
-    with closing(_run(pieces, shards, engine, workers)) as steps:
-        for step in track(steps, "scoring films", films, worth=lambda step: 0 if isinstance(step, Label) else step):
-            if isinstance(step, Label):
-                done[step.number] = step
-    summary = Summary.of(shards, done.values(), films, time.monotonic() - start, manifest.skipped)
-    shards.write_note(_summary_name(part), summary.to_json())
-    return summary
 
 
 def _plan(
