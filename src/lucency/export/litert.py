@@ -219,7 +219,7 @@ def _last_bias(model: Any) -> Any:
 
 
 def _logit_tensor(model: Any) -> int:
-    return next(item.tensorIndex for item in model.signatureDefs[0].outputs if bytes(item.name) == b"logit")
+    return int(next(item.tensorIndex for item in model.signatureDefs[0].outputs if bytes(item.name) == b"logit"))
 
 
 def logits(content: bytes, squares: Pixels) -> Floats32:
