@@ -135,7 +135,8 @@ def golden_files(card: Card, engine: Engine) -> dict[str, bytes]:
     films = {name: draw(seed, ill, side=GOLDEN_SIDE).film for name, (seed, ill) in GOLDEN_FILMS.items()}
     squares = {name: preprocess(Film(film, name=name)) for name, film in films.items()}
     outputs = engine.batch(np.stack(list(squares.values())))
-    files, rows = {}, []
+    files: dict[str, bytes] = {}
+    rows: list[GoldenFilm] = []
     for row, name in enumerate(films):
         film, square = f"{FOLDER}/{name}.png", f"{FOLDER}/{name}.square.png"
         files |= {film: _png(films[name]), square: _png(squares[name])}
