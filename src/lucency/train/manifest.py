@@ -50,8 +50,8 @@ class Manifest:
     @classmethod
     def of(cls, recipe: Recipe, train: Dataset, val: Dataset, world_size: int = 1) -> Manifest:
         """The manifest of a run."""
-        hashes = (split_hash(films, range(len(films))) for films in (train, val))
-        return cls(_recipe_json(recipe), *hashes, world_size)
+        train_hash, val_hash = (split_hash(films, range(len(films))) for films in (train, val))
+        return cls(_recipe_json(recipe), train_hash, val_hash, world_size)
 
 
 def lock_and_claim(out: Path, manifest: Manifest, resume: bool, held: contextlib.ExitStack) -> bool:
