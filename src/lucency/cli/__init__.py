@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recalibrate": ("lucency.cli.recalibrate:recalibrate", "Fit calibration, threshold and abstention to a site"),
     "drift": ("lucency.cli.drift:drift", "Whether films of now still look and read as those of the reference"),
     "shift": ("lucency.cli.drift:shift", "Whether a reader holds when films are acquired as others were"),
+    "leave-out": ("lucency.cli.leave_out:leave_out", "Leave blocks of films out in turn; the worst is named"),
     "serve": ("lucency.cli.serve:serve", "Serve a reader over HTTP: one address, films in, readings out"),
     "web": ("lucency.cli.serve:web", "Write the page that reads films in a browser, on the device itself"),
     "dicom": ("lucency.cli.dicom:dicom", "Answer DICOM films with a structured report and an overlay, as files"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from lucency.arrays import Floats32, Pixels
     from lucency.data import Dataset
     from lucency.explain import BoundExplainer
-    from lucency.explain.faithfulness import Cases, ExplainerResult, Networks
+    from lucency.explain.faithfulness import Cases, Estimate, ExplainerResult, Networks
     from lucency.reader import Reader
 
 ALL = "all"
@@ -38,6 +39,12 @@ def faith(
     shuffled: Annotated[
         Path | None, typer.Option(help="A run trained on shuffled labels (lucency train --shuffle-labels).")
     ] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Table of boxes around the disease: judge on its films.")] = None,
+    lungs: Annotated[Path | None, typer.Option(help="Folder with films/ and masks/ of lungs outlined by hand.")] = None,
+    beside: Annotated[
+        list[Path] | None, typer.Option(help="Another run or bundle to judge on the same films; may be repeated.")
+    ] = None,
+    causes: Annotated[bool, typer.Option(help="Change the films and read them again.")] = True,
     quick: Annotated[bool, typer.Option("--quick", help="Only where the evidence lies: seconds, not minutes.")] = False,
     resamples: Resamples = 2000,
     seed: Annotated[int, typer.Option(help="Of the draw of films.")] = 0,
@@ -45,28 +52,46 @@ def faith(
 ) -> int:
     """Measure whether a reader's maps can be believed, beside a random map; every figure with its 95 % interval.
 
-    Where the evidence lies (lesion, lungs), whether the reader minds losing it (deletion, insertion, occlusion), and
-    whether the map shows the network at all (weights or labels made random, other seeds).
+    Where the evidence lies (lesion, lungs), whether the reader minds losing it (deletion, insertion, occlusion),
+    whether the map shows the network at all (weights or labels made random, other seeds), and whether the answer comes
+    from the lungs (painted over; everything outside them exchanged with another film's).
 
     Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
     """
     from lucency.cli.explain import label_index
-    from lucency.explain.faithfulness import gather_cases
-    from lucency.lungs import lung_mask
     from lucency.reader import Reader
-    from lucency.reader.predict import as_labelled
 
     reader = Reader.open(readers[0])
     index = label_index(reader, finding) or 0
-    found, used = _films(data, source, split, fold, folds)
-    cases = gather_cases(as_labelled(found, reader.card.labels), reader.preprocess, lung_mask, index, films, seed)
+    found, used = _films(data, source, split, fold, folds, boxes)
     networks = _networks(reader, readers[1:], shuffled)
-    judged = _evaluated(reader, _explainers(reader, method or ["cam"]), index, cases, networks, resamples, quick)
-    _write(judged, _about(reader, readers, index, data, found, used, cases), out, json)
+    chosen = method or (["cam", "grad_cam"] if boxes and networks.own else ["cam"])
+    marked = _with_boxes(found, boxes) if boxes else found
+    task = Task(marked, index, 0 if boxes else films, seed, resamples, lungs)
+    results, cases = _evaluated(reader, chosen, task, networks, quick)
+    for path in beside or ():
+        results += _beside(path, task)
+    changed = _causes(reader, found, index, films, seed, resamples) if causes and reader.card.task == "binary" else []
+    _write(results, _about(reader, readers, index, data, found, used, cases), changed, out, json)
     return report_unreadable(cases.unreadable, len(cases.films) + len(cases.unreadable))
 
 
-def _films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Dataset, str]:
+@dataclass(frozen=True)
+class Task:
+    """What every reader is judged on."""
+
+    films: Dataset
+    finding: int
+    most: int
+    seed: int
+    resamples: int
+    lungs: Path | None
+    """Folder of lungs outlined by hand."""
+
+
+def _films(
+    data: str, source: str, split: str | None, fold: int | None, folds: int, boxes: Path | None
+) -> tuple[Dataset, str]:
     """The films to judge on and what they are called: a fold as it was held out, or a split.
 
     Raises:
@@ -78,6 +103,14 @@ def _films(data: str, source: str, split: str | None, fold: int | None, folds: i
     from lucency.data.splits import Fold
     from lucency.errors import UsageError
 
+    if (
+        boxes
+        and Path(data).is_file()
+        and "label" not in Path(data).read_text(encoding="utf-8").partition("\n")[0].split(",")
+    ):
+        from lucency.explain.boxes import boxed_films
+
+        return boxed_films(boxes, Path(data)), "boxed films"
     if fold is None:
         return labelled_films(data, source, split)
     if split is not None:
@@ -85,36 +118,104 @@ def _films(data: str, source: str, split: str | None, fold: int | None, folds: i
     return Fold(fold, folds).split(read_dataset(data, source))[1], f"fold {fold} of {folds}"
 
 
+def _unlabelled(data: Path) -> bool:
+    """Whether the data are a table without a column `label`."""
+    return data.is_file() and "label" not in data.read_text(encoding="utf-8").partition("\n")[0].strip().split(",")
+
+
+def _with_boxes(films: Dataset, boxes: Path) -> Dataset:
+    from lucency.explain.boxes import with_boxes
+
+    return with_boxes(films, boxes)
+
+
 def _evaluated(
-    reader: Reader,
-    explainers: list[BoundExplainer],
-    index: int,
-    cases: Cases,
-    networks: Networks,
-    resamples: int,
-    quick: bool,
-) -> list[ExplainerResult]:
+    reader: Reader, methods: list[str], task: Task, networks: Networks, quick: bool
+) -> tuple[list[ExplainerResult], Cases]:
     from lucency.cli.explain import bind
-    from lucency.explain.faithfulness import evaluate_explainers
+    from lucency.explain.faithfulness import evaluate_explainers, gather_cases
+    from lucency.lungs import lung_mask
+    from lucency.reader.predict import as_labelled
 
     def read(squares: Pixels) -> Floats32:
-        return reader.read_batch(squares).probabilities[:, index]
+        return reader.read_batch(squares).probabilities[:, task.finding]
 
-    occlusion = bind(reader, "occlusion")
-    return evaluate_explainers(explainers, index, read, occlusion, cases, networks, resamples, quick)
+    films = as_labelled(task.films, reader.card.labels)
+    cases = gather_cases(films, reader.preprocess, lung_mask, task.finding, task.most, task.seed)
+    explainers, occlusion = _explainers(reader, methods), bind(reader, "occlusion")
+    results = evaluate_explainers(explainers, task.finding, read, occlusion, cases, networks, task.resamples, quick)
+    return _on_outlined_lungs(results, reader, explainers, task) if task.lungs else results, cases
 
 
-def _write(judged: list[ExplainerResult], about: dict[str, Any], out: Path, json: bool) -> None:
+def _on_outlined_lungs(
+    results: list[ExplainerResult], reader: Reader, explainers: list[BoundExplainer], task: Task
+) -> list[ExplainerResult]:
+    """The results with the energy in lungs that a person outlined, the random map's too."""
+    from lucency.explain.boxes import outlined_lungs
+    from lucency.explain.faithfulness import energy_in_outlined_lungs, random_map
+
+    assert task.lungs is not None
+    cases = outlined_lungs(task.lungs, reader.preprocess)
+    numbers = iter(range(len(cases.films)))
+    maps = [lambda gray, one=one: one.explain(gray, task.finding) for one in explainers]
+    more = [
+        energy_in_outlined_lungs(explain, cases, task.resamples)
+        for explain in (*maps, lambda _gray: random_map(next(numbers)))
+    ]
+    return [replace(row, figures=(*row.figures, *figures)) for row, figures in zip(results, more, strict=True)]
+
+
+def _beside(path: Path, task: Task) -> list[ExplainerResult]:
+    """Another reader's own map on the same films."""
+    from lucency.explain.faithfulness import Networks
+    from lucency.reader import Reader
+
+    results, _ = _evaluated(Reader.open(path), ["cam"], task, Networks(), quick=True)
+    return [replace(results[0], method=f"cam of {path}")]
+
+
+def _causes(reader: Reader, films: Dataset, index: int, most: int, seed: int, resamples: int) -> list[Estimate]:
+    """What changing the films does to the answers; nothing where one class alone is there."""
+    from lucency.data.decode import decode_each
+    from lucency.errors import FilmError
+    from lucency.explain.interventions import Answers, evaluate_causes
+    from lucency.lungs import lung_mask
+    from lucency.reader.outputs import accepted
+    from lucency.reader.predict import as_labelled
+
+    films = as_labelled(films, reader.card.labels)
+    order = np.random.default_rng(seed).permutation(len(films))
+    labels = films.label_array()
+    each = most or len(films)
+    chosen = films.subset(np.sort(np.concatenate([order[labels[order] == label][:each] for label in (0, 1)])))
+    if len(set(chosen.label_array().tolist())) < 2:
+        return []
+    squares = list(decode_each(chosen, reader.preprocess.__call__))
+    good = [i for i, square in enumerate(squares) if not isinstance(square, FilmError)]
+
+    def read(some: Pixels) -> Answers:
+        outputs = reader.read_batch(some)
+        called = outputs.probabilities[:, index] >= np.float32(reader.card.operating_point.threshold)
+        logits = outputs.logits[:, index].astype(np.float64)
+        return Answers(logits, called.astype(np.int64), ~accepted(reader.card, outputs))
+
+    read_films = chosen.subset(good)
+    stack = np.stack([square for square in squares if not isinstance(square, FilmError)])
+    positive = read_films.label_array() == 1
+    return evaluate_causes(read, stack, positive, read_films.groups(), lung_mask, resamples, seed)
+
+
+def _write(judged: list[ExplainerResult], about: dict[str, Any], causes: list[Estimate], out: Path, json: bool) -> None:
     """Write faith.json, the curves where some were drawn, and print what was found."""
     from lucency.evaluate.report import dump
     from lucency.explain.faithfulness_report import curves_picture, table, to_json
     from lucency.files import write_bytes, write_text
 
-    content = dump(to_json(judged, about))
+    content = dump(to_json(judged, about, causes))
     if any(len(row.deletion) for row in judged):
         write_bytes(out / "curves.png", curves_picture(judged))
     write_text(out / "faith.json", content + "\n")
-    typer.echo(content if json else f"{table(judged, about)}\nWritten to {out}")
+    typer.echo(content if json else f"{table(judged, about, causes)}\nWritten to {out}")
 
 
 def _explainers(reader: Reader, wanted: list[str]) -> list[BoundExplainer]:

@@ -177,7 +177,7 @@ def _mask(table: Path, lines: list[Row]) -> partial[NDArray[np.bool_]] | None:
     if lines[0].get("mask"):
         return partial(_mask_from_image, table.parent / lines[0]["mask"])
     boxes = tuple(_box(table, line) for line in lines if line.get("x"))
-    return partial(_mask_from_boxes, table.parent / lines[0]["path"], boxes) if boxes else None
+    return partial(mask_from_boxes, table.parent / lines[0]["path"], boxes) if boxes else None
 
 
 def _box(table: Path, line: Row) -> Box:
@@ -196,7 +196,7 @@ def _mask_from_image(path: Path) -> NDArray[np.bool_]:
     return np.asarray(open_film(path).pixels > 0, dtype=np.bool_)
 
 
-def _mask_from_boxes(path: Path, boxes: tuple[Box, ...]) -> NDArray[np.bool_]:
+def mask_from_boxes(path: Path, boxes: tuple[Box, ...]) -> NDArray[np.bool_]:
     """Whether a pixel of the film at `path` has its centre in a box: bool (h, w)."""
     height, width = open_film(path).pixels.shape
     row, column = np.ogrid[0.5:height, 0.5:width]

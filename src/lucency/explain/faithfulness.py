@@ -298,6 +298,15 @@ def score_maps(
     return MapScores(columns, tuple(maps), deletion, insertion)
 
 
+def energy_in_outlined_lungs(explain: Explain, cases: Cases, resamples: int) -> list[Estimate]:
+    """Energy in lungs that a person outlined, and their share of the film."""
+    films = track(cases.films, "judging on outlined lungs", len(cases.films))
+    energy = [measures.energy_inside(measures.upsample(explain(c.gray), len(c.gray)), c.lungs) for c in films]
+    share = [float(case.lungs.mean()) for case in cases.films]
+    columns = {"energy_in_outlined_lungs": np.array(energy), "outlined_lungs_share": np.array(share)}
+    return estimate_means(columns, cases.groups, resamples)
+
+
 def random_map(number: int) -> Map:
     """Noise, the same for the same number."""
     return np.random.default_rng([7, number]).standard_normal((CELLS, CELLS)).astype(np.float32)
@@ -346,7 +355,9 @@ def estimate_means(columns: Mapping[str, Floats], groups: Ints, resamples: int, 
     if ratio:
         names, counts = [*names, "energy_over_chance"], [*counts, counts[ratio[0]]]
     return [
-        Estimate(name, _finite(found.value[i]), _finite(found.low[i]), _finite(found.high[i]), counts[i])
+        Estimate(
+            name, finite_or_none(found.value[i]), finite_or_none(found.low[i]), finite_or_none(found.high[i]), counts[i]
+        )
         for i, name in enumerate(names)
     ]
 
@@ -365,5 +376,6 @@ def with_intervals(statistic: Statistic, groups: Ints, resamples: int, seed: int
     return Intervals(value, nothing, nothing, np.ones(len(value), dtype=bool))
 
 
-def _finite(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
+    """The value, or None where it is not finite."""
     return float(value) if np.isfinite(value) else None

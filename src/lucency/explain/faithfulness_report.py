@@ -8,12 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from lucency.evaluate.confidence_intervals import LEVEL, METHOD
-from lucency.explain.faithfulness import RANDOM, ExplainerResult
+from lucency.explain.faithfulness import RANDOM, Estimate, ExplainerResult
 
 SCHEMA_VERSION = 1
 
 LABELS: dict[str, str] = {
-    "pointing": "pointing game, no tolerance",
+    "pointing": "hit rate: strongest evidence inside",
     "pointing_near": "pointing game, 3 % of the side",
     "energy_in_lesion": "energy in the lesion",
     "lesion_share": "  chance: lesion's share of film",
@@ -22,6 +22,8 @@ LABELS: dict[str, str] = {
     "iou": "intersection over union",
     "energy_in_lungs": "energy in the lungs",
     "lungs_share": "  chance: lungs' share of film",
+    "energy_in_outlined_lungs": "energy in lungs outlined by hand",
+    "outlined_lungs_share": "  chance: their share of film",
     "energy_in_lungs_untrained": "  of random weights",
     "deletion": "deletion area (small is good)",
     "insertion": "insertion area (large is good)",
@@ -32,19 +34,33 @@ LABELS: dict[str, str] = {
     "seeds_structure": "like other seeds', structure",
 }
 """Figure → its name in the table, in order."""
+CAUSES: dict[str, str] = {
+    "auroc": "AUROC of the films as they are",
+    "uncertain": "  uncertain",
+    "painted_auroc": "lungs painted over: AUROC",
+    "painted_uncertain": "  uncertain",
+    "exchanged_auroc": "outside exchanged: AUROC",
+    "exchanged_uncertain": "  uncertain",
+    "exchanged_flipped": "  verdicts flipped",
+    "exchanged_logit_moved": "  median |logit moved|",
+}
+"""The same for what happens when films are changed."""
 
 
-def to_json(judged: Sequence[ExplainerResult], about: Mapping[str, Any]) -> dict[str, Any]:
+def to_json(
+    judged: Sequence[ExplainerResult], about: Mapping[str, Any], causes: Sequence[Estimate] = ()
+) -> dict[str, Any]:
     """The content of faith.json."""
     return {
         "schema_version": SCHEMA_VERSION,
         **about,
         "intervals": {"level": LEVEL, "method": METHOD, "drawn": "patients"},
         "methods": [_one(row) for row in judged],
+        "causes": [asdict(figure) for figure in causes],
     }
 
 
-def table(judged: Sequence[ExplainerResult], about: Mapping[str, Any]) -> str:
+def table(judged: Sequence[ExplainerResult], about: Mapping[str, Any], causes: Sequence[Estimate] = ()) -> str:
     """What a person reads in a terminal."""
     chance = {f.name: f for row in judged if row.method == RANDOM for f in row.figures}
     lines = [f"{about['films']} films with {about['finding']} of {about['patients']} patients; {about['data']}"]
@@ -58,6 +74,7 @@ def table(judged: Sequence[ExplainerResult], about: Mapping[str, Any]) -> str:
                 beside = f"random map {chance[name]}" if name in chance and not label.startswith("  ") else ""
                 lines.append(f"  {label:34}{named[name]!s:26}{beside}".rstrip())
         lines += _cascade_lines(row)
+    lines += _cause_lines(causes)
     lines += ["", f"In brackets: {LEVEL:.0%} intervals, resampling patients."]
     return "\n".join(lines)
 
@@ -99,6 +116,14 @@ def _one(row: ExplainerResult) -> dict[str, Any]:
         "cascade": cascade,
         "curves": {"deletion": row.deletion.tolist(), "insertion": row.insertion.tolist()},
     }
+
+
+def _cause_lines(causes: Sequence[Estimate]) -> list[str]:
+    if not causes:
+        return []
+    named = {figure.name: figure for figure in causes}
+    rows = [f"  {label:34}{named[name]!s}" for name, label in CAUSES.items()]
+    return ["", f"cause: {causes[0].films} films changed and read again", *rows]
 
 
 def _cascade_lines(row: ExplainerResult) -> list[str]:
