@@ -12,7 +12,8 @@ from lucency.arrays import Bools, Floats
 from lucency.data import Dataset
 from lucency.errors import FilmError
 from lucency.evaluate import Predictions
-from lucency.paint import Legend, overlay
+from lucency.lungs import lung_outline
+from lucency.paint import overlay
 from lucency.progress import track
 from lucency.reader import Reader
 from lucency.report.context import ReportContext
@@ -54,7 +55,7 @@ def paint_worst_errors(
             continue
         reader = reader_of(name)
         reading = reader.read(film)
-        painted = overlay(film, reading.map, reader.preprocess, Legend(finding=reading.finding))
+        painted = overlay(film, reading.map, reader.preprocess, lungs=lung_outline(film.gray8()))
         found[kind].append(
             WorstError(
                 name,
