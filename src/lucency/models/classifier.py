@@ -96,7 +96,10 @@ class Classifier(nn.Module):
 
     def forward_all(self, gray: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same, and what the head read, (n, k)."""
-        cropped = self.crop_input(gray)
+        return self.forward_cropped(self.crop_input(gray))
+
+    def forward_cropped(self, cropped: CroppedInput) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, of films cropped beforehand."""
         activations = self.forward_features(cropped.pixels)
         pooled = pool(activations, cropped.weights)
         return self.head(pooled), self.film_map(self.head.map(activations), cropped), pooled

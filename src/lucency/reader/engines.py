@@ -182,8 +182,9 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
         for start in range(0, len(squares), CHUNK):
             with torch.inference_mode():
                 films = torch.from_numpy(squares[start : start + CHUNK, None].astype(np.float32))
-                logits, maps, pooled = classifier.forward_all(films)
-                doubts = films.new_zeros(len(films), 0) if gate is None else gate(films, pooled)
+                cropped = classifier.crop_input(films)
+                logits, maps, pooled = classifier.forward_cropped(cropped)
+                doubts = films.new_zeros(len(films), 0) if gate is None else gate(films, pooled, cropped.lungs)
                 answers = (logits, maps, doubts)
                 parts.append([part.numpy() for part in answers])
         logits, maps, doubts = (np.concatenate(column) for column in zip(*parts, strict=True))
