@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -279,4 +280,53 @@ def test_nothing_is_kept_waiting_for_processes_that_do_not_start(bundle: Path, m
 
 
 def test_every_refusal_has_a_status() -> None:
-    assert {kind.status for kind in Refusal.__subclasses__()} == {400, 401, 408, 413, 422, 500, 503}
+    assert {kind.status for kind in Refusal.__subclasses__()} == {400, 401, 403, 408, 413, 422, 500, 503}
+
+
+LATE = """
+import struct, sys, time
+def send(facts, content=b""):
+    sys.stdout.buffer.write(struct.pack(">II", len(facts), len(content)) + facts + content)
+    sys.stdout.buffer.flush()
+send(b'{"digest": "%s"}' % sys.argv[1].encode())
+sys.stdin.buffer.read(8)
+time.sleep(0.9)
+send(b'{}', bytes(2**27))
+"""
+"""A worker whose answer, 128 MiB long, is on its way when its time is over: the pipe is paused behind it."""
+
+
+def test_a_worker_killed_behind_a_full_pipe_is_replaced(bundle: Path, tmp_path: Path) -> None:
+    """Asyncio does not see the end of such a process, so the pool must not wait for it: six times, then all is well."""
+    opened, late = open_bundle(bundle), tmp_path / "late.py"
+    late.write_text(LATE, encoding="utf-8")
+    metrics = Metrics(opened)
+    pool = Pool(opened, 1, Limits(seconds=1.0), metrics, lambda *_, **__: None)
+
+    async def start(*_: object) -> module.WorkerProcess:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, str(late), opened.digest, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        worker = module.WorkerProcess(child, 60.0)
+        assert await worker.answer() == ({"digest": opened.digest}, b"")
+        worker.seconds = 1.0
+        return worker
+
+    async def there() -> bool:
+        return False
+
+    async def scene() -> float:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(module, "start_worker", start)
+            await pool.start()
+            for _ in range(6):
+                with pytest.raises((UnprocessableError, UnavailableError)):
+                    await pool.read(b"film", "film", True, there)
+                async with asyncio.timeout(60):
+                    while not pool.ready:
+                        await asyncio.sleep(0.01)
+            begun = asyncio.get_running_loop().time()
+            await pool.stop()
+            return asyncio.get_running_loop().time() - begun
+
+    assert asyncio.run(scene()) < 2 * module.KILL_S + 3

@@ -6,7 +6,10 @@ import base64
 import io
 import json
 import re
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -232,3 +235,50 @@ def test_a_client_that_leaves_costs_nothing(server: Server) -> None:
     with httpx.Client() as client:
         assert client.post(f"{server.address}/v1/read", content=film(), timeout=60).status_code == 200
     assert server.metric("lucency_requests_inside") == 0
+
+
+def test_two_lengths_of_one_body_are_refused(server: Server) -> None:
+    """A proxy in front may go by the one, the server by the other: what is behind is then another's request."""
+    both = b"POST /v1/read HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as wire:
+        wire.sendall(both + b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+        answer = b"".join(iter(lambda: wire.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1  # closed: nothing behind it is answered
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [(None, 200), ("same", 200), ("http://evil.example", 403), ("null", 403)], ids=str
+)
+def test_pages_of_other_origins(server: Server, origin: str | None, status: int) -> None:
+    headers = {} if origin is None else {"Origin": server.address if origin == "same" else origin}
+    with server.client(headers=headers) as client:
+        assert client.post("/v1/read", content=film()).status_code == status
+        assert client.get("/metrics").status_code == status
+        assert client.get("/healthz").status_code == 200
+
+
+def test_the_manual_shows_no_markdown(server: Server) -> None:
+    with server.client() as client:
+        page = client.get("/docs").text
+    assert "<code>Accept: image/png</code>" in page
+    assert "`" not in page
+
+
+@pytest.mark.parametrize(
+    "options", [("--tokens", "/nowhere"), ("--bundle", "/nowhere"), ("--host", "203.0.113.1")], ids=str
+)
+def test_the_json_log_is_all_json(options: tuple[str, str]) -> None:
+    command = [sys.executable, "-m", "lucency", "serve", "--json", "--port", "0", "--workers", "1", *options]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode in (2, 7)
+    (line,) = map(json.loads, ended.stderr.splitlines())
+    assert line["event"] == "error"
+    assert {"code", "message", "time"} < line.keys()
+
+
+def test_interrupted_in_json(bundle: Path) -> None:
+    with running(bundle, "--workers", "1") as server:
+        assert server.stop(signal.SIGINT) == 130
+    assert [json.loads(line)["event"] for line in server.raw] == ["serving", "interrupted"]

@@ -44,6 +44,15 @@ def test_an_overlay(reader: Reader) -> None:
     assert (colours[..., 0] > colours[..., 2]).all()  # evidence for the finding is yellow: red over blue
 
 
+def test_an_overlay_is_bounded(reader: Reader) -> None:
+    """6,000 × 200 pixels: the longer side becomes 2,048, the shorter 2048 · 200 / 6000 = 68."""
+    stream = io.BytesIO()
+    Image.fromarray(np.arange(1_200_000, dtype=np.uint32).reshape(200, 6000).astype(np.uint8)).save(stream, "PNG")
+    _, picture = answer(reader, 10**7, {**ASK, "map": True}, stream.getvalue())
+    with Image.open(io.BytesIO(picture)) as image:
+        assert image.size == (2048, 68)
+
+
 def test_broken_or_too_large(reader: Reader) -> None:
     said, _ = answer(reader, 10**6, ASK, b"GIF89a")
     assert said["refused"].startswith("film: found a GIF image")

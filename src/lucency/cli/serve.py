@@ -35,29 +35,31 @@ def serve(
 
     Example: lucency serve --port 8000 & curl -F film=@film.png http://127.0.0.1:8000/v1/read
     """
+    from contextlib import nullcontext
     from os import cpu_count
 
     from lucency.bundle import DEFAULT, open_bundle
     from lucency.serve.app import create_app, listen
     from lucency.serve.app import serve as run
-    from lucency.serve.settings import Limits, json_log, open_tokens, plain_log
+    from lucency.serve.settings import Limits, json_log, json_stderr, open_tokens, plain_log
     from lucency.serve.static import page_for
 
     log = json_log if json else plain_log
     limits = Limits(max_mb, max_megapixels, timeout, queue, batch)
-    accepted = open_tokens(tokens)
-    opened = open_bundle(bundle or DEFAULT)
-    processes = workers or cpu_count() or 1
-    sock = listen(host, port)
-    if host not in LOOPBACK and not accepted:
-        log("open to all", advice="anyone who reaches this address can use it; --tokens FILE asks for a token")
+    with json_stderr() if json else nullcontext():
+        accepted = open_tokens(tokens)
+        opened = open_bundle(bundle or DEFAULT)
+        processes = workers or cpu_count() or 1
+        sock = listen(host, port)
+        if host not in LOOPBACK and not accepted:
+            log("open to all", advice="anyone who reaches this address can use it; --tokens FILE asks for a token")
 
-    def on_start() -> None:
-        address = f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
-        log("serving", at=address, bundle=opened.card.name, digest=opened.digest[:12], processes=processes)
+        def on_start() -> None:
+            address = f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
+            log("serving", at=address, bundle=opened.card.name, digest=opened.digest[:12], processes=processes)
 
-    files = page_for(opened) if page else {}
-    run(create_app(opened, processes, limits, accepted, log, files), sock, limits, on_start)
+        files = page_for(opened) if page else {}
+        run(create_app(opened, processes, limits, accepted, log, files), sock, limits, on_start)
 
 
 def web(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -27,6 +31,8 @@ FAILURE = "failure"
 """In the application's state: the error that kept it from starting."""
 MAX_CONNECTIONS = 512
 """Open at once, most of them idle; beyond it requests are answered 503, before descriptors run out."""
+LAST_RESORT_S = 10
+"""After the time that accepted requests have: whatever still hangs then is ended with the process, exit code 1."""
 IDLE_S = 30
 """For which a connection may be idle between requests, and for a request's head to arrive."""
 
@@ -103,6 +109,7 @@ def serve(app: FastAPI, sock: socket.socket, limits: Limits, on_start: Callable[
     Raises:
         BundleError: a worker does not start.
     """
+    grace = math.ceil(limits.seconds + 2 * limits.max_wait_s)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again at its end
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a traceback may quote a film's header
     config = uvicorn.Config(
@@ -112,9 +119,9 @@ def serve(app: FastAPI, sock: socket.socket, limits: Limits, on_start: Callable[
         server_header=False,
         http=Protocol,
         timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=int(limits.seconds + 2 * limits.max_wait_s),
+        timeout_graceful_shutdown=grace,
     )
-    server = _Server(config, on_start)
+    server = _Server(config, on_start, grace + LAST_RESORT_S)
     setattr(app.state, CROWDED, lambda: len(server.server_state.connections) > MAX_CONNECTIONS)
     try:
         server.run(sockets=[sock])
@@ -126,9 +133,16 @@ def serve(app: FastAPI, sock: socket.socket, limits: Limits, on_start: Callable[
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], last_resort_s: float) -> None:
         super().__init__(config)
-        self._on_start = on_start
+        self._on_start, self._last_resort_s = on_start, last_resort_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; end in any case when the time is up."""
+        last_resort = threading.Timer(self._last_resort_s, os._exit, (1,))
+        last_resort.daemon = True
+        last_resort.start()
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -18,6 +18,7 @@ RETRY_S = 1
 DESCRIPTIONS = {
     400: "The form cannot be parsed.",
     401: "No token, or an unknown one.",
+    403: "Asked by a page of another origin.",
     408: "The body arrived too slowly.",
     413: "The request is too large.",
     422: "The film cannot be read, or a parameter is wrong; `error` gives the reason.",
@@ -47,6 +48,12 @@ class UnauthorizedError(Refusal):
 
     status = 401
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(Refusal):
+    """A page of another origin asks."""
+
+    status = 403
 
 
 class RequestTimeoutError(Refusal):

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lucency import __version__
 from lucency.bundle import Bundle
-from lucency.serve.errors import UnavailableError
+from lucency.serve.errors import BadRequestError, Refusal, UnavailableError
 from lucency.serve.settings import Limits, Log
 from lucency.serve.static import PAGE
 from lucency.serve.worker import error_place
@@ -83,10 +83,11 @@ class Middleware:
         exchange = Exchange(scope, receive, send, 2 * self._limits.max_bytes)
         crowded: Callable[[], bool] = getattr(scope["app"].state, CROWDED, lambda: False)
         try:
-            if crowded() and scope["path"] != "/healthz":
+            if exchange.ambiguous:
+                await exchange.refuse(scope, BadRequestError("expected Content-Length or Transfer-Encoding, came both"))
+            elif crowded() and scope["path"] != "/healthz":
                 full = UnavailableError("too many open connections; close idle ones and ask again later")
-                answer = JSONResponse({"error": str(full)}, full.status, {**full.headers, "Connection": "close"})
-                await answer(scope, exchange.receive, exchange.send)
+                await exchange.refuse(scope, full)
             else:
                 await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -115,6 +116,8 @@ class Exchange:
         headers = dict(scope["headers"])
         self._receive, self._send, self._max_drain = receive, send, max_drain
         size = int(headers.get(b"content-length", b"0"))
+        self.ambiguous = {b"content-length", b"transfer-encoding"} <= headers.keys()
+        """Whether a proxy in front may see the body end elsewhere: the way to smuggle a request past it."""
         self._more = (0 < size <= max_drain or b"transfer-encoding" in headers) and b"expect" not in headers
         self.status = 0
         """Of the answer; 0 before it."""
@@ -134,6 +137,11 @@ class Exchange:
             names = {name.lower() for name, _ in given}
             message = {**message, "headers": [*(pair for pair in HEADERS if pair[0] not in names), *given]}
         await self._send(message)
+
+    async def refuse(self, scope: Scope, error: Refusal) -> None:
+        """Answer with an error and close the connection."""
+        headers = {**error.headers, "Connection": "close"}
+        await JSONResponse({"error": str(error)}, error.status, headers)(scope, self.receive, self.send)
 
     async def _drain(self) -> None:
         drained = 0

@@ -31,7 +31,9 @@ WORKER_ENVIRONMENT = {
 1024 × 1024 pixels. So a worker keeps up to 128 MiB. And the cores are shared by processes, not by threads in them."""
 START_S = 120.0
 """To import, open the bundle and read a first film; a second or two on an idle machine."""
-MAX_PAUSE_S = 5.0
+KILL_S = 2.0
+"""For a killed worker to be gone; a kernel that takes longer must not keep its successor from starting."""
+MAX_PAUSE_S = 4.0
 """Between attempts to start a worker that does not start."""
 
 
@@ -94,16 +96,24 @@ class WorkerProcess:
         async with asyncio.timeout(self.seconds):
             try:
                 return await receive_async(self._stdout)
-            except (OSError, asyncio.IncompleteReadError):
+            except (OSError, asyncio.IncompleteReadError, ValueError):  # ValueError: not a frame
                 raise WorkerEndedError("it was killed or crashed while reading") from None
 
     async def kill(self) -> None:
-        """End it and wait until it has ended."""
+        """End it; wait until it has ended, but not for ever.
+
+        asyncio takes a child for ended only when its pipes are closed as well, and never sees the end of a pipe that it has
+        paused, as it does behind a large answer that nobody reads any more. So what is in the pipe is read.
+        """
         if self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.kill()
-        await asyncio.shield(self.ended)
         self._stdin.close()
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(KILL_S):
+                while await self._stdout.read(2**20):
+                    pass
+                await asyncio.shield(self.ended)
 
 
 async def start_worker(bundle: Bundle, limits: Limits) -> WorkerProcess:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lucency import NOTICE, __version__
 from lucency.bundle import Bundle
-from lucency.serve.errors import UnauthorizedError, UnavailableError, UnprocessableError, responses
+from lucency.serve.errors import ForbiddenError, UnauthorizedError, UnavailableError, UnprocessableError, responses
 from lucency.serve.middleware import Metrics
 from lucency.serve.pool import Pool, WorkerAnswer
 from lucency.serve.request_body import FIELD, FORM, Admission, read_film, read_films
@@ -27,7 +28,7 @@ FILM_TYPES = (PNG, "image/jpeg", "image/tiff", "application/dicom", "application
 """Content types offered for a bare film. Any other is taken as well: the bytes decide."""
 FILM = {"type": "string", "format": "binary"}
 BEARER = HTTPBearer(auto_error=False, description="A token that the server was started with.")
-FAILURES = responses(400, 401, 408, 413, 422, 500, 503)
+FAILURES = responses(400, 401, 403, 408, 413, 422, 500, 503)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Map = Annotated[Literal["none", "png"], Query(description="`png`: with an overlay of where the network looked.")]
@@ -128,20 +129,28 @@ class State:
         return answer
 
     async def read_all(self, request: Request, films: list[bytes], map: bool) -> list[ReadingAnswer | UnreadAnswer]:
-        """Read several films, as many at once as there are workers; a broken film does not cost the others.
+        """Read several films; one that is broken, or too late, does not cost the others.
+
+        One worker, where there are several, is left to other requests, and all of it takes no longer than one film may.
 
         Raises:
             Refusal: as `Pool.read`, but for films that cannot be read.
         """
-        at_once = asyncio.Semaphore(self._workers)
+        at_once = asyncio.Semaphore(max(1, self._workers - 1))
+        deadline = asyncio.get_running_loop().time() + self.limits.max_wait_s
 
         async def one(number: int, film: bytes) -> ReadingAnswer | UnreadAnswer:
             name = f"film {number}"
-            async with at_once:
-                try:
+            try:
+                async with asyncio.timeout_at(deadline), at_once:
                     return _reading_answer(await self.read(request, film, name, map))
-                except UnprocessableError as error:
-                    return UnreadAnswer(film=name, error=str(error))
+            except UnprocessableError as error:
+                return UnreadAnswer(film=name, error=str(error))
+            except TimeoutError:
+                seconds = f"{self.limits.max_wait_s:g} s"
+                return UnreadAnswer(
+                    film=name, error=f"{name}: its turn did not come within {seconds}; send fewer at once"
+                )
 
         tasks = [asyncio.ensure_future(one(number, film)) for number, film in enumerate(films, 1)]
         try:
@@ -155,14 +164,21 @@ def _reading_answer(answer: WorkerAnswer) -> ReadingAnswer:
     return ReadingAnswer(**answer.reading, map=b64encode(answer.overlay).decode() if answer.overlay else None)
 
 
+def _same_origin(request: Request) -> None:
+    """Without tokens any page that its user visits could send films here from a browser: those of others are refused."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise ForbiddenError("expected no page of another origin to ask; start the server with --tokens to allow it")
+
+
 def _need_token(tokens: Tokens) -> list[Any]:
-    """The dependencies of routes that need a token, if the server has any."""
+    """The dependencies of routes that need a token if the server has any, and else the same origin."""
 
     def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
         if given is None or not tokens.accepts(given.credentials):
             raise UnauthorizedError("expected Authorization: Bearer and a known token; ask who runs this server")
 
-    return [Depends(check)] if tokens else []
+    return [Depends(check if tokens else _same_origin)]
 
 
 def _form_body(field: dict[str, Any], bare: dict[str, Any]) -> dict[str, Any]:
@@ -238,7 +254,7 @@ def system_routes(state: State) -> APIRouter:
         "/metrics",
         response_class=Response,
         dependencies=_need_token(state.tokens),
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401)},
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 403)},
         summary="Numbers for Prometheus",
     )
     async def metrics() -> Response:

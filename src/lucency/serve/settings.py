@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
+import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lucency.errors import UsageError
+from lucency.errors import INTERRUPTED, LucencyError, UsageError
 
 TOKENS_VARIABLE = "LUCENCY_TOKENS"
 MIN_TOKEN_LENGTH = 16
@@ -115,6 +117,32 @@ def plain_log(event: str, **facts: Any) -> None:
 def json_log(event: str, **facts: Any) -> None:
     """The same as one JSON object a line."""
     _write_line(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **facts}))
+
+
+class _JsonHandler(logging.Handler):
+    """Other libraries' log lines, without their messages, which may quote a film's header."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        json_log("library", logger=record.name, level=record.levelname.lower())
+
+
+@contextlib.contextmanager
+def json_stderr() -> Iterator[None]:
+    """Inside the block errors, Ctrl-C, warnings and libraries' log lines reach stderr as JSON, too.
+
+    Raises:
+        SystemExit: in place of an error, with its exit code.
+    """
+    logging.captureWarnings(True)
+    logging.basicConfig(handlers=[_JsonHandler()], force=True)
+    try:
+        yield
+    except LucencyError as error:
+        json_log("error", code=error.code, message=str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        json_log("interrupted")
+        sys.exit(INTERRUPTED)
 
 
 def _write_line(line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -142,7 +143,7 @@ def _manual(openapi: dict[str, Any], needs_token: bool) -> str:
 
 
 def _route(method: str, path: str, spec: dict[str, Any]) -> str:
-    about = escape(spec.get("description", ""))
+    about = _text(spec.get("description", "")).replace("\n\n", "</p><p>")
     body = spec.get("requestBody", {}).get("content", {})
     takes = f"<p>Takes {escape(', '.join(body))}</p>" if body else ""
     asked = "".join(_row(f"?{at['name']}=", at.get("description", "")) for at in spec.get("parameters", ()))
@@ -151,7 +152,12 @@ def _route(method: str, path: str, spec: dict[str, Any]) -> str:
 
 
 def _row(name: str, about: str) -> str:
-    return f"<tr><td><code>{escape(name)}</code></td><td>{escape(about)}</td></tr>"
+    return f"<tr><td><code>{escape(name)}</code></td><td>{_text(about)}</td></tr>"
+
+
+def _text(markdown: str) -> str:
+    """OpenAPI's descriptions are Markdown; ours use code spans and paragraphs of it."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(markdown))
 
 
 def _html(body: str) -> str:

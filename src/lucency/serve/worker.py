@@ -17,6 +17,9 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+from PIL import Image
+
 from lucency.errors import FilmError, LucencyError
 from lucency.film import Film, open_film
 from lucency.film.limits import at_most
@@ -31,6 +34,8 @@ BYTES_PER_PIXEL = 40
 """Memory for reading and painting a film: as RGBA, its copies in gray and colour, its map in float32."""
 SPARE_BYTES = 2**29
 """Memory besides, for decoders and libraries that are loaded late."""
+MAX_OVERLAY = 2048
+"""Pixels along the longer side of an overlay: 12 MiB of PNG at the very most."""
 
 
 def frame_head(facts: dict[str, Any], content: bytes = b"") -> bytes:
@@ -96,7 +101,7 @@ def answer(reader: Reader, max_pixels: int, request: dict[str, Any], film: bytes
         with at_most(max_pixels):
             opened = open_film(film, request["film"])
         reading = reader.read(opened)
-        return {"reading": reading.to_json()}, _drawn(reader, opened, reading) if request["map"] else b""
+        return {"reading": reading.to_json()}, _overlay(reader, opened, reading) if request["map"] else b""
     except FilmError as error:
         return {"refused": str(error)}, b""
     except MemoryError:
@@ -105,8 +110,12 @@ def answer(reader: Reader, max_pixels: int, request: dict[str, Any], film: bytes
         return {"failed": error_place(error)}, b""
 
 
-def _drawn(reader: Reader, film: Film, reading: Reading) -> bytes:
-    return png(overlay(film, reading.map, reader.preprocess, lungs=lung_outline(film.gray8())))
+def _overlay(reader: Reader, film: Film, reading: Reading) -> bytes:
+    """The PNG, its longer side at most `MAX_OVERLAY`: noise does not compress, and a film may have 40 megapixels."""
+    picture = Image.fromarray(film.gray8())
+    picture.thumbnail((MAX_OVERLAY, MAX_OVERLAY))
+    small = Film(np.asarray(picture))
+    return png(overlay(small, reading.map, reader.preprocess, lungs=lung_outline(small.gray8())))
 
 
 def _own_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -126,8 +135,6 @@ def _send(stream: BinaryIO, frame: Frame) -> None:
 
 def _warm_up(reader: Reader) -> None:
     """Do what the first film would wait for: allocate the network's buffers, import pydicom."""
-    import numpy as np
-
     import lucency.film.dicom  # noqa: F401
 
     side = reader.preprocess.image_size
