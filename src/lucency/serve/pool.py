@@ -102,8 +102,8 @@ class WorkerProcess:
     async def kill(self) -> None:
         """End it; wait until it has ended, but not for ever.
 
-        asyncio takes a child for ended only when its pipes are closed as well, and never sees the end of a pipe that it has
-        paused, as it does behind a large answer that nobody reads any more. So what is in the pipe is read.
+        asyncio takes a child for ended only when its pipes are closed as well, and never sees the end of a pipe that it
+        has paused, as behind a large answer that nobody reads any more. So what is in the pipe is read.
         """
         if self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError):

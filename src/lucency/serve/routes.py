@@ -147,10 +147,8 @@ class State:
             except UnprocessableError as error:
                 return UnreadAnswer(film=name, error=str(error))
             except TimeoutError:
-                seconds = f"{self.limits.max_wait_s:g} s"
-                return UnreadAnswer(
-                    film=name, error=f"{name}: its turn did not come within {seconds}; send fewer at once"
-                )
+                late = f"{name}: not read within the {self.limits.max_wait_s:g} s of a batch; send fewer at once"
+                return UnreadAnswer(film=name, error=late)
 
         tasks = [asyncio.ensure_future(one(number, film)) for number, film in enumerate(films, 1)]
         try:
@@ -165,7 +163,7 @@ def _reading_answer(answer: WorkerAnswer) -> ReadingAnswer:
 
 
 def _same_origin(request: Request) -> None:
-    """Without tokens any page that its user visits could send films here from a browser: those of others are refused."""
+    """Without tokens any page in a browser on this machine could send films here: pages of other origins may not."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise ForbiddenError("expected no page of another origin to ask; start the server with --tokens to allow it")
