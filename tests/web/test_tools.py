@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from PIL import Image
 from lucency.bundle import DEFAULT, Card, open_bundle
 from lucency.film import open_film
 from lucency.reader import Reader
+from serve.broken import chunk
 from web.browser import COLOUR, PHONE
 from web.test_page import load
 
@@ -193,3 +196,44 @@ def test_what_a_screen_reader_hears(tab: Any, films: list[Path]) -> None:
     assert tab.get_attribute("#verdict", "aria-live") == "polite"
     assert tab.get_attribute("html", "lang") == "en"
     assert tab.title().startswith("lucency")
+
+
+def test_a_film_that_takes_too_long_is_ended_and_the_worklist_stays(tab: Any, films: list[Path]) -> None:
+    load(tab, films[:1])
+    said = tab.locator("#list .said").all_text_contents()
+    refused, ended = tab.evaluate(
+        """async () => {
+          const { decode } = await import("./film_queue.js");
+          const run = Worker.prototype.postMessage;
+          const ended = new Promise((done) => {
+            const end = Worker.prototype.terminate;
+            Worker.prototype.terminate = function () { Worker.prototype.terminate = end; end.call(this); done(true); };
+          });
+          Worker.prototype.postMessage = function () { Worker.prototype.postMessage = run; };
+          const refused = await decode(new Uint8Array(9)).then(() => "", (error) => error.message);
+          return [refused, await ended];
+        }"""
+    )
+    assert "takes more than 20 s" in refused
+    assert ended
+    assert tab.locator("#list .said").all_text_contents() == said
+    load(tab, films[1:2])  # by another worker
+
+
+def test_a_small_png_of_many_pixels_does_not_kill_the_page(tab: Any, films: list[Path], tmp_path: Path) -> None:
+    """16-bit RGBA, opaque, 6,000 × 6,000: 70 kB of file, 288 MB inflated, read row by row; then one above the limit."""
+    rows = zlib.compressobj(9)
+    row = b"\0" + bytes(6) + b"\xff\xff" + (bytes(6) + b"\xff\xff") * 5999
+    packed = b"".join([*(rows.compress(row) for _ in range(6000)), rows.flush()])
+    for side in (6000, 6400):
+        head = struct.pack(">IIBBBBB", side, side, 16, 6, 0, 0, 0)
+        chunks = chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+        (tmp_path / f"bomb-{side}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    load(tab, [films[0], tmp_path / "bomb-6000.png", tmp_path / "bomb-6400.png", films[1]])
+    said = dict(
+        zip(tab.locator("#list .name").all_text_contents(), tab.locator("#list .said").all_text_contents(), strict=True)
+    )
+    assert said["bomb-6000.png"].startswith("uncertain")  # black all over
+    assert said["bomb-6400.png"] == "cannot be read"
+    assert "6400 x 6400" in tab.text_content("#list .error")
+    assert {"film-0.png", "film-1.png"} < said.keys()

@@ -4,7 +4,7 @@ import { openCamera } from "./camera.js";
 import { keepOffline, onDrop, onKeys } from "./controls.js";
 import { checked, start } from "./engine.js";
 import { FilmError } from "./errors.js";
-import { openFilm } from "./film.js";
+import { decode } from "./film_queue.js";
 import { say, sayAll } from "./i18n.js";
 import { settings } from "./lucency.js";
 import { inputDoubts, readingOf } from "./reading.js";
@@ -145,10 +145,10 @@ function print() {
   globalThis.print();
 }
 
-const files = (list) => add([...list].map((file) => entry(file.name, async () => openFilm(new Uint8Array(await file.arrayBuffer())))));
+const files = (list) => add([...list].map((file) => entry(file.name, async () => decode(new Uint8Array(await file.arrayBuffer())))));
 
 const samples = () => add(engine.golden.map(({ film }, i) => {
-  return entry(say("sample_name", { number: i + 1 }), async () => openFilm(await checked(engine.card, film)));
+  return entry(say("sample_name", { number: i + 1 }), async () => decode(await checked(engine.card, film)));
 }));
 
 const camera = () => openCamera(engine, (film) => add([entry(say("photo_name", { number: ++photographs }), async () => film)]));

@@ -23,11 +23,12 @@ const REQUIRED = { Rows: "00280010", Columns: "00280011", BitsAllocated: "002801
 export async function readDicom(bytes) {
   try {
     const dataset = parse(bytes), head = checkedHeader(dataset);
-    const codes = await codesOf(dataset, head);
+    const { codes, damage } = await codesOf(dataset, head);
     const { table, voi } = grayTable(dataset, head.bits, head.signed);
     const pixels = new table.constructor(codes.length);
     for (let i = 0; i < codes.length; i++) pixels[i] = table[codes[i]];
-    const facts = { view: view(dataset), body_part: dataset.text("00180015"), voi, bits: String(head.bits) };
+    const [modality, body_part] = [dataset.text("00080060"), dataset.text("00180015")];
+    const facts = { view: view(dataset), body_part, modality, voi, bits: String(head.bits), damage };
     return { pixels, width: head.width, height: head.height, facts };
   } catch (error) {
     throw error instanceof FilmError ? error : damaged("DICOM");
@@ -59,9 +60,10 @@ function checkedHeader(dataset) {
 
 /** The bits that count of every pixel. Overlays and rubbish may lie in the others; compressed values start at bit 0. */
 async function codesOf(dataset, { height, width, allocated, bits, high }) {
-  const raw = await stored(dataset, width, height, allocated);
+  const raw = await stored(dataset, width, height, allocated), pixels = raw.pixels ?? raw;
   const below = PLAIN.includes(dataset.syntax) ? high + 1 - bits : 0, mask = 2 ** bits - 1;
-  return Uint16Array.from({ length: width * height }, (_, i) => (raw[i] >> below) & mask);
+  const codes = Uint16Array.from({ length: width * height }, (_, i) => (pixels[i] >> below) & mask);
+  return { codes, damage: raw.facts?.damage };
 }
 
 async function stored(dataset, width, height, allocated) {
@@ -73,7 +75,7 @@ async function stored(dataset, width, height, allocated) {
   }
   const picture = await readJpeg(dataset.frame(), 1);
   if (picture.width !== width || picture.height !== height) throw refusal("found_short", "advice_export");
-  return picture.pixels;
+  return picture;
 }
 
 function uncompressed(dataset, size, allocated) {

@@ -1,8 +1,8 @@
-// Limits on size, those of lucency.film.limits, and the wording of refusals.
+// Limits on size, narrower than those of lucency.film.limits: a tab has less memory; and the wording of refusals.
 
 import { say } from "./i18n.js";
 
-const MAX_PIXELS = 100_000_000, MAX_SIDE = 20_000;
+const MAX_PIXELS = 40_000_000, MAX_SIDE = 20_000;
 export const MAX_BYTES = 256 * 2 ** 20;
 
 /** A film that cannot be read. The message is one line: what was found, what is accepted, what to do. */

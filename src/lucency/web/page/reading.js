@@ -3,8 +3,33 @@
 import { named, say } from "./i18n.js";
 import { blank, called, failed, finding, held, settings, verdict } from "./lucency.js";
 
-const CHESTS = ["CHEST", "THORAX", "LUNG", "RIBCAGE"];
-const FRONTAL = ["AP", "PA"];
+const words = (text) => new Set(text.split(" "));
+/** What people and machines write into a header, as in lucency.reader.input_checks. Any other word decides nothing. */
+const FRONTAL = words(
+  "AP PA PAAP APPA POSTEROANTERIOR ANTEROPOSTERIOR ANTERIOR POSTERIOR FRONTAL FRONTALE FACE FRENTE " +
+  "FRENTAL DORSOVENTRAL VENTRODORSAL PREDOZADNI 正位 后前位 後前位 正面",
+);
+const OTHER_VIEWS = words(
+  "LL RL LLD RLD LLO RLO LAT LATERAL LATERALE LATERALIS LATERALES LATERAAL SEITLICH SEITE PROFIL " +
+  "PROFILE PERFIL BOCZNE OBLIQUE OBL OBLICUA OBLIQUA SCHRAG AX AXIAL TANGENTIAL CROSSTABLE 侧位 側位 側面 斜位",
+);
+const CHEST = words(
+  "CHEST THORAX TORAX TORACE TORAKS THORACE LUNG LUNGS LUNGE LUNGEN LUNGOR RIBCAGE CXR POUMON POUMONS " +
+  "PULMON PULMONES PULMAO PULMOES POLMONE POLMONI BRUSTKORB BRUSTRAUM PECHO PEITO BORSTKAS BRYSTKASSE " +
+  "BROSTKORG KLATKA HRUDNIK MELLKAS AKCIGER 胸部 胸 흉부 ГРУДНАЯ ЛЕГКИЕ",
+);
+const OTHER_PARTS = words(
+  "ABDOMEN ABDOMINAL ABD BAUCH ANKLE ARM ARMS FOREARM HUMERUS BREAST MAMMA MAMA CSPINE TSPINE LSPINE " +
+  "SPINE COLUMNA COLUNA COLONNE RACHIS WIRBELSAULE BWS HWS LWS ELBOW EXTREMITY FOOT FEET FUSS PIED HAND " +
+  "HANDS MANO MAIN FINGER TOE HEAD KOPF SKULL SCHADEL CRANIO CRANEO SINUS HIP HUFTE CADERA ANCA KNEE " +
+  "KNIE RODILLA GENOU GINOCCHIO JOELHO LEG FEMUR TIBIA NECK HALS PELVIS BECKEN BASSIN BACINO SHOULDER " +
+  "SCHULTER HOMBRO CLAVICLE SCAPULA WRIST JAW WHOLEBODY",
+);
+const CHEST_MODALITIES = words("CR DX RG OT SC DR XR");
+const OTHER_MODALITIES = words(
+  "CT MG MR NM PT RF US XA BMD BDUS DOC DMS ECG EPS ES GM IO IVUS IVOCT KER LEN OP OPM OPT OPV PX " +
+  "RTIMAGE SM SEG SR PR TG XC",
+);
 const NARROW = 0.5, WIDE = 2;
 
 /** Reasons to doubt a reading that show before the network runs. @returns {{words: string, refuses: boolean}[]} */
@@ -14,10 +39,20 @@ export function inputDoubts(film, card) {
   if (Math.min(width, height) < side) add(false, "doubt_small", { width, height, side });
   if (shape < NARROW || shape > WIDE) add(true, "doubt_shape", { width, height });
   if (blank(film)) add(true, "doubt_blank");
-  const view = (film.facts.view ?? "").toUpperCase(), part = (film.facts.body_part ?? "").toUpperCase();
-  if (view && !FRONTAL.includes(view)) add(true, "doubt_view", { view });
-  if (part && !CHESTS.includes(part)) add(true, "doubt_part", { part });
+  if (film.facts.damage) add(true, "doubt_damage");
+  const modality = denied(film.facts.modality, CHEST_MODALITIES, OTHER_MODALITIES);
+  const view = denied(film.facts.view, FRONTAL, OTHER_VIEWS), part = denied(film.facts.body_part, CHEST, OTHER_PARTS);
+  if (modality) add(true, "doubt_modality", { modality });
+  if (view) add(true, "doubt_view", { view });
+  if (part) add(true, "doubt_part", { part });
   return doubts;
+}
+
+/** The words of `text` that deny; none where others confirm. Only known words are quoted: people type names anywhere. */
+function denied(text = "", confirming, denying) {
+  const plain = text.normalize("NFKD").replace(/\p{M}/gu, "").toUpperCase().replace(/[.-]/g, "").replace(/_/g, " ");
+  const found = plain.match(/[\p{L}\p{N}]+/gu) ?? [];
+  return found.some((word) => confirming.has(word)) ? "" : found.filter((word) => denying.has(word)).join(" ");
 }
 
 /**
