@@ -138,13 +138,14 @@ def test_both_processes_end_with_the_same_weights(finetune: dict[str, Any], epoc
 def test_whole_batches_make_two_processes_one(data: dict[str, Any], tmp_path: Path) -> None:
     """All films in one batch, nothing drawn: the mean of two equal halves' gradients is the gradient of the whole.
 
-    What is left is how float32 adds up: weights may end apart by a hundredth of the way they went, losses by 1e-4.
+    What is left is rounding in float32, which Adam amplifies where gradients are almost zero, the more the higher lr:
+    weights may end apart by a hundredth of the way they went, losses by 1e-4.
     """
     still = recipe(
         data=data,
         model={"dropout": 0.0},
         head={"epochs": 3, "batch": 38},
-        finetune={"epochs": 3, "batch": 38, "ema": 0.0, "batch_norm": "frozen"},
+        finetune={"epochs": 3, "batch": 38, "ema": 0.0, "batch_norm": "frozen", "lr": 5e-5},
         augment={"canvas": 0, "aspect": [1.0, 1.0], "noise": 0.0},
     )
     one, two = trained(still, tmp_path / "1" / "run", 1), trained(still, tmp_path / "2" / "run", 2)
