@@ -78,12 +78,15 @@ def parse_jpeg(jpeg: bytes) -> Jpeg:
     Raises:
         FilmError: it has no frame, no scan or no end.
     """
-    frame, scans, ends = None, [], 0
+    frame: tuple[int, int, int, int, int] | None = None
+    scans: list[tuple[int, bytes]] = []
+    ends = 0
     for marker, at, segment in segments(jpeg):
         if marker in _FRAMES:
             if frame is not None or len(segment) < 6:
                 raise _damaged("two frames")
-            frame = (marker, *struct.unpack_from(">B2HB", segment))
+            bits, height, width, components = struct.unpack_from(">B2HB", segment)
+            frame = marker, bits, height, width, components
         elif marker == 0xDA and segment and len(segment) >= 4 + 2 * segment[0]:
             scans.append((at, segment))
         elif marker == 0xD9:

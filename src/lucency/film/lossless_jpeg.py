@@ -28,7 +28,8 @@ def decode_lossless(jpeg: bytes) -> NDArray[np.uint16]:
     Raises:
         FilmError: it is damaged, or its predictor is 6 or 7, which no encoder of films uses.
     """
-    frame, tables, restart, scan = None, {}, 0, None
+    tables: dict[int, bytes] = {}
+    frame, restart, scan = b"", 0, (b"", b"")
     for marker, at, segment in segments(jpeg):
         if marker == 0xC3:
             frame = segment
@@ -38,7 +39,7 @@ def decode_lossless(jpeg: bytes) -> NDArray[np.uint16]:
             restart = int.from_bytes(segment[:2], "big")
         elif marker == 0xDA:
             scan = segment, jpeg[at:]
-        elif marker == 0xD9 and frame and scan:
+        elif marker == 0xD9 and frame and scan[0]:
             coded = scan[1][: at - (len(jpeg) - len(scan[1]))]
             return _decode(frame, tables, restart, scan[0], coded)
     raise _damaged("no frame, scan or end")
@@ -132,7 +133,7 @@ def _above(d: _Ints) -> _Ints:
 
 
 def _plane(d: _Ints) -> _Ints:
-    return np.cumsum(np.cumsum(d, axis=1), axis=0)
+    return np.asarray(np.cumsum(np.cumsum(d, axis=1), axis=0))
 
 
 def _rows(predict: Callable[[_Ints, _Ints], _Ints]) -> Callable[[_Ints], _Ints]:
@@ -152,7 +153,7 @@ def _upper_left(above: _Ints, d: _Ints) -> _Ints:
 
 
 def _left_and_slope(above: _Ints, d: _Ints) -> _Ints:
-    return np.cumsum(d + np.concatenate([above[:1], np.diff(above) >> 1]))
+    return np.asarray(np.cumsum(d + np.concatenate([above[:1], np.diff(above) >> 1])))
 
 
 _PREDICTORS: dict[int, Callable[[_Ints], _Ints]] = {
