@@ -13,7 +13,7 @@ from lucency.explain.faithfulness import RANDOM, Estimate, ExplainerResult
 SCHEMA_VERSION = 1
 
 LABELS: dict[str, str] = {
-    "pointing": "hit rate: strongest evidence inside",
+    "pointing": "hit rate: maximum inside",
     "pointing_near": "pointing game, 3 % of the side",
     "energy_in_lesion": "energy in the lesion",
     "lesion_share": "  chance: lesion's share of film",
