@@ -63,9 +63,10 @@ def test_maps_of_films_with_the_same_name(place: Path, capsys: pytest.CaptureFix
     assert told == [str(place / "maps" / name) for name in ("dark.map.png", "dark-2.map.png")]
     with Image.open(told[0]) as picture:
         assert (picture.size, picture.mode, picture.info["Description"]) == ((32, 32), "RGB", NOTICE)
-        # Evidence against is dark blue: blue above red everywhere.
+        # Evidence against is not drawn: the film shows as it is.
         pixels = np.asarray(picture).astype(int)
-        assert (pixels[..., 2] > pixels[..., 0]).all()
+        assert (pixels[..., 2] >= pixels[..., 0]).all()
+        assert (pixels[..., 2] == pixels[..., 0]).mean() > 0.8
 
 
 def test_a_doubt_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

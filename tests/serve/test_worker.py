@@ -41,7 +41,8 @@ def test_an_overlay(reader: Reader) -> None:
         assert image.size == (40, 40)
         assert image.info["Description"] == NOTICE
         colours = np.asarray(image.convert("RGB")).astype(int)
-    assert (colours[..., 0] > colours[..., 2]).all()  # evidence for the finding is yellow: red over blue
+    # Evidence for the finding is yellow, red over blue, but for the outline of what is taken for lungs.
+    assert (colours[..., 0] > colours[..., 2]).mean() > 0.8
 
 
 def test_an_overlay_is_bounded(reader: Reader) -> None:
