@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from lucency.errors import OUTPUT_LOCKED, OutputError
-from lucency.files import beside, locked, sha256_bytes, sha256_file, write_text
+from lucency.files import (
+    beside,
+    locked,
+    parse_json,
+    read_sealed,
+    sha256_bytes,
+    sha256_file,
+    write_sealed,
+    write_text,
+)
 
 
 def test_content_arrives_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -82,3 +91,25 @@ def test_a_lock_holds_against_another_process_and_ends_with_it(tmp_path: Path, m
     holder.communicate()
     with locked(tmp_path):
         pass
+
+
+def test_sealed_content_tells_when_a_byte_has_changed(tmp_path: Path) -> None:
+    write_sealed(place := tmp_path / "a", b"one\ntwo\n")
+    assert read_sealed(place) == b"one\ntwo\n"
+    for damaged in (place.read_bytes()[:-1], place.read_bytes().replace(b"two", b"twp"), b"", b"one\n"):
+        place.write_bytes(damaged)
+        with pytest.raises(ValueError, match="has changed since it was written"):
+            read_sealed(place)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[" * 100 + "]" * 100, "{", b"\xff"], ids=["deep", "100", "cut", "bytes"]
+)
+def test_json_that_cannot_be_read_is_one_kind_of_error(text: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        parse_json(text)
+
+
+def test_a_name_that_is_no_unicode_is_written_escaped(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.csv", "\udcff.png")
+    assert (tmp_path / "a.csv").read_text() == "\\udcff.png"

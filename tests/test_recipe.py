@@ -103,3 +103,9 @@ def test_the_data_settings_of_an_old_card_are_read_in_silence(capsys: pytest.Cap
     found = card_data_settings({"data": {"side": 48, "fit": "pad"}, "tune": {"mixup": 0.2}})
     assert (found.image_size, found.resize_mode) == (48, "pad")
     assert not capsys.readouterr().err
+
+
+def test_brackets_nested_without_end_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text("name = " + "[" * 100_000)
+    with pytest.raises(RecipeError, match=r"deep\.toml: expected"):
+        read_recipe(tmp_path / "deep.toml")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from lucency.errors import OUTPUT_LOCKED, OutputError
 
 if sys.platform != "win32":
     import fcntl
+
+SEAL = b"lucency sha256 "
+MAX_DEPTH = 64
 
 
 @contextlib.contextmanager
@@ -34,6 +39,8 @@ def beside(path: Path, mode: int = 0o644) -> Iterator[Path]:
     draft = Path(name)
     try:
         yield draft
+        with draft.open("rb") as stream:
+            os.fsync(stream.fileno())  # else a power cut leaves the new name with the content of neither
         draft.chmod(mode)
         draft.replace(path)
     except OSError as error:
@@ -106,8 +113,44 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write `content` to `path` as UTF-8, whole or not at all."""
-    write_bytes(path, content.encode())
+    """Write `content` to `path` as UTF-8, whole or not at all; what is no Unicode in a file name is escaped."""
+    write_bytes(path, content.encode(errors="backslashreplace"))
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Write `content` to `path` with its SHA-256 in front, whole or not at all. `read_sealed` reads it back."""
+    write_bytes(path, SEAL + sha256_bytes(content).encode() + b"\n" + content)
+
+
+def read_sealed(path: Path) -> bytes:
+    """The content that `write_sealed` wrote.
+
+    Raises:
+        ValueError: it is not whole, or not of `write_sealed`.
+        OSError: it cannot be read.
+    """
+    head, _, content = path.read_bytes().partition(b"\n")
+    if head != SEAL + sha256_bytes(content).encode():
+        raise ValueError(f"{path}: has changed since it was written")
+    return content
+
+
+def parse_json(content: str | bytes) -> Any:
+    """`json.loads`, all of whose failures are ValueErrors; more than MAX_DEPTH brackets in each other are one."""
+    try:
+        found = json.loads(content)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    level = [found]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _inside(outer)]
+        if not level:
+            return found
+    raise ValueError("nested too deeply")
+
+
+def _inside(outer: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return outer.values() if isinstance(outer, dict) else outer
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:

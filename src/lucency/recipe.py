@@ -217,6 +217,8 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: expected a recipe (TOML), cannot read it ({reason})") from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: expected TOML, found a syntax error: {error}") from error
+    except RecursionError:
+        raise RecipeError(f"{path}: expected a recipe (TOML), found brackets nested too deeply") from None
     return parse_recipe(content, str(path))
 
 

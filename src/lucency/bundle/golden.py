@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -10,6 +9,7 @@ from pydantic import Field, ValidationError
 from lucency.bundle.card import FileName, Part
 from lucency.bundle.store import AGAIN, describe_invalid
 from lucency.errors import BundleError
+from lucency.files import parse_json
 
 FOLDER = "golden"
 GOLDEN = f"{FOLDER}/golden.json"
@@ -64,7 +64,7 @@ def parse_golden(content: bytes, where: str) -> Golden:
         BundleError: not JSON, or not as docs/bundle.md says.
     """
     try:
-        return Golden.model_validate(json.loads(content))
+        return Golden.model_validate(parse_json(content))
     except ValidationError as error:
         raise BundleError(f"{where}: {GOLDEN} {describe_invalid(error)}") from error
     except ValueError as error:

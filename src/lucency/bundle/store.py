@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import stat
 import tempfile
@@ -18,7 +17,7 @@ from pydantic import ValidationError
 
 from lucency.bundle.card import SCHEMA_VERSION, Card
 from lucency.errors import BundleError, OutputError
-from lucency.files import beside, sha256_bytes, unwritable, write_bytes, write_text
+from lucency.files import beside, parse_json, sha256_bytes, unwritable, write_bytes, write_text
 
 CARD = "card.json"
 SUM = "card.sha256"
@@ -94,7 +93,7 @@ def verify(path: Path) -> Card:
 
 def _parse(path: Path, text: bytes) -> Card:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError as error:
         raise BundleError(f"{path}: {CARD} is not JSON ({error}); {AGAIN}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None

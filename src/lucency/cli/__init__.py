@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from lucency import __version__
+from lucency.cli.terminal import STOPPED, echo
 from lucency.errors import INTERRUPTED, ExtraError, LucencyError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -48,7 +49,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 COMMAND_EXTRAS = {"train": "train", "tune": "tune", "export": "export", "deid": "dicom"}
 """Commands whose extra contains lucency[evaluate] or a part of it."""
-STOPPED = "stopped; nothing half-written is left, and --resume goes on where a command offers it"
 BadUsage: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 """What typer raises for an unknown command or option; it has no public name of its own."""
 
@@ -86,7 +86,7 @@ app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, pre
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"lucency {__version__}")
+        echo(f"lucency {__version__}")
         raise typer.Exit
 
 
@@ -107,31 +107,28 @@ def _way_out(first: str) -> str:
     return f"Did you mean: lucency {near[0]}?" if near else "See: lucency --help"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run a command; every error that we foresee ends in one line and its exit code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
-
-
 def run(arguments: list[str]) -> int:
     """Run a command and give its exit code."""
     try:
         outcome: Any = app(arguments or ["--help"], standalone_mode=False, obj=arguments)
     except BadUsage as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # of typer's own, which lucency pacs alone ends in; not public
-            typer.echo(error.format_message())
+            echo(error.format_message())
             return 0
-        typer.echo(f"lucency: {error.format_message()} {_way_out(arguments[0])}", err=True)
+        echo(f"lucency: {error.format_message()} {_way_out(arguments[0])}", err=True)
         return 2
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         outcome = INTERRUPTED
+    except typer.Abort as abort:  # typer's answer to EOFError, which a file cut short raises: no wish to stop
+        raise abort.__cause__ or abort from None
     except LucencyError as error:
-        typer.echo(f"lucency: {error}", err=True)
+        echo(f"lucency: {error}", err=True)
         return error.exit_code
     except ModuleNotFoundError as error:
         missing = ExtraError.for_module(error.name, COMMAND_EXTRAS.get(arguments[0]))
         if missing is None:
             raise
-        typer.echo(f"lucency: {missing}", err=True)
+        echo(f"lucency: {missing}", err=True)
         return missing.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -139,8 +136,8 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT):
             raise
-        typer.echo(f"lucency: {error.filename or 'output'}: cannot be written ({error.strerror})", err=True)
+        echo(f"lucency: {error.filename or 'output'}: cannot be written ({error.strerror})", err=True)
         return 10
     if outcome == INTERRUPTED:  # typer, too, answers Ctrl-C with it
-        typer.echo(f"\nlucency: {STOPPED}", err=True)
+        echo(f"\nlucency: {STOPPED}", err=True)
     return outcome if isinstance(outcome, int) else 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lucency.cli.inputs import Json, Source
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.audit import Finding
@@ -42,7 +43,7 @@ def audit(
     told = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
     write_text(out / "audit.json", told + "\n")
     write_text(out / "audit.html", page(found, str(data)))
-    typer.echo(told if as_json else _summary(found.findings, out))
+    echo(told if as_json else _summary(found.findings, out))
     if found.invalid:
         what = "; ".join(finding.title.lower() for finding in found.invalid)
         raise SourceError(f"{data}: results would be wrong: {what}; see {out / 'audit.html'}")
@@ -68,4 +69,4 @@ def phantom(
     from lucency.data.phantom import write_phantoms
 
     write_phantoms(out, films, seed)
-    typer.echo(f"{out}: {films} drawn films with their lesion masks; learn from them with lucency train --data {out}")
+    echo(f"{out}: {films} drawn films with their lesion masks; learn from them with lucency train --data {out}")

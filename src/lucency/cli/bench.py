@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lucency.cli.inputs import Json
+from lucency.cli.terminal import echo
 
 
 def bench(
@@ -47,7 +48,7 @@ def bench(
         colds = [cold_start(each, files[0]) if cold else None for each in bundles]
     measured = list(zip(benches, colds, strict=True))
     title = f"{len(files)} {what}"
-    typer.echo(dumps(to_json(measured, title), indent=2, ensure_ascii=False) if json else table(measured, title))
+    echo(dumps(to_json(measured, title), indent=2, ensure_ascii=False) if json else table(measured, title))
 
 
 def _counts(threads: str | None) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lucency.cli.inputs import Json
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.bundle import Card
@@ -39,11 +40,11 @@ def verify(
 
     found = verify_golden(path)
     if json:
-        typer.echo(dumps({"bundle": str(path), "golden": None if found is None else asdict(found)}))
+        echo(dumps({"bundle": str(path), "golden": None if found is None else asdict(found)}))
     elif found is None:
-        typer.echo(f"{path}: every byte matches the card; no golden films in it")
+        echo(f"{path}: every byte matches the card; no golden films in it")
     else:
-        typer.echo(
+        echo(
             f"{path}: every byte matches the card; {found.films} golden films, "
             f"logits within {found.logit:.2g}, probabilities {found.probability:.2g}, maps {found.map:.2g}"
         )
@@ -61,7 +62,7 @@ def pack(
     from lucency.bundle import write_zip
 
     write_zip(path, out)
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
+    echo(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
 
 
 @bundle.command()
@@ -76,7 +77,7 @@ def show(
     from lucency.bundle import read_card
 
     card = read_card(path)
-    typer.echo(card.model_dump_json(indent=2) if json else summary(card))
+    echo(card.model_dump_json(indent=2) if json else summary(card))
 
 
 def summary(card: Card) -> str:

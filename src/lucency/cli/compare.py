@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lucency.cli.terminal import echo
+
 if TYPE_CHECKING:
     from lucency.evaluate.comparison import Comparison, Contrast, DeLong
     from lucency.evaluate.predictions import Predictions
@@ -42,7 +44,7 @@ def compare(
     told = dump(_to_json(found, first.predictions, names, thresholds, str(first.about["data"])))
     if out:
         write_text(out, told + "\n")
-    typer.echo(told if json else table(found, first.predictions, names, thresholds))
+    echo(told if json else table(found, first.predictions, names, thresholds))
 
 
 def table(

@@ -10,6 +10,7 @@ import typer
 
 from lucency import NOTICE
 from lucency.cli.inputs import JsonLines, ShippedBundle, print_json
+from lucency.cli.terminal import echo, one_line
 from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def dicom(
             _show(path, _written(path, reader, out), json)
         except FilmError as error:
             unread += 1
-            print_json({"film": str(path), "error": str(error)}) if json else typer.echo(f"{error}", err=True)
+            print_json({"film": str(path), "error": str(error)}) if json else echo(f"{error}", err=True)
     if not json:
-        typer.echo(f"\n{NOTICE}")
+        echo(f"\n{NOTICE}")
     return SOME_UNREADABLE if unread else 0
 
 
@@ -75,9 +76,9 @@ def _show(path: Path, done: tuple[Answer, dict[str, Path]], json: bool) -> None:
         files = {what: str(place) for what, place in places.items()}
         print_json({**reading.to_json(), "film": str(path), **files})
         return
-    typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}")
+    echo(f"{one_line(path)}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}")
     for what, place in places.items():
-        typer.echo(f"  {what}: {place}")
+        echo(f"  {what}: {place}")
 
 
 def deid(
@@ -105,12 +106,12 @@ def deid(
     for path in track(films, "writing films anew"):
         try:
             place = str(_write_without_identity(path, out, pseudonyms, seen))
-            print_json({"out": place}) if json else typer.echo(place)
+            print_json({"out": place}) if json else echo(place)
         except FilmError as error:
             refused += 1
-            print_json({"film": str(path), "error": str(error)}) if json else typer.echo(str(error), err=True)
+            print_json({"film": str(path), "error": str(error)}) if json else echo(str(error), err=True)
     if refused:
-        typer.echo(f"\n{refused} of {len(films)} films were not written", err=True)
+        echo(f"\n{refused} of {len(films)} films were not written", err=True)
     return SOME_UNREADABLE if refused else 0
 
 

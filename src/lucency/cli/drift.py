@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lucency.cli.inputs import Aspects, Json, Seed, Source, Threads
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.data import Dataset
@@ -52,9 +53,9 @@ def drift(
     told = dumps(to_json(found, before, after, {"reader": str(bundle), "reference": reference, "now": now}), indent=2)
     write_text(out / "drift.json", told + "\n")
     write_text(out / "drift.html", page(found, before, after, reference, now))
-    typer.echo(told if as_json else table(found, before, after, out))
+    echo(told if as_json else table(found, before, after, out))
     for error in (*before.unreadable, *after.unreadable):
-        typer.echo(f"  {error}", err=True)
+        echo(f"  {error}", err=True)
     return DRIFTED if found.alarm else 0
 
 
@@ -116,7 +117,7 @@ def shift(
     told = _json(studies, settings, found, command)
     if out:
         _write(out, studies, settings, found, command, told)
-    typer.echo(told if json else table(studies, whose, found))
+    echo(told if json else table(studies, whose, found))
 
 
 def _asked(

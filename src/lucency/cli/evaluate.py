@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lucency.cli.terminal import echo
+
 if TYPE_CHECKING:
     from lucency.evaluate import Report
     from lucency.evaluate.subgroups import Subgroup, SubgroupMetric
@@ -59,7 +61,7 @@ def evaluate(
     about = {**asked.about, **({"subgroups": [part.to_json() for part in parts]} if parts else {})}
     if out:
         write_report(report, asked.predictions, out, about)
-    typer.echo(dump(to_json(report, about)) if json else table(report, about, out, parts))
+    echo(dump(to_json(report, about)) if json else table(report, about, out, parts))
     return report_skipped(asked)
 
 

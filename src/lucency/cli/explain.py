@@ -12,6 +12,7 @@ import typer
 from numpy.typing import NDArray
 
 from lucency.cli.inputs import JsonLines, ShippedBundle, print_json, report_unreadable
+from lucency.cli.terminal import echo, one_line
 from lucency.errors import ExplainError, FilmError, UsageError
 from lucency.explain import BoundExplainer
 
@@ -58,7 +59,7 @@ def explain(
 
     reader = Reader.open(bundle)
     if list_layers:
-        typer.echo("\n".join(layer_lines(reader)))
+        echo("\n".join(layer_lines(reader)))
         return 0
     if not films:
         raise UsageError("expected at least one film to explain, got none; name its file")
@@ -67,7 +68,7 @@ def explain(
     )
     done = _all(reader, films, how, out, json)
     if sheet and done.tiles:
-        typer.echo(f"{_write_sheet(reader, how, done.tiles, out)}: {len(done.tiles)} films on one page", err=json)
+        echo(f"{_write_sheet(reader, how, done.tiles, out)}: {len(done.tiles)} films on one page", err=json)
     return report_unreadable(done.unread, len(films))
 
 
@@ -172,9 +173,9 @@ def _tell(path: Path, reading: Reading, evidence: Floats32, written: Path, how: 
         spot = {"map": evidence.tolist(), "picture": str(written), **({"mark": mark} if mark else {})}
         print_json({**facts, **spot})
         return
-    typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {written}{_remark(evidence)}")
+    echo(f"{one_line(path)}  {reading.finding} {reading.probability:.3f}  → {written}{_remark(evidence)}")
     if mark:
-        typer.echo(f"  doubt: {how.explainer.method} {mark}")
+        echo(f"  doubt: {how.explainer.method} {mark}")
 
 
 def _remark(evidence: np.ndarray) -> str:

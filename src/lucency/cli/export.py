@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lucency.cli.inputs import Json, Source, Split, Threads, labelled_films, report_unreadable
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +44,7 @@ def export(
     name = next(name for name, row in TARGETS.items() if row is target)
     card = export_run(run, name, out, quantize, squares, replace)  # type: ignore[arg-type]
     size = (out / target.file).stat().st_size / 1e6
-    typer.echo(f"{out}: {card.name} for {to}, {quantize}, {target.file} {size:.2f} MB; compare it with lucency parity")
+    echo(f"{out}: {card.name} for {to}, {quantize}, {target.file} {size:.2f} MB; compare it with lucency parity")
 
 
 def numbered(fold: int | None, folds: int) -> Fold | None:
@@ -97,7 +98,7 @@ def parity(
     found = compare(Reader.open(run, threads), reader := Reader.open(bundle, threads), films, used)
     if bundle.is_dir():
         write_card(bundle, reader.card.model_copy(update={"parity": found.parity}))
-    typer.echo(_json(found) if json else table(found))
+    echo(_json(found) if json else table(found))
     code = report_unreadable(found.unreadable, len(films))
     _require(found, max_flips, max_logit, min_map)
     return code

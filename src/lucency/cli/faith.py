@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from lucency.cli.inputs import Json, Resamples, Source, Split, report_unreadable
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.arrays import Floats32, Pixels
@@ -215,7 +216,7 @@ def _write(judged: list[ExplainerResult], about: dict[str, Any], causes: list[Es
     if any(len(row.deletion) for row in judged):
         write_bytes(out / "curves.png", curves_picture(judged))
     write_text(out / "faith.json", content + "\n")
-    typer.echo(content if json else f"{table(judged, about, causes)}\nWritten to {out}")
+    echo(content if json else f"{table(judged, about, causes)}\nWritten to {out}")
 
 
 def _explainers(reader: Reader, wanted: list[str]) -> list[BoundExplainer]:

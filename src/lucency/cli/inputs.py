@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lucency.cli.terminal import echo
 from lucency.errors import SOME_UNREADABLE, FilmError
 
 if TYPE_CHECKING:
@@ -147,9 +148,9 @@ def report_unreadable(reasons: Sequence[str | FilmError], total: int) -> int:
     """Print, on stderr, which of `total` films could not be read; return the exit code that follows from it."""
     if not reasons:
         return 0
-    typer.echo(f"\n{len(reasons)} of {total} films could not be read:", err=True)
+    echo(f"\n{len(reasons)} of {total} films could not be read:", err=True)
     for reason in reasons:
-        typer.echo(f"  {reason}", err=True)
+        echo(f"  {reason}", err=True)
     return SOME_UNREADABLE
 
 
@@ -157,7 +158,7 @@ def print_json(content: Mapping[str, Any]) -> None:
     """Print one JSON object on one line."""
     import json
 
-    typer.echo(json.dumps(content, ensure_ascii=False))
+    echo(json.dumps(content, ensure_ascii=False))
 
 
 def _from_disk(path: Path, threshold: float | None) -> EvaluationInput:

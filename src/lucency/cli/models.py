@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from lucency.cli.terminal import echo
+
 
 class Top(StrEnum):
     """What stands on the pooled features while counting."""
@@ -51,7 +53,7 @@ def models(
     if as_json:
         import json
 
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         _show(found, layers)
 

@@ -12,6 +12,7 @@ import typer
 
 from lucency import NOTICE
 from lucency.cli.inputs import ShippedBundle
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.dicom.queue import Queue
@@ -91,7 +92,7 @@ def serve(
                 f"expected a free port, {host}:{port} cannot be used ({why}); choose another --port"
             ) from error
         threads = start(waiting, reader, send, stop)
-        typer.echo(f"{title} listens on {host}:{port}, answers to {_without_secret(to)}. {NOTICE}", err=True)
+        echo(f"{title} listens on {host}:{port}, answers to {_without_secret(to)}. {NOTICE}", err=True)
         while not stop.is_set():  # never stop.wait(): a signal that comes as it begins to block would not wake it
             time.sleep(IDLE_S)
         close()
@@ -134,7 +135,7 @@ def pull(
     with closing(lock(queue)), working(waiting, reader, send):
         missed = fetch_all(client, query, waiting, reader.bundle.digest)
     if missed:
-        typer.echo(f"{missed} films were not given by the server; the same command asks for them again", err=True)
+        echo(f"{missed} films were not given by the server; the same command asks for them again", err=True)
     return _tell(waiting, json=False) or (SOME_DEAD if missed else 0)
 
 
@@ -174,7 +175,7 @@ def retry(queue: QueueDir = Path("lucency-queue")) -> None:
 
     Example: lucency pacs retry --queue lucency-queue
     """
-    typer.echo(f"{_existing(queue).retry()} films go round again")
+    echo(f"{_existing(queue).retry()} films go round again")
 
 
 @pacs.command()
@@ -183,7 +184,7 @@ def forget(queue: QueueDir = Path("lucency-queue")) -> None:
 
     Example: lucency pacs forget --queue lucency-queue
     """
-    typer.echo(f"{_existing(queue).forget_dead()} films forgotten")
+    echo(f"{_existing(queue).forget_dead()} films forgotten")
 
 
 def _tell(waiting: Queue, json: bool) -> int:
@@ -194,12 +195,12 @@ def _tell(waiting: Queue, json: bool) -> int:
     counts, dead = waiting.counts(), waiting.dead()
     if json:
         given_up = [{"film": one.key, "received": one.received, "reason": one.reason} for one in dead]
-        typer.echo(dumps({**counts, "given_up": given_up}))
+        echo(dumps({**counts, "given_up": given_up}))
     else:
-        typer.echo("  ".join(f"{state} {count}" for state, count in counts.items()))
+        echo("  ".join(f"{state} {count}" for state, count in counts.items()))
         for one in dead:
             when = datetime.fromtimestamp(one.received).isoformat(timespec="seconds")
-            typer.echo(f"  {one.key[:12]}  received {when}  {one.reason}")
+            echo(f"  {one.key[:12]}  received {when}  {one.reason}")
     return SOME_DEAD if dead else 0
 
 

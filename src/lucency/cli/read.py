@@ -9,6 +9,7 @@ import typer
 
 from lucency import NOTICE
 from lucency.cli.inputs import JsonLines, ShippedBundle, Threads, print_json, report_unreadable
+from lucency.cli.terminal import echo, one_line
 
 if TYPE_CHECKING:
     from lucency.errors import FilmError
@@ -45,7 +46,7 @@ def read(
             if json:
                 print_json({"film": str(path), "error": str(outcome)})
     if not json:
-        typer.echo(f"\n{_bundle_line(reader)}\n{NOTICE}")
+        echo(f"\n{_bundle_line(reader)}\n{NOTICE}")
     return report_unreadable(unread, len(films))
 
 
@@ -54,11 +55,11 @@ def _show(path: Path, reading: Reading, drawn: Path | None, json: bool) -> None:
         print_json({**reading.to_json(), "film": str(path), **({"map": str(drawn)} if drawn else {})})
         return
     refer = ": refer" if reading.verdict != reading.called else ""
-    typer.echo(f"{path}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}{refer}")
+    echo(f"{one_line(path)}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}{refer}")
     for warning in reading.warnings:
-        typer.echo(f"  doubt: {warning}")
+        echo(f"  doubt: {warning}")
     if drawn:
-        typer.echo(f"  map: {drawn}")
+        echo(f"  map: {drawn}")
 
 
 def _draw(reader: Reader, path: Path, film: Film, reading: Reading, folder: Path, taken: set[str]) -> Path:

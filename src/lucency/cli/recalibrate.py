@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lucency.cli.terminal import echo
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -61,9 +63,9 @@ def recalibrate(
     if json:
         from lucency.evaluate.report import dump
 
-        typer.echo(dump(evidence(opened, new)))
+        echo(dump(evidence(opened, new)))
     else:
-        typer.echo(table(new, on, out))
+        echo(table(new, on, out))
     return 0
 
 
@@ -102,7 +104,7 @@ def _answers(
     films, used = labelled_films(str(data), source, split)
     predicted = predict(Reader.open(bundle, threads), films)
     for error in predicted.unreadable:
-        typer.echo(f"  {error}", err=True)
+        echo(f"  {error}", err=True)
     n, where = len(predicted.predictions), Path(str(data)).name
     words = f"{n} films of {where}" + ("" if used == "all" else f", split {used}")
     return predicted.predictions, words, predicted.let_in

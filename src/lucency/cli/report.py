@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lucency.cli.inputs import Resamples, Seed, Source, Split, Threads, evaluation_input, report_skipped
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.bundle import Card
@@ -51,7 +52,7 @@ def report(
     context = build_context(
         card, digest, asked.predictions, asked.threshold, asked.about, resamples, seed, cross_validated=bool(folds)
     )
-    typer.echo(_summary(write(context, reader_of, films, out)))
+    echo(_summary(write(context, reader_of, films, out)))
     return report_skipped(asked)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lucency.cli.inputs import Json, ShippedBundle
+from lucency.cli.terminal import echo
 from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def score(
 def _show(summary: Summary, json: bool) -> None:
     from json import dumps
 
-    typer.echo(dumps(summary.to_json(), ensure_ascii=False) if json else summary.text())
+    echo(dumps(summary.to_json(), ensure_ascii=False) if json else summary.text())
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import typer
 
 from lucency import NOTICE
 from lucency.cli.inputs import Json
+from lucency.cli.terminal import echo
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -81,9 +82,9 @@ def web(
 
     page = write_page(open_bundle(bundle or DEFAULT.with_name("int8")), out, texts)
     if json:
-        typer.echo(dumps({"out": str(page.out), "version": page.version, "files": page.files, "bytes": page.bytes}))
+        echo(dumps({"out": str(page.out), "version": page.version, "files": page.files, "bytes": page.bytes}))
         return
-    typer.echo(
+    echo(
         f"{page.out}: {page.files} files, {page.bytes / 1e6:.1f} MB, version {page.version[:16]}\n"
         f"Look at it:  python -m http.server --directory {page.out}  and open http://localhost:8000\n"
         "On a phone, serve it over https: browsers keep pages and give the camera only then.\n"

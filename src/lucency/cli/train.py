@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lucency.cli.inputs import Source, open_recipe
+from lucency.cli.terminal import echo
 
 
 def train(
@@ -62,10 +63,10 @@ def train(
         with process_group(devices, nodes):
             told = train_run(chosen, films, out, where, resume)
             if is_main_process():
-                typer.echo(told)
+                echo(told)
     else:
         report, about = cross_validate(chosen, films, folds, out, where, resume, seeds)
-        typer.echo(table(report, about, out))
+        echo(table(report, about, out))
     return 0
 
 
@@ -120,5 +121,5 @@ def gate(
     files = {name: opened.read(name) for name in opened.card.files}
     write_bundle(out, card, {**files, OOD_FILE: content})
     for check in card.gate.checks:
-        typer.echo(f"{check.name:13}limit {check.limit:.3g}, above it {check.alarms:.2%} of the films set aside")
-    typer.echo(f"{out}: {card.gate.fitted_on}; {len(content) / 1e6:.2f} MB more")
+        echo(f"{check.name:13}limit {check.limit:.3g}, above it {check.alarms:.2%} of the films set aside")
+    echo(f"{out}: {card.gate.fitted_on}; {len(content) / 1e6:.2f} MB more")

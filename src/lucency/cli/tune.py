@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lucency.cli.inputs import Aspects, Seed, Source, open_recipe
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -77,11 +78,11 @@ def tune(
     films = without_test(read_dataset(data, source))
     known = known_aspects(aspects) if aspects else {}
     study = open_search(out, Registration.of(start, searched, films, (folds, judged), known), seed, planned)
-    typer.echo(f"score: {SCORE}", err=True)
+    echo(f"score: {SCORE}", err=True)
 
     def tell(trial: FrozenTrial) -> None:
         write_record(study, out)
-        typer.echo(f"{trial_line(trial)}\n{cost(finished_trials(study))}", err=True)
+        echo(f"{trial_line(trial)}\n{cost(finished_trials(study))}", err=True)
 
     if len(finished_trials(study)) < trials:
         parts = load_folds(films, folds, judged, known)
@@ -91,4 +92,4 @@ def tune(
     told = None if found is None else {"trial": found.number, "score": found.value, **found.user_attrs}
     lines = [*([gain_table(finished_trials(study))] if each else []), cost(finished_trials(study))]
     lines += ["no trial is whole yet" if found is None else f"best: {trial_line(found)}", f"written: {out}"]
-    typer.echo(js.dumps(told, indent=1) if json else "\n".join(lines))
+    echo(js.dumps(told, indent=1) if json else "\n".join(lines))

@@ -27,7 +27,7 @@ from lucency.evaluate.confidence_intervals import (
 from lucency.evaluate.metrics import METRICS, UNDEFINED, Finding, compute_metrics, confusion_matrix, ece, ratio
 from lucency.evaluate.predictions import Predictions, Task, read_predictions
 from lucency.evaluate.selective_prediction import answered_parts, part_interval, part_mean
-from lucency.files import write_text
+from lucency.files import parse_json, write_text
 
 SCHEMA_VERSION = 1
 ALL = "all"
@@ -317,7 +317,7 @@ def open_predictions(path: Path) -> tuple[Predictions, float]:
     table = path / "predictions.csv" if path.is_dir() else path
     beside = table.with_name("report.json")
     try:
-        report = json.loads(beside.read_text(encoding="utf-8"))
+        report = parse_json(beside.read_text(encoding="utf-8"))
         labels, task, threshold = tuple(report["labels"]), report["task"], report["threshold"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{beside}: expected the report.json that lucency evaluate writes ({error})") from error

@@ -14,7 +14,7 @@ from lucency.bundle import Card, Model, Square, Training
 from lucency.data.dataset import Dataset
 from lucency.data.splits import split_hash
 from lucency.errors import TrainingError
-from lucency.files import locked, unwritable, write_text
+from lucency.files import locked, parse_json, unwritable, write_text
 from lucency.models import Classifier
 from lucency.models.run import WEIGHTS, save_run
 from lucency.recipe import Recipe, parse_recipe
@@ -96,9 +96,9 @@ def _read(out: Path) -> Manifest | None:
     """The manifest that is there; a setting that its lucency did not know has its default."""
     path = out / MANIFEST if (out / MANIFEST).exists() else out / compat.OLD_MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         there = Manifest(**{compat.MANIFEST.get(name, name): value for name, value in content.items()})
-        return replace(there, recipe=_recipe_json(parse_recipe(json.loads(there.recipe), str(path))))
+        return replace(there, recipe=_recipe_json(parse_recipe(parse_json(there.recipe), str(path))))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, OSError) as error:

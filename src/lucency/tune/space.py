@@ -120,7 +120,7 @@ def _setting(recipe: Recipe, name: str) -> Any:
 def _table(path: Path) -> Mapping[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"{path}: expected a search space (TOML), cannot read it ({error})") from error
     table = content.get("space")
     if set(content) != {"space"} or not isinstance(table, dict) or not table:

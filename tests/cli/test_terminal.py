@@ -1,0 +1,121 @@
+"""Output on terminals and names of any kind; Ctrl-C at any moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lucency import cli
+from lucency.cli import run
+from lucency.cli.terminal import echo, one_line
+
+from .brightness import write_brightness_bundle, write_film
+
+ESCAPE = "\x1b[31m"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("terminal")
+    write_brightness_bundle(root / "bundle")
+    for number in range(40):
+        write_film(root / "films" / f"{number}.png", 60 + 4 * number)
+    return root
+
+
+def lucency(*arguments: str, encoding: str = "utf-8") -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "lucency", *arguments]
+    return subprocess.run(command, capture_output=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
+def test_a_terminal_of_any_encoding_shows_a_reading(encoding: str, place: Path) -> None:
+    done = lucency("read", str(place / "films" / "0.png"), "--bundle", str(place / "bundle"), encoding=encoding)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"-> normal" in done.stdout or "→ normal".encode() in done.stdout
+
+
+def test_a_name_of_several_lines_with_escapes_stays_on_one_line(
+    tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_film(film := tmp_path / f"a\nb{ESCAPE}.png", 96)
+    missing = tmp_path / f"c\nd{ESCAPE}.png"
+    assert run(["read", str(film), str(missing), "--bundle", str(place / "bundle")]) == 3
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].endswith("a\\nb\\x1b[31m.png  pneumonia 0.119  → normal")
+    assert "\x1b" not in out + err
+    assert len(err.strip().splitlines()) == 2
+
+
+def test_a_name_that_is_no_unicode(tmp_path: Path, place: Path) -> None:
+    film = os.fsencode(tmp_path) + b"/\xff.png"
+    write_film(tmp_path / "film.png", 96)
+    (tmp_path / "film.png").rename(os.fsdecode(film))
+    command = [sys.executable, "-m", "lucency", "read", film, "--bundle", place / "bundle"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\udcff.png  pneumonia 0.119" in done.stdout
+
+
+def test_text_that_turns_or_moves_is_shown_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    echo("a\r\x1b]0;title\x07\u202eb\tc\nd")
+    assert capsys.readouterr().out == "a\\x0d\\x1b]0;title\\x07\\x202eb\tc\nd\n"
+    assert one_line("a\nb") == "a\\nb"
+
+
+def test_a_file_cut_short_is_no_wish_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut() -> None:
+        """Example: none."""
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr("lucency.cli.models.models", cut)
+    with pytest.raises(EOFError):
+        cli.run(["models"])
+
+
+def moments(count: int, until: float, seed: int) -> list[float]:
+    return np.random.default_rng(seed).uniform(0.05, until, count).round(3).tolist()
+
+
+def verbs(place: Path, out: Path) -> dict[str, list[str]]:
+    bundle = str(place / "bundle")
+    return {
+        "read": ["read", *map(str, (place / "films").iterdir()), "--bundle", bundle, "--map", str(out)],
+        "score": ["score", "--manifest", str(place / "films"), "--bundle", bundle, "--out", str(out), "--shard", "5"],
+        "serve": ["serve", "--bundle", bundle, "--port", "0", "--workers", "1"],
+        "train": ["train", "recipes/phantom.toml", "--data", "phantom:60", "--out", str(out / "run")],
+    }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals of POSIX")
+@pytest.mark.parametrize(
+    ("verb", "count"),
+    [(verb, 2) for verb in ("read", "score", "serve", "train")]
+    + [pytest.param(verb, 40, marks=pytest.mark.slow) for verb in ("read", "score", "serve", "train")],
+)
+def test_ctrl_c_at_a_random_moment_leaves_no_traceback_and_nothing_half_written(
+    verb: str, count: int, place: Path, tmp_path: Path
+) -> None:
+    for number, moment in enumerate(moments(count, 6.0, seed=count)):
+        out = tmp_path / str(number)
+        command = [sys.executable, "-m", "lucency", *verbs(place, out)[verb]]
+        root = Path(__file__).parents[2]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root, text=True)
+        time.sleep(moment)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        assert process.returncode in (0, 130), (moment, process.returncode, err)
+        assert "Traceback" not in err, (moment, err)
+        drafts = [path for path in out.rglob(".*") if path.name != ".lock"] if out.exists() else []
+        assert drafts == [], (moment, drafts)
