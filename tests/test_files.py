@@ -13,10 +13,8 @@ from lucency.files import (
     beside,
     locked,
     parse_json,
-    read_sealed,
     sha256_bytes,
     sha256_file,
-    write_sealed,
     write_text,
 )
 
@@ -91,15 +89,6 @@ def test_a_lock_holds_against_another_process_and_ends_with_it(tmp_path: Path, m
     holder.communicate()
     with locked(tmp_path):
         pass
-
-
-def test_sealed_content_tells_when_a_byte_has_changed(tmp_path: Path) -> None:
-    write_sealed(place := tmp_path / "a", b"one\ntwo\n")
-    assert read_sealed(place) == b"one\ntwo\n"
-    for damaged in (place.read_bytes()[:-1], place.read_bytes().replace(b"two", b"twp"), b"", b"one\n"):
-        place.write_bytes(damaged)
-        with pytest.raises(ValueError, match="has changed since it was written"):
-            read_sealed(place)
 
 
 @pytest.mark.parametrize(

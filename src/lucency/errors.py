@@ -50,6 +50,7 @@ EXTRAS = {
     **dict.fromkeys(("pynetdicom", "highdicom", "dicomweb_client"), "dicom"),
     **dict.fromkeys(("pyarrow", "fsspec"), "score"),
     "onnxruntime": "onnx",
+    "cryptography": "sign",
     "ray": "ray",
     "optuna": "tune",
 }

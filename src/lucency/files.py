@@ -17,7 +17,6 @@ from lucency.errors import OUTPUT_LOCKED, OutputError
 if sys.platform != "win32":
     import fcntl
 
-SEAL = b"lucency sha256 "
 MAX_DEPTH = 64
 
 
@@ -115,24 +114,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write `content` to `path` as UTF-8, whole or not at all; what is no Unicode in a file name is escaped."""
     write_bytes(path, content.encode(errors="backslashreplace"))
-
-
-def write_sealed(path: Path, content: bytes) -> None:
-    """Write `content` to `path` with its SHA-256 in front, whole or not at all. `read_sealed` reads it back."""
-    write_bytes(path, SEAL + sha256_bytes(content).encode() + b"\n" + content)
-
-
-def read_sealed(path: Path) -> bytes:
-    """The content that `write_sealed` wrote.
-
-    Raises:
-        ValueError: it is not whole, or not of `write_sealed`.
-        OSError: it cannot be read.
-    """
-    head, _, content = path.read_bytes().partition(b"\n")
-    if head != SEAL + sha256_bytes(content).encode():
-        raise ValueError(f"{path}: has changed since it was written")
-    return content
 
 
 def parse_json(content: str | bytes) -> Any:

@@ -22,11 +22,13 @@ from lucency.files import beside, parse_json, sha256_bytes, unwritable, write_by
 CARD = "card.json"
 SUM = "card.sha256"
 """The card's own hash, in the format of `sha256sum -c`."""
+SIGNATURE = "card.sig"
+"""Who vouches for the card: lucency.bundle.sign. A bundle need not have one."""
 MAX_BYTES = 1 << 30
 """Of one file of a bundle: a zip bomb is refused."""
 MAX_TEXT_BYTES = 1 << 26
 """The same for text, which takes many times its size once it is parsed."""
-TEXT = (".json", ".sha256")
+TEXT = (".json", ".sha256", ".sig")
 AGAIN = "get the bundle again"
 
 Load = Callable[[str], bytes]
@@ -41,6 +43,8 @@ class Bundle:
     digest: str
     """SHA-256 of card.json. The card holds the hash of every other file, so this identifies the whole bundle."""
     load: Load = field(repr=False)
+    signature: bytes = b""
+    """Of card.json; empty where there is none. Not checked yet: lucency.bundle.sign does."""
 
     def read(self, name: str) -> bytes:
         """The content of a file that the card lists.
@@ -69,7 +73,7 @@ def open_bundle(path: Path) -> Bundle:
     card = _parse(path, text)
     if digest not in known:
         raise BundleError(f"{path}: {CARD} is not the one that {SUM} was written for; {AGAIN}")
-    return Bundle(path, card, digest, load)
+    return Bundle(path, card, digest, load, _signature(load))
 
 
 def read_card(path: Path) -> Card:
@@ -89,6 +93,13 @@ def verify(path: Path) -> Card:
     if bundle.card.model.file not in bundle.card.files:
         raise BundleError(f"{path}: {CARD} does not list the model file {bundle.card.model.file}; {AGAIN}")
     return bundle.card
+
+
+def _signature(load: Load) -> bytes:
+    try:
+        return load(SIGNATURE)
+    except BundleError:
+        return b""
 
 
 def _parse(path: Path, text: bytes) -> Card:
@@ -233,6 +244,7 @@ def write_card(path: Path, card: Card) -> None:
     old = (path / SUM).read_text(encoding="ascii") if (path / SUM).exists() else ""
     write_text(path / SUM, new + old)
     write_bytes(path / CARD, text)
+    (path / SIGNATURE).unlink(missing_ok=True)  # of another card
     write_text(path / SUM, new)
 
 
@@ -246,6 +258,8 @@ def write_zip(path: Path, out: Path) -> None:
     bundle = open_bundle(path)
     contents = {name: bundle.load(name) for name in (CARD, SUM)}
     contents |= {name: bundle.read(name) for name in bundle.card.files}
+    if bundle.signature:
+        contents[SIGNATURE] = bundle.signature
     with beside(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in contents.items():
             entry = zipfile.ZipInfo(name)  # its date is 1980-01-01

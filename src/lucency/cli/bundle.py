@@ -1,4 +1,4 @@
-"""`lucency bundle`: show a bundle, verify it, pack it."""
+"""`lucency bundle`: show a bundle, verify it, sign it, pack it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.cli.inputs import Json
+from lucency.cli.inputs import Json, print_json
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from lucency.bundle import Card
+    from lucency.bundle import Bundle, Card
+    from lucency.bundle.sign import Signature
 
 bundle = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Show a bundle, verify it, pack it.\n\nExample: lucency bundle verify bundles/lecture",
+    help="Show a bundle, verify it, sign it, pack it.\n\nExample: lucency bundle verify bundles/lecture",
 )
 
 Where = Annotated[Path, typer.Argument(help="A bundle or run: a directory, or a .zip of one.", metavar="BUNDLE")]
@@ -27,27 +28,72 @@ Where = Annotated[Path, typer.Argument(help="A bundle or run: a directory, or a 
 @bundle.command()
 def verify(
     path: Where,
+    key: Annotated[Path | None, typer.Option(help="Public key (PEM) that must have signed the bundle.")] = None,
     json: Json = False,
 ) -> None:
-    """Check every byte against the card, and the outputs for the golden films against those recorded.
+    """Check hashes, golden outputs and the signature, and say what each of them shows.
 
-    Example: lucency bundle verify bundles/lecture
+    Hashes show damage; whoever alters a bundle can compute them again. Only a signature by a key that you got from
+    its owner shows who made the bundle.
+
+    Example: lucency bundle verify bundles/lecture --key maker.pub.pem
     """
     from dataclasses import asdict
-    from json import dumps
 
+    from lucency.bundle import open_bundle
     from lucency.reader.golden import verify_golden
 
-    found = verify_golden(path)
+    golden = verify_golden(path)
+    opened = open_bundle(path)
+    signature = _signature(opened, key)
     if json:
-        echo(dumps({"bundle": str(path), "golden": None if found is None else asdict(found)}))
-    elif found is None:
-        echo(f"{path}: every byte matches the card; no golden films in it")
+        found = {"golden": golden and asdict(golden), "signature": signature and asdict(signature)}
+        print_json({"bundle": str(path), "files": len(opened.card.files), **found})
+        return
+    echo(f"{path}: nothing wrong found")
+    echo(f"hashes     {len(opened.card.files)} files match card.json, and card.json matches card.sha256")
+    if golden is None:
+        echo("golden     no golden films in it: what the network answers was not checked")
     else:
-        echo(
-            f"{path}: every byte matches the card; {found.films} golden films, "
-            f"logits within {found.logit:.2g}, probabilities {found.probability:.2g}, maps {found.map:.2g}"
-        )
+        away = f"logits within {golden.logit:.2g}, probabilities {golden.probability:.2g}, maps {golden.map:.2g}"
+        echo(f"golden     {golden.films} films answered as recorded: {away}")
+    if signature is None:
+        echo("signature  none: hashes show damage, not who made the bundle")
+    elif signature.trusted:
+        echo(f"signature  matches the key {key}")
+    else:
+        echo(f"signature  by the key {signature.fingerprint[:16]}…; --key checks that it is the maker's")
+
+
+def _signature(opened: Bundle, key: Path | None) -> Signature | None:
+    if key is None and not opened.signature:
+        return None
+    from lucency.bundle.sign import check_signature
+
+    return check_signature(opened, key)
+
+
+@bundle.command()
+def sign(
+    path: Annotated[Path, typer.Argument(help="A bundle in a folder.", metavar="BUNDLE")],
+    key: Annotated[Path, typer.Option(help="Private Ed25519 key (PEM).")],
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Make the key first, and the public one beside it.")
+    ] = False,
+) -> None:
+    """Sign a bundle by Ed25519, so that others can check who made it: lucency bundle verify --key. Needs lucency[sign].
+
+    Give the public key (NAME.pub.pem) to those who use the bundle, by another way than the bundle.
+
+    Example: lucency bundle sign bundles/lecture --key maker.pem --new-key
+    """
+    from lucency.bundle.sign import make_keys
+    from lucency.bundle.sign import sign as sign_bundle
+
+    if new_key:
+        echo(f"public key: {make_keys(key)}")
+    signature = sign_bundle(path, key)
+    echo(f"{path}: signed by the key {signature.fingerprint[:16]}…")
 
 
 @bundle.command("zip")
