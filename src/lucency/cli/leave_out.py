@@ -9,6 +9,7 @@ import numpy as np
 import typer
 
 from lucency.cli.inputs import Json, Source
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.arrays import Floats, Pixels
@@ -58,7 +59,7 @@ def leave_out(
     content = dumps({"schema_version": 1, "data": data, "by": str(blocks or by), **found.to_json()}, indent=1)
     if out:
         write_text(out / "leave_out.json", content + "\n")
-    typer.echo(content if json else examiner.table(found))
+    echo(content if json else examiner.table(found))
 
 
 def _predicted(films: Dataset, places: list[str | None], path: Path) -> tuple[Dataset, list[str | None], Floats]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli.terminal import echo, one_line
+
 if TYPE_CHECKING:
     from lucency.film import Film
     from lucency.lungs import Lungs
@@ -40,7 +42,8 @@ def lungs(
         found = find_lungs(film.gray8())
         _write(film, found, out / names[path])
         _print(path, found, out / f"{names[path]}.mask.png", json)
-    typer.echo("".join(f"{error}\n" for error in unreadable), nl=False, err=True)
+    for error in unreadable:
+        echo(error, err=True)
     return SOME_UNREADABLE if unreadable else 0
 
 
@@ -61,8 +64,8 @@ def _print(path: Path, found: Lungs, mask: Path, json: bool) -> None:
         from json import dumps
 
         facts = {"film": str(path), "share": found.share, "box": found.box, "doubts": found.doubts, "mask": str(mask)}
-        typer.echo(dumps(facts, ensure_ascii=False))
+        echo(dumps(facts, ensure_ascii=False))
         return
-    typer.echo(f"{path}  lungs cover {found.share:.1%} of the film  → {mask}")
+    echo(f"{one_line(path)}  lungs cover {found.share:.1%} of the film  → {mask}")
     for code in found.doubts:
-        typer.echo(f"  doubt: {DOUBTS[code]}")
+        echo(f"  doubt: {DOUBTS[code]}")
