@@ -42,8 +42,8 @@ def lungs(
         found = find_lungs(film.gray8())
         _write(film, found, out / names[path])
         _print(path, found, out / f"{names[path]}.mask.png", json)
-    for error in unreadable:
-        echo(error, err=True)
+    for reason in unreadable:
+        echo(reason, err=True)
     return SOME_UNREADABLE if unreadable else 0
 
 
