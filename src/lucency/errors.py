@@ -40,6 +40,8 @@ FILM_CONFLICT = "film_conflict"
 """Another film has the same UID."""
 OUTPUT_LOCKED = "output_locked"
 """Another process of lucency writes to the same folder."""
+FILMS_MISSING = "films_missing"
+"""A data set of which too many films were left out."""
 
 
 EXTRAS = {

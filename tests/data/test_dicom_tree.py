@@ -35,7 +35,7 @@ def test_labels_from_a_table(tmp_path: Path, key: str, left_out: int) -> None:
     films = read_dataset(tmp_path)
     assert films.source == "dicom"
     assert films.class_counts() == ({"normal": 3, "ill": 2} if key == "SOPInstanceUID" else {"normal": 2, "ill": 2})
-    assert films.warnings == (f"{left_out} DICOM films without a label were left out",)
+    assert films.left_out == {"no_label": left_out}
 
 
 def test_a_table_without_labels(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_what_is_no_film_is_told(tmp_path: Path) -> None:
     films = read_dataset(tmp_path)
     assert len(films) == 9
     assert films.warnings == (
-        "2 files that are no DICOM film were left out",
+        "left out 2 films without a DICOM image",
         "1 films do not name their patient; each counts as a patient of its own",
     )
 

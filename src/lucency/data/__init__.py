@@ -5,6 +5,7 @@ A source is one module and one row in SOURCES.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from lucency.data import csv_table, dicom_tree, folder, kermany, medmnist, phantom, tfrecord
@@ -76,20 +77,22 @@ SOURCES: dict[str, SourceInfo] = {
 """Sources by name; the first that recognises a root reads it, so the particular ones come first."""
 
 
-def read_dataset(root: Path | str, source: str = "auto", classes: int = 2) -> Dataset:
+def read_dataset(root: Path | str, source: str = "auto", classes: int = 2, finding: str | None = None) -> Dataset:
     """Read a data set. No film is decoded.
 
     Args:
         root: a folder, a table, an archive, or `phantom:N` for N drawn films.
         source: a row of SOURCES, or "auto" to recognise which.
-        classes: how many classes must have a film; one is enough to judge by, none is learned from less than two.
+        classes: how many classes must have a film; one is enough to evaluate, training needs two.
+        finding: the label that is the finding, where the names of the classes do not tell; of several classes, all
+            others then are its absence.
 
     Returns:
         Records in the order of their names.
 
     Raises:
         SourceError: nothing is there, no source recognises it, or it holds fewer classes.
-        UsageError: no such source.
+        UsageError: no such source, or no such finding.
     """
     root = Path(root)
     if source != "auto" and source not in SOURCES:
@@ -99,6 +102,9 @@ def read_dataset(root: Path | str, source: str = "auto", classes: int = 2) -> Da
     except OSError as error:
         reason = error.strerror or str(error)
         raise SourceError(f"{error.filename or root}: cannot be read ({reason}); check the permissions") from error
+    films = replace(films, found=len(films))
+    if finding is not None:
+        films = films.with_finding(finding)
     _require_classes(films, root, classes)
     return films
 

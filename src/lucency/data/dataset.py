@@ -11,12 +11,35 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.errors import SourceError
+from lucency.data.labels import fold
+from lucency.errors import FILMS_MISSING, SourceError, UsageError
 from lucency.files import sha256_bytes, sha256_file
 from lucency.film import Film
 
 Task = Literal["binary", "multiclass", "multilabel"]
 """binary: one finding, one sigmoid. multiclass: exactly one of several. multilabel: any number of several."""
+
+LEFT_OUT = {
+    "no_label": "without a label",
+    "missing_file": "not found on disk",
+    "broken_link": "behind a broken link",
+    "not_regular": "behind a pipe, socket or device",
+    "in_subfolder": "in a folder inside a class folder",
+    "beside_classes": "beside the class folders",
+    "beside_splits": "beside the split folders",
+    "other_suffix": "with an unknown suffix",
+    "other_class": "of another class",
+    "not_dicom": "without a DICOM image",
+}
+"""Why a film of the data is left out: code and words."""
+NO_FILMS = {
+    "system_file": "of an operating system",
+    "other_file": "of another kind",
+    "folder_again": "in folders linked twice",
+}
+"""Why something else is left out; it counts as no film."""
+TOLERATED = 0.1
+"""Share of the films that may be left out unless the user allows more."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,13 @@ class Dataset:
     source: str = ""
     """Which row of SOURCES read it."""
     warnings: tuple[str, ...] = ()
-    """What the source met and went on past: stray files, records without a label."""
+    """What the source found odd, and what it left out, in words."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many films and files were left out, by a code of LEFT_OUT or NO_FILMS."""
+    found: int = 0
+    """Films that the source found, whatever part of them this is."""
+    finding: str | None = None
+    """The label that the user named as the finding."""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -92,6 +121,25 @@ class Dataset:
     def patients_known(self) -> bool:
         """Whether every film names its patient."""
         return all(sample.patient is not None for sample in self.samples)
+
+    @property
+    def missing(self) -> int:
+        """Films that were left out."""
+        return sum(count for reason, count in self.left_out.items() if reason in LEFT_OUT)
+
+    def require_complete(self) -> None:
+        """Refuse a data set of which more than a tenth of the films was left out.
+
+        Raises:
+            SourceError: with the reasons.
+        """
+        total = self.missing + self.found
+        if self.missing > TOLERATED * total:
+            reasons = ", ".join(f"{count} {LEFT_OUT[why]}" for why, count in self.left_out.items() if why in LEFT_OUT)
+            raise SourceError(
+                f"{self.missing} of {total} films are left out: {reasons}; mend the data, or add --allow-missing",
+                code=FILMS_MISSING,
+            )
 
     def with_split(self, split: str) -> Dataset:
         """The films that the source places in `split`."""
@@ -125,6 +173,24 @@ class Dataset:
         numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         return np.array([numbers[key] for key in keys], dtype=np.int64)
 
+    def with_finding(self, finding: str) -> Dataset:
+        """The same films, `finding` the positive one of their two labels; of several, it against all others.
+
+        Raises:
+            UsageError: no label is called so.
+        """
+        names = [fold(label) for label in self.labels]
+        if fold(finding) not in names:
+            raise UsageError(f"--finding {finding}: expected one of the labels {', '.join(self.labels)}")
+        index = names.index(fold(finding))
+        label = self.labels[index]
+        if self.task == "binary" and len(self.labels) == 2:
+            places = [0, 1] if index else [1, 0]
+            return replace(self.with_labels((self.labels[1 - index], label), places), finding=label)
+        shown = [one.label == index if isinstance(one.label, int) else one.label[index] for one in self.samples]
+        samples = tuple(replace(one, label=int(is_it)) for one, is_it in zip(self.samples, shown, strict=True))
+        return replace(self, labels=(f"no {label}", label), samples=samples, task="binary", finding=label)
+
     def class_counts(self) -> dict[str, int]:
         """Films per label, in label order."""
         if self.task == "multilabel":
@@ -152,3 +218,11 @@ class Dataset:
                 raise SourceError(
                     f"{self.source}: class '{name}' has {found}; learning needs at least two patients a class"
                 )
+
+
+def describe_left_out(left_out: Mapping[str, int]) -> tuple[str, ...]:
+    """A line for each reason."""
+    words = LEFT_OUT | NO_FILMS
+    counts = {why: left_out[why] for why in words if left_out.get(why)}
+    kinds = {why: ("film" if why in LEFT_OUT else "file") + "s" * (count > 1) for why, count in counts.items()}
+    return tuple(f"left out {count} {kinds[why]} {words[why]}" for why, count in counts.items())

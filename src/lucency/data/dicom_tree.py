@@ -6,24 +6,36 @@ which is whatever the archive that exported the films made of it.
 
 from __future__ import annotations
 
-import csv
-import os
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lucency.data.dataset import Dataset, Sample
-from lucency.data.folder import class_folders, find_base, in_order, inventory, is_leftover, require_folder, task_of
+from lucency.data.dataset import Dataset, Sample, describe_left_out
+from lucency.data.folder import (
+    class_folders,
+    find_base,
+    inventory,
+    is_regular,
+    merged_warnings,
+    require_folder,
+    task_of,
+    walk,
+)
+from lucency.data.labels import in_order, merge_spellings, tally
 from lucency.errors import SourceError
 from lucency.film import open_film
 from lucency.progress import track
+from lucency.tables import parse_table, value_of
 
 TABLE = "labels.csv"
 KEYS = ("SOPInstanceUID", "PatientID")
 COLUMNS = {"sex": "PatientSex", "age": "PatientAge", "view": "ViewPosition", "manufacturer": "Manufacturer"}
 """Our column to the attribute it is taken from."""
+LOOKED_AT, OPENED = 400, 40
+"""Files that are listed, and opened, to tell whether a tree is one of DICOM."""
 WANTED = ("PatientID", "SOPInstanceUID", "Rows", "Columns", *COLUMNS.values())
 
 
@@ -34,27 +46,37 @@ def read(root: Path) -> Dataset:
         SourceError: no folder, no DICOM film in it that has a label, or one class only.
     """
     require_folder(root)
-    labels = _table(root / TABLE) if (root / TABLE).is_file() else None
-    placed = [(split, folder.name, path) for split, folder in _class_folders(root, labels) for path in _files(folder)]
-    headers = [(place, header(place[2])) for place in track(placed, "reading DICOM headers", len(placed))]
-    films = [(place, head) for place, head in headers if head is not None]
-    named = [(place, head, _label(place, head, labels)) for place, head in films]
-    kept = [(place, head, label) for place, head, label in named if label]
-    names = in_order(tuple(label for *_, label in kept))
-    if len(names) < 2:
-        what = f"found '{names[0]}' only" if names else f"found {len(films)} DICOM films; {inventory(root)}"
-        raise SourceError(f"{root}: expected DICOM films of two classes, in class folders or listed in {TABLE}; {what}")
-    records = [_record(root, place, head, names.index(label)) for place, head, label in kept]
-    warnings = _warnings(len(headers) - len(films), len(films) - len(kept), records)
-    return Dataset(names, tuple(sorted(records, key=lambda record: record.name)), task_of(names), "dicom", warnings)
+    table = _table(root / TABLE) if is_regular(root / TABLE) else None
+    left_out: Counter[str] = Counter()
+    folders = class_folders(find_base(root)) if table is None else [(None, root)]
+    placed = [(split, folder.name, path) for split, folder in folders for path in _files(folder, left_out)]
+    films = [
+        (place, head) for place in track(placed, "reading DICOM headers", len(placed)) if (head := header(place[2]))
+    ]
+    labels = [_label(place, head, table) for place, head in films]
+    class_of = merge_spellings(tally(labels), str(root))
+    kept = [(place, head, class_of[label]) for (place, head), label in zip(films, labels, strict=True) if label]
+    names = in_order(class_of.values())
+    if not names:
+        found = f"found {len(films)} DICOM films; {inventory(root)}"
+        raise SourceError(
+            f"{root}: expected DICOM films of two classes, in class folders or listed in {TABLE}; {found}"
+        )
+    samples = sorted((_sample(root, place, head, names.index(label)) for place, head, label in kept), key=_name)
+    left_out += Counter(not_dicom=len(placed) - len(films), no_label=len(films) - len(kept))
+    nobody = sum(sample.patient is None for sample in samples)
+    unnamed = [f"{nobody} films do not name their patient; each counts as a patient of its own"] if nobody else []
+    warnings = (*describe_left_out(left_out), *merged_warnings(class_of), *unnamed)
+    return Dataset(names, tuple(samples), task_of(names), "dicom", warnings, left_out)
 
 
 def recognises(root: Path) -> bool:
-    """Whether most of the first files below `root` are DICOM."""
+    """Whether most of some files below `root`, spread over the first ones, are DICOM."""
     if not root.is_dir():
         return False
-    first = [is_dicom(path) for path in islice(_files(root), 20)]
-    return sum(first) > len(first) / 2
+    first = list(islice(_files(root, Counter()), LOOKED_AT))
+    some = [is_dicom(path) for path in first[:: max(1, len(first) // OPENED)]]
+    return sum(some) > len(some) / 2
 
 
 def is_dicom(path: Path) -> bool:
@@ -75,57 +97,45 @@ def header(path: Path) -> Any | None:
     return found if found.get("Rows") and found.get("Columns") else None
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
     """Files at any depth, in order, found as they are asked for: a tree may be large."""
-    for base, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_leftover(Path(name)))
-        below = (Path(base, name) for name in sorted(names) if name not in (TABLE, "DICOMDIR"))
-        yield from (path for path in below if not is_leftover(path))
-
-
-def _class_folders(root: Path, labels: dict[str, str] | None) -> list[tuple[str | None, Path]]:
-    return class_folders(find_base(root)[0]) if labels is None else [(None, root)]
+    return (path for path in walk(folder, left_out) if path.name not in (TABLE, "DICOMDIR"))
 
 
 def _table(path: Path) -> dict[str, str]:
     """Label by SOPInstanceUID or PatientID."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(csv.DictReader(stream))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path}: expected a table in UTF-8, found {error}") from error
-    columns = list(lines[0]) if lines else []
-    key = next((name for name in KEYS if name in columns), None)
-    if key is None or "label" not in columns:
-        found = ", ".join(columns) or "an empty table"
-        raise SourceError(f"{path}: expected the columns SOPInstanceUID (or PatientID) and label, found {found}")
-    return {line[key].strip(): (line["label"] or "").strip() for line in lines if line[key]}
+
+    def check(columns: tuple[str, ...]) -> None:
+        if "label" not in columns or not set(KEYS) & set(columns):
+            found = ", ".join(columns) or "an empty table"
+            raise SourceError(f"{path}: expected the columns SOPInstanceUID (or PatientID) and label, found {found}")
+
+    labels: dict[str, str] = {}
+    for row in parse_table(lambda: path.open("rb"), str(path), (*KEYS, "label"), check=check):
+        key = next(name for name in KEYS if name in row)
+        if row[key] and labels.setdefault(row[key], value_of(row["label"])) != value_of(row["label"]):
+            raise SourceError(f"{path}: expected one label for {key} {row[key]}, found several")
+    return labels
 
 
 def _label(place: tuple[str | None, str, Path], head: Any, labels: dict[str, str] | None) -> str:
     if labels is None:
-        return place[1]
+        return value_of(place[1])
     return next((labels[str(head.get(key))] for key in KEYS if str(head.get(key)) in labels), "")
 
 
-def _record(root: Path, place: tuple[str | None, str, Path], head: Any, label: int) -> Sample:
+def _sample(root: Path, place: tuple[str | None, str, Path], head: Any, label: int) -> Sample:
     split, _, path = place
     return Sample(
         name=path.relative_to(root).as_posix(),
         label=label,
         load=partial(open_film, path),
-        patient=str(head.get("PatientID") or "").strip() or None,
+        patient=value_of(str(head.get("PatientID") or "")) or None,
         split=split,
-        columns={ours: text for ours, theirs in COLUMNS.items() if (text := str(head.get(theirs) or "").strip())},
+        columns={ours: text for ours, theirs in COLUMNS.items() if (text := value_of(str(head.get(theirs) or "")))},
         path=path,
     )
 
 
-def _warnings(no_film: int, no_label: int, records: list[Sample]) -> tuple[str, ...]:
-    nobody = sum(record.patient is None for record in records)
-    said = (
-        (no_film, "files that are no DICOM film were left out"),
-        (no_label, "DICOM films without a label were left out"),
-        (nobody, "films do not name their patient; each counts as a patient of its own"),
-    )
-    return tuple(f"{count} {what}" for count, what in said if count)
+def _name(sample: Sample) -> str:
+    return sample.name

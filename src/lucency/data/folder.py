@@ -1,20 +1,24 @@
-"""A folder of films sorted by class: class/file, split/class/file, or one folder above either."""
+"""A folder of films sorted by class: class/file, split/class/file, or one or two folders above either.
+
+Who is on a film is unknown here, so films of one patient may fall on both sides of a split: where patients are known,
+name them in a table (source csv).
+"""
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lucency.data.dataset import Dataset, Sample, Task
+from lucency.data.dataset import Dataset, Sample, Task, describe_left_out
+from lucency.data.labels import in_order, merge_spellings, tally
 from lucency.errors import SourceError
 from lucency.film import open_film
-
-NEGATIVES = frozenset(
-    {"normal", "negative", "healthy", "no_finding", "no finding", "nofinding", "none", "clear", "0", "no"}
-)
-"""Class names, in small letters, that mean the absence of a finding: they come first."""
+from lucency.film.film import READERS, kind_of
+from lucency.tables import is_missing
 
 SPLITS = {
     "train": "train",
@@ -33,6 +37,8 @@ FILM_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".dcm", ".d
 LEFTOVERS = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 """What operating systems leave in folders and archives."""
 
+PATIENTS_UNKNOWN = "patients are unknown here: films of one patient may fall on both sides of a split"
+
 
 @dataclass(frozen=True)
 class Found:
@@ -48,42 +54,45 @@ class Found:
 
 @dataclass(frozen=True)
 class Tree:
-    """The film files of a tree, in the order of their names, and what was gone past."""
+    """The film files of a tree, in the order of their names, and what was left out."""
 
     files: tuple[Found, ...]
-    warnings: tuple[str, ...]
+    left_out: Counter[str]
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the class folders that hold films, sorted."""
-        return tuple(sorted({found.folder for found in self.files}))
+    def classes(self) -> Counter[str]:
+        """Films by the name of their class folder, as written."""
+        return Counter(found.folder for found in self.files)
 
 
 def read(root: Path) -> Dataset:
     """Read the films in the class folders below `root`.
 
     Raises:
-        SourceError: no class folders with films.
+        SourceError: no class folders with films, or two names of one class that cannot be told apart.
     """
     tree = read_tree(root)
-    labels = in_order(tree.classes)
-    records = tuple(
+    files = [found for found in tree.files if not is_missing(found.folder)]
+    left_out = tree.left_out + Counter(no_label=len(tree.files) - len(files))
+    class_of = merge_spellings(tally(found.folder for found in files), str(root))
+    labels = in_order(class_of.values())
+    samples = tuple(
         Sample(
-            found.name,
-            labels.index(found.folder),
-            partial(open_film, found.path),
+            name=found.name,
+            label=labels.index(class_of[found.folder]),
+            load=partial(open_film, found.path),
             split=found.split,
             path=found.path,
         )
-        for found in tree.files
+        for found in files
     )
-    nobody = "patients are unknown here: films of one patient may fall on both sides of a split"
-    return Dataset(labels, records, task_of(labels), source="folder", warnings=(*tree.warnings, nobody))
+    warnings = (*describe_left_out(left_out), *merged_warnings(class_of), PATIENTS_UNKNOWN)
+    return Dataset(labels, samples, task_of(labels), "folder", warnings, left_out)
 
 
 def recognises(root: Path) -> bool:
     """Whether `root` holds class folders with films."""
-    return bool(first_films(root))
+    return root.is_dir() and any(is_film(path) for _, folder in class_folders(find_base(root)) for path in scan(folder))
 
 
 def task_of(labels: tuple[str, ...]) -> Task:
@@ -91,53 +100,38 @@ def task_of(labels: tuple[str, ...]) -> Task:
     return "binary" if len(labels) <= 2 else "multiclass"
 
 
-def in_order(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Class names sorted, those that mean no finding first.
-
-    >>> in_order(("bacteria", "Normal"))
-    ('Normal', 'bacteria')
-    """
-    return tuple(sorted(set(names), key=lambda name: (name.lower() not in NEGATIVES, name)))
+def merged_warnings(class_of: dict[str, str]) -> tuple[str, ...]:
+    """Which spellings were taken for one class."""
+    merged = {name for written, name in class_of.items() if written != name}
+    groups = ((name, sorted(written for written, one in class_of.items() if one == name)) for name in sorted(merged))
+    return tuple(f"read {', '.join(map(repr, spellings))} as one label, '{name}'" for name, spellings in groups)
 
 
 def read_tree(root: Path) -> Tree:
-    """List the films below `root`.
-
-    `root` may hold class folders, or split folders that hold them, or be one or two folders above that (as
-    archives unpack). macOS leftovers and files that are no films are left out with a warning.
+    """List the films in the class folders below `root`, and count what is left out there and beside them.
 
     Raises:
         SourceError: `root` is no folder, or no class folder with films lies in it.
     """
-    base, warnings = find_base(root)
+    base = find_base(root)
     files: list[Found] = []
-    strays: Counter[str] = Counter()
+    left_out = _beside(base)
     for split, folder in class_folders(base):
-        for path in sorted(folder.iterdir()):
+        for path in scan(folder):
             if is_film(path):
                 files.append(Found(path, path.relative_to(root).as_posix(), folder.name, split))
             else:
-                strays[_kind(path)] += 1
+                left_out += why_not(path)
     if not files:
         raise SourceError(
             f"{root}: expected class folders with films, such as NORMAL/ and PNEUMONIA/ "
             f"(or train/ and test/ that hold them); {inventory(base)}"
         )
-    return Tree(tuple(sorted(files, key=lambda found: found.name)), warnings + _stray_warnings(strays))
-
-
-def first_films(root: Path) -> dict[str, list[Path]]:
-    """Class folder name to its first film in each split; empty where `root` holds no such tree."""
-    first: dict[str, list[Path]] = {}
-    for _, folder in class_folders(find_base(root)[0]) if root.is_dir() else ():
-        films = sorted(filter(is_film, folder.iterdir()))[:1]
-        if films:
-            first.setdefault(folder.name, []).extend(films)
-    return first
+    return Tree(tuple(sorted(files, key=lambda found: found.name)), left_out)
 
 
 def class_folders(base: Path) -> list[tuple[str | None, Path]]:
-    """Each class folder below `base`, with the split its parent states."""
+    """Each class folder below `base`, with the split its parent states; a folder under two names is listed once."""
     folders = visible_folders(base)
     splits = [folder for folder in folders if folder.name.lower() in SPLITS]
     if not splits:
@@ -145,8 +139,8 @@ def class_folders(base: Path) -> list[tuple[str | None, Path]]:
     return [(SPLITS[split.name.lower()], folder) for split in splits for folder in visible_folders(split)]
 
 
-def find_base(root: Path) -> tuple[Path, tuple[str, ...]]:
-    """The folder that holds the splits or classes, with warnings: `root`, or below it while one way leads down.
+def find_base(root: Path) -> Path:
+    """The folder that holds the splits or classes: `root`, or below it while one way leads down.
 
     Raises:
         SourceError: `root` is no folder.
@@ -158,12 +152,55 @@ def find_base(root: Path) -> tuple[Path, tuple[str, ...]]:
         if len(folders) != 1 or folders[0].name.lower() in SPLITS or not visible_folders(folders[0]):
             break
         base = folders[0]
-    return base, _left_out(base)
+    return base
+
+
+def scan(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted."""
+    return sorted(folder.iterdir())
 
 
 def visible_folders(folder: Path) -> list[Path]:
-    """The folders in `folder`, sorted, without hidden ones and macOS leftovers."""
-    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_leftover(path)]
+    """The folders in `folder`, sorted; no hidden ones, no leftovers, and each once if links lead to it too."""
+    found: dict[tuple[int, int], Path] = {}
+    for path in sorted(scan(folder), key=lambda path: (path.is_symlink(), path)):
+        if not is_leftover(path) and path.is_dir():
+            found.setdefault(_identity(path), path)
+    return sorted(found.values())
+
+
+def walk(root: Path, left_out: Counter[str]) -> Iterator[Path]:
+    """Regular files below `root`, folder by folder, sorted; hidden ones and leftovers are passed over.
+
+    Links are followed, and each folder is entered once, so that a loop ends. `left_out` counts what is no file.
+    """
+    entered = {_identity(root)}
+    waiting = [root]
+    while waiting:
+        folders = []
+        here = [path for path in scan(waiting.pop()) if not is_leftover(path)]
+        for path in sorted(here, key=lambda path: (path.is_symlink(), path)):
+            if not path.is_dir():
+                continue
+            if _identity(path) in entered:
+                left_out["folder_again"] += 1
+            else:
+                entered.add(_identity(path))
+                folders.append(path)
+        for path in here:
+            if is_regular(path):
+                yield path
+            elif not path.is_dir():
+                left_out += why_not(path)
+        waiting += reversed(folders)
+
+
+def is_regular(path: Path) -> bool:
+    """Whether `path` is a file that can be opened without waiting for anyone: no pipe, socket or device."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def is_leftover(path: Path) -> bool:
@@ -172,8 +209,24 @@ def is_leftover(path: Path) -> bool:
 
 
 def is_film(path: Path) -> bool:
-    """Whether `path` is a file that is named like a film."""
-    return path.suffix.lower() in FILM_SUFFIXES and not is_leftover(path) and path.is_file()
+    """Whether `path` is a regular file that is named like a film."""
+    return path.suffix.lower() in FILM_SUFFIXES and not is_leftover(path) and is_regular(path)
+
+
+def why_not(path: Path) -> Counter[str]:
+    """Why something in a class folder is left out, by the codes of `dataset`; of a folder, the films below it."""
+    if is_leftover(path):
+        return Counter(system_file=1)
+    if path.is_dir():
+        return Counter(in_subfolder=count_films(path))
+    if is_regular(path):
+        return Counter(other_suffix=1) if _looks_like_a_film(path) else Counter(other_file=1)
+    return Counter(not_regular=1) if path.exists() else Counter(broken_link=1)
+
+
+def count_films(folder: Path) -> int:
+    """Files at any depth that are films by name or content."""
+    return sum(is_film(path) or _looks_like_a_film(path) for path in walk(folder, Counter()))
 
 
 def inventory(folder: Path) -> str:
@@ -202,23 +255,36 @@ def require_folder(root: Path) -> None:
         raise SourceError(f"{root}: expected a folder of films, found a file; give the folder that holds the classes")
 
 
-def _left_out(base: Path) -> tuple[str, ...]:
+def _beside(base: Path) -> Counter[str]:
+    """What lies beside the class folders and the split folders."""
     folders = visible_folders(base)
-    spare = [folder.name for folder in folders if folder.name.lower() not in SPLITS]
-    leftovers = [path.name for path in sorted(base.iterdir()) if path.name in LEFTOVERS]
-    beside = f"left out {', '.join(spare)}: where there are split folders, only those are read"
-    return (
-        *([beside] if 0 < len(spare) < len(folders) else []),
-        *(f"left out {name}: an operating system's leftover" for name in leftovers),
-    )
+    splits = [folder for folder in folders if folder.name.lower() in SPLITS]
+    left_out = _loose(base)
+    for split in splits:
+        left_out += _loose(split)
+    if splits:
+        left_out += Counter(beside_splits=sum(count_films(folder) for folder in folders if folder not in splits))
+    return +left_out
 
 
-def _kind(path: Path) -> str:
-    if is_leftover(path):
-        return "operating system leftover"
-    return "folder" if path.is_dir() else f"{path.suffix.lower() or 'nameless'} file"
+def _loose(folder: Path) -> Counter[str]:
+    """Films that lie in no class folder, and leftovers."""
+    loose: Counter[str] = Counter()
+    for path in scan(folder):
+        if is_leftover(path):
+            loose["system_file"] += path.name in LEFTOVERS
+        elif not path.is_dir():
+            loose += Counter(beside_classes=1) if is_film(path) else why_not(path)
+    return loose
 
 
-def _stray_warnings(strays: Counter[str]) -> tuple[str, ...]:
-    named = (f"{count} {kind}{'s' * (count > 1)}" for kind, count in sorted(strays.items()))
-    return tuple(f"left out {what} in class folders" for what in named)
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _looks_like_a_film(path: Path) -> bool:
+    """Whether the first bytes are those of a picture, read or not."""
+    with path.open("rb") as stream:
+        kind = kind_of(stream.read(512))
+    return kind in READERS or kind.endswith(("image", "photograph", "outside DICOM"))

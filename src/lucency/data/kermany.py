@@ -1,20 +1,18 @@
-"""Chest films of children from Guangzhou, normal or with pneumonia.
+"""Chest films of children from Guangzhou, normal or with pneumonia; what the file names of its editions say.
 
-Population: children of one to five years, one hospital, AP; labels by film, two readers and a third arbiter.
-Films: 5,856 in all. Kaggle edition: 1,341 + 3,875 train, 8 + 8 val, 234 + 390 test; Mendeley edition: the 16
-of val are in train. Stretching them to a square hides, but does not remove, that the two classes differ in aspect.
-Citation: Kermany et al. 2018, Cell 172:1122, doi 10.1016/j.cell.2018.02.010; data doi 10.17632/rscbjbr9sj.
-Licence: CC BY 4.0.
+Stretching the films to a square hides, but does not remove, that the two classes differ in aspect.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from lucency.data.dataset import Dataset, Sample
-from lucency.data.folder import Found, first_films, read_tree
+from lucency.data.dataset import TOLERATED, Dataset, Sample, describe_left_out
+from lucency.data.folder import FILM_SUFFIXES, Found, class_folders, find_base, is_leftover, read_tree, scan
+from lucency.data.labels import fold
 from lucency.errors import SourceError
 from lucency.film import open_film
 
@@ -53,28 +51,32 @@ def read(root: Path) -> Dataset:
     ours = [found for found in tree.files if label_of(found.folder) is not None]
     if not ours:
         raise SourceError(
-            f"{root}: expected folders NORMAL and PNEUMONIA, found {', '.join(tree.classes)}; "
+            f"{root}: expected folders NORMAL and PNEUMONIA, found {', '.join(sorted(tree.classes))}; "
             "films with other class names are read with --source folder"
         )
-    return Dataset(
-        LABELS,
-        tuple(map(_record, ours)),
-        source="kermany",
-        warnings=(*tree.warnings, *_left_out(tree.classes), *name_warnings([(f.folder, f.path.name) for f in ours])),
-    )
+    left_out = tree.left_out + Counter(other_class=len(tree.files) - len(ours))
+    warnings = (*describe_left_out(left_out), *name_warnings([(f.folder, f.path.name) for f in ours]))
+    return Dataset(LABELS, tuple(map(_sample, ours)), source="kermany", warnings=warnings, left_out=left_out)
 
 
 def recognises(root: Path) -> bool:
-    """Whether `root` holds folders NORMAL or PNEUMONIA, no other class, and files named as in either edition."""
-    found = first_films(root)
-    return bool(found) and all(
-        label_of(folder) is not None and identify(files[0].name)[0] is not None for folder, files in found.items()
-    )
+    """Whether most films below `root` are named as in an edition, and nearly all lie in NORMAL and PNEUMONIA."""
+    if not root.is_dir():
+        return False
+    placed = [
+        (label_of(folder.name), path.name)
+        for _, folder in class_folders(find_base(root))
+        for path in scan(folder)
+        if path.suffix.lower() in FILM_SUFFIXES and not is_leftover(path)
+    ]
+    ours = [name for label, name in placed if label is not None]
+    named = sum(identify(name)[0] is not None for name in ours)
+    return named > len(ours) / 2 and len(ours) >= (1 - TOLERATED) * len(placed)
 
 
 def label_of(folder: str) -> int | None:
     """Index into LABELS of a class folder's name, None where it is neither."""
-    return LABELS.index(folder.lower()) if folder.lower() in LABELS else None
+    return LABELS.index(fold(folder)) if fold(folder) in LABELS else None
 
 
 def identify(name: str) -> tuple[str | None, str | None]:
@@ -117,12 +119,7 @@ def setting_columns(name: str) -> dict[str, str]:
     return {"setting": blocks[0]} if blocks else {}
 
 
-def _left_out(classes: tuple[str, ...]) -> tuple[str, ...]:
-    other = [name for name in classes if label_of(name) is None]
-    return (f"left out {', '.join(other)}: only NORMAL and PNEUMONIA are read",) if other else ()
-
-
-def _record(found: Found) -> Sample:
+def _sample(found: Found) -> Sample:
     label = label_of(found.folder)
     assert label is not None
     return Sample(

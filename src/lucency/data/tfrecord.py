@@ -1,7 +1,6 @@
-"""The TFRecord edition of the Kermany films: images.tfrec, the JPEGs, beside paths.tfrec, where each came from.
+"""The Kermany films as TFRecord: images.tfrec, the JPEGs, beside paths.tfrec, where each came from.
 
-Population, citation and licence as in `kermany`. 1,349 + 3,883 films in train, 234 + 390 in test; the files hold a
-stray .DS_Store. Published by the Keras examples as ChestXRay2017. Read here without TensorFlow.
+Published by the Keras examples as ChestXRay2017; the files hold a stray .DS_Store. Read here without TensorFlow.
 
 A TFRecord file is a row of records:
 
@@ -51,16 +50,17 @@ def read(root: Path) -> Dataset:
         raise SourceError(
             f"{root}: expected {IMAGES} beside {PATHS}, here or below train/ and test/; {inventory(root)}"
         )
-    records: list[Sample] = []
+    samples: list[Sample] = []
     warnings: list[str] = []
     for split, folder in folders:
         kept, strays = _pairs(folder)
-        records += [_record(folder, split, entry, path) for entry, path in kept]
+        samples += [_sample(folder, split, entry, path) for entry, path in kept]
         if strays:
             names = ", ".join(sorted(set(strays))[:5])
             warnings.append(f"left out {len(strays)} stray records in {folder.name}: {names}")
-    warnings += kermany.name_warnings([_names(record.name) for record in records])
-    return Dataset(kermany.LABELS, tuple(sorted(records, key=lambda r: r.name)), "binary", "tfrecord", tuple(warnings))
+    warnings += kermany.name_warnings([_names(sample.name) for sample in samples])
+    samples.sort(key=lambda sample: sample.name)
+    return Dataset(kermany.LABELS, tuple(samples), "binary", "tfrecord", tuple(warnings))
 
 
 def recognises(root: Path) -> bool:
@@ -172,7 +172,7 @@ def _names(name: str) -> tuple[str, str]:
     return path.parent.name, path.name
 
 
-def _record(folder: Path, split: str | None, entry: Entry, path: PurePosixPath) -> Sample:
+def _sample(folder: Path, split: str | None, entry: Entry, path: PurePosixPath) -> Sample:
     label = _label(path)
     assert label is not None
     return Sample(

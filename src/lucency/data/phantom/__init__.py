@@ -1,11 +1,8 @@
-"""Drawn chest films whose lesions are known to the pixel: what tests, the demo and the explainers' truth run on.
+"""Drawn chest films whose lesions are known to the pixel, for tests, the demo and the evaluation of explainers.
 
-Population: nobody. Frontal chests from small child to lean adult, drawn structure by structure as the opacity that
-the beam meets, then exposed like a film. A pneumonia takes air away from the lungs and changes nothing else: drawn
-from the same seed, the ill and the well film differ by the lesion alone, so no shortcut tells them apart.
-Films: as many as asked for; three patients in five are ill (1 : 1.5), 1.3 films a patient.
-Citation: none; lesion appearances after Franquet 2001, Eur Radiol 11:196 (lobar, round, patchy, interstitial, basal).
-Licence: that of this project.
+A frontal chest is drawn structure by structure as the opacity that the beam meets, then exposed like a film. A
+pneumonia takes air away from the lungs and changes nothing else: films with and without it, drawn from the same seed,
+differ by the lesion alone, so no shortcut tells them apart.
 """
 
 from __future__ import annotations
