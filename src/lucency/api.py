@@ -184,7 +184,11 @@ def audit(data: Dataset | Path | str) -> Audit:
 def _dataset(data: Dataset | Path | str, classes: int = 2) -> Dataset:
     from lucency.data import read_dataset
 
-    return read_dataset(data, classes=classes) if isinstance(data, str | Path) else data
+    if not isinstance(data, str | Path):
+        return data
+    films = read_dataset(data, classes=classes)
+    films.require_complete()
+    return films
 
 
 def _reader(reader: Reader | Path | str) -> Reader:

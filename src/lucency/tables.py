@@ -49,6 +49,8 @@ class Header:
     columns: tuple[str, ...]
     """Names of the columns; those that a reader knows as the reader spells them."""
     delimiter: str
+    line: int = 0
+    """Where it stands, from 1."""
 
 
 def open_text(stream: BinaryIO) -> TextIO:
@@ -108,7 +110,7 @@ def parse_table(
             check(header.columns)
             reader = csv.reader(text, delimiter=header.delimiter, strict=True)
             for cells in reader:
-                line = reader.line_num
+                line = header.line + reader.line_num
                 if row := _row(name, line, header.columns, cells, {*known, *needed}):
                     yield row
     except (UnicodeError, csv.Error) as error:
@@ -137,7 +139,9 @@ def _check_columns(name: str, columns: tuple[str, ...], needed: Sequence[str]) -
     filled = [column for column in columns if column]
     if any(column not in columns for column in needed):
         found = ", ".join(filled) or "an empty file"
-        raise SourceError(f"{name}: expected the columns {' and '.join(needed)}, found {found}")
+        listed = ", ".join(needed[:-1]) + f" and {needed[-1]}" if len(needed) > 1 else needed[0]
+        missing = ", ".join(column for column in needed if column not in columns)
+        raise SourceError(f"{name}: expected the columns {listed}, found {found}; missing {missing}")
     if twice := next((column for column in filled if filled.count(column) > 1), ""):
         raise SourceError(f"{name}: expected each column once, found '{twice}' twice; delete or rename one")
 
@@ -145,12 +149,13 @@ def _check_columns(name: str, columns: tuple[str, ...], needed: Sequence[str]) -
 def _header(text: TextIO, known: set[str]) -> Header:
     """The first line that is not empty; a line `sep=;`, which Excel understands, names the delimiter."""
     stated = ""
-    for line in iter(lambda: text.readline(HEAD), ""):
+    for number, line in enumerate(iter(lambda: text.readline(HEAD), ""), 1):
         bare = line.strip().strip('"')
         if bare.casefold().startswith("sep=") and not stated:
             stated = line.strip("\r\n").strip('"')[4:5] or bare[4:5]
         elif bare.strip(",;\t| "):
-            return min((_split(line, delimiter, known) for delimiter in _candidates(line, stated)), key=_rank(known))
+            headers = (_split(line, number, delimiter, known) for delimiter in _candidates(line, stated))
+            return min(headers, key=_rank(known))
     return Header((), ",")
 
 
@@ -164,10 +169,10 @@ def _rank(known: set[str]) -> Callable[[Header], tuple[int, int]]:
     return lambda header: (-len(known & set(header.columns)), -len(header.columns))
 
 
-def _split(line: str, delimiter: str, known: set[str]) -> Header:
+def _split(line: str, number: int, delimiter: str, known: set[str]) -> Header:
     spelled = {name.casefold(): name for name in known}
     names = [name.strip().strip("'\"").strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
-    return Header(tuple(spelled.get(name.casefold(), name) for name in names), delimiter)
+    return Header(tuple(spelled.get(name.casefold(), name) for name in names), delimiter, number)
 
 
 def _encoding(head: bytes) -> str:

@@ -96,7 +96,7 @@ def test_refuses_what_makes_no_sense() -> None:
     [
         ("", "missing file, patient"),
         ("file,patient,label\na,,P\n", "missing logit, probability"),
-        ("file,patient,label,logit,probability\na,,P,1.0\n", "missing probability"),
+        ("file,patient,label,logit,probability\na,,P,1.0\n", "expected a number in probability"),
         ("file,patient,label,logit,probability\na,,Q,1,0.5\n", "expected the labels N, P, received Q"),
         ("file,patient,label,logit,probability\na,,P,x,0.5\n", "expected a number"),
         ("file,patient,label,logit,probability\na,,P,0,0.5\nb,,P,0\n", "expected a number"),
@@ -112,3 +112,10 @@ def test_a_broken_table_is_refused(tmp_path: Path, content: str, complaint: str)
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read"):
         read_predictions(tmp_path / "none.csv", ("N", "P"))
+
+
+@pytest.mark.parametrize("name", ["bom.csv", "semi.csv"])
+def test_predictions_saved_by_a_spreadsheet(shared: Path, name: str) -> None:
+    """Fault 17: a byte order mark, or semicolons."""
+    path = shared / "data" / "faults" / "17-predictions-bom" / name
+    assert len(read_predictions(path, ("normal", "pneumonia"))) > 0

@@ -48,6 +48,7 @@ class Audit:
             "lucency": lucency.__version__,
             "source": self.films.source,
             "films": len(self.films),
+            "left_out": dict(self.films.left_out),
             "valid": not self.invalid,
             "counts": counts(self.films),
             "patients": _patients_json(self.patients),

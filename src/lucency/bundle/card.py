@@ -142,6 +142,8 @@ class Training(Part):
     """The row of SOURCES that read the films."""
     films: Count = 0
     patients: Count = 0
+    left_out: dict[str, Count] = {}
+    """Films and files that the source left out, by reason."""
     split_hash: str = ""
     seed: int = 0
     minutes: Annotated[float, Field(ge=0)] = 0.0

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+<<<<<<< HEAD
 from lucency.cli.inputs import Json, Source
 from lucency.cli.terminal import echo
+=======
+from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Json, Source, read_films
+>>>>>>> c76a65d (Every verb says what it left out and which label is the finding; --allow-missing, --finding)
 
 if TYPE_CHECKING:
     from lucency.audit import Finding
@@ -22,6 +26,8 @@ def audit(
     data: Annotated[Path, typer.Argument(help="Folder, table or archive of films with labels, or phantom:N.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for audit.html and audit.json.")] = Path("audit"),
     source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     as_json: Json = False,
 ) -> None:
     """Look at every film of a data set once: leaks, duplicates, odd films, shortcuts.
@@ -35,11 +41,12 @@ def audit(
 
     from lucency.audit import audit as audit_films
     from lucency.audit.report import page
-    from lucency.data import read_dataset
     from lucency.errors import SourceError
     from lucency.files import write_text
 
-    found = audit_films(read_dataset(data, source))
+    options = DataOptions(source, finding, allow_missing)
+
+    found = audit_films(read_films(data, options, depends=False))
     told = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
     write_text(out / "audit.json", told + "\n")
     write_text(out / "audit.html", page(found, str(data)))

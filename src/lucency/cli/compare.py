@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+<<<<<<< HEAD
 from lucency.cli.terminal import echo
+=======
+from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source
+>>>>>>> c76a65d (Every verb says what it left out and which label is the finding; --allow-missing, --finding)
 
 if TYPE_CHECKING:
     from lucency.evaluate.comparison import Comparison, Contrast, DeLong
@@ -18,7 +22,9 @@ def compare(
     a: Annotated[Path, typer.Argument(help="Run or bundle; without --data what evaluate --out wrote.", metavar="A")],
     b: Annotated[Path, typer.Argument(help="The same, of the second reader.", metavar="B")],
     data: Annotated[str | None, typer.Option(help="Labelled films, if A and B are runs or bundles.")] = None,
-    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
+    source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     split: Annotated[
         str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
     ] = None,
@@ -38,7 +44,9 @@ def compare(
     from lucency.evaluate.report import dump
     from lucency.files import write_text
 
-    first, second = (evaluation_input(path, data, source, split) for path in (a, b))
+    options = DataOptions(source, finding, allow_missing)
+
+    first, second = (evaluation_input(path, data, options, split) for path in (a, b))
     names, thresholds = (str(a), str(b)), (first.threshold, second.threshold)
     found = compare_readers(first.predictions, second.predictions, thresholds, resamples, seed)
     told = dump(_to_json(found, first.predictions, names, thresholds, str(first.about["data"])))

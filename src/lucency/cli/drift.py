@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.cli.inputs import Aspects, Json, Seed, Source, Threads
+from lucency.cli.inputs import AllowMissing, Aspects, DataOptions, Finding, Json, Seed, Source, Threads, read_films
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def drift(
     now: Annotated[str, typer.Option(help="Films as they are. Labels are not looked at.")],
     out: Annotated[Path, typer.Option(help="Folder for drift.html and drift.json.")] = Path("drift"),
     source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     level: Annotated[float, typer.Option(min=0.001, max=0.2, help="Chance of a false alarm, in all.")] = 0.01,
     draws: Annotated[int, typer.Option(min=99, help="How often patients are dealt anew to measure chance.")] = 999,
     most: Annotated[int, typer.Option(min=20, help="Films of a side that are read, drawn by patient.")] = 1000,
@@ -39,14 +41,15 @@ def drift(
     """
     from json import dumps
 
-    from lucency.data import read_dataset
     from lucency.drift import compare, page, sample, subsample_patients, table, to_json
     from lucency.files import write_text
     from lucency.reader import Reader
 
+    options = DataOptions(source, finding, allow_missing)
+
     reader = Reader.open(bundle, threads)
     before, after = (
-        sample(reader, subsample_patients(read_dataset(data, source), most, seed), doing)
+        sample(reader, subsample_patients(read_films(data, options, depends=False), most, seed), doing)
         for data, doing in ((reference, "reading the reference"), (now, "reading films of now"))
     )
     found = compare(before, after, level, draws, seed)
@@ -66,6 +69,8 @@ def shift(
     ],
     data: Annotated[str, typer.Option(help="The films they were trained on; with --split any labelled films.")],
     source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     split: Annotated[
         str | None, typer.Option(help="train, val, test or all. [default: the films a run has not learned from]")
     ] = None,
@@ -101,12 +106,14 @@ def shift(
     from lucency.shift.report import table
     from lucency.shift.study import Settings, bias_baseline, evaluate_shift
 
+    options = DataOptions(source, finding, allow_missing)
+
     whose = next((name for name in WHOSE if name == donors), None)
     if whose is None:
         raise UsageError(f"--donors: expected {', '.join(WHOSE)}, came '{donors}'")
-    films = read_dataset(data, source)
+    films = read_films(data, options)
     asked = [
-        _asked(run, title, films, data, source, split, fold, folds, threads)
+        _asked(run, title, films, data, options, split, fold, folds, threads)
         for run, title in zip(runs, _titles(runs), strict=True)
     ]
     known = known_aspects(aspects) if aspects else {}
@@ -125,7 +132,7 @@ def _asked(
     title: str,
     all_films: Dataset,
     data: str,
-    source: str,
+    options: DataOptions,
     split: str | None,
     fold: int | None,
     folds: int | None,
@@ -141,7 +148,7 @@ def _asked(
     if split is None:
         films, how = held_out(reader.card, all_films, fold, folds)
     else:
-        films, used = labelled_films(data, source, split)
+        films, used = labelled_films(data, options, split)
         how = f"{len(films)} films, split {used} (it may have learned from them)"
     return JudgedReader(title, reader, as_labelled(films, reader.card.labels), how)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def evaluate(
             "with predictions.csv, as --out or train --folds writes."
         ),
     ] = None,
-    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
+    source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     split: Annotated[
         str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
     ] = None,
@@ -53,7 +56,9 @@ def evaluate(
     from lucency.evaluate.report import dump, to_json
     from lucency.evaluate.subgroups import subgroup_masks, subgroups
 
-    asked = evaluation_input(bundle, data, source, split, threshold, threads)
+    options = DataOptions(source, finding, allow_missing)
+
+    asked = evaluation_input(bundle, data, options, split, threshold, threads)
     for column in by or ():
         subgroup_masks(asked.predictions, column)
     report = evaluate_predictions(asked.predictions, asked.threshold, resamples, seed)

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lucency.cli.inputs import Json, Source, Split, Threads, labelled_films, report_unreadable
+from lucency.cli.inputs import (
+    AllowMissing,
+    DataOptions,
+    Finding,
+    Json,
+    Source,
+    Split,
+    Threads,
+    labelled_films,
+    read_films,
+    report_unreadable,
+)
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -26,6 +37,8 @@ def export(
     quantize: Annotated[str, typer.Option(help="none, float16, int8, or weights (int8 weights only).")] = "none",
     data: Annotated[str | None, typer.Option(help="For int8: the data that the run was trained on.")] = None,
     source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     fold: Annotated[int | None, typer.Option(help="For int8: which fold, for a run of a cross-validation.")] = None,
     folds: Annotated[int, typer.Option(help="Of how many.")] = 5,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite an existing bundle.")] = False,
@@ -39,8 +52,10 @@ def export(
     from lucency.export import TARGETS
     from lucency.export.exporter import export_run, find_target
 
+    options = DataOptions(source, finding, allow_missing)
+
     target = find_target(to, quantize)
-    squares = _squares(run, data, source, numbered(fold, folds)) if quantize == "int8" else None
+    squares = _squares(run, data, options, numbered(fold, folds)) if quantize == "int8" else None
     name = next(name for name, row in TARGETS.items() if row is target)
     card = export_run(run, name, out, quantize, squares, replace)  # type: ignore[arg-type]
     size = (out / target.file).stat().st_size / 1e6
@@ -54,16 +69,15 @@ def numbered(fold: int | None, folds: int) -> Fold | None:
     return None if fold is None else Fold(fold, folds)
 
 
-def _squares(run: Path, data: str | None, source: str, fold: Fold | None) -> NDArray[np.uint8]:
+def _squares(run: Path, data: str | None, options: DataOptions, fold: Fold | None) -> NDArray[np.uint8]:
     """Films to measure ranges on."""
     from lucency.bundle import read_card
-    from lucency.data import read_dataset
     from lucency.errors import UsageError
     from lucency.export.calibration_films import calibration_squares
 
     if data is None:
         raise UsageError("int8 measures ranges on the run's training films; give them by --data DIR")
-    return calibration_squares(read_card(run), read_dataset(data, source), fold)
+    return calibration_squares(read_card(run), read_films(data, options, depends=False), fold)
 
 
 SHOWN = 20
@@ -75,6 +89,8 @@ def parity(
     bundle: Annotated[Path, typer.Argument(help="A bundle exported from it.", show_default=False)],
     data: Annotated[str, typer.Option(help="Labelled films, best ones held out of training.", show_default=False)],
     source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     split: Split = None,
     fold: Annotated[int | None, typer.Option(help="Only the held-out films of this fold.")] = None,
     folds: Annotated[int, typer.Option(help="Of how many.")] = 5,
@@ -94,7 +110,9 @@ def parity(
     from lucency.export.parity import compare
     from lucency.reader import Reader
 
-    films, used = _parity_films(data, source, split, fold, folds)
+    options = DataOptions(source, finding, allow_missing)
+
+    films, used = _parity_films(data, options, split, fold, folds)
     found = compare(Reader.open(run, threads), reader := Reader.open(bundle, threads), films, used)
     if bundle.is_dir():
         write_card(bundle, reader.card.model_copy(update={"parity": found.parity}))
@@ -104,15 +122,15 @@ def parity(
     return code
 
 
-def _parity_films(data: str, source: str, split: str | None, fold: int | None, folds: int) -> tuple[Dataset, str]:
+def _parity_films(
+    data: str, options: DataOptions, split: str | None, fold: int | None, folds: int
+) -> tuple[Dataset, str]:
     """The films, and their description; without a path, since the card travels."""
-    from lucency.data import read_dataset
-
     part = numbered(fold, folds)
     if part is None:
-        films, used = labelled_films(data, source, split)
+        films, used = labelled_films(data, options, split)
         return films, f"{films.source}, {used}"
-    held = part.split(read_dataset(data, source))[1]
+    held = part.split(read_films(data, options))[1]
     return held, f"{held.source}, held-out films of fold {part.number} of {part.of}"
 
 

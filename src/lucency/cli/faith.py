@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from lucency.cli.inputs import Json, Resamples, Source, Split, report_unreadable
+from lucency.cli.inputs import AllowMissing, DataOptions, Json, Resamples, Source, Split, read_films, report_unreadable
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def faith(
         list[str] | None, typer.Option(help="An explainer; may be repeated, `all` for all. [default: cam]")
     ] = None,
     source: Source = "auto",
+    allow_missing: AllowMissing = False,
     split: Split = None,
     fold: Annotated[int | None, typer.Option(help="Which fold was held out, for a run of a cross-validation.")] = None,
     folds: Annotated[int, typer.Option(min=2, help="Of how many.")] = 5,
@@ -62,9 +63,11 @@ def faith(
     from lucency.cli.explain import label_index
     from lucency.reader import Reader
 
+    options = DataOptions(source, allow_missing=allow_missing)
+
     reader = Reader.open(readers[0])
     index = label_index(reader, finding) or 0
-    found, used = _films(data, source, split, fold, folds, boxes)
+    found, used = _films(data, options, split, fold, folds, boxes)
     networks = _networks(reader, readers[1:], shuffled)
     chosen = method or (["cam", "grad_cam"] if boxes and networks.own else ["cam"])
     marked = _with_boxes(found, boxes) if boxes else found
@@ -91,7 +94,7 @@ class Task:
 
 
 def _films(
-    data: str, source: str, split: str | None, fold: int | None, folds: int, boxes: Path | None
+    data: str, options: DataOptions, split: str | None, fold: int | None, folds: int, boxes: Path | None
 ) -> tuple[Dataset, str]:
     """The films to judge on and what they are called: a fold as it was held out, or a split.
 
@@ -100,7 +103,6 @@ def _films(
         SourceError: the data cannot be read, or has no such split.
     """
     from lucency.cli.inputs import labelled_films
-    from lucency.data import read_dataset
     from lucency.data.splits import Fold
     from lucency.errors import UsageError
 
@@ -113,10 +115,10 @@ def _films(
 
         return boxed_films(boxes, Path(data)), "boxed films"
     if fold is None:
-        return labelled_films(data, source, split)
+        return labelled_films(data, options, split)
     if split is not None:
         raise UsageError(f"expected --fold or --split, came both; a fold is never part of a split: leave out {split}")
-    return Fold(fold, folds).split(read_dataset(data, source))[1], f"fold {fold} of {folds}"
+    return Fold(fold, folds).split(read_films(data, options))[1], f"fold {fold} of {folds}"
 
 
 def _unlabelled(data: Path) -> bool:

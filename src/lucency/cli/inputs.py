@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from lucency.recipe import Recipe
 
 Source = Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")]
+Finding = Annotated[str | None, typer.Option(help="The label that is the finding. [default: told by the names]")]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="Go on where more than a tenth of the films is left out.")
+]
 Split = Annotated[str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")]
 Threads = Annotated[int, typer.Option(min=1, help="Films read side by side.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
@@ -65,24 +70,83 @@ def unique_names(films: list[Path]) -> dict[Path, str]:
     return names
 
 
+@dataclass(frozen=True)
+class DataOptions:
+    """How a command reads labelled films."""
+
+    source: str = "auto"
+    """A row of SOURCES, or "auto"."""
+    finding: str | None = None
+    """The label that is the finding, where its name does not tell."""
+    allow_missing: bool = False
+    """Whether more than a tenth of the films may be left out."""
+
+
+def read_films(data: Path | str, options: DataOptions, classes: int = 2, depends: bool = True) -> Dataset:
+    """A data set; what is odd about it, what was left out, and which label is the finding, go to stderr.
+
+    Args:
+        data: what `read_dataset` takes.
+        options: how to read it.
+        classes: how many classes must have a film.
+        depends: whether the command depends on which label is the finding.
+
+    Raises:
+        SourceError: the data cannot be read, lacks more than a tenth of its films, or does not tell its finding.
+        UsageError: no such finding.
+    """
+    from lucency.data import read_dataset
+
+    films = read_dataset(data, options.source, classes, options.finding)
+    if not options.allow_missing:
+        films.require_complete()
+    if os.environ.get("LOCAL_RANK", "0") == os.environ.get("RANK", "0") == "0":
+        for line in films.warnings:
+            typer.echo(f"{data}: {line}", err=True)
+    if depends:
+        announce_finding(films)
+    return films
+
+
+def announce_finding(films: Dataset, clear: bool = True) -> None:
+    """Print, on stderr, which label is the finding; where `clear` is not asked for, nothing if the names do not tell.
+
+    Raises:
+        SourceError: neither of two labels says that it is the finding, and the user does not.
+    """
+    from lucency.data.labels import finding_is_clear
+    from lucency.errors import SourceError
+
+    if films.task != "binary" or len(films.labels) != 2:
+        typer.echo(f"findings: {', '.join(films.labels)}", err=True)
+        return
+    negative, positive = films.labels
+    if films.finding is not None or finding_is_clear(films.labels):
+        typer.echo(f"finding: {positive} (its absence: {negative}); --finding names another", err=True)
+    elif clear:
+        raise SourceError(
+            f"which label is the finding, '{negative}' or '{positive}', their names do not tell; name it with --finding"
+        )
+
+
 def labelled_films(
-    data: Path | str, source: str = "auto", split: str | None = None, classes: int = 2
+    data: Path | str, options: DataOptions = DataOptions(), split: str | None = None, classes: int = 2
 ) -> tuple[Dataset, str]:
     """The films of one split, and its name.
 
     Args:
         data: the folder with the classes, or one above it that holds train/ and test/.
-        source: a row of SOURCES, or "auto".
+        options: how to read it.
         split: "train", "val", "test" or "all"; by default the test split where there is one, else all films.
         classes: how many classes must have a film; one is enough for sensitivity or specificity alone.
 
     Raises:
         SourceError: the data cannot be read, or has no such split.
     """
-    from lucency.data import read_dataset
     from lucency.errors import SourceError
 
-    films = read_dataset(data, source, classes)
+    films = read_films(data, options, classes, depends=False)
+    announce_finding(films, clear=False)
     splits = Counter(record.split for record in films.samples if record.split)
     chosen = split or ("test" if splits["test"] else ALL)
     if chosen == ALL:
@@ -108,7 +172,7 @@ class EvaluationInput:
 def evaluation_input(
     path: Path,
     data: str | None,
-    source: str = "auto",
+    options: DataOptions = DataOptions(),
     split: str | None = None,
     threshold: float | None = None,
     threads: int = 1,
@@ -125,7 +189,7 @@ def evaluation_input(
     from lucency.reader import Reader
     from lucency.reader.predict import predict
 
-    films, used = labelled_films(data, source, split, classes=1)
+    films, used = labelled_films(data, options, split, classes=1)
     reader = Reader.open(path, threads)
     predicted = predict(reader, films)
     unreadable = tuple(map(str, predicted.unreadable))
@@ -133,6 +197,8 @@ def evaluation_input(
     about = _about(reader, path, data, films, used, threshold) | {
         "unread": list(unreadable),
         "data_warnings": list(films.warnings),
+        "left_out": dict(films.left_out),
+        "finding": films.labels[-1] if films.task == "binary" else None,
     }
     return EvaluationInput(
         predicted.predictions, point.threshold if threshold is None else threshold, about, unreadable

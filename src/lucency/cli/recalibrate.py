@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def recalibrate(
     predictions: Annotated[
         Path | None, typer.Option(help="Instead: predictions.csv of films it never learned from.")
     ] = None,
-    source: Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")] = "auto",
+    source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
     method: Annotated[str, typer.Option(help="temperature, platt, beta, isotonic, none or keep.")] = "platt",
     threshold: Annotated[
@@ -53,10 +56,12 @@ def recalibrate(
     from lucency.errors import OutputError
     from lucency.reader.recalibrate import evidence, recalibrate, write_recalibrated
 
+    options = DataOptions(source, finding, allow_missing)
+
     if (out / "card.json").exists():
         raise OutputError(f"{out}: holds a bundle already; choose another place with --out, or remove it first")
     opened = open_bundle(bundle)
-    found, on, let_in = _answers(bundle, data, predictions, source, split, threads)
+    found, on, let_in = _answers(bundle, data, predictions, options, split, threads)
     asked = _asked(opened.card, method, threshold, coverage)
     new = recalibrate(opened.card, found, asked, on, folds, resamples, let_in)
     write_recalibrated(opened, new, out)
@@ -83,7 +88,7 @@ def _asked(card: Any, method: str, threshold: str, coverage: float) -> Recalibra
 
 
 def _answers(
-    bundle: Path, data: str | None, table: Path | None, source: str, split: str, threads: int
+    bundle: Path, data: str | None, table: Path | None, options: DataOptions, split: str, threads: int
 ) -> tuple[Predictions, str, NDArray[np.bool_] | None]:
     """The network's answers for the films, which films in words, and those that the gate takes."""
     from lucency.errors import UsageError
@@ -101,7 +106,7 @@ def _answers(
     from lucency.reader import Reader
     from lucency.reader.predict import predict
 
-    films, used = labelled_films(str(data), source, split)
+    films, used = labelled_films(str(data), options, split)
     predicted = predict(Reader.open(bundle, threads), films)
     for error in predicted.unreadable:
         echo(f"  {error}", err=True)

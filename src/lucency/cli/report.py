@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.cli.inputs import Resamples, Seed, Source, Split, Threads, evaluation_input, report_skipped
+from lucency.cli.inputs import (
+    AllowMissing,
+    DataOptions,
+    Finding,
+    Resamples,
+    Seed,
+    Source,
+    Split,
+    Threads,
+    evaluation_input,
+    report_skipped,
+)
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -25,6 +36,8 @@ def report(
     data: Annotated[str, typer.Option(help="Labelled films: the folder with the classes, or the one above.")],
     out: Annotated[Path, typer.Option(help="Folder for report.html, model-card.md, checklists and figures.")],
     source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     split: Split = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Call at or above. [default: the card's]")
@@ -43,11 +56,13 @@ def report(
     """
     from lucency.report import build_context, folds_of, write
 
+    options = DataOptions(source, finding, allow_missing)
+
     folds = folds_of(bundle)
     asked, films, card, digest, reader_of = (
-        _cross_validated(folds, bundle, data, source, threshold)
+        _cross_validated(folds, bundle, data, options, threshold)
         if folds
-        else _one(bundle, data, source, split, threshold, threads)
+        else _one(bundle, data, options, split, threshold, threads)
     )
     context = build_context(
         card, digest, asked.predictions, asked.threshold, asked.about, resamples, seed, cross_validated=bool(folds)
@@ -60,18 +75,22 @@ Evaluated = tuple["EvaluationInput", "Dataset", "Card", str, "Callable[[str], Re
 """Predictions, films, the reader's card, its digest, and the reader of each film by name."""
 
 
-def _one(bundle: Path, data: str, source: str, split: str | None, threshold: float | None, threads: int) -> Evaluated:
+def _one(
+    bundle: Path, data: str, options: DataOptions, split: str | None, threshold: float | None, threads: int
+) -> Evaluated:
     from lucency.cli.inputs import labelled_films
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
 
-    asked = evaluation_input(bundle, data, source, split, threshold, threads)
+    asked = evaluation_input(bundle, data, options, split, threshold, threads)
     reader = Reader.open(bundle)
-    films = as_labelled(labelled_films(data, source, split, classes=1)[0], reader.card.labels)
+    films = as_labelled(labelled_films(data, options, split, classes=1)[0], reader.card.labels)
     return asked, films, reader.card, reader.bundle.digest, lambda name: reader
 
 
-def _cross_validated(folds: tuple[Path, ...], run: Path, data: str, source: str, threshold: float | None) -> Evaluated:
+def _cross_validated(
+    folds: tuple[Path, ...], run: Path, data: str, options: DataOptions, threshold: float | None
+) -> Evaluated:
     """Predictions from the run's folder; films are opened only for the maps of the worst errors."""
     import shlex
     from dataclasses import replace
@@ -83,7 +102,7 @@ def _cross_validated(folds: tuple[Path, ...], run: Path, data: str, source: str,
 
     asked = evaluation_input(run, None, threshold=threshold)
     card, digest = card_of(folds)
-    films = as_labelled(labelled_films(data, source, ALL)[0], card.labels)
+    films = as_labelled(labelled_films(data, options, ALL)[0], card.labels)
     there = {sample.name for sample in films.samples}
     if missing := sum(name not in there for name in asked.predictions.names):
         raise SourceError(f"{data}: expected the films that {run} was trained on, {missing:,} of them are not there")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lucency.cli.inputs import Source, open_recipe
+from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source, open_recipe, read_films
 from lucency.cli.terminal import echo
 
 
@@ -17,6 +17,8 @@ def train(
     data: Annotated[str, typer.Option(help="Folder of films, or phantom:N for N drawn ones.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder of the run; new, or one to resume.", show_default=False)],
     source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     weights: Annotated[str | None, typer.Option(help="Pretrained weights: imagenet, a file, or none.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")] = None,
     folds: Annotated[int | None, typer.Option(help="Cross-validate: so many folds by patient, a run each.")] = None,
@@ -37,12 +39,13 @@ def train(
     Example: lucency train recipes/lecture.toml --data chest_xray --out runs/lecture --weights mobilenet_v2.pth
     """
     from lucency.cli.evaluate import table
-    from lucency.data import read_dataset
     from lucency.data.splits import Fold
     from lucency.errors import UsageError
     from lucency.explain.randomization import with_shuffled_labels
     from lucency.train import cross_validate, train_run
     from lucency.train.distributed import is_main_process, process_group
+
+    options = DataOptions(source, finding, allow_missing)
 
     if fold is not None and folds is None:
         raise UsageError(f"--fold {fold}: expected --folds too, how many there are")
@@ -53,7 +56,7 @@ def train(
 
         return launch(devices, context.find_root().obj)
     chosen = open_recipe(recipe, seed, weights)
-    films = read_dataset(data, source)
+    films = read_films(data, options)
     if shuffle_labels:
         films = with_shuffled_labels(films, chosen.seed)
     where = cache or out.parent / "cache"
@@ -93,6 +96,8 @@ def gate(
     data: Annotated[str, typer.Option(help="The films the run learned from.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder of the new run.", show_default=False)],
     source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     fold: Annotated[int | None, typer.Option(help="Which fold, for a run of a cross-validation.")] = None,
     folds: Annotated[int, typer.Option(help="Of how many.")] = 5,
     alarms: Annotated[
@@ -107,17 +112,18 @@ def gate(
     Example: lucency gate runs/kermany --data chest_xray --out runs/kermany-gated
     """
     from lucency.bundle import open_bundle, write_bundle
-    from lucency.data import read_dataset
     from lucency.data.splits import Fold
     from lucency.errors import OutputError
     from lucency.models.ood_detector import OOD_FILE
     from lucency.train.ood import fit_gate
 
+    options = DataOptions(source, finding, allow_missing)
+
     if (out / "card.json").exists():
         raise OutputError(f"{out}: holds a run already; choose another place with --out, or remove it first")
     opened = open_bundle(run)
     numbered = None if fold is None else Fold(fold, folds)
-    card, content = fit_gate(opened, read_dataset(data, source), numbered, alarms)
+    card, content = fit_gate(opened, read_films(data, options, depends=False), numbered, alarms)
     files = {name: opened.read(name) for name in opened.card.files}
     write_bundle(out, card, {**files, OOD_FILE: content})
     for check in card.gate.checks:

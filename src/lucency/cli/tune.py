@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.cli.inputs import Aspects, Seed, Source, open_recipe
+from lucency.cli.inputs import AllowMissing, Aspects, DataOptions, Finding, Seed, Source, open_recipe, read_films
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def tune(
     folds: Annotated[int, typer.Option(min=2, help="Folds by patient.")] = 5,
     judged: Annotated[int, typer.Option(min=1, help="How many of the folds a trial is judged on.")] = 2,
     source: Source = "auto",
+    finding: Finding = None,
+    allow_missing: AllowMissing = False,
     weights: Annotated[str | None, typer.Option(help="Pretrained weights: imagenet, a file, or none.")] = None,
     aspects: Aspects = None,
     seed: Seed = 0,
@@ -49,7 +51,6 @@ def tune(
     """
     import json as js
 
-    from lucency.data import read_dataset
     from lucency.data.acquisition_pairs import known_aspects
     from lucency.data.splits import without_test
     from lucency.errors import UsageError
@@ -68,6 +69,8 @@ def tune(
     )
     from lucency.tune.space import read_space
 
+    options = DataOptions(source, finding, allow_missing)
+
     if judged > folds:
         raise UsageError(f"--judged: expected at most the {folds} folds there are, came {judged}")
     start = open_recipe(recipe, None, weights)
@@ -75,7 +78,7 @@ def tune(
     if each:
         searched, planned = searched.each(start)
     trials = trials or (len(planned) if planned else 30)
-    films = without_test(read_dataset(data, source))
+    films = without_test(read_films(data, options))
     known = known_aspects(aspects) if aspects else {}
     study = open_search(out, Registration.of(start, searched, films, (folds, judged), known), seed, planned)
     echo(f"score: {SCORE}", err=True)

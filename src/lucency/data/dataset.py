@@ -122,24 +122,9 @@ class Dataset:
         """Whether every film names its patient."""
         return all(sample.patient is not None for sample in self.samples)
 
-    @property
-    def missing(self) -> int:
-        """Films that were left out."""
-        return sum(count for reason, count in self.left_out.items() if reason in LEFT_OUT)
-
     def require_complete(self) -> None:
-        """Refuse a data set of which more than a tenth of the films was left out.
-
-        Raises:
-            SourceError: with the reasons.
-        """
-        total = self.missing + self.found
-        if self.missing > TOLERATED * total:
-            reasons = ", ".join(f"{count} {LEFT_OUT[why]}" for why, count in self.left_out.items() if why in LEFT_OUT)
-            raise SourceError(
-                f"{self.missing} of {total} films are left out: {reasons}; mend the data, or add --allow-missing",
-                code=FILMS_MISSING,
-            )
+        """Refuse a data set of which more than a tenth of the films was left out. Raises SourceError."""
+        require_complete(self.found, self.left_out)
 
     def with_split(self, split: str) -> Dataset:
         """The films that the source places in `split`."""
@@ -218,6 +203,22 @@ class Dataset:
                 raise SourceError(
                     f"{self.source}: class '{name}' has {found}; learning needs at least two patients a class"
                 )
+
+
+def require_complete(found: int, left_out: Mapping[str, int]) -> None:
+    """Refuse films of which more than a tenth was left out.
+
+    Raises:
+        SourceError: with the reasons; its code is FILMS_MISSING.
+    """
+    reasons = {why: left_out[why] for why in LEFT_OUT if left_out.get(why)}
+    missing = sum(reasons.values())
+    if missing > TOLERATED * (missing + found):
+        said = ", ".join(f"{count} {LEFT_OUT[why]}" for why, count in reasons.items())
+        raise SourceError(
+            f"{missing} of {missing + found} films are left out: {said}; mend the data, or add --allow-missing",
+            code=FILMS_MISSING,
+        )
 
 
 def describe_left_out(left_out: Mapping[str, int]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from lucency.arrays import Bools, Floats, Ints
 from lucency.errors import SourceError
+from lucency.tables import read_table, value_of
 
 Task = Literal["binary", "multiclass", "multilabel"]
 UNCERTAIN = "uncertain"
@@ -188,26 +189,24 @@ def read_predictions(path: Path, label_names: Sequence[str], task: Task = "binar
     Raises:
         SourceError: the file cannot be read, lacks a column, or holds a label or number that makes no sense.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path}: expected a predictions.csv, but it cannot be read ({error})") from error
     logits, probabilities = output_columns(task, label_names)
     needed = [*FILM_COLUMNS, *logits, *probabilities]
-    missing = [name for name in needed if not rows or rows[0].get(name) is None]
-    if missing:
-        raise SourceError(f"{path}: expected the columns {', '.join(needed)}; missing {', '.join(missing)}")
+    try:
+        rows = list(read_table(path, [*needed, *CALL_COLUMNS], needed))
+    except OSError as error:
+        raise SourceError(f"{path}: expected a predictions.csv, but it cannot be read ({error})") from error
+    if not rows:
+        raise SourceError(f"{path}: expected predictions, found a header alone")
     rest = [name for name in rows[0] if name and name not in {*needed, *CALL_COLUMNS}]
     return Predictions(
         names=tuple(row["file"] for row in rows),
-        patients=tuple(row["patient"] or None for row in rows),
+        patients=tuple(value_of(row["patient"]) or None for row in rows),
         labels=_labels(path, [row["label"] for row in rows], tuple(label_names), task),
         logits=_numbers(path, rows, logits),
         probabilities=_numbers(path, rows, probabilities),
         label_names=tuple(label_names),
         task=task,
-        columns={name: tuple(row[name] or "" for row in rows) for name in rest},
+        columns={name: tuple(value_of(row[name]) for row in rows) for name in rest},
         answered=_answered(rows),
     )
 
@@ -218,18 +217,20 @@ def _answered(rows: list[dict[str, str]]) -> Bools | None:
 
 
 def _labels(path: Path, words: list[str], names: tuple[str, ...], task: Task) -> Ints:
-    try:
-        if task == "multilabel":
-            sets = [[names.index(word) for word in text.split(SEPARATOR) if word] for text in words]
-            return np.array([[int(k in on) for k in range(len(names))] for on in sets], dtype=np.int64)
-        return np.array([names.index(word) for word in words], dtype=np.int64)
-    except ValueError as error:
-        unknown = sorted({word for text in words for word in text.split(SEPARATOR)} - set(names))
-        raise SourceError(f"{path}: expected the labels {', '.join(names)}, received {', '.join(unknown)}") from error
+    places = {name.casefold(): index for index, name in enumerate(names)}
+    sets = [[part.strip().casefold() for part in text.split(SEPARATOR) if part.strip()] for text in words]
+    written = {part.strip() for text in words for part in text.split(SEPARATOR)} - {""}
+    unknown = sorted(word for word in written if word.casefold() not in places)
+    if unknown or (task != "multilabel" and any(len(text) != 1 for text in sets)):
+        found = ", ".join(unknown) or "a film without one label"
+        raise SourceError(f"{path}: expected the labels {', '.join(names)}, received {found}")
+    if task == "multilabel":
+        return np.array([[int(name in text) for name in places] for text in sets], dtype=np.int64)
+    return np.array([places[text[0]] for text in sets], dtype=np.int64)
 
 
 def _numbers(path: Path, rows: list[dict[str, str]], columns: list[str]) -> Floats:
     try:
-        return np.array([[float(row[name]) for name in columns] for row in rows], dtype=np.float64)
+        return np.array([[float(row[name].replace(",", ".")) for name in columns] for row in rows], dtype=np.float64)
     except (ValueError, TypeError) as error:
         raise SourceError(f"{path}: expected a number in {', '.join(columns)} of every line ({error})") from error

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_each, require_readable
+from lucency.data.labels import matching
 from lucency.errors import FilmError, SourceError
 from lucency.evaluate import Predictions
 from lucency.progress import track
@@ -64,17 +65,18 @@ def predict(reader: Reader, films: Dataset) -> Predicted:
 
 
 def as_labelled(films: Dataset, labels: tuple[str, ...]) -> Dataset:
-    """The same films with labels numbered as in `labels`; case does not matter.
+    """The same films with labels numbered as in `labels`, by meaning: spelling and the name of absence do not matter.
 
     Raises:
         SourceError: a label of the films is not among `labels`.
     """
-    theirs = [label.lower() for label in films.labels]
-    ours = [label.lower() for label in labels]
-    unknown = [label for label in theirs if label not in ours]
-    if unknown:
-        raise SourceError(f"{films.source}: expected the labels {', '.join(labels)}, found {', '.join(films.labels)}")
-    return films.with_labels(labels, [ours.index(label) for label in theirs])
+    places = matching(films.labels, labels, films.finding)
+    if places is None:
+        hint = "; if one of them is the finding by another name, say so with --finding" if len(labels) == 2 else ""
+        raise SourceError(
+            f"{films.source}: expected the labels {', '.join(labels)}, found {', '.join(films.labels)}{hint}"
+        )
+    return films.with_labels(labels, places)
 
 
 def _predictions(films: Dataset, logits: np.ndarray, probabilities: np.ndarray) -> Predictions:

@@ -5,23 +5,21 @@ Names are iterated in a stable order; a hundred million of them are never in mem
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, cast
 
 from lucency.data.folder import FILM_SUFFIXES
 from lucency.errors import SourceError, UsageError
 from lucency.files import walk_files
+from lucency.tables import open_text, parse_table
 
 COLUMNS = ("path", "film", "file", "filename")
 """The table's column of paths: the first of these that it has."""
-DELIMITERS = (",", ";", "\t")
 READ_AT_ONCE = 10_000
 """Rows of a Parquet manifest in memory."""
 
@@ -153,29 +151,23 @@ def _opened(source: str) -> BinaryIO:
     return cast(BinaryIO, fsspec.open(source, "rb").open())
 
 
-def _text(source: str) -> TextIO:
-    return io.TextIOWrapper(_opened(source), encoding="utf-8-sig", newline="")
-
-
 def _lines(source: str) -> Iterator[str]:
     try:
-        with _text(source) as stream:
-            yield from (line.rstrip("\r\n") for line in stream if line.strip())
-    except (UnicodeDecodeError, OSError) as error:
+        with _opened(source) as stream, open_text(stream) as text:
+            yield from (line.rstrip("\r\n") for line in text if line.strip())
+    except (UnicodeError, OSError) as error:
         raise _not_a_list(source, error) from error
 
 
 def _table(source: str, column: str | None) -> Iterator[str]:
+    known = (column,) if column else COLUMNS
+    rows = parse_table(partial(_opened, source), source, known, check=lambda names: _column(source, names, column))
     try:
-        with _text(source) as stream:
-            head = stream.readline()
-            delimiter = max(DELIMITERS, key=head.count)
-            names = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
-            place = names.index(_column(source, names, column))
-            for cells in csv.reader(stream, delimiter=delimiter):
-                if len(cells) > place and cells[place].strip():
-                    yield cells[place].strip()
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        for row in rows:
+            place = next(name for name in known if name in row)
+            if row[place]:
+                yield row[place]
+    except OSError as error:
         raise _not_a_list(source, error) from error
 
 
@@ -200,7 +192,7 @@ def _strings(source: str, column: Any) -> list[str | None]:
     return values
 
 
-def _column(source: str, names: list[str], wanted: str | None) -> str:
+def _column(source: str, names: Sequence[str], wanted: str | None) -> str:
     for name in (wanted,) if wanted else COLUMNS:
         if name in names:
             return name
@@ -209,7 +201,7 @@ def _column(source: str, names: list[str], wanted: str | None) -> str:
 
 
 def _not_a_list(source: str, error: Exception) -> SourceError:
-    return SourceError(f"{source}: expected a list of paths in UTF-8, cannot read it ({first_line(error)})")
+    return SourceError(f"{source}: expected a list of paths, cannot read it ({first_line(error)})")
 
 
 def first_line(error: Exception) -> str:

@@ -150,6 +150,7 @@ def save(
             source=train.source,
             films=len(train),
             patients=len({record.patient or record.name for record in train.samples}),
+            left_out=dict(train.left_out),
             split_hash=split_hash(train, range(len(train))),
             seed=recipe.seed,
             minutes=round(minutes, 2),
