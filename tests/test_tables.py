@@ -51,7 +51,7 @@ def test_stray_bytes_far_down_are_windows_1252(tmp_path: Path) -> None:
 )
 def test_dialects(tmp_path: Path, text: str) -> None:
     (found,) = rows(tmp_path / "t.csv", text)
-    assert (found["path"], found["label"]) == ("a", "b")
+    assert (found["path"].strip(), found["label"].strip()) == ("a", "b")
     assert "" not in found
 
 

@@ -64,7 +64,7 @@ def open_text(stream: BinaryIO) -> TextIO:
 
 
 def read_table(path: Path, known: Collection[str] = (), needed: Sequence[str] = ()) -> Iterator[Row]:
-    """The rows of a table, each a dict by column; cells without outer blanks. The header is checked at once.
+    """The rows of a table, each a dict by column, cells as they are. The header is checked at once.
 
     Args:
         path: a regular file.
@@ -119,15 +119,14 @@ def parse_table(
 
 def _row(name: str, line: int, columns: tuple[str, ...], cells: list[str], known: set[str]) -> Row:
     """{} for an empty line."""
-    values = [cell.strip() for cell in cells]
-    if not any(values):
+    if not any(map(str.strip, cells)):
         return {}
-    if any(values[len(columns) :]):
+    if any(map(str.strip, cells[len(columns) :])):
         raise SourceError(
-            f"{name}: row {line} has {len(values)} cells, the header {len(columns)} columns; put quotes around cells "
+            f"{name}: row {line} has {len(cells)} cells, the header {len(columns)} columns; put quotes around cells "
             "that hold the delimiter"
         )
-    padded = values + [""] * (len(columns) - len(values))
+    padded = cells + [""] * (len(columns) - len(cells))
     row = {column: value for column, value in zip(columns, padded, strict=False) if column}
     if open_cell := next((row[column] for column in known & row.keys() if len(row[column].splitlines()) > 1), ""):
         start = open_cell.splitlines()[0]

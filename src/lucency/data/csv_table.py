@@ -96,7 +96,7 @@ def _tables_of_films(root: Path) -> list[Path]:
 
 def _clean(table: Path, row: Row) -> Row:
     """The row with "" for cells that hold no value, and a path that this system can follow."""
-    path = row["path"]
+    path = row["path"].strip()
     if "\\" in path and not (table.parent / path).exists():
         path = path.replace("\\", "/")
     return {**{name: value_of(cell) for name, cell in row.items()}, "path": path}

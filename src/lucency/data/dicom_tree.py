@@ -112,9 +112,10 @@ def _table(path: Path) -> dict[str, str]:
 
     labels: dict[str, str] = {}
     for row in parse_table(lambda: path.open("rb"), str(path), (*KEYS, "label"), check=check):
-        key = next(name for name in KEYS if name in row)
-        if row[key] and labels.setdefault(row[key], value_of(row["label"])) != value_of(row["label"]):
-            raise SourceError(f"{path}: expected one label for {key} {row[key]}, found several")
+        name = next(name for name in KEYS if name in row)
+        key, label = row[name].strip(), value_of(row["label"])
+        if key and labels.setdefault(key, label) != label:
+            raise SourceError(f"{path}: expected one label for {name} {key}, found several")
     return labels
 
 

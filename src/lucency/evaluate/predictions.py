@@ -13,7 +13,7 @@ import numpy as np
 
 from lucency.arrays import Bools, Floats, Ints
 from lucency.errors import SourceError
-from lucency.tables import read_table, value_of
+from lucency.tables import read_table
 
 Task = Literal["binary", "multiclass", "multilabel"]
 UNCERTAIN = "uncertain"
@@ -200,13 +200,13 @@ def read_predictions(path: Path, label_names: Sequence[str], task: Task = "binar
     rest = [name for name in rows[0] if name and name not in {*needed, *CALL_COLUMNS}]
     return Predictions(
         names=tuple(row["file"] for row in rows),
-        patients=tuple(value_of(row["patient"]) or None for row in rows),
+        patients=tuple(row["patient"] or None for row in rows),
         labels=_labels(path, [row["label"] for row in rows], tuple(label_names), task),
         logits=_numbers(path, rows, logits),
         probabilities=_numbers(path, rows, probabilities),
         label_names=tuple(label_names),
         task=task,
-        columns={name: tuple(value_of(row[name]) for row in rows) for name in rest},
+        columns={name: tuple(row[name] for row in rows) for name in rest},
         answered=_answered(rows),
     )
 

@@ -165,8 +165,8 @@ def _table(source: str, column: str | None) -> Iterator[str]:
     try:
         for row in rows:
             place = next(name for name in known if name in row)
-            if row[place]:
-                yield row[place]
+            if name := row[place].strip():
+                yield name
     except OSError as error:
         raise _not_a_list(source, error) from error
 
