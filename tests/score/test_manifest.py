@@ -141,7 +141,7 @@ def test_a_store_that_no_library_reads() -> None:
     ("name", "content", "words"),
     [
         ("t.csv", b"age,label\n1,2\n", "expected a column path, film, file or filename, found age, label"),
-        ("t.csv", b"", "found an empty file"),
+        ("t.csv", b"", "found none"),
         ("t.txt", b"\xff\xfe\xff\n", "expected a list of paths"),
         ("t.parquet", b"path\na.png\n", "expected a list of paths"),
     ],
