@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-<<<<<<< HEAD
-from lucency.cli.inputs import Json, Source
-from lucency.cli.terminal import echo
-=======
 from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Json, Source, read_films
->>>>>>> c76a65d (Every verb says what it left out and which label is the finding; --allow-missing, --finding)
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.audit import Finding

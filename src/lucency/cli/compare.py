@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-<<<<<<< HEAD
-from lucency.cli.terminal import echo
-=======
 from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source
->>>>>>> c76a65d (Every verb says what it left out and which label is the finding; --allow-missing, --finding)
+from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.evaluate.comparison import Comparison, Contrast, DeLong
