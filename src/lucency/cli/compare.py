@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source
+from lucency.cli.inputs import (
+    AllowMissing,
+    DataOptions,
+    Finding,
+    Resamples,
+    Seed,
+    Source,
+    Split,
+    evaluation_input,
+)
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -22,21 +31,18 @@ def compare(
     source: Source = "auto",
     finding: Finding = None,
     allow_missing: AllowMissing = False,
-    split: Annotated[
-        str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
-    ] = None,
+    split: Split = None,
     out: Annotated[Path | None, typer.Option(help="File for the comparison as JSON.")] = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    resamples: Resamples = 2000,
+    seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
-    """Compare two readers on the same films: DeLong for how they rank, McNemar for who is right, all by patient.
+    """Compare two readers on the same films: DeLong for how they rank, McNemar for right calls, all by patient.
 
-    Says what difference so many films could show, so that too few are not taken for "no difference".
+    Reports the difference that so many films can show, so that too few are not taken for "no difference".
 
     Example: lucency compare judged/first judged/second
     """
-    from lucency.cli.inputs import evaluation_input
     from lucency.evaluate.comparison import compare as compare_readers
     from lucency.evaluate.report import dump
     from lucency.files import write_text
@@ -46,16 +52,16 @@ def compare(
     first, second = (evaluation_input(path, data, options, split) for path in (a, b))
     names, thresholds = (str(a), str(b)), (first.threshold, second.threshold)
     found = compare_readers(first.predictions, second.predictions, thresholds, resamples, seed)
-    told = dump(_to_json(found, first.predictions, names, thresholds, str(first.about["data"])))
+    content = dump(_to_json(found, first.predictions, names, thresholds, str(first.about["data"])))
     if out:
-        write_text(out, told + "\n")
-    echo(told if json else table(found, first.predictions, names, thresholds))
+        write_text(out, content + "\n")
+    echo(content if json else table(found, first.predictions, names, thresholds))
 
 
 def table(
     found: tuple[Comparison, ...], films: Predictions, names: tuple[str, str], thresholds: tuple[float, float]
 ) -> str:
-    """The comparison as a person reads it in a terminal."""
+    """The comparison as text for a terminal."""
     patients = int(films.groups().max()) + 1
     whose = f"{patients:,} patients" if films.patients_known else "patients not all known"
     lines = [
@@ -73,8 +79,8 @@ def table(
 
 NOTES = (
     "p: DeLong's test for AUROC, McNemar's mid-p for the rest, both by patient: the chance of so large a difference",
-    "between readers that are equally good. shows from: the difference that films like these show four times in five;",
-    "– where no difference would be.",
+    "between equally good readers. shows from: the difference that films like these show four times in five;",
+    "– where no difference would show.",
 )
 
 

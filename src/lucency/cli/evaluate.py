@@ -8,16 +8,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source
+from lucency.cli.inputs import (
+    AllowMissing,
+    DataOptions,
+    Finding,
+    Resamples,
+    Seed,
+    Source,
+    Split,
+    Threads,
+    evaluation_input,
+    report_skipped,
+)
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.evaluate import Report
-    from lucency.evaluate.subgroups import Subgroup, SubgroupMetric
+    from lucency.evaluate.subgroups import Subgroup
 
 
 def evaluate(
-    bundle: Annotated[Path, typer.Argument(help="The run or bundle to judge.", metavar="RUN|BUNDLE")],
+    bundle: Annotated[Path, typer.Argument(help="The run or bundle to evaluate.", metavar="RUN|BUNDLE")],
     data: Annotated[
         str | None,
         typer.Option(
@@ -28,30 +39,27 @@ def evaluate(
     source: Source = "auto",
     finding: Finding = None,
     allow_missing: AllowMissing = False,
-    split: Annotated[
-        str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")
-    ] = None,
+    split: Split = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Call at or above. [default: the card's]")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for report.json, predictions.csv and pictures.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for report.json, predictions.csv and plots.")] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="Column to judge parts by, such as sex, age, cause; may be repeated."),
+        typer.Option(help="Column of subgroups, such as sex, age, cause; may be repeated."),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Films read side by side.")] = 1,
+    resamples: Resamples = 2000,
+    seed: Seed = 0,
+    threads: Threads = 1,
     json: Annotated[bool, typer.Option("--json", help="Print report.json instead of the table.")] = False,
 ) -> int:
-    """Judge a run or bundle on labelled films: every figure with its 95 % interval, by patient.
+    """Evaluate a run or bundle on labelled films: every metric with its 95 % interval, by patient.
 
-    Without --data, answers that are on disk are judged again: by other columns, at another threshold.
-    A film that cannot be read is gone past and reported at the end; the exit code is then 3.
+    Without --data, predictions on disk are evaluated again: by other columns, at another threshold.
+    A film that cannot be read is skipped and reported at the end; the exit code is then 3.
 
     Example: lucency evaluate runs/lecture --data chest_xray --out judged
     """
-    from lucency.cli.inputs import evaluation_input, report_skipped
     from lucency.evaluate import evaluate_predictions, write_report
     from lucency.evaluate.report import dump, to_json
     from lucency.evaluate.subgroups import subgroup_masks, subgroups
@@ -71,7 +79,7 @@ def evaluate(
 
 
 def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequence[Subgroup] = ()) -> str:
-    """The judgement as a person reads it in a terminal."""
+    """The report as text for a terminal."""
     from lucency.evaluate.report import ALL, MACRO
 
     counts = ", ".join(f"{name} {n:,}" for name, n in zip(report.label_names, report.films_per_label, strict=True))
@@ -91,12 +99,12 @@ def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequen
     resampled = "patients" if report.patients_known else "films as if each were another patient"
     lines += ["", f"In brackets: 95 % intervals, resampling {resampled}."]
     if out:
-        lines.append(f"Written to {out}: report.json, predictions.csv and five pictures")
+        lines.append(f"Written to {out}: report.json, predictions.csv and five plots")
     return "\n".join(lines)
 
 
 def parts_table(parts: Sequence[Subgroup]) -> list[str]:
-    """Parts of the films, a line each; a star where the part surely differs from the other films."""
+    """A line per subgroup; a star where it differs from the other films."""
     lines = []
     for column in dict.fromkeys(part.column for part in parts):
         here = [part for part in parts if part.column == column]
@@ -104,17 +112,10 @@ def parts_table(parts: Sequence[Subgroup]) -> list[str]:
         wide = max(14, *(len(part.value) + 2 for part in here))
         lines += ["", f"{'by ' + column:{wide}}{'films':>7}" + "".join(f"{name:>26}" for name in names)]
         for part in here:
-            cells = "".join(f"{_cell(figure):>26}" for figure in part.figures)
+            cells = "".join(f"{f'{figure}*' if figure.differs else f'{figure} ':>26}" for figure in part.figures)
             several = f"  {part.finding}" if len({one.finding for one in here}) > 1 else ""
             lines.append(f"{part.value:{wide}}{part.films:>7,}{cells}{several}")
-    return [*lines, "* surely unlike the other films (95 %, over all parts of a column)"] if lines else []
-
-
-def _cell(figure: SubgroupMetric) -> str:
-    if figure.value is None:
-        return "–"
-    interval = "" if figure.low is None or figure.high is None else f" ({figure.low:.3f} to {figure.high:.3f})"
-    return f"{figure.value:.3f}{interval}{'*' if figure.differs else ' '}"
+    return [*lines, "* differs from the other films (95 %, over all subgroups of a column)"] if lines else []
 
 
 def _confusion(report: Report) -> list[str]:

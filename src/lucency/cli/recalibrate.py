@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source
+from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source, Threads
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def recalibrate(
     out: Annotated[Path, typer.Option(help="Folder of the new one.")],
     data: Annotated[str | None, typer.Option(help="Labelled films of the site; a hundred will do.")] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="Instead: predictions.csv of films it never learned from.")
+        Path | None, typer.Option(help="Instead: predictions.csv of films it was not trained on.")
     ] = None,
     source: Source = "auto",
     finding: Finding = None,
@@ -42,13 +42,13 @@ def recalibrate(
     ] = 0.95,
     folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation that measures the gain.")] = 10,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 1000,
-    threads: Annotated[int, typer.Option(min=1, help="Films read side by side.")] = 1,
+    threads: Threads = 1,
     json: Annotated[bool, typer.Option("--json", help="Print recalibration.json instead of the table.")] = False,
 ) -> int:
     """Fit calibration, threshold and abstention to a site's labelled films; write a new bundle with them.
 
-    The network stays. What it gains is measured by cross-validation by patient. A threshold does not travel: choose it
-    where it is used.
+    The network stays. The gain is measured by cross-validation by patient. A threshold does not carry over
+    between sites: choose it where it is used.
 
     Example: lucency recalibrate bundle --data our_films --threshold sensitivity=0.95 --out ours
     """
@@ -62,8 +62,8 @@ def recalibrate(
         raise OutputError(f"{out}: holds a bundle already; choose another place with --out, or remove it first")
     opened = open_bundle(bundle)
     found, on, let_in = _answers(bundle, data, predictions, options, split, threads)
-    asked = _asked(opened.card, method, threshold, coverage)
-    new = recalibrate(opened.card, found, asked, on, folds, resamples, let_in)
+    config = _config(opened.card, method, threshold, coverage)
+    new = recalibrate(opened.card, found, config, on, folds, resamples, let_in)
     write_recalibrated(opened, new, out)
     if json:
         from lucency.evaluate.report import dump
@@ -74,7 +74,7 @@ def recalibrate(
     return 0
 
 
-def _asked(card: Any, method: str, threshold: str, coverage: float) -> RecalibrationConfig:
+def _config(card: Any, method: str, threshold: str, coverage: float) -> RecalibrationConfig:
     from lucency.evaluate.recalibration import KEEP, RecalibrationConfig
     from lucency.reader.recalibrate import kept_logit, kept_point
 
@@ -90,11 +90,11 @@ def _asked(card: Any, method: str, threshold: str, coverage: float) -> Recalibra
 def _answers(
     bundle: Path, data: str | None, table: Path | None, options: DataOptions, split: str, threads: int
 ) -> tuple[Predictions, str, NDArray[np.bool_] | None]:
-    """The network's answers for the films, which films in words, and those that the gate takes."""
+    """Predictions for the films, the films in words, and those that the gate accepts."""
     from lucency.errors import UsageError
 
     if (data is None) == (table is None):
-        raise UsageError("expected the site's films with --data, or their answers with --predictions, and not both")
+        raise UsageError("expected the site's films with --data, or their predictions with --predictions, and not both")
     if table is not None:
         from lucency.bundle import read_card
         from lucency.evaluate.predictions import read_predictions
@@ -116,7 +116,7 @@ def _answers(
 
 
 def _words(path: Path) -> str:
-    """What the report beside a predictions.csv says of its films."""
+    """The films of a predictions.csv, from the report beside it."""
     from json import loads
 
     try:
@@ -127,7 +127,7 @@ def _words(path: Path) -> str:
 
 
 def table(new: Recalibrated, on: str, out: Path) -> str:
-    """What was fitted and what it is worth, for a terminal."""
+    """What was fitted and its gain, as text for a terminal."""
     predictions, card = new.crossfitted.predictions, new.card
     patients = f"{predictions.groups().max() + 1} patients" if predictions.patients_known else "patients not all known"
     lines = [f"{on}; {patients}", "", f"{'':26}{'before':26}{'after':26}gain"]
@@ -159,5 +159,5 @@ def _notes(new: Recalibrated) -> list[str]:
     if gain.value is not None and gain.value > 0:
         found.append("on other patients this calibration is worse than the old one; --method keep leaves the old one")
     if new.card.abstention.method != "none" and 0.0 in new.card.abstention.least:
-        found.append("too few patients of a label to promise this coverage: that label is never ruled out")
+        found.append("too few patients of a label for this coverage: that label is never ruled out")
     return found
