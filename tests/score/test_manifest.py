@@ -142,7 +142,7 @@ def test_a_store_that_no_library_reads() -> None:
     [
         ("t.csv", b"age,label\n1,2\n", "expected a column path, film, file or filename, found age, label"),
         ("t.csv", b"", "found none"),
-        ("t.txt", b"\xff\xfe\xff\n", "expected a list of paths"),
+        ("t.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "expected a list of paths, found no text"),
         ("t.parquet", b"path\na.png\n", "expected a list of paths"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Json, Source, read_films
+from lucency.cli.inputs import AllowMissing, DataOptions, Json, Source, read_films
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ def audit(
     data: Annotated[Path, typer.Argument(help="Folder, table or archive of films with labels, or phantom:N.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for audit.html and audit.json.")] = Path("audit"),
     source: Source = "auto",
-    finding: Finding = None,
     allow_missing: AllowMissing = False,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +39,7 @@ def audit(
     from lucency.errors import SourceError
     from lucency.files import write_text
 
-    options = DataOptions(source, finding, allow_missing)
+    options = DataOptions(source, allow_missing=allow_missing)
 
     found = audit_films(read_films(data, options, depends=False))
     told = json.dumps(found.to_json(), indent=2, ensure_ascii=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from lucency.cli.inputs import Json, Source
+from lucency.cli.inputs import DataOptions, Json, Source, read_films
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -44,11 +44,10 @@ def leave_out(
     """
     from json import dumps
 
-    from lucency.data import read_dataset
     from lucency.files import write_text
     from lucency.shift import leave_out as examiner
 
-    films = read_dataset(data, source)
+    films = read_films(data, DataOptions(source))
     places = examiner.blocks_from(films, blocks) if blocks else examiner.blocks_by(films, by)
     if predictions:
         films, places, scores = _predicted(films, places, predictions)

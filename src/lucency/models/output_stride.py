@@ -68,7 +68,7 @@ def truncate(features: nn.Module, depth: int, expansion: bool = False) -> nn.Mod
     """
     if not depth:
         return features
-    parts = [*features.children()]
+    parts: list[nn.Module] = list(features.children())
     if not isinstance(features, nn.Sequential):
         raise UsageError("depth: only lucency's own backbones can be cut; leave it out, or choose another")
     if depth > len(parts):

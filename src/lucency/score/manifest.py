@@ -154,7 +154,11 @@ def _opened(source: str) -> BinaryIO:
 def _lines(source: str) -> Iterator[str]:
     try:
         with _opened(source) as stream, open_text(stream) as text:
-            yield from (line.rstrip("\r\n") for line in text if line.strip())
+            for line in text:
+                if "\0" in line:
+                    raise SourceError(f"{source}: expected a list of paths, found no text; name the folder or a list")
+                if line.strip():
+                    yield line.rstrip("\r\n")
     except (UnicodeError, OSError) as error:
         raise _not_a_list(source, error) from error
 
