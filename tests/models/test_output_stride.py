@@ -95,7 +95,7 @@ def test_no_logit_changes_by_handing_out(head: str) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         plain = build(ModelSettings(width=0.35, stride=8, head=head)).eval()  # type: ignore[arg-type]
-        handed = build(ModelSettings(width=0.35, stride=8, spread_evidence=3, head=head)).eval()  # type: ignore[arg-type]
+        handed = build(ModelSettings(width=0.35, stride=8, spread=3, head=head)).eval()  # type: ignore[arg-type]
     handed.load_state_dict(dict(zip(handed.state_dict(), plain.state_dict().values(), strict=True)))
     film = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
     with torch.no_grad():
@@ -107,4 +107,4 @@ def test_no_logit_changes_by_handing_out(head: str) -> None:
 def test_others_networks_hand_nothing_out() -> None:
     pytest.importorskip("timm", reason="needs timm, which is optional")
     with pytest.raises(UsageError, match="spread: only lucency's own backbones"):
-        build(ModelSettings(backbone="timm:resnet10t", spread_evidence=3))
+        build(ModelSettings(backbone="timm:resnet10t", spread=3))

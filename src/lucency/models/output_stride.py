@@ -73,8 +73,8 @@ def truncate(features: nn.Module, depth: int, expansion: bool = False) -> nn.Mod
         raise UsageError("depth: only lucency's own backbones can be cut; leave it out, or choose another")
     if depth > len(parts):
         raise UsageError(f"depth: the backbone has {len(parts)} blocks, cannot keep {depth}; 0 keeps all")
-    following = parts[depth].expand if expansion and isinstance(parts[depth], Inverted) else None
-    return nn.Sequential(*parts[:depth], *([] if following is None else [following]))
+    following = parts[depth] if expansion else None
+    return nn.Sequential(*parts[:depth], *([following.expand] if isinstance(following, Inverted) else []))
 
 
 class Spread(nn.Module):
