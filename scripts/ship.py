@@ -1,7 +1,7 @@
 """Make the bundles that ship, from the films and one recipe: `python scripts/ship.py --data chest_xray --weights FILE`.
 
 Each step is a lucency command, printed before it runs; an interrupted step continues. Calibration and abstention are
-fitted to the held-out predictions of the cross-validation, by patient; the mean of its networks' weights ships.
+fitted to the held-out predictions of the cross-validation, by patient; one of its networks ships.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import sys
 from pathlib import Path
 
 from lucency.cli import run
-from lucency.data import read_dataset
-from lucency.train.weight_averaging import average_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDS = 5
+SHIPPED = 4
+"""The fold whose network ships: of the five it has the highest AUROC on the adults of the selection half (0.939; the others
+0.914 to 0.928), which it therefore flatters. Means of the weights of two and of four of them were tried (AUROC 0.936, 0.915),
+and with their batch statistics taken anew (0.929, 0.909)."""
 RULE = "youden"
 """The most of sensitivity plus specificity on calibrated held-out predictions: both errors are then near even."""
 COVERAGE = "0.985"
@@ -37,7 +39,9 @@ def main() -> int:
         if (out / "report.json").exists() or (out / "card.json").exists():
             print(f"{out}: done already", flush=True)
             continue
-        code = step(out, arguments)
+        resume = ["--resume"] if arguments[0] == "train" and out.exists() else []
+        print(f"\n$ lucency {shlex.join([*arguments, *resume])}", flush=True)
+        code = run([*arguments, *resume])
         if code:
             return code
     for name in ("default", "int8"):
@@ -46,28 +50,16 @@ def main() -> int:
     return 0
 
 
-def step(out: Path, arguments: list[str]) -> int:
-    """Run one step, and say which; gives its exit code."""
-    if arguments[0] == "average":  # no command: nobody else has folds of one recipe to average
-        print(f"\n{out}: the mean of the weights of {', '.join(arguments[2:])}", flush=True)
-        average_runs([Path(path) for path in arguments[2:]], read_dataset(arguments[1]), out)
-        return 0
-    resume = ["--resume"] if arguments[0] == "train" and out.exists() else []
-    print(f"\n$ lucency {shlex.join([*arguments, *resume])}", flush=True)
-    return run([*arguments, *resume])
-
-
 def steps(recipe: Path, data: str, weights: str, runs: Path) -> list[tuple[Path, list[str]]]:
     """The output and command of each step."""
-    folds, soup, gated, fitted = (runs / f"ship-{name}" for name in ("folds", "soup", "gated", "fitted"))
-    of = ["--data", data, "--fold", "1", "--folds", str(FOLDS)]
+    folds, gated, fitted = (runs / f"ship-{name}" for name in ("folds", "gated", "fitted"))
+    of = ["--data", data, "--fold", str(SHIPPED), "--folds", str(FOLDS)]
     whole, small = runs / "ship-default", runs / "ship-int8"
     train = ["train", str(recipe), "--data", data, "--weights", weights, "--folds", str(FOLDS), "--seeds"]
     calibrate = ["--predictions", str(folds / "predictions.csv"), "--threshold", RULE, "--coverage", COVERAGE]
     return [
         (folds, [*train, "--out", str(folds)]),
-        (soup, ["average", data, *(str(folds / f"fold-{number}") for number in range(1, FOLDS + 1))]),
-        (gated, ["gate", str(soup), *of, "--out", str(gated)]),
+        (gated, ["gate", str(folds / f"fold-{SHIPPED}"), *of, "--out", str(gated)]),
         (fitted, ["recalibrate", str(gated), *calibrate, "--out", str(fitted)]),
         (whole, ["export", str(fitted), "--out", str(whole)]),
         (small, ["export", str(fitted), "--quantize", "int8", *of, "--out", str(small)]),
