@@ -187,7 +187,7 @@ def measure(
     decoded = decode_squares(films, preprocess)
     report_skipped(decoded.unreadable)
     rows = []
-    for start in track(range(0, len(decoded.pixels), BATCH), doing, worth=lambda _: BATCH):
+    for start in track(range(0, len(decoded.pixels), BATCH), doing, len(decoded.pixels), lambda _: BATCH):
         squares = corrupt(np.stack(decoded.pixels[start : start + BATCH]))
         gray = torch.from_numpy(squares[:, None].astype(np.float32))
         with torch.inference_mode():
