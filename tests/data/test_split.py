@@ -170,9 +170,30 @@ def test_the_real_films_as_well_as_scikit_learn(shared: Path) -> None:
     from sklearn.model_selection import StratifiedGroupKFold
 
     films = read_dataset(shared / "data" / "kermany224")
+    usual = [index for index, sample in enumerate(films.samples) if not sample.columns.get("setting")]
+    films = films.subset(usual)  # rare settings go to one fold whole
     rows, groups = strata(films), films.groups()
     ours = [rows[held].sum(axis=0) for _, held in stratified_group_kfold(films, 5)]
     theirs = StratifiedGroupKFold(5).split(groups, rows.argmax(axis=1), groups)
     spread = np.ptp([rows[held].sum(axis=0) for _, held in theirs], axis=0)
     assert (np.ptp(ours, axis=0) <= spread).all()
     assert np.ptp(ours, axis=0).max() <= 1
+
+
+def test_a_rare_setting_is_left_out_whole_by_one_fold_each() -> None:
+    """Five blocks of normals, five folds: each fold holds one of them, and no other film moves."""
+    films = read_dataset("phantom:60")
+    settings = {
+        index: f"block {index % 5}" for index, label in enumerate(films.label_array()) if label == 0 and index < 40
+    }
+    marked = replace(
+        films,
+        samples=tuple(
+            replace(sample, columns={"setting": settings[index]}) if index in settings else sample
+            for index, sample in enumerate(films.samples)
+        ),
+    )
+    plain, moved = (stratified_group_kfold(each, 5) for each in (films, marked))
+    for fold, (_, held) in enumerate(moved):
+        assert {settings[index] for index in held if index in settings} == {f"block {fold}"}
+        assert {i for i in held if i not in settings} == {i for i in plain[fold][1] if i not in settings}

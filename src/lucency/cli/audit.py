@@ -11,7 +11,7 @@ from lucency.cli.inputs import AllowMissing, DataOptions, Json, Source, read_fil
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from lucency.audit import Finding
+    from lucency.audit import Finding as AuditFinding
 
 
 SHOWN = 12
@@ -51,7 +51,7 @@ def audit(
         raise SourceError(f"{data}: results would be wrong: {what}; see {out / 'audit.html'}")
 
 
-def _summary(findings: tuple[Finding, ...], out: Path) -> str:
+def _summary(findings: tuple[AuditFinding, ...], out: Path) -> str:
     lines = []
     for finding in findings:
         lines.append(f"{finding.severity:8}{finding.title}: {finding.line}")

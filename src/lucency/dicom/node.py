@@ -98,7 +98,7 @@ def start_scp(
     server = node.start_server((config.host, config.port), block=False, ssl_context=tls, evt_handlers=handlers)
     if server is None:
         raise OSError("the node could not be started")
-    server.verify_request = lambda _, address: _has_place(server.active_associations, address[0])  # type: ignore[method-assign]
+    server.verify_request = lambda _, address: _has_place(server.active_associations, address[0])  # type: ignore[method-assign,assignment]
 
     def close() -> None:
         server.shutdown()
@@ -108,7 +108,7 @@ def start_scp(
     return close
 
 
-class _Node(AE):  # type: ignore[misc]
+class _Node(AE):
     """An AE that counts as associations only those who have named themselves and are still there.
 
     pynetdicom counts every connection for as long as it waits for a first word, closed ones too.

@@ -176,7 +176,7 @@ class Queue:
             if row is None:
                 return None
             database.execute("UPDATE films SET tries = tries + 1 WHERE key = ?", (row[0],))
-        return Item(*row, accepted=self._decoded.pop(row[0], None))
+        return Item(row[0], row[1], row[2], accepted=self._decoded.pop(row[0], None))
 
     def answered(self, key: str, digest: str, parts: tuple[Part, ...]) -> None:
         """Keep a film's answer instead of the film."""

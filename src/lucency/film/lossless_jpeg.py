@@ -149,7 +149,8 @@ def _rows(predict: Callable[[_Ints, _Ints], _Ints]) -> Callable[[_Ints], _Ints]:
 
 
 def _upper_left(above: _Ints, d: _Ints) -> _Ints:
-    return d + np.concatenate([above[:1], above[:-1]])
+    found: _Ints = d + np.concatenate([above[:1], above[:-1]])
+    return found
 
 
 def _left_and_slope(above: _Ints, d: _Ints) -> _Ints:

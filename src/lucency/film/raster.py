@@ -114,6 +114,7 @@ def _loaded(image: ImageFile) -> ImageFile:
 def _check_strips(image: TiffImageFile) -> None:
     """Decode every JPEG strip or tile of a TIFF strictly; Pillow and libtiff pass over what libjpeg warns of."""
     tags, stream = image.tag_v2, image.fp
+    assert stream is not None  # it is open
     tables = bytes(tags.get(347, b"\xff\xd8\xff\xd9"))[:-2]
     for begins, length in zip(tags.get(273, tags.get(324)), tags.get(279, tags.get(325)), strict=True):
         stream.seek(begins)

@@ -152,16 +152,19 @@ def _rotate(gray: Tensor, degrees: Tensor) -> Tensor:
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     theta = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
     grid = F.affine_grid(theta, [len(gray), 1, *gray.shape[1:]], align_corners=False)
-    return F.grid_sample(gray[:, None], grid, align_corners=False)[:, 0]
+    turned: Tensor = F.grid_sample(gray[:, None], grid, align_corners=False)[:, 0]
+    return turned
 
 
 def _crop(gray: Tensor, boxes: Tensor, size: int) -> Tensor:
     """What lies in each box, resized to `size` pixels with antialiasing, as `Preprocess` does."""
     centres = (torch.arange(size, dtype=torch.float32, device=gray.device) + 0.5) / size
-    return resample(gray, boxes, centres, centres)
+    cropped: Tensor = resample(gray, boxes, centres)
+    return cropped
 
 
 def _tone(gray: Tensor, params: AugmentParams) -> Tensor:
     gamma, contrast, brightness = (getattr(params, name)[:, None, None] for name in ("gamma", "contrast", "brightness"))
     curved = 255 * (gray / 255) ** gamma if bool((gamma != 1).any()) else gray
-    return ((curved - MID_GRAY) * contrast + MID_GRAY + brightness).clamp(0, 255)
+    toned: Tensor = ((curved - MID_GRAY) * contrast + MID_GRAY + brightness).clamp(0, 255)
+    return toned

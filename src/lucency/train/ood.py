@@ -193,8 +193,8 @@ def measure(
         with torch.inference_mode():
             cropped = classifier.crop_input(gray)
             pooled = pool(classifier.forward_features(cropped.pixels), cropped.weights)
-            lungs = torch.empty(len(gray), 0) if cropped.lungs is None else lung_doubts(cropped.lungs)
-            rows.append((thumbnails(gray), directions(pooled), lungs))
+            doubts = torch.empty(len(gray), 0) if cropped.lungs is None else lung_doubts(cropped.lungs)
+            rows.append((thumbnails(gray), directions(pooled), doubts))
     small, features, lungs = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
     return Measured(decoded.films, small, features, lungs)
 
