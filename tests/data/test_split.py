@@ -189,7 +189,7 @@ def test_a_rare_setting_is_left_out_whole_by_one_fold_each() -> None:
     marked = replace(
         films,
         samples=tuple(
-            replace(sample, columns={"setting": settings[index]}) if index in settings else sample
+            replace(sample, columns={**sample.columns, "setting": settings[index]}) if index in settings else sample
             for index, sample in enumerate(films.samples)
         ),
     )
