@@ -59,7 +59,7 @@ def test_an_exported_bundle(place: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 def test_what_makes_no_sense_is_one_line(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert faith(place, tmp_path, "--shuffled", str(place / "other"), reader="bundle") == 2
-    assert "further runs are compared with a run, came a bundle" in capsys.readouterr().err
+    assert "further runs are compared with a run, received a bundle" in capsys.readouterr().err
     assert faith(place, tmp_path, "--method", "gradcam") == 9
     assert "did you mean 'grad_cam'?" in capsys.readouterr().err
     assert not (tmp_path / "faith.json").exists()

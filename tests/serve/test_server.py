@@ -138,7 +138,6 @@ def test_a_body_that_says_more_than_it_sends(server: Server) -> None:
     host, port = server.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as wire:
         wire.sendall(b"POST /v1/read HTTP/1.1\r\nHost: here\r\nContent-Length: 99999999999\r\n\r\n")
-        wire.shutdown(socket.SHUT_WR)
         wire.settimeout(60)
         assert b"413" in wire.recv(64)
 

@@ -50,9 +50,9 @@ def train(recipe: str, data: str, out: Path) -> None:
 
     load_best = trainer._load_best
 
-    def kept(step: Any, best: Path) -> Any:
-        torch.save(step.network.state_dict(), out.parent / f"{best.parent.name}-{rank()}.pt")
-        return load_best(step, best)
+    def kept(step: Any, folder: Path) -> Any:
+        torch.save(step.network.state_dict(), out.parent / f"{folder.name}-{rank()}.pt")
+        return load_best(step, folder)
 
     trainer._load_best = kept
     train_run(parse_recipe(json.loads(recipe), "test"), read_dataset(data), out, out.parent / "cache")

@@ -35,7 +35,8 @@ const NARROW = 0.5, WIDE = 2;
 /** Reasons to doubt a reading that show before the network runs. @returns {{words: string, refuses: boolean}[]} */
 export function inputDoubts(film, card) {
   const { width, height } = film, { side } = settings(card.preprocess), shape = width / height;
-  const doubts = [], add = (refuses, name, values) => doubts.push({ words: say(name, values), refuses });
+  const doubts = [], add = (refuses, name, values) =>
+    doubts.push({ words: say(name, values), refuses, explains: name === "doubt_blank" });
   if (Math.min(width, height) < side) add(false, "doubt_small", { width, height, side });
   if (shape < NARROW || shape > WIDE) add(true, "doubt_shape", { width, height });
   if (blank(film)) add(true, "doubt_blank");
@@ -66,7 +67,8 @@ export function readingOf(card, outputs, doubts) {
   const { probabilities, logits, rows, columns } = outputs;
   const index = probabilities.indexOf(Math.max(...probabilities));
   const reasons = failed(card, outputs.doubts), accepted = verdict(card, probabilities, outputs.doubts);
-  const warnings = [...doubts.map(({ words }) => words), ...reasons.map((name) => say(`doubt_${name}`))];
+  const shown = doubts.some(({ explains }) => explains) ? [] : reasons; // a blank film is like no chest film, of course
+  const warnings = [...doubts.map(({ words }) => words), ...shown.map((name) => say(`doubt_${name}`))];
   if (accepted === "uncertain" && !reasons.length) warnings.push(undecided(card, probabilities));
   return {
     verdict: doubts.some(({ refuses }) => refuses) ? "uncertain" : accepted,
