@@ -2,7 +2,7 @@
 
 Drawn films know their lungs to the pixel, with and without pneumonia in them; a mask by gray levels would leave out the
 white lung, which is where the evidence lies. The network (Ronneberger et al. 2015) needs no PyTorch, so any reader of
-an exported bundle has it. `scripts/train_lungs.py` trains it. Heart and vessels, and lung behind them, do not count.
+an exported bundle has it. `scripts/train_lungs.py` trains it. Lung behind the heart counts.
 """
 
 from __future__ import annotations
