@@ -42,7 +42,11 @@ def _films(count: int, side: int = 64) -> Tensor:
     return torch.rand(count, 1, side, side, generator=torch.Generator().manual_seed(1)) * 255
 
 
-rows = pytest.mark.parametrize("backbone", BACKBONES)
+DEEPER = ("efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite3")
+"""The same modules as efficientnet_lite0, only more of them."""
+rows = pytest.mark.parametrize(
+    "backbone", [pytest.param(name, marks=[pytest.mark.slow] if name in DEEPER else []) for name in BACKBONES]
+)
 heads = pytest.mark.parametrize("head", HEADS)
 
 
@@ -173,8 +177,6 @@ def test_the_forward_pass_with_its_map_is_one_graph(backbone: str) -> None:
         def forward(self, gray: Tensor) -> tuple[Tensor, Tensor]:
             return self.classifier.forward_map(gray)
 
-    if backbone.startswith("efficientnet") and backbone != "efficientnet_lite0":
-        pytest.skip("the same modules as efficientnet_lite0, only more of them")
     classifier = _classifier(backbone, "dense128")
     with torch.no_grad():
         program = torch.export.export(WithMap(classifier).eval(), (_films(1),))

@@ -44,7 +44,17 @@ RUNS = {
 cropped to their lungs."""
 CELLS = {"finer": 4, "finest": 8, "lungs": 24}
 """Rows of the map of a film of SIDE: 32 pixels a cell, unless the name ends so."""
-pairs = pytest.mark.parametrize("pair", [(to, name) for to in TARGETS for name in RUNS], ids="-".join, indirect=True)
+LATER = ("mobilenet_v2 dense128", "mobilenet_v2 finer")
+"""What the other rows hold together; they are slow."""
+pairs = pytest.mark.parametrize(
+    "pair",
+    [
+        pytest.param((to, name), marks=[pytest.mark.slow] if name in LATER else [], id=f"{to}-{name}")
+        for to in TARGETS
+        for name in RUNS
+    ],
+    indirect=True,
+)
 targets = pytest.mark.parametrize("pair", [(to, "mobilenet_v2 linear") for to in TARGETS], ids="-".join, indirect=True)
 
 ALIKE = {"float16": 0.99, "weights": 0.99, "int8": 0.95}

@@ -76,7 +76,7 @@ def stream(port: int, films: int, acknowledged: set[int], rng: random.Random) ->
 
 
 @pytest.mark.parametrize(
-    ("films", "kills"), [(30, 3), pytest.param(1000, 20, marks=pytest.mark.slow)], ids=["small", "whole"]
+    ("films", "kills"), [(12, 2), pytest.param(1000, 20, marks=pytest.mark.slow)], ids=["small", "whole"]
 )
 def test_each_acknowledged_film_is_answered_exactly_once(node: Node, archive: Archive, films: int, kills: int) -> None:
     rng, acknowledged = random.Random(7), set[int]()

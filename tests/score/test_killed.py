@@ -74,6 +74,7 @@ def test_500_films_killed_three_times(bundle: Bundle, tmp_path: Path) -> None:
     assert everything(tmp_path / "pieces").equals(everything(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_500_films_by_ray(bundle: Bundle, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="needs lucency[ray]")
     manifest = write_films(tmp_path / "films", 500)

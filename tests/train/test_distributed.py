@@ -121,7 +121,7 @@ def test_a_folder_that_not_all_machines_share_is_refused(tmp_path: Path, monkeyp
 LEVERS = {"swa": 1, "teachers": 1, "wise_ft": 0.5}
 
 
-@pytest.mark.parametrize(("finetune", "epochs"), [({}, 4), (LEVERS, 5)])
+@pytest.mark.parametrize(("finetune", "epochs"), [pytest.param({}, 4, marks=pytest.mark.slow), (LEVERS, 5)])
 def test_both_processes_end_with_the_same_weights(finetune: dict[str, Any], epochs: int, tmp_path: Path) -> None:
     rows = trained(recipe(finetune=finetune), tmp_path / "run")
     assert len(rows) == epochs  # going back is a row too
@@ -134,7 +134,14 @@ def test_both_processes_end_with_the_same_weights(finetune: dict[str, Any], epoc
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {"0-of-2", "1-of-2"}
 
 
-@pytest.mark.parametrize("data", [{}, {"imbalance": "group_dro", "group_step": 0.5}, {"misled": 4.0}])
+WHOLE = [
+    {},
+    pytest.param({"imbalance": "group_dro", "group_step": 0.5}, marks=pytest.mark.slow),
+    pytest.param({"misled": 4.0}, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("data", WHOLE)
 def test_whole_batches_make_two_processes_one(data: dict[str, Any], tmp_path: Path) -> None:
     """All films in one batch, nothing drawn: the mean of two equal halves' gradients is the gradient of the whole.
 
@@ -178,6 +185,7 @@ def test_a_run_of_another_number_of_processes_is_not_resumed(tmp_path: Path) -> 
         claim(tmp_path / "run", Manifest.of(recipe(), films, films), True)
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
     whole = trained(recipe(), tmp_path / "whole" / "run")
     out = tmp_path / "stopped" / "run"
