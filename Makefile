@@ -3,6 +3,7 @@
 # make test-slow  the slow tests: minutes each
 # make check      lint, types, import contracts, fast tests; under a minute
 # make hooks      run lint and types before each commit
+# make docs-check run every command of README and docs as it is written
 # make peers      install programs that some tests talk to (apt-get, as root)
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -14,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 FAST := tests/test_errors.py tests/test_files.py tests/test_preprocess.py tests/test_prefetch.py tests/test_progress.py \
 	tests/test_recipe.py tests/bundle tests/cli/test_main.py tests/film tests/paint tests/reader
 
-.PHONY: help demo test test-slow check hooks peers clean
+.PHONY: help demo test test-slow check docs-check hooks peers clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -48,6 +49,9 @@ check: $(VENV)/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) $(FAST)
+
+docs-check: $(VENV)/ready
+	$(BIN)/python scripts/docs_check.py
 
 hooks: $(VENV)/ready
 	$(BIN)/pre-commit install

@@ -1,0 +1,59 @@
+"""README and docs: each command they name exists, each link leads somewhere, and the short ones run."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
+
+
+def _docs_check() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_check", ROOT / "scripts/docs_check.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["docs_check"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+docs_check = _docs_check()
+PAGES = docs_check.pages()
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_command_and_option_exists(page: Path) -> None:
+    unknown = {command: docs_check.unknown_parts(command) for command in docs_check.mentioned(page)}
+    assert {command: parts for command, parts in unknown.items() if parts} == {}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
+
+
+def test_a_command_that_is_not_there_is_found_out() -> None:
+    assert docs_check.unknown_parts("lucency read film.png --map maps") == []
+    assert docs_check.unknown_parts("lucency bundle verify bundle --jsn") == ["--jsn"]
+    assert docs_check.unknown_parts("lucency raed film.png") == ["raed"]
+    assert docs_check.unknown_parts("lucency bundle veryfy bundle") == ["bundle veryfy"]
+
+
+def test_a_failing_command_fails_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```sh\ntrue\nfalse\n```\n\n<!-- check: skip needs a PACS -->\n```sh\nfalse\n```\n")
+    monkeypatch.setattr(docs_check, "ROOT", tmp_path)
+    outcomes = list(docs_check.check_page(page, fast=True))
+    assert [one.verdict for one in outcomes] == ["ok", "FAILED", "skipped"]
+    assert outcomes[2].detail == "needs a PACS"
