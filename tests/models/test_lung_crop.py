@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 
 from lucency.data.phantom import draw
+from lucency.explain.interventions import paint_over
 from lucency.film import Film
-from lucency.lungs import lung_probability
+from lucency.lungs import find_lungs, lung_probability
 from lucency.models import Classifier, build
-from lucency.models.lung_crop import LungCrop, resample, standardise
+from lucency.models.lung_crop import FLAT_LUNGS, LungCrop, resample, standardise
 from lucency.preprocess import Preprocess
 from lucency.recipe import ModelSettings
 
@@ -116,6 +117,21 @@ def test_a_map_lands_where_its_box_lies(crop: LungCrop) -> None:
     assert back[:12, 12:].numpy() == pytest.approx(np.full((12, 12), 4.0), abs=1e-5)  # a quarter of the film, mean 1
     assert not back[12:].any()
     assert not back[:, :12].any()
+
+
+def test_lungs_without_detail_give_no_evidence(films: torch.Tensor) -> None:
+    classifier = classifier_of_lungs()
+    squares = films[:, 0].numpy().astype(np.uint8)
+    masks = [find_lungs(square).mask for square in squares]
+    painted = torch.from_numpy(np.stack([paint_over(s, m) for s, m in zip(squares, masks, strict=True)]))[:, None]
+    with torch.no_grad():
+        sound, gone = classifier.crop_input(films), classifier.crop_input(painted.float())
+        assert sound.flat is not None
+        assert gone.flat is not None
+        assert sound.flat.max() < FLAT_LUNGS[0] < FLAT_LUNGS[1] < gone.flat.min()
+        assert gone.weights is not None
+        assert gone.weights.abs().max() == 0
+        torch.testing.assert_close(classifier(painted.float()), classifier.head.last.bias.expand(len(films), 1))
 
 
 def test_a_film_of_no_lungs_still_gives_finite_answers(crop: LungCrop) -> None:

@@ -116,7 +116,7 @@ class Abstention(Part):
 class Check(Part):
     """An input check: a film whose `doubt` is above the limit is `uncertain`."""
 
-    name: Literal["layout", "upside_down", "mirrored", "features", "lungs_missing", "lungs_cut"]
+    name: Literal["layout", "upside_down", "mirrored", "features", "lungs_missing", "lungs_cut", "lungs_flat"]
     """layout: not a frontal chest film. features: unlike the training films."""
     limit: float
     alarms: Share

@@ -50,7 +50,7 @@ class ExportNetwork(nn.Module):
         logit = self.classifier.head(pooled)
         found = self.classifier.film_map(self.classifier.head.map(features), cropped).permute(0, 2, 3, 1)
         outputs = {"logit": logit, "probability": self.calibrated(logit), "map": found}
-        return outputs if self.gate is None else {**outputs, "doubt": self.gate(gray, pooled, cropped.lungs)}
+        return outputs if self.gate is None else {**outputs, "doubt": self.gate(gray, pooled, cropped)}
 
     def features(self, seen: Tensor) -> Tensor:
         """The activations entering the pool; without a product by a scale that is 1 everywhere."""

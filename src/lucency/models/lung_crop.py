@@ -8,7 +8,7 @@ a film was cut and stretched, letters, arms, devices beside the chest and the ex
     g, m = film and p, resampled to the box
     z    = (g - mean_m g) / (std_m g + 1)       mean and deviation weighted by m: inside the lungs
     seen = clip(z, ±4) · soft(dilate(m))        0, the lungs' own mean, outside
-    cell = share of the lungs in each cell of the map, summing to 1
+    cell = share of the lungs in each cell of the map, summing to 1; 0 where the lungs show no detail at all
 
 Only sums, products, pooling and comparisons with constants, which every exporter knows.
 """
@@ -40,6 +40,13 @@ GAIN = 0.9
 """Standardised levels times this are what an ImageNet backbone expects of normalised pixels."""
 FAINT_CELL = 0.25
 """A cell of the map with a smaller share of lung carries no evidence."""
+NEIGHBOURHOOD = 5
+"""Pixels of the small film over which detail is measured: wider than a rib's edge."""
+DETAIL = 0.03
+"""Of the film's standard deviation: a place that differs from its neighbourhood by less is flat."""
+FLAT_LUNGS = (0.5, 0.6)
+"""Share of the lungs that is flat at which evidence begins to fade, and where none is left. Of 5,739 films of children
+and adults one in a hundred has more than 0.28 and 0.40, of lungs painted over none less than 0.66."""
 FILM_CELLS = 24
 """Rows and columns of a map on the whole film."""
 
@@ -55,6 +62,8 @@ class CroppedInput(NamedTuple):
     """float32 (n, 4): left, top, right, bottom, as shares of the film; may reach beyond it. None: the whole film."""
     lungs: Tensor | None
     """float32 (n, 1, 48, 48), the probability of lung on the whole film."""
+    flat: Tensor | None = None
+    """float32 (n,), the share of the lungs that shows no detail."""
 
 
 class LungCrop(nn.Module):
@@ -77,10 +86,10 @@ class LungCrop(nn.Module):
 
     def lungs(self, gray: Tensor) -> Tensor:
         """Films (n, 1, s, s) of 0..255 → probability of lung (n, 1, 48, 48)."""
-        small = resize(gray[:, 0], SEGMENTER_SIZE)
-        centred = small - small.mean((1, 2), keepdim=True)
-        deviation = (centred * centred).mean((1, 2), keepdim=True).sqrt() + 1.0
-        return torch.sigmoid(self.segmenter((centred / deviation)[:, None]))
+        return self._find(small_film(gray))
+
+    def _find(self, small: Tensor) -> Tensor:
+        return torch.sigmoid(self.segmenter(small[:, None]))
 
     def box(self, lungs: Tensor) -> Tensor:
         """Probabilities (n, 1, k, k) → box (n, 4): the lungs' mean position ± REACH standard deviations."""
@@ -92,11 +101,14 @@ class LungCrop(nn.Module):
 
     def forward(self, gray: Tensor) -> CroppedInput:
         """Films (n, 1, s, s) of 0..255 → what is read of them."""
-        lungs = self.lungs(gray)
-        box = self.box(lungs)
+        small = small_film(gray)
+        lungs = self._find(small)
+        flat, box = flat_share(small, lungs), self.box(lungs)
         pixels = resample(gray[:, 0], box, self.centers)
         mask = resample(lungs[:, 0], box, self.mask_centers)
-        return CroppedInput(*standardise(pixels[:, None], mask[:, None], self.cells), box, lungs)
+        seen, weights = standardise(pixels[:, None], mask[:, None], self.cells)
+        evidence = ((FLAT_LUNGS[1] - flat) / (FLAT_LUNGS[1] - FLAT_LUNGS[0])).clamp(0.0, 1.0)
+        return CroppedInput(seen, weights * evidence[:, None, None], box, lungs, flat)
 
     def on_film(self, maps: Tensor, box: Tensor) -> Tensor:
         """Maps (n, f, c, c) of what lies in the box → (n, f, 24, 24) on the film.
@@ -108,6 +120,24 @@ class LungCrop(nn.Module):
         columns = _overlaps(box[:, 0:1], box[:, 2:3], maps.shape[3], FILM_CELLS)
         scale = FILM_CELLS * FILM_CELLS / (maps.shape[2] * maps.shape[3])
         return rows[:, None].transpose(2, 3) @ maps @ columns[:, None] * scale
+
+
+def small_film(gray: Tensor) -> Tensor:
+    """Films (n, 1, s, s) of 0..255 → (n, 96, 96), mean 0 and deviation 1: where the lungs are looked for."""
+    small = resize(gray[:, 0], SEGMENTER_SIZE)
+    centred = small - small.mean((1, 2), keepdim=True)
+    return centred / ((centred * centred).mean((1, 2), keepdim=True).sqrt() + 1.0)
+
+
+def flat_share(small: Tensor, lungs: Tensor) -> Tensor:
+    """The share of the lungs (n, 1, 48, 48) in which a small film (n, 96, 96) shows no detail: (n,), 0 to 1.
+
+    Lungs painted over, or burnt out by exposure, show none; white lungs still do.
+    """
+    mean = _neighbours(small.shape[1], small)
+    detail = small - mean @ small @ mean.T
+    flat = torch.relu(1.0 - F.avg_pool2d((detail * detail)[:, None], 2) / DETAIL**2)
+    return (flat * lungs).sum((1, 2, 3)) / (lungs.sum((1, 2, 3)) + 1.0)
 
 
 def standardise(pixels: Tensor, mask: Tensor, cells: int, dilation: int = 3) -> tuple[Tensor, Tensor]:
@@ -182,6 +212,13 @@ def _moments(mass: Tensor) -> tuple[Tensor, Tensor]:
     mean = (mass * positions).sum(1, keepdim=True) / total
     offset = positions - mean
     return mean, ((mass * offset * offset).sum(1, keepdim=True) / total).sqrt()
+
+
+def _neighbours(count: int, like: Tensor) -> Tensor:
+    """(count, count), whose product is the mean of each pixel's neighbourhood along one axis."""
+    positions = torch.arange(count, dtype=like.dtype, device=like.device)
+    near = ((positions[:, None] - positions).abs() <= NEIGHBOURHOOD // 2).to(like.dtype)
+    return near / near.sum(1, keepdim=True)
 
 
 def _centers(count: int, like: Tensor | None = None) -> Tensor:

@@ -27,14 +27,15 @@ from torch.nn import functional as F
 
 from lucency.bundle import Bundle
 from lucency.errors import BundleError
+from lucency.models.lung_crop import CroppedInput
 
 OOD_FILE = "gate.safetensors"
 CELLS = 8
 """Rows and columns of the thumbnail."""
 CHECKS = ("layout", "upside_down", "mirrored", "features")
 """The numbers in `doubt`, in their order."""
-LUNG_CHECKS = ("lungs_missing", "lungs_cut")
-"""Two more, of a network that crops to the lungs."""
+LUNG_CHECKS = ("lungs_missing", "lungs_cut", "lungs_flat")
+"""Three more, of a network that crops to the lungs."""
 TYPICAL_LUNG = 0.05
 """Share of a film that the smaller lung covers, about half of what is usual: `lungs_missing` is then about 1."""
 
@@ -91,14 +92,14 @@ class OODDetector(nn.Module):
         self.mirrored = LinearProbe(CELLS * CELLS)
         self.features = features
 
-    def forward(self, gray: Tensor, pooled: Tensor, lungs: Tensor | None = None) -> Tensor:
+    def forward(self, gray: Tensor, pooled: Tensor, cropped: CroppedInput | None = None) -> Tensor:
         """Gray films (n, 1, s, s) of 0..255 and their pooled features (n, k) → doubt (n, 4).
 
-        With the probability of lung (n, 1, k, k), the numbers of LUNG_CHECKS follow: (n, 6).
+        Of a network that crops to the lungs, the numbers of LUNG_CHECKS follow: (n, 7).
         """
         small = thumbnails(gray)
         doubts = [self.layout(small), self.upside_down(small), self.mirrored(small), self.features(directions(pooled))]
-        return torch.cat(doubts if lungs is None else [*doubts, lung_doubts(lungs)], 1)
+        return torch.cat(doubts if cropped is None else [*doubts, lung_doubts(cropped)], 1)
 
 
 def directions(pooled: Tensor) -> Tensor:
@@ -118,20 +119,23 @@ def thumbnails(gray: Tensor) -> Tensor:
     return centred / spread.clamp(min=4.0)
 
 
-def lung_doubts(lungs: Tensor) -> Tensor:
-    """Probabilities of lung (n, 1, k, k) → (n, 2), the numbers of LUNG_CHECKS.
+def lung_doubts(cropped: CroppedInput) -> Tensor:
+    """What is read of n films → (n, 3), the numbers of LUNG_CHECKS; (n, 0) of whole films.
 
     lungs_missing: how little the smaller of the halves left and right of the lungs' mean covers of the film.
     lungs_cut: the share of the lungs that lies along the film's edges.
+    lungs_flat: the share of the lungs that shows no detail.
     """
-    mass, cells = lungs[:, 0], lungs.shape[-1]
+    if cropped.lungs is None or cropped.flat is None:
+        return cropped.pixels.new_empty((len(cropped.pixels), 0))
+    mass, cells = cropped.lungs[:, 0], cropped.lungs.shape[-1]
     columns, total = mass.sum(1), mass.sum((1, 2)) + 1.0
     positions = torch.arange(cells, dtype=mass.dtype, device=mass.device)
     mean = (columns * positions).sum(1, keepdim=True) / total[:, None]
     left = (columns * (mean - positions + 0.5).clamp(0.0, 1.0)).sum(1)
     smaller = torch.minimum(left, columns.sum(1) - left) / (cells * cells)
     edges = mass[:, 0].sum(1) + mass[:, -1].sum(1) + mass[:, :, 0].sum(1) + mass[:, :, -1].sum(1)
-    return torch.stack([TYPICAL_LUNG / (smaller + 0.005), edges / total], 1)
+    return torch.stack([TYPICAL_LUNG / (smaller + 0.005), edges / total, cropped.flat], 1)
 
 
 def load_ood_detector(bundle: Bundle) -> OODDetector | None:

@@ -184,7 +184,7 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
                 films = torch.from_numpy(squares[start : start + CHUNK, None].astype(np.float32))
                 cropped = classifier.crop_input(films)
                 logits, maps, pooled = classifier.forward_cropped(cropped)
-                doubts = films.new_zeros(len(films), 0) if gate is None else gate(films, pooled, cropped.lungs)
+                doubts = films.new_zeros(len(films), 0) if gate is None else gate(films, pooled, cropped)
                 answers = (logits, maps, doubts)
                 parts.append([part.numpy() for part in answers])
         logits, maps, doubts = (np.concatenate(column) for column in zip(*parts, strict=True))

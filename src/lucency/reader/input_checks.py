@@ -24,6 +24,7 @@ GATE_WORDS = {
     "upside_down": "this film looks upside down",
     "lungs_missing": "two lungs were not found on this film",
     "lungs_cut": "the lungs reach beyond the edge of this film",
+    "lungs_flat": "the lungs show no detail: painted over, or exposed so that nothing can be seen in them",
     "mirrored": "this film looks mirrored: turn it, or the heart lies on the right",
     "features": "this is unlike the films the network learned from: another machine, very blurred, or other patients",
 }

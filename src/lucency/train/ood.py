@@ -46,7 +46,8 @@ ALARMS = {
     "mirrored": 0.35,
     "features": 0.2,
     "lungs_missing": 0.05,
-    "lungs_cut": 0.1,
+    "lungs_cut": 0.08,
+    "lungs_flat": 0.02,
 }
 """How the allowed false alarms are divided among the checks: most for the hardest."""
 MAX_FILMS = 2000
@@ -96,7 +97,7 @@ class Measured:
     features: Floats
     """(n, k), directions of the pooled features."""
     lungs: Floats
-    """(n, 2), what LUNG_CHECKS measure; (n, 0) of a network that reads whole films."""
+    """(n, 3), what LUNG_CHECKS measure; (n, 0) of a network that reads whole films."""
 
 
 def fit_gate(
@@ -193,8 +194,7 @@ def measure(
         with torch.inference_mode():
             cropped = classifier.crop_input(gray)
             pooled = pool(classifier.forward_features(cropped.pixels), cropped.weights)
-            doubts = torch.empty(len(gray), 0) if cropped.lungs is None else lung_doubts(cropped.lungs)
-            rows.append((thumbnails(gray), directions(pooled), doubts))
+            rows.append((thumbnails(gray), directions(pooled), lung_doubts(cropped)))
     small, features, lungs = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
     return Measured(decoded.films, small, features, lungs)
 

@@ -167,6 +167,7 @@ const TEXTS = {
   doubt_upside_down: "this film looks upside down",
   doubt_lungs_missing: "two lungs were not found on this film",
   doubt_lungs_cut: "the lungs reach beyond the edge of this film",
+  doubt_lungs_flat: "the lungs show no detail: painted over, or exposed so that nothing can be seen in them",
   doubt_mirrored: "this film looks mirrored: turn it, or the heart lies on the right",
   doubt_features:
     "this is unlike the films the network learned from: another machine, very blurred, or other patients",
