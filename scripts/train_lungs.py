@@ -7,6 +7,8 @@
 2. Train on them: moved, whitened, exposed and covered anew each time.
 3. With `--films` (unlabelled, none of them among `--masks`): two rounds of self-training (pseudo-labels, Lee 2013).
    Label the films, keep the labels that can be trusted, mix in drawn films, train on.
+4. Train on, so that what the network says of a film stays when everything around the lungs is exchanged with another
+   film's (self-distillation: its own answers on the films as they are are the targets).
 
 The shipped src/lucency/models/lungs.npz came from the same steps with settings changed on the way: 4,000 drawn films
 for 7 epochs at a learning rate of 4e-3; 4,000 others with fewer white lungs, 8 epochs at 3e-3; 5,000 others with
@@ -265,6 +267,61 @@ def pseudo_labelled(net: LungSegmenter, films: Tensor, least: float) -> tuple[Te
     return films[kept], (255 * ((large - 0.5) * 4 + 0.5).clamp(0, 1)).byte()
 
 
+def keep_answers(net: LungSegmenter, films: Tensor, steps: int, rate: float) -> None:
+    """Train so that answers on films uint8 (n, 1, 192, 192) stay as they are, whatever surrounds the lungs."""
+    targets = torch.cat(
+        [net.eval()(_normalised(F.avg_pool2d(some.float(), 2))).detach().sigmoid() for some in films.split(64)]
+    )
+    known = torch.nonzero((targets > 0.5).float().mean((1, 2, 3)) > 0.08).flatten()
+    optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.2)
+    for _ in track(range(steps), "exchanging surroundings", steps):  # batch norm stays: half of each batch is pasted
+        mine, other = (known[torch.randint(len(known), (16,))] for _ in range(2))
+        plain, target = films[mine].float(), targets[mine]
+        pasted = exchanged(plain, target, films[other].float(), targets[other])
+        varied, moved_target = augmented(pasted, F.interpolate(target, scale_factor=4.0))
+        small = [_normalised(F.avg_pool2d(some, 2)) for some in (plain, pasted)]
+        logits = net(torch.cat([*small, varied])).split(16)
+        apart = (logits[0].sigmoid() - logits[1].sigmoid()).abs().mean()
+        parts = (soft_loss(found, true) for found, true in zip(logits, (target, target, moved_target), strict=True))
+        optimiser.zero_grad()
+        (sum(weight * part for weight, part in zip((1.0, 1.5, 0.5), parts, strict=True)) + apart).backward()  # type: ignore[union-attr]
+        optimiser.step()
+        schedule.step()
+
+
+def soft_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy and mean absolute difference to probabilities."""
+    return F.binary_cross_entropy_with_logits(logits, target) + (logits.sigmoid() - target).abs().mean()
+
+
+def exchanged(films: Tensor, lungs: Tensor, others: Tensor, their_lungs: Tensor) -> Tensor:
+    """Films (n, 1, 192, 192) whose surroundings are others', stretched so that the boxes of the lungs agree.
+
+    Their own pixels stay in and around either's lungs, probabilities (n, 1, 48, 48).
+    """
+    mine, theirs = _box(lungs > 0.5), _box(their_lungs > 0.5)
+    scale = (theirs[:, 2:] - theirs[:, :2]) / (mine[:, 2:] - mine[:, :2])
+    offset = scale + 2 * (theirs[:, :2] - scale * mine[:, :2]) - 1
+    affine = torch.cat([torch.diag_embed(scale), offset[:, :, None]], 2)
+    moved_films, moved_lungs = _warped(others, affine), _warped(their_lungs, affine)
+    kept = F.interpolate(torch.maximum(lungs, moved_lungs).gt(0.5).float(), scale_factor=4.0)
+    margin, edge = int(torch.randint(3, 14, ())), int(torch.randint(0, 4, ()))
+    kept = F.max_pool2d(kept, 2 * margin + 1, 1, margin)
+    for _ in range(2):
+        kept = F.avg_pool2d(kept, 2 * edge + 1, 1, edge, count_include_pad=False)
+    return kept * films + (1 - kept) * moved_films
+
+
+def _box(mask: Tensor) -> Tensor:
+    """Masks (n, 1, k, k) → left, top, right, bottom as shares of the film, (n, 4)."""
+    size = mask.shape[-1]
+    columns, rows = mask.any(2)[:, 0].float(), mask.any(3)[:, 0].float()
+    first = [line.argmax(1) / size for line in (columns, rows)]
+    last = [1 - line.flip(1).argmax(1) / size for line in (columns, rows)]
+    return torch.stack([*first, *last], 1)
+
+
 def plausible(film: Pixels, mask: Bools) -> bool:
     """Two large pieces, no third; most lateral columns of one at least end at their strongest dark-to-bright step."""
     sizes = np.sort(np.bincount(ndimage.label(mask)[0].ravel(), minlength=4)[1:])[::-1]
@@ -307,6 +364,7 @@ def main() -> None:
     parser.add_argument("--masks", type=Path, help="folder with films/ and masks/ to judge on")
     parser.add_argument("--count", type=int, default=5000, help="films to draw")
     parser.add_argument("--epochs", type=int, default=18)
+    parser.add_argument("--exchanges", type=int, default=1600, help="steps with exchanged surroundings")
     settings = parser.parse_args()
     torch.manual_seed(0)
     with ProcessPoolExecutor() as pool:
@@ -321,6 +379,8 @@ def main() -> None:
         more, labels = pseudo_labelled(net, torch.from_numpy(np.stack(real))[:, None], least)
         both = torch.cat([films[:mixed], more]), torch.cat([masks[:mixed], labels])
         train(net, *both, min(epochs, settings.epochs), 3e-3)
+    if real:
+        keep_answers(net, torch.from_numpy(np.stack(real))[:, None], settings.exchanges, 1e-3)
     np.savez_compressed(settings.out, **folded(net))  # type: ignore[arg-type]
     if settings.masks:
         judge(settings.out, settings.masks)
