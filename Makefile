@@ -3,6 +3,7 @@
 # make test-slow  the slow tests: minutes each
 # make check      lint, types, import contracts, fast tests; under a minute
 # make hooks      run lint and types before each commit
+# make docs       build the documentation site into site/
 # make docs-check run every command of README and docs as it is written
 # make peers      install programs that some tests talk to (apt-get, as root)
 .DEFAULT_GOAL := help
@@ -15,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 FAST := tests/test_errors.py tests/test_files.py tests/test_preprocess.py tests/test_prefetch.py tests/test_progress.py \
 	tests/test_recipe.py tests/bundle tests/cli/test_main.py tests/film tests/paint tests/reader
 
-.PHONY: help demo test test-slow check docs-check hooks peers clean
+.PHONY: help demo test test-slow check docs docs-check hooks peers clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -50,6 +51,10 @@ check: $(VENV)/ready
 	$(BIN)/lint-imports
 	$(PYTEST) $(FAST)
 
+docs: $(VENV)/ready
+	$(BIN)/python scripts/docs_reference.py
+	$(BIN)/mkdocs build --strict
+
 docs-check: $(VENV)/ready
 	$(BIN)/python scripts/docs_check.py
 
@@ -60,4 +65,4 @@ peers:
 	scripts/peers.sh --install
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(DEMO) site build dist .mypy_cache .ruff_cache .pytest_cache

@@ -107,7 +107,6 @@ def mentioned(page: Path) -> Iterator[str]:
 
 def unknown_parts(command: str) -> list[str]:
     """What a `lucency …` command names that the command line does not have: a command, or options."""
-    import click  # type: ignore[import-not-found,unused-ignore]
     import typer
 
     from lucency.cli import COMMANDS, app
@@ -116,7 +115,7 @@ def unknown_parts(command: str) -> list[str]:
     if words[0] not in COMMANDS:
         return [words[0]]
     group = typer.main.get_command(app)
-    found = group.get_command(click.Context(group, obj=words), words[0])  # type: ignore[attr-defined]
+    found = group.get_command(typer.Context(group, obj=words), words[0])  # type: ignore[attr-defined]
     if hasattr(found, "commands"):
         if len(words) > 1 and words[1] in found.commands:
             found = found.commands[words[1]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,17 +15,17 @@ ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 
 
-def _docs_check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_check", ROOT / "scripts/docs_check.py")
+def _script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["docs_check"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
 
-docs_check = _docs_check()
+docs_check = _script("docs_check")
 PAGES = docs_check.pages()
 
 
@@ -57,3 +58,18 @@ def test_a_failing_command_fails_the_page(tmp_path: Path, monkeypatch: pytest.Mo
     outcomes = list(docs_check.check_page(page, fast=True))
     assert [one.verdict for one in outcomes] == ["ok", "FAILED", "skipped"]
     assert outcomes[2].detail == "needs a PACS"
+
+
+def test_generated_pages_are_those_of_the_code() -> None:
+    """`make docs` writes them anew."""
+    reference = _script("docs_reference")
+    for name, page in reference.PAGES.items():
+        assert (reference.DOCS / name).read_text() == page(), f"{name} is out of date; run scripts/docs_reference.py"
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="needs lucency[docs]")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
