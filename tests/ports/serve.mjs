@@ -1,6 +1,7 @@
 // Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
 import { readFileSync } from "node:fs";
 import { calibrated, colour, gray, gray8, prepare, usual, verdict, window } from "../../src/lucency/web/page/lucency.js";
+import { contractFailures } from "./contract.mjs";
 
 const hex = (bytes) => Buffer.from(bytes).toString("hex");
 const bytes = (digits) => new Uint8Array(Buffer.from(digits, "hex"));
@@ -34,6 +35,11 @@ const ANSWERS = {
     const pairs = lists === "-" ? [] : lists.split(";").map((pair) => pair.split("="));
     const parameters = Object.fromEntries(pairs.map(([name, values]) => [name, doubles(values)]));
     return calibrated({ task, calibration: { method, parameters } }, Float32Array.from(doubles(logits))).join(" ");
+  },
+  contract([path, bundle]) {
+    const contract = JSON.parse(readFileSync(path, "utf8"));
+    const failures = contractFailures(contract, JSON.parse(readFileSync(`${bundle}/card.json`, "utf8")));
+    return failures.length ? failures.join("; ") : `${contract.films.length} kept`;
   },
   usual: ([width, height, digits]) =>
     String(usual({ pixels: bytes(digits), width: Number(width), height: Number(height) })),

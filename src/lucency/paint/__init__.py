@@ -241,8 +241,8 @@ def _veiled(gray: Image.Image, share: Map, seen: Window, smooth: bool) -> Image.
     return picture
 
 
-def _strongest(evidence: Map, seen: Window, size: tuple[int, int]) -> Window:
-    """The box of the cells around the strongest one with at least BOXED of its evidence, in the film's pixels."""
+def strongest_cells(evidence: Map) -> Window:
+    """The box around the cells that border on the strongest one and have at least BOXED of its evidence, in cells."""
     hot = evidence >= BOXED * evidence.max()
     row, column = (int(place) for place in np.unravel_index(int(evidence.argmax()), evidence.shape))
     box = np.array([row, column, row, column])
@@ -251,12 +251,16 @@ def _strongest(evidence: Map, seen: Window, size: tuple[int, int]) -> Window:
         found = np.argwhere(hot[rows, columns]) + np.array([rows.start, columns.start])
         grown = np.append(found.min(axis=0), found.max(axis=0))
         if np.array_equal(grown, box):
-            break
+            return int(box[1]), int(box[0]), int(box[3]) + 1, int(box[2]) + 1
         box = grown
-    cell = np.array([(seen[3] - seen[1]) / evidence.shape[0], (seen[2] - seen[0]) / evidence.shape[1]])
-    most = np.array(size)[::-1] - 1
-    first, last = ((edge * cell + (seen[1], seen[0])).round().clip(0, most) for edge in (box[:2], box[2:] + 1))
-    return int(first[1]), int(first[0]), int(last[1]), int(last[0])
+
+
+def _strongest(evidence: Map, seen: Window, size: tuple[int, int]) -> Window:
+    """The same box in the film's pixels."""
+    box = np.array(strongest_cells(evidence)).reshape(2, 2)
+    cell = np.array([(seen[2] - seen[0]) / evidence.shape[1], (seen[3] - seen[1]) / evidence.shape[0]])
+    first, last = ((edge * cell + seen[:2]).round().clip(0, np.array(size) - 1) for edge in box)
+    return int(first[0]), int(first[1]), int(last[0]), int(last[1])
 
 
 def contour(values: Map, level: float) -> NDArray[np.float64]:

@@ -70,6 +70,8 @@ class Doubt:
 
     words: str
     """A sentence for people."""
+    code: str = ""
+    """The same for machines: `small`, `shape`, `blank`, `levels`, `damage`, `modality`, `view` or `part`."""
     refuses: bool = True
     """Whether it makes the verdict `uncertain`."""
     explains: bool = False
@@ -84,20 +86,30 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
     blank = is_blank(film)
     levels = gray_levels(film) if refused and not blank else 256
     rows = (
-        (min(film.shape) < seen, Doubt(f"the film has {size} pixels, fewer than the {seen} the network sees", False)),
+        (
+            min(film.shape) < seen,
+            Doubt(f"the film has {size} pixels, fewer than the {seen} the network sees", "small", False),
+        ),
         (
             not NARROW <= film.width / film.height <= WIDE,
-            Doubt(f"the film is {size}, too narrow or too wide for a whole chest"),
+            Doubt(f"the film is {size}, too narrow or too wide for a whole chest", "shape"),
         ),
-        (blank, Doubt("the film shows nothing: every pixel is the same", explains=True)),
+        (blank, Doubt("the film shows nothing: every pixel is the same", "blank", explains=True)),
         (
             levels < MIN_LEVELS,
-            Doubt(f"the film uses {levels} of 256 gray levels; set its window and export it again", explains=True),
+            Doubt(
+                f"the film uses {levels} of 256 gray levels; set its window and export it again",
+                "levels",
+                explains=True,
+            ),
         ),
-        (facts.get("damage") in DAMAGE, Doubt(f"the file looks damaged: {DAMAGE.get(facts.get('damage', ''))}")),
-        (modality[0] == "no", Doubt(f"the modality is {modality[1]}; the network knows X-ray films only")),
-        (view[0] == "no", Doubt(f"the view is {view[1]}; the network knows frontal films only")),
-        (part[0] == "no", Doubt(f"the film states body part {part[1]}, not a chest")),
+        (
+            facts.get("damage") in DAMAGE,
+            Doubt(f"the file looks damaged: {DAMAGE.get(facts.get('damage', ''))}", "damage"),
+        ),
+        (modality[0] == "no", Doubt(f"the modality is {modality[1]}; the network knows X-ray films only", "modality")),
+        (view[0] == "no", Doubt(f"the view is {view[1]}; the network knows frontal films only", "view")),
+        (part[0] == "no", Doubt(f"the film states body part {part[1]}, not a chest", "part")),
     )
     return tuple(doubt for applies, doubt in rows if applies)
 

@@ -66,6 +66,9 @@ class Reading:
     """float32 (f, h, w), signed, in logits."""
     warnings: tuple[str, ...] = ()
     """Reasons to doubt this reading, a sentence each; among them those for `uncertain`."""
+    doubts: tuple[str, ...] = ()
+    """The same reasons as codes: of `Doubt`, names of the gate's checks, and `several` or `neither` where the
+    prediction set does not hold the called label alone. Every port gives the same ones (ports/contract/)."""
 
     @property
     def probability(self) -> float:
@@ -160,12 +163,14 @@ def reading(card: Card, name: str, answers: Outputs, row: int, doubts: Sequence[
     called = _word(card, chances)
     reasons = [check.name for check, fails in zip(card.gate.checks, failed_checks(card, one)[0], strict=True) if fails]
     explained = any(doubt.explains for doubt in doubts)
-    warnings = [doubt.words for doubt in doubts] + [GATE_WORDS[reason] for reason in reasons if not explained]
+    said = [(doubt.code, doubt.words) for doubt in doubts]
+    said += [(reason, GATE_WORDS[reason]) for reason in reasons if not explained]
     stands = bool(accepted(card, one)[0])
     if not stands and not reasons:
-        warnings.append(_undecided(card, chances))
+        said.append(_undecided(card, chances))
     verdict = called if stands and not any(doubt.refuses for doubt in doubts) else UNCERTAIN
-    return Reading(name, verdict, called, finding, best, chances, one.logits[0], one.maps[0], tuple(warnings))
+    codes, warnings = zip(*said, strict=True) if said else ((), ())
+    return Reading(name, verdict, called, finding, best, chances, one.logits[0], one.maps[0], warnings, codes)
 
 
 def _called(card: Card, probabilities: Floats) -> NDArray[np.int64]:
@@ -182,10 +187,13 @@ def _word(card: Card, chances: Floats) -> str:
     return "|".join(card.labels[i] for i in on)
 
 
-def _undecided(card: Card, chances: Floats) -> str:
-    """Why the prediction set does not hold the called label alone."""
+def _undecided(card: Card, chances: Floats) -> tuple[str, str]:
+    """Why the prediction set does not hold the called label alone: code and words."""
     held = prediction_sets(chances[None], card.task, card.abstention.least)[0]
     names = [label for label, inside in zip(card.labels, held, strict=True) if inside]
     if not names:
-        return f"the evidence lies between {' and '.join(card.labels)}, where such films are often read wrongly"
-    return f"the evidence does not rule out {' or '.join(names)}"
+        return (
+            "neither",
+            f"the evidence lies between {' and '.join(card.labels)}, where such films are often read wrongly",
+        )
+    return "several", f"the evidence does not rule out {' or '.join(names)}"

@@ -32,11 +32,14 @@ const OTHER_MODALITIES = words(
 );
 const NARROW = 0.5, WIDE = 2;
 
-/** Reasons to doubt a reading that show before the network runs. @returns {{words: string, refuses: boolean}[]} */
+/**
+ * Reasons to doubt a reading that show before the network runs; `code` is the Python reader's.
+ * @returns {{code: string, words: string, refuses: boolean}[]}
+ */
 export function inputDoubts(film, card) {
   const { width, height } = film, { side } = settings(card.preprocess), shape = width / height;
   const doubts = [], add = (refuses, name, values) =>
-    doubts.push({ words: say(name, values), refuses, explains: name === "doubt_blank" });
+    doubts.push({ code: name.slice(6), words: say(name, values), refuses, explains: name === "doubt_blank" });
   if (Math.min(width, height) < side) add(false, "doubt_small", { width, height, side });
   if (shape < NARROW || shape > WIDE) add(true, "doubt_shape", { width, height });
   if (blank(film)) add(true, "doubt_blank");
@@ -60,8 +63,8 @@ function denied(text = "", confirming, denying) {
  * @param {object} card the bundle's
  * @param {object} outputs of `ask`
  * @param {{words: string, refuses: boolean}[]} doubts of `inputDoubts`
- * @returns {{verdict, called, finding, index, probability, probabilities, logits, map, rows, columns, warnings}}
- *   probability, map (rows × columns) and index are those of `finding`
+ * @returns {{verdict, called, finding, index, probability, probabilities, logits, map, rows, columns, warnings, doubts}}
+ *   probability, map (rows × columns) and index are those of `finding`; doubts are the warnings' codes
  */
 export function readingOf(card, outputs, doubts) {
   const { probabilities, logits, rows, columns } = outputs;
@@ -69,13 +72,17 @@ export function readingOf(card, outputs, doubts) {
   const reasons = failed(card, outputs.doubts), accepted = verdict(card, probabilities, outputs.doubts);
   const shown = doubts.some(({ explains }) => explains) ? [] : reasons; // a blank film is like no chest film, of course
   const warnings = [...doubts.map(({ words }) => words), ...shown.map((name) => say(`doubt_${name}`))];
-  if (accepted === "uncertain" && !reasons.length) warnings.push(undecided(card, probabilities));
+  const codes = [...doubts.map(({ code }) => code), ...shown];
+  if (accepted === "uncertain" && !reasons.length) {
+    warnings.push(undecided(card, probabilities));
+    codes.push(held(card, probabilities).length ? "several" : "neither");
+  }
   return {
     verdict: doubts.some(({ refuses }) => refuses) ? "uncertain" : accepted,
     called: called(card, probabilities),
     finding: card.task === "binary" ? card.labels[1] : card.labels[index],
     index, probability: probabilities[index], probabilities, logits,
-    map: finding(outputs, index), rows, columns, warnings,
+    map: finding(outputs, index), rows, columns, warnings, doubts: codes,
   };
 }
 

@@ -1,0 +1,170 @@
+"""Write ports/contract/contract.json, which every port keeps: `python scripts/contract.py [--run RUN]`.
+
+Drawn films with the bytes, outputs, reading and box that the bundle that ships gives them. Nothing is written that a
+second implementation does not confirm: the bytes by Pillow, the outputs by LiteRT's reference kernels and, with --run,
+by the PyTorch run that the bundle was exported from, the reading by `confirm` below, which knows docs/bundle.md and
+nothing of lucency, and the box by scipy.ndimage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from PIL import Image
+from scipy import ndimage
+
+from lucency.bundle import DEFAULT
+from lucency.data.phantom import draw
+from lucency.export.exporter import FLOAT
+from lucency.files import sha256_bytes
+from lucency.film import Film
+from lucency.paint import BOXED, FAINT_SHARE, LIMIT, strongest_cells
+from lucency.reader import Reader
+from lucency.reader.outputs import Outputs
+
+OUT = Path(__file__).resolve().parents[1] / "ports" / "contract" / "contract.json"
+Array = np.ndarray[Any, Any]
+
+
+def films() -> dict[str, Array]:
+    """Name → film, uint8 (h, w): each verdict, each kind of doubt that needs no file's header, and odd sizes."""
+    pneumonia, small = draw(3, ill=True, side=240).film, draw(11, ill=True, side=130).film
+    noise = np.random.default_rng(0).integers(0, 256, (60, 140))
+    return {
+        "pneumonia": pneumonia,
+        "normal, smaller than the square": draw(12, ill=False, side=120).film,
+        "uncertain": draw(22, ill=False, side=125).film[:, :-1],
+        "upside down": small[::-1],
+        "mirrored": small[:, ::-1],
+        "cut through the lungs": pneumonia[40:-40, 30:-30],
+        "noise, too wide": noise.astype(np.uint8),
+        "blank": np.full((9, 8), 77, np.uint8),
+    }
+
+
+def entry(name: str, pixels: Array, reader: Reader) -> dict[str, Any]:
+    """One film of the contract, by lucency."""
+    film = Film(np.ascontiguousarray(pixels), name=name)
+    square, reading = reader.preprocess(film), reader.read(film)
+    outputs = reader.read_batch(square[None])
+    box = strongest_cells(reading.map) if reading.map.max() >= FAINT_SHARE * LIMIT else None
+    return {
+        "name": name,
+        "width": film.width,
+        "height": film.height,
+        "pixels": base64.b64encode(film.pixels.tobytes()).decode(),
+        "square": base64.b64encode(square.tobytes()).decode(),
+        "outputs": {name: [float(f"{v:.7g}") for v in values] for name, values in flat(outputs).items()},
+        "verdict": reading.verdict,
+        "called": reading.called,
+        "doubts": list(reading.doubts),
+        "box": box,
+    }
+
+
+def flat(outputs: Outputs) -> dict[str, list[float]]:
+    """The network's outputs for one film by their names in the file, in the order of its bytes."""
+    return {
+        "logit": outputs.logits[0].tolist(),
+        "probability": outputs.probabilities[0].tolist(),
+        "map": np.moveaxis(outputs.maps[0], 0, -1).ravel().tolist(),
+        "doubt": outputs.doubts[0].tolist(),
+    }
+
+
+def pillow(pixels: Array, side: int) -> bytes:
+    """`stretch` by Pillow alone."""
+    height = len(pixels)
+    narrow = Image.fromarray(np.ascontiguousarray(pixels)).resize((side, height), Image.Resampling.BILINEAR)
+    return narrow.resize((side, side), Image.Resampling.BILINEAR).tobytes()
+
+
+def reference(model: bytes, square: Array) -> dict[str, Any]:
+    """The file's outputs by LiteRT's reference kernels, which share no arithmetic with XNNPACK."""
+    interpreter = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    interpreter.allocate_tensors()
+    told = interpreter.get_signature_runner()(film=square[None, :, :, None].astype(np.float32))
+    return {name: values.ravel().tolist() for name, values in told.items()}
+
+
+def confirm(card: Mapping[str, Any], pixels: Array, outputs: Mapping[str, list[float]]) -> tuple[str, str, list[str]]:
+    """Verdict, label called and doubts of a binary card with Platt scaling, by docs/bundle.md, section 3."""
+    height, width = pixels.shape
+    scale = card["calibration"]["parameters"]
+    p = 1 / (1 + math.exp(-(scale["slope"][0] * outputs["logit"][0] + scale["offset"][0])))
+    called = card["labels"][int(p >= card["operating_point"]["threshold"])]
+    kept = [label for label, chance, least in zip(card["labels"], (1 - p, p), card["abstention"]["least"], strict=True)
+            if chance >= least]  # fmt: skip
+    blank, shape = bool((pixels == pixels[0, 0]).all()), width / height
+    doubts = ["small"] * (min(height, width) < card["preprocess"]["image_size"])
+    doubts += ["shape"] * (shape < 0.5 or shape > 2) + ["blank"] * blank
+    above = zip(card["gate"]["checks"], outputs["doubt"], strict=True)
+    failed = [check["name"] for check, value in above if value > check["limit"]]
+    undecided = [] if failed or kept == [called] else ["several" if kept else "neither"]
+    sure = not failed and not undecided and doubts in ([], ["small"])
+    return called if sure else "uncertain", called, doubts + ([] if blank else failed) + undecided
+
+
+def require(true: bool, what: str) -> None:
+    """Raises SystemExit: a second implementation differs."""
+    if not true:
+        raise SystemExit(f"not written: {what} differs from the second implementation")
+
+
+def cross_check(one: Mapping[str, Any], pixels: Array, card: Any, model: bytes, run: Reader | None) -> None:
+    """Hold one film of the contract to the second implementations, and print how far they are."""
+    side, name = card["preprocess"]["image_size"], one["name"]
+    require(base64.b64decode(one["square"]) == pillow(pixels, side), f"{name}: the square")
+    square = np.frombuffer(base64.b64decode(one["square"]), np.uint8).reshape(side, side)
+    others = {"reference kernels": reference(model, square)}
+    if run is not None:
+        others["PyTorch"] = flat(run.read_batch(square[None]))
+        del others["PyTorch"]["probability"]  # a run may be calibrated again
+    for who, told in others.items():
+        away = {key: float(np.abs(np.subtract(one["outputs"][key], values)).max()) for key, values in told.items()}
+        print(f"{name}: {who}: " + ", ".join(f"{key} {value:.1g}" for key, value in away.items()), flush=True)
+        # Cells of a map reach hundreds of logits, where float32 of another order of sums has fewer decimals.
+        allowed = {key: max(getattr(FLOAT, key), 1e-4 * np.abs(one["outputs"][key]).max()) for key in away}
+        require(all(value <= allowed[key] for key, value in away.items()), f"{name}: {who}")
+    require((one["verdict"], one["called"], one["doubts"]) == confirm(card, pixels, one["outputs"]), f"{name}: reading")
+    cells = np.array(one["outputs"]["map"]).reshape(round(len(one["outputs"]["map"]) ** 0.5), -1)
+    pieces, _ = ndimage.label(cells >= BOXED * cells.max(), np.ones((3, 3)))
+    rows, columns = ndimage.find_objects((pieces == pieces.flat[cells.argmax()]).astype(int))[0]
+    box = (columns.start, rows.start, columns.stop, rows.stop) if cells.max() >= 1 else None
+    require(one["box"] == box, f"{name}: the box")
+
+
+def main() -> None:
+    """Make, cross-check, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, help="the run that the bundle was exported from")
+    run = parser.parse_args().run
+    reader, run_reader = Reader.open(), run and Reader.open(run)
+    text = (DEFAULT / "card.json").read_bytes()
+    card, model = json.loads(text), reader.bundle.read(reader.card.model.file)
+    drawn = films()
+    entries = [entry(name, pixels, reader) for name, pixels in drawn.items()]
+    for one in entries:
+        cross_check(one, drawn[one["name"]], card, model, run_reader)
+    rows, columns = reader.read(Film(drawn["pneumonia"].copy())).map.shape
+    contract = {
+        "version": 1,
+        "card_sha256": sha256_bytes(text),
+        "tolerance": FLOAT.model_dump(),
+        "map": {"rows": rows, "columns": columns, "findings": 1},
+        "films": entries,
+    }
+    OUT.write_text(json.dumps(contract, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n", encoding="utf-8")
+    print(f"{OUT.name}: {len(entries)} films, {OUT.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
