@@ -106,7 +106,7 @@ def test_two_processes_tell_each_other(tmp_path: Path) -> None:
 
 
 def test_who_is_left_alone_says_so(capfd: pytest.CaptureFixture[str]) -> None:
-    together(leave, ends=(1, 0))
+    together(leave, ends=(1, 0), start="spawn")
     assert "TrainingError: another of 2 processes failed" in capfd.readouterr().err
 
 

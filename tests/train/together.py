@@ -14,12 +14,18 @@ COUNT = 2
 WAITS_S = 600
 
 
-def together(work: Callable[..., None], *arguments: Any, ends: tuple[int, int] = (0, 0)) -> None:
-    """Run `work(*arguments)` in two processes that have joined; fails unless they end with these exit codes."""
+def together(
+    work: Callable[..., None], *arguments: Any, ends: tuple[int, int] = (0, 0), start: str = "forkserver"
+) -> None:
+    """Run `work(*arguments)` in two processes that have joined; fails unless they end with these exit codes.
+
+    `start`: what a test reads of their stderr arrives with "spawn" only.
+    """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(start)
+    context.set_forkserver_preload(["lucency.train"])  # importing PyTorch takes longer than what most tests do
     processes = [context.Process(target=member, args=(rank, port, work, arguments)) for rank in range(COUNT)]
     for process in processes:
         process.start()
