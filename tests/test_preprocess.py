@@ -213,3 +213,28 @@ def test_a_card_under_the_old_names_is_read():
     assert Preprocess.from_json(old) == Preprocess(96, "pad")
     with pytest.raises(BundleError, match="expected version, image_size"):
         Preprocess.from_json(old | {"image_size": 96})
+
+
+@pytest.mark.parametrize("vector", GOLDEN["colour"], ids=lambda vector: vector["name"])
+def test_golden_vectors_in_colour(vector):
+    pixels = np.frombuffer(bytes.fromhex(vector["pixels"]), np.uint8).reshape(vector["height"], vector["width"], 3)
+    for square in vector["squares"]:
+        found = Preprocess(square["side"], square["fit"], 3)(Film.of_rgb(pixels))
+        assert found.tobytes().hex() == square["bytes"], square
+
+
+def test_a_gray_film_is_three_equal_channels_of_a_colour_network():
+    gray = noise(31, 20, 4)
+    square = Preprocess(16, "pad", 3)(Film(gray))
+    assert square.shape == (16, 16, 3)
+    assert all(np.array_equal(square[:, :, k], Preprocess(16, "pad")(Film(gray))) for k in range(3))
+
+
+def test_colour_is_stated_as_version_2():
+    stated = Preprocess(16, "pad", 3).to_json()
+    assert (stated["version"], stated["channels"]) == (2, 3)
+    assert Preprocess.from_json(stated) == Preprocess(16, "pad", 3)
+    assert "channels" not in Preprocess(16).to_json()
+    for wrong in ({**stated, "version": 1}, {**stated, "channels": 2}, {**Preprocess(16).to_json(), "version": 2}):
+        with pytest.raises(BundleError):
+            Preprocess.from_json(wrong)

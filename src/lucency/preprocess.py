@@ -20,7 +20,8 @@ ResizeMode = Literal["stretch", "crop", "pad"]
 """How a film meets the square: stretched to it, its centre cut out, or laid whole on black."""
 
 RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
-VERSION = 1
+VERSIONS = {1: 1, 3: 2}
+"""Channels → version of what a card states: colour came with the second."""
 FILTER = "bilinear-antialiased"
 MAX_IMAGE_SIZE = 4096
 CACHED = 1 << 18
@@ -36,13 +37,15 @@ class Preprocess:
     """Film to the square of bytes that a network takes.
 
     Raises:
-        UsageError: an image size or resize mode out of range.
+        UsageError: an image size, resize mode or number of channels out of range.
     """
 
     image_size: int = 224
     """Pixels along a side of the square."""
     resize_mode: ResizeMode = "stretch"
     """"stretch" keeps the whole film and loses its aspect ratio; "crop" and "pad" keep the aspect ratio."""
+    channels: int = 1
+    """1: gray. 3: red, green, blue."""
 
     def __post_init__(self) -> None:
         if type(self.image_size) is not int or not 1 <= self.image_size <= MAX_IMAGE_SIZE:
@@ -52,14 +55,23 @@ class Preprocess:
         if self.resize_mode not in RESIZE_MODES:
             modes = ", ".join(RESIZE_MODES)
             raise UsageError(f"preprocess: expected resize_mode to be one of {modes}, came {self.resize_mode!r}")
+        if self.channels not in VERSIONS:
+            raise UsageError(f"preprocess: expected 1 or 3 channels, came {self.channels!r}")
 
     def __call__(self, film: Film) -> NDArray[np.uint8]:
-        """uint8 (image_size, image_size), bright = dense. The network takes these bytes as float32 0 … 255."""
-        return resize(crop_or_pad(film.gray8(), self.resize_mode), self.image_size)
+        """uint8 (image_size, image_size), bright = dense; in colour (image_size, image_size, 3).
+
+        The network takes these bytes as float32 0 … 255.
+        """
+        if self.channels == 1:
+            return resize(crop_or_pad(film.gray8(), self.resize_mode), self.image_size)
+        planes = np.moveaxis(film.rgb8(), 2, 0)
+        return np.stack([resize(crop_or_pad(plane, self.resize_mode), self.image_size) for plane in planes], axis=2)
 
     def to_json(self) -> dict[str, Any]:
         """The table `preprocess` of a bundle's card."""
-        return {"version": VERSION, **asdict(self), "filter": FILTER}
+        stated = {"version": VERSIONS[self.channels], **asdict(self), "filter": FILTER}
+        return {key: value for key, value in stated.items() if (key, value) != ("channels", 1)}
 
     @classmethod
     def from_json(cls, stated: Mapping[str, Any]) -> Preprocess:
@@ -69,18 +81,24 @@ class Preprocess:
             BundleError: another version or filter, an unknown or missing key, a value out of range.
         """
         stated = rename_preprocess(stated)
-        for key, value in {"version": VERSION, "filter": FILTER}.items():
+        channels = stated.get("channels", 1)
+        for key, value in {"version": VERSIONS.get(channels), "filter": FILTER}.items():
             if stated.get(key) != value:
                 raise BundleError(
                     f"preprocess: expected {key} {value!r}, came {stated.get(key)!r}; a newer lucency may know it"
                 )
-        keys = ("version", "image_size", "resize_mode", "filter")
+        keys = ("version", "image_size", "resize_mode", *["channels"] * (channels != 1), "filter")
         if set(stated) != set(keys):
             raise BundleError(f"preprocess: expected {', '.join(keys)}, came {', '.join(map(str, stated))}")
         try:
-            return cls(stated["image_size"], stated["resize_mode"])
+            return cls(stated["image_size"], stated["resize_mode"], channels)
         except UsageError as error:
             raise BundleError(str(error)) from None
+
+
+def as_input(squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Squares uint8 (n, s, s), or (n, s, s, 3) in colour, as networks take them: float32 (n, s, s, channels)."""
+    return squares.reshape(*squares.shape[:3], -1).astype(np.float32)
 
 
 def crop_or_pad(gray: NDArray[np.uint8], mode: ResizeMode) -> NDArray[np.uint8]:

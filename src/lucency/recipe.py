@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lucency import compat
 from lucency.errors import RecipeError
+from lucency.modality import MODALITIES
+from lucency.modality import Name as ModalityName
 
 Span = tuple[float, float]
 Positive = Annotated[float, Field(gt=0)]
@@ -29,6 +31,8 @@ class Settings(BaseModel):
 class DataSettings(Settings):
     """How films are prepared, split and weighted."""
 
+    modality: ModalityName = "chest_xray"
+    """What the pictures are, a row of lucency.modality: in gray or colour, and what may be drawn in `augment`."""
     image_size: Annotated[int, Field(ge=28, le=1024)] = 224
     """Pixels along the square that the network sees."""
     resize_mode: ResizeMode = "stretch"
@@ -134,7 +138,7 @@ class FinetuneSettings(FitSettings):
 
 
 class AugmentSettings(Settings):
-    """What is drawn for each film in each epoch of fine-tuning. Never a left-right flip: it would move the heart."""
+    """What is drawn for each film in each epoch of fine-tuning, as far as `data.modality` allows."""
 
     canvas: Annotated[int, Field(ge=0)] = 0
     """Films are kept in memory as squares of this side, to be cropped and rotated; 0 is `image_size`."""
@@ -142,8 +146,12 @@ class AugmentSettings(Settings):
     """Factor on width over height, drawn log-uniformly."""
     zoom: Span = (1.0, 1.0)
     """Share of the side of the film, or of the lungs' box, that is kept; beyond 1 more than the box is shown."""
-    rotate: Annotated[float, Field(ge=0, le=45)] = 0.0
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Largest rotation, degrees either way."""
+    flip: Literal["none", "horizontal", "both"] = "none"
+    """Mirror half of the films left to right, or also top to bottom. Never chest films: it would move the heart."""
+    tint: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Of pictures in colour: standard deviation of the log of a factor on each channel."""
     gamma: Span = (1.0, 1.0)
     """Exponent of the tone curve, drawn log-uniformly."""
     contrast: Span = (1.0, 1.0)
@@ -191,6 +199,19 @@ class Recipe(Settings):
     head: FitSettings = FitSettings()
     finetune: FinetuneSettings = FinetuneSettings()
     augment: AugmentSettings = AugmentSettings()
+
+    @model_validator(mode="after")
+    def _augments_as_the_modality_allows(self) -> Recipe:
+        kind, drawn = MODALITIES[self.data.modality], {"none": 0, "horizontal": 1, "both": 2}[self.augment.flip]
+        if drawn > len(kind.flips):
+            raise ValueError(f"[augment] flip = '{self.augment.flip}' does not leave a {kind.noun} a {kind.noun}")
+        if self.augment.rotate > kind.rotate:
+            raise ValueError(f"[augment] rotate: a {kind.noun} is turned by at most {kind.rotate:g} degrees")
+        if self.augment.tint and kind.channels == 1:
+            raise ValueError(f"[augment] tint needs colour, and a {kind.noun} is gray")
+        if self.model.lung_crop and not kind.lungs:
+            raise ValueError(f"[model] lung_crop: a {kind.noun} shows no lungs to crop to")
+        return self
 
     @model_validator(mode="after")
     def _crop_needs_whole_films(self) -> Recipe:

@@ -57,8 +57,8 @@ ROWS = np.array([[0], [1], [0], [1]])
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (np.zeros((4, 28, 28, 3), dtype=np.uint8), ROWS, r"expected gray images, .* found uint8 \(4, 28, 28, 3\)"),
-        (GRAY.astype(np.float32), ROWS, "expected gray images, .* found float32"),
+        (np.zeros((4, 28, 28, 2), dtype=np.uint8), ROWS, r"expected images, .* found uint8 \(4, 28, 28, 2\)"),
+        (GRAY.astype(np.float32), ROWS, "expected images, .* found float32"),
         (GRAY, ROWS[:3], "expected 4 rows of whole-numbered labels"),
         (GRAY, ROWS * 0.5, "expected 4 rows of whole-numbered labels, found float64"),
         (GRAY, ROWS - 1, "expected labels from 0 to 255, found -1 to 0"),
@@ -95,3 +95,10 @@ def test_damaged_images_are_a_film_error(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(FilmError, match=r"pneumoniamnist.npz:train/000000: expected images in a whole archive"):
         films.samples[0].load()
+
+
+def test_pictures_in_colour(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 3)).astype(np.uint8)
+    film = read_dataset(save(tmp_path / "othermnist.npz", images, ROWS)).samples[2].load()
+    assert film.colour is not None
+    assert np.array_equal(film.colour, images[2])

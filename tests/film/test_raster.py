@@ -274,3 +274,51 @@ def test_a_layout_that_is_not_known_copies(monkeypatch):
     drawn = picture(9, 9)
     monkeypatch.setattr(raster, "_ArrowArray", type("Other", (raster._ArrowArray,), {"offset": 1}))
     assert np.array_equal(gray_pixels(drawn), np.asarray(drawn))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_colour_comes_as_it_is_beside_its_gray(kind):
+    film = open_film(encoded(COLOUR, kind))
+    assert film.colour is not None
+    assert np.array_equal(film.colour, COLOUR)
+    assert np.array_equal(film.pixels, np.asarray(Image.fromarray(COLOUR).convert("L")))
+    assert open_film(encoded(GRAY8, kind)).colour is None
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_colour_is_turned_upright_as_gray_is(orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    smooth = np.asarray(Image.fromarray(COLOUR).resize((48, 32), Image.Resampling.BICUBIC))
+    data = encoded(smooth, "JPEG", exif=exif, quality=95, subsampling=0)
+    film = open_film(data)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    assert film.colour is not None
+    assert film.colour.shape == expected.shape
+    assert np.abs(film.colour.astype(int) - expected).max() <= 1
+
+
+def test_16_bit_colour_keeps_its_upper_bits():
+    deep = RANDOM.integers(0, 65536, (5, 4, 3)).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in deep)
+    film = open_film(png(rows, 4, 5, 16, 2))
+    assert film.colour is not None
+    assert np.array_equal(film.colour, deep >> 8)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_a_colour_space_is_not_applied_and_said(kind):
+    from PIL import ImageCms
+
+    plain, lab = (ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes() for name in ("sRGB", "LAB"))
+    film = open_film(encoded(COLOUR, kind, icc_profile=lab))
+    assert film.facts.get("profile") == "not applied"
+    assert film.colour is not None
+    assert np.array_equal(film.colour, open_film(encoded(COLOUR, kind)).colour)
+    if kind != "PNG":  # Pillow names every profile of a PNG alike
+        assert "profile" not in open_film(encoded(COLOUR, kind, icc_profile=plain)).facts
+
+
+def test_cmyk_is_refused():
+    with pytest.raises(FilmError, match="CMYK"):
+        open_film(encoded(Image.fromarray(COLOUR).convert("CMYK"), "JPEG"))

@@ -23,6 +23,7 @@ def film(kind: str, width: int, height: int, bits: int = 8) -> list[list[int]]:
     top = 2**bits - 1
     draw = random.Random(f"{kind} {width} {height} {bits}")
     shades = {
+        kind: lambda x, y: draw.randint(0, top),
         "random": lambda x, y: draw.randint(0, top),
         "slope": lambda x, y: (x * 7 + y * 13) * top // (7 * width + 13 * height),
         "board": lambda x, y: top * ((x + y) % 2),
@@ -49,20 +50,28 @@ FILMS = {
     "16 bits, slope": film("slope", 30, 11, bits=16),
 }
 
+COLOUR = {"smaller": (33, 12), "larger": (5, 4), "tall": (12, 35), "one pixel": (1, 1)}
+"""Pictures in colour: name → width and height; each channel is a random film of its own."""
+
 SIDES = (1, 7, 16)
 
 
-def square(rows: list[list[int]], side: int, fit: str) -> Image.Image:
-    """What preprocessing has to make of a film, by Pillow."""
+def of_rows(rows: list[list[int]]) -> Image.Image:
+    """A gray picture of rows of bytes."""
     image = Image.new("L", (len(rows[0]), len(rows)))
     image.putdata([value for row in rows for value in row])
+    return image
+
+
+def square(image: Image.Image, side: int, fit: str) -> Image.Image:
+    """What preprocessing has to make of a film, gray or in colour, by Pillow."""
     width, height = image.size
     short, long = min(width, height), max(width, height)
     if fit == "crop":
         left, top = (width - short) // 2, (height - short) // 2
         image = image.crop((left, top, left + short, top + short))
     if fit == "pad":
-        black = Image.new("L", (long, long), 0)
+        black = Image.new(image.mode, (long, long))
         black.paste(image, ((long - width) // 2, (long - height) // 2))
         image = black
     # One direction a call: which of two Pillow would take first depends on its version and the shape.
@@ -76,7 +85,9 @@ def vector(name: str, rows: list[list[int]]) -> dict[str, object]:
     digits = bits // 4
     gray = [[(value * 255 + 32767) // 65535 for value in row] for row in rows] if bits == 16 else rows
     squares = [
-        {"side": side, "fit": fit, "bytes": square(gray, side, fit).tobytes().hex()} for side in SIDES for fit in FITS
+        {"side": side, "fit": fit, "bytes": square(of_rows(gray), side, fit).tobytes().hex()}
+        for side in SIDES
+        for fit in FITS
     ]
     pixels = "".join(f"{value:0{digits}x}" for row in rows for value in row)
     return {
@@ -89,7 +100,18 @@ def vector(name: str, rows: list[list[int]]) -> dict[str, object]:
     }
 
 
+def colour_vector(name: str, width: int, height: int) -> dict[str, object]:
+    """One picture in colour with its answers; red, green, blue of a pixel follow one another."""
+    channels = [of_rows(film(f"random {channel}", width, height)) for channel in ("red", "green", "blue")]
+    image = Image.merge("RGB", channels)
+    squares = [
+        {"side": side, "fit": fit, "bytes": square(image, side, fit).tobytes().hex()} for side in SIDES for fit in FITS
+    ]
+    return {"name": name, "width": width, "height": height, "pixels": image.tobytes().hex(), "squares": squares}
+
+
 if __name__ == "__main__":
     vectors = [vector(name, rows) for name, rows in FILMS.items()]
     content = {"version": 1, "filter": "bilinear-antialiased", "made_by": f"Pillow {__version__}", "films": vectors}
+    content["colour"] = [colour_vector(name, *size) for name, size in COLOUR.items()]
     Path(__file__).with_name("preprocessing.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

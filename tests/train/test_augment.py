@@ -172,3 +172,17 @@ def test_sharpness_blurs_below_zero_and_raises_edges_above() -> None:
     step = np.repeat(np.uint8([[[60] * 30 + [180] * 30]]), 60, axis=1)
     rise = {amount: np.abs(np.diff(seen(step, 60, sharpness=amount)[0, 30])).max() for amount in (-1.5, 0.0, 1.0)}
     assert rise[-1.5] < rise[0.0] == 120 < rise[1.0]
+
+
+def test_channels_of_a_film_move_alike_and_mirrors_and_tints_are_what_they_say():
+    settings = AugmentSettings(rotate=30, flip="both", tint=0.2, zoom=(0.7, 1.0))
+    drawn = AugmentParams.draw(settings, 6, np.random.default_rng(3), channels=3)
+    for name in ("rotate", "zoom", "x", "y", "left_right", "top_bottom"):
+        planes = getattr(drawn, name).reshape(6, 3)
+        assert torch.equal(planes, planes[:, :1].expand(6, 3)), name
+    assert len(set(drawn.tint.tolist())) == 18
+    plain = torch.from_numpy(FILMS[:1])
+    mirrored = augment(plain, params(1, left_right=1.0, top_bottom=1.0), SIDE)
+    assert torch.equal(mirrored[0], plain[0].float().flip(0, 1))
+    brighter = augment(torch.full((1, 8, 8), 100, dtype=torch.uint8), params(1, tint=1.5), 8)
+    assert torch.equal(brighter, torch.full((1, 8, 8), 150.0))

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from lucency.compat import rename_model, rename_preprocess
 from lucency.errors import BundleError
 from lucency.evaluate.calibration import Method, check
+from lucency.modality import MODALITIES
+from lucency.modality import Name as ModalityName
 
 SCHEMA_VERSION = 1
 """The newest version of the card that is read."""
@@ -32,15 +41,28 @@ class Part(BaseModel):
 class Square(Part):
     """Preprocessing of a film to the network's square input (docs/preprocessing.md)."""
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 1
     image_size: Annotated[int, Field(ge=1, le=4096)] = 224
     resize_mode: Literal["stretch", "crop", "pad"] = "stretch"
+    channels: Literal[1, 3] = 1
+    """3: red, green, blue, with version 2. Left out where it is 1."""
     filter: Literal["bilinear-antialiased"] = "bilinear-antialiased"
 
     @model_validator(mode="before")
     @classmethod
     def _read_old_names(cls, stated: Any) -> Any:
         return rename_preprocess(stated) if isinstance(stated, dict) else stated
+
+    @model_validator(mode="after")
+    def _colour_is_version_2(self) -> Square:
+        if (self.version == 2) != (self.channels == 3):
+            raise ValueError(f"version {self.version} does not go with channels {self.channels}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _leave_out_one_channel(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        stated: dict[str, Any] = serialize(self)
+        return {name: value for name, value in stated.items() if (name, value) != ("channels", 1)}
 
 
 class Model(Part):
@@ -187,6 +209,8 @@ class Card(Part):
     task: Task = "binary"
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
     """Names of the classes; for a binary task (negative, positive)."""
+    modality: ModalityName = "chest_xray"
+    """What the pictures are, a row of lucency.modality. Left out where they are chest films."""
     preprocess: Square = Square()
     model: Model
     calibration: Calibration = Calibration()
@@ -223,6 +247,18 @@ class Card(Part):
         if self.abstention.method != "none" and self.task == "multilabel":
             raise ValueError("a multilabel card cannot have abstention")
         return self
+
+    @model_validator(mode="after")
+    def _channels_fit_the_modality(self) -> Card:
+        channels = MODALITIES[self.modality].channels
+        if self.preprocess.channels != channels:
+            raise ValueError(f"a {self.modality} card needs {channels} channels, got {self.preprocess.channels}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _leave_out_chest_films(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        stated: dict[str, Any] = serialize(self)
+        return {name: value for name, value in stated.items() if (name, value) != ("modality", "chest_xray")}
 
     @property
     def findings(self) -> int:

@@ -31,9 +31,9 @@ class GoldenFilm(Part):
     """One film and the outputs for it."""
 
     film: FileName
-    """The film as it comes: a gray PNG of 8 bits."""
+    """The film as it comes: a PNG of 8 bits, gray or RGB as the card's preprocessing."""
     square: FileName
-    """The film preprocessed (docs/preprocessing.md), a gray PNG of side × side, to be reproduced in every byte."""
+    """The film preprocessed (docs/preprocessing.md), a PNG of side × side, to be reproduced in every byte."""
     logits: tuple[float, ...]
     """One per finding, before calibration."""
     probabilities: tuple[float, ...]

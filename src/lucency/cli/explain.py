@@ -104,7 +104,6 @@ def _all(reader: Reader, films: list[Path], how: How, out: Path, json: bool) -> 
     from lucency.cli.inputs import unique_names
     from lucency.files import write_bytes
     from lucency.film import open_film
-    from lucency.lungs import lung_outline
     from lucency.paint import overlay, png
     from lucency.paint.sheets import side_by_side
     from lucency.progress import track
@@ -119,7 +118,7 @@ def _all(reader: Reader, films: list[Path], how: How, out: Path, json: bool) -> 
             continue
         reading, index, evidence = _one(reader, film, how)
         legend = _legend(reader, how, index, f"{reading.finding} {reading.probability:.3f} · {how.explainer.method}")
-        written, outline = out / f"{names[path]}.{how.explainer.method}.png", lung_outline(film.gray8())
+        written, outline = out / f"{names[path]}.{how.explainer.method}.png", reader.lung_outline(film)
         page = side_by_side(film, evidence, reader.preprocess, legend, how.smooth, lungs=outline)
         write_bytes(written, png(page))
         picture = overlay(film, evidence, reader.preprocess, replace(legend, mark=""), how.smooth, outline)

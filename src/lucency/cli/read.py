@@ -65,7 +65,6 @@ def _show(path: Path, reading: Reading, drawn: Path | None, json: bool) -> None:
 def _draw(reader: Reader, path: Path, film: Film, reading: Reading, folder: Path, taken: set[str]) -> Path:
     """Write the overlay of a film; two films of the same name get two files."""
     from lucency.files import write_bytes
-    from lucency.lungs import lung_outline
     from lucency.paint import overlay, png
 
     name, number = path.stem, 1
@@ -73,7 +72,7 @@ def _draw(reader: Reader, path: Path, film: Film, reading: Reading, folder: Path
         number += 1
         name = f"{path.stem}-{number}"
     taken.add(name)
-    picture = overlay(film, reading.map, reader.preprocess, lungs=lung_outline(film.gray8()))
+    picture = overlay(film, reading.map, reader.preprocess, lungs=reader.lung_outline(film))
     out = folder / f"{name}.map.png"
     write_bytes(out, png(picture))
     return out

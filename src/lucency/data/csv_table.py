@@ -190,7 +190,7 @@ def _mask_from_image(path: Path) -> NDArray[np.bool_]:
 
 def mask_from_boxes(path: Path, boxes: tuple[Box, ...]) -> NDArray[np.bool_]:
     """Whether a pixel of the film at `path` has its centre in a box: bool (h, w)."""
-    height, width = open_film(path).pixels.shape
+    height, width = open_film(path).shape
     row, column = np.ogrid[0.5:height, 0.5:width]
     inside = [(column >= x) & (column < x + w) & (row >= y) & (row < y + h) for x, y, w, h in boxes]
     return np.asarray(np.any(inside, axis=0), dtype=np.bool_)

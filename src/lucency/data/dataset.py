@@ -68,7 +68,8 @@ class Sample:
         if self.path is not None:
             return sha256_file(self.path)
         film = self.load()
-        return sha256_bytes(repr((film.pixels.shape, film.pixels.dtype.str)).encode() + film.pixels.tobytes())
+        pixels = film.pixels if film.colour is None else film.colour
+        return sha256_bytes(repr((pixels.shape, pixels.dtype.str)).encode() + pixels.tobytes())
 
 
 @dataclass(frozen=True)

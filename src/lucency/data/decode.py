@@ -14,9 +14,11 @@ from PIL import Image
 from lucency.data.dataset import Dataset, Sample
 from lucency.errors import FilmError, SourceError
 from lucency.film import Film
+from lucency.modality import MODALITIES
 from lucency.prefetch import prefetch
 from lucency.preprocess import Preprocess
 from lucency.progress import track
+from lucency.recipe import DataSettings
 
 Pixels = NDArray[np.uint8]
 Prepared = TypeVar("Prepared")
@@ -41,8 +43,13 @@ class Decoded:
     """One error per film that was gone past."""
 
 
+def preprocess_of(settings: DataSettings) -> Preprocess:
+    """The preprocessing that a recipe's [data] table describes."""
+    return Preprocess(settings.image_size, settings.resize_mode, MODALITIES[settings.modality].channels)
+
+
 def decode_squares(films: Dataset, preprocess: Preprocess) -> Decoded:
-    """Decode every film to the square the network sees, uint8 (side, side).
+    """Decode every film to the square the network sees, uint8 (side, side), in colour (side, side, 3).
 
     Raises:
         SourceError: no film at all can be read.

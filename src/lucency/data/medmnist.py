@@ -1,8 +1,8 @@
-"""MedMNIST archives of chest films: pneumoniamnist and chestmnist, 28, 64, 128 or 224 pixels a side.
+"""MedMNIST archives in two dimensions, gray or RGB, 28, 64, 128 or 224 pixels a side.
 
 Population: pneumoniamnist holds the Kermany films (children, 4,708 + 524 + 624 as train, val, test), chestmnist NIH
 ChestX-ray14 (adults, 14 findings). Films are cropped to their centre square. Patients are not named: films of one
-child lie in train and in val.
+child lie in train and in val, and dermamnist has one lesion in several splits (Abhishek et al. 2024, 2401.14497).
 Citation: Yang et al. 2023, MedMNIST v2, Scientific Data 10:41. Licence: CC BY 4.0.
 """
 
@@ -44,8 +44,22 @@ NAMES = {
         "pleural",
         "hernia",
     ),
+    "dermamnist": ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"),
+    "retinamnist": ("0", "1", "2", "3", "4"),
+    "bloodmnist": (
+        "basophil",
+        "eosinophil",
+        "erythroblast",
+        "immature granulocytes",
+        "lymphocyte",
+        "monocyte",
+        "neutrophil",
+        "platelet",
+    ),
+    "breastmnist": ("malignant", "normal, benign"),
+    "octmnist": ("choroidal neovascularization", "diabetic macular edema", "drusen", "normal"),
 }
-"""Label names of the archives with chest films (medmnist.INFO)."""
+"""Label names of the archives (medmnist.INFO)."""
 
 MOST_BYTES = 8 * 2**30
 """Images of one split, unpacked, at most: chestmnist at 224 pixels, the largest, has 3.7 GiB."""
@@ -103,7 +117,7 @@ def _archives(root: Path) -> list[Path]:
     return sorted(root.glob("*.npz")) if root.is_dir() else []
 
 
-def _shape(archive: Path, bundle: zipfile.ZipFile, split: str) -> tuple[int, int, int]:
+def _shape(archive: Path, bundle: zipfile.ZipFile, split: str) -> tuple[int, ...]:
     """Shape of a split's images, from the header alone."""
     if f"{split}_images.npy" not in bundle.namelist():
         found = ", ".join(name.removesuffix(".npy") for name in bundle.namelist()[:8]) or "nothing"
@@ -112,14 +126,16 @@ def _shape(archive: Path, bundle: zipfile.ZipFile, split: str) -> tuple[int, int
         version = npy.read_magic(stream)
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read_header(stream)
-    if len(shape) != 3 or dtype != np.uint8 or 0 in shape[1:]:
-        raise SourceError(f"{archive}: expected gray images, uint8 (n, side, side), found {dtype} {shape} in {split}")
+    if shape[3:] not in ((), (3,)) or len(shape) < 3 or dtype != np.uint8 or 0 in shape[1:]:
+        raise SourceError(
+            f"{archive}: expected images, uint8 (n, side, side) or (n, side, side, 3), found {dtype} {shape} in {split}"
+        )
     if int(np.prod(shape, dtype=object)) > MOST_BYTES:
         raise SourceError(f"{archive}: expected at most {MOST_BYTES >> 30} GiB of images, found {shape} in {split}")
-    return shape
+    return tuple(shape)
 
 
-def _labels(archive: Path, labels: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[np.int64]:
+def _labels(archive: Path, labels: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.int64]:
     """A split's labels, int64 (n, 1) or (n, findings)."""
     rows = labels.reshape(len(labels), -1)
     if len(rows) != shape[0] or rows.dtype.kind not in "iub" or rows.shape[1] == 0:
@@ -153,12 +169,12 @@ def _load(archive: Path, split: str, index: int, name: str) -> Film:
         raise FilmError(
             f"{name}: expected images in a whole archive, found a broken one ({error})", code=FILM_DAMAGED
         ) from error
-    return Film(images[index], name)
+    return Film(images[index], name) if images.ndim == 3 else Film.of_rgb(images[index], name)
 
 
 @lru_cache(maxsize=len(SPLITS))
 def _images(archive: Path, changed: int, split: str) -> NDArray[np.uint8]:
-    """A split's images, uint8 (n, side, side), read-only; unpacked once while the file stays the same."""
+    """A split's images, uint8 (n, side, side) or (n, side, side, 3), read-only; unpacked once."""
     with np.load(archive, allow_pickle=False) as arrays:
         images: NDArray[np.uint8] = arrays[f"{split}_images"]
     images.flags.writeable = False

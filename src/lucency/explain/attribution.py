@@ -23,6 +23,7 @@ from lucency.explain.network import (
 )
 from lucency.explain.occlusion import BATCH, occlude
 from lucency.models.classifier import Classifier
+from lucency.preprocess import as_input
 
 WIDTH = 0.25
 """Of LIME's kernel."""
@@ -34,7 +35,7 @@ def occlusion(classifier: Classifier, gray: Pixels, finding: int = 0, *, opposit
     device = next(classifier.parameters()).device
 
     def read(films: Pixels) -> Map:
-        logits = classifier(torch.from_numpy(films[:, None].astype(np.float32)).to(device))
+        logits = classifier(torch.from_numpy(as_input(films)).permute(0, 3, 1, 2).to(device))
         return np.asarray(logits.cpu().numpy())
 
     with preserve_state(classifier), torch.no_grad():
@@ -65,7 +66,7 @@ def integrated_gradients(
     with preserve_state(classifier):
         method = IntegratedGradients(evidence)
         found = method.attribute(film.requires_grad_(), blank, n_steps=steps, internal_batch_size=BATCH)
-        return to_map(sum_into_cells(found[0, 0].detach(), cells))
+        return to_map(sum_into_cells(found[0].sum(0).detach(), cells))
 
 
 def lime(

@@ -173,7 +173,7 @@ def guided_backprop(classifier: Classifier, gray: Pixels, finding: int = 0, *, o
         # Captum removes its hooks afterwards; the contract tests check that.
         warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
         found = GuidedBackprop(Evidence(with_relu_modules(classifier), finding, opposite)).attribute(film)
-    return to_map(found[0, 0] * WHITE)
+    return to_map(found[0].sum(0) * WHITE)
 
 
 def guided_grad_cam(

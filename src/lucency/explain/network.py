@@ -15,6 +15,7 @@ from lucency.arrays import Pixels
 from lucency.errors import ExplainError
 from lucency.models import blocks
 from lucency.models.classifier import Classifier
+from lucency.preprocess import as_input
 
 LAST = "features"
 """The layer that enters the pool, where the network's own map is drawn."""
@@ -57,17 +58,18 @@ def preserve_state(classifier: nn.Module) -> Iterator[None]:
 
 
 def to_input(classifier: nn.Module, gray: Pixels) -> Tensor:
-    """A prepared film, uint8 (s, s), as float32 (1, 1, s, s) on the network's device.
+    """A prepared film, uint8 (s, s) or (s, s, 3), as float32 (1, channels, s, s) on the network's device.
 
     Raises:
         ExplainError: not bytes, or not a square of at least one pixel.
     """
-    if gray.dtype != np.uint8 or gray.ndim != 2 or gray.shape[0] != gray.shape[1] or not gray.size:
+    if gray.dtype != np.uint8 or gray.shape[2:] not in ((), (3,)) or gray.shape[0] != gray.shape[1] or not gray.size:
         raise ExplainError(
-            f"expected a prepared film, uint8 (s, s), received {gray.dtype} {gray.shape}; use Preprocess on the film"
+            f"expected a prepared film, uint8 (s, s) or (s, s, 3), received {gray.dtype} {gray.shape}; "
+            "use Preprocess on the film"
         )
     device = next(classifier.parameters()).device
-    return torch.from_numpy(np.array(gray, dtype=np.float32))[None, None].to(device)
+    return torch.from_numpy(as_input(gray[None])).permute(0, 3, 1, 2).contiguous().to(device)
 
 
 def check_finding(findings: int, finding: int) -> None:

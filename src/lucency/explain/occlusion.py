@@ -34,12 +34,12 @@ def occlude(
 
     Args:
         read: gives logits, from a network or a bundle.
-        gray: uint8 (s, s).
+        gray: uint8 (s, s), in colour (s, s, 3).
         finding: which logit.
         opposite: whether evidence against the finding is wanted.
         patch: side of the covering square, as a share of s.
         stride: step between squares, as a share of s.
-        fill: gray level of the cover; without it the film's own mean.
+        fill: gray level of the cover; without it the film's own mean, of each channel.
 
     Returns:
         float32 (c, c), in logits lost, one cell per stride.
@@ -50,7 +50,7 @@ def occlude(
     side = gray.shape[0]
     step, wide = max(1, round(side * stride)), max(1, round(side * patch))
     corners = [(top, left) for top in _starts(side, wide, step) for left in _starts(side, wide, step)]
-    level = round(float(gray.mean())) if fill is None else fill
+    level = np.rint(gray.mean(axis=(0, 1))) if fill is None else fill
     whole = _read(read, gray[None], finding)[0]
     lost = np.zeros((side, side))
     covers = np.zeros((side, side))

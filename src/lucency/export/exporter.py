@@ -133,7 +133,11 @@ def golden_files(card: Card, engine: Engine) -> dict[str, bytes]:
     """The files of a bundle's golden folder, with the outputs of `engine`, an opened network of the bundle."""
     preprocess = Preprocess.from_json(card.preprocess.model_dump())
     films = {name: draw(seed, ill, side=GOLDEN_SIDE).film for name, (seed, ill) in GOLDEN_FILMS.items()}
-    squares = {name: preprocess(Film(film, name=name)) for name, film in films.items()}
+    if preprocess.channels == 3:
+        films = {name: in_colour(film) for name, film in films.items()}
+        squares = {name: preprocess(Film.of_rgb(film, name)) for name, film in films.items()}
+    else:
+        squares = {name: preprocess(Film(film, name=name)) for name, film in films.items()}
     outputs = engine.batch(np.stack(list(squares.values())))
     files: dict[str, bytes] = {}
     rows: list[GoldenFilm] = []
@@ -152,6 +156,11 @@ def golden_files(card: Card, engine: Engine) -> dict[str, bytes]:
         )
     golden = Golden(tolerance=INT8 if card.model.quantize == "int8" else FLOAT, films=tuple(rows))
     return {**files, GOLDEN: golden_bytes(golden)}
+
+
+def in_colour(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A drawn film, uint8 (h, w), as a picture in colour (h, w, 3): red as drawn, green mirrored, blue upside down."""
+    return np.stack([gray, gray[:, ::-1], gray[::-1]], axis=2)
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 from lucency.arrays import Floats32, Pixels
 from lucency.errors import ExportError
 from lucency.native_output import held_stderr
+from lucency.preprocess import as_input
 
 if TYPE_CHECKING:
     from lucency.export.network import ExportNetwork
@@ -53,7 +54,7 @@ def convert(network: ExportNetwork, side: int) -> bytes:
         with held_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             litert_torch.config.show_progress = False  # it goes to stdout, where --json is
-            content = litert_torch.convert(network, (), {INPUT: example_film(side)}).model_content()
+            content = litert_torch.convert(network, (), {INPUT: example_film(side, network.channels)}).model_content()
     except Exception as error:  # the converter's own exceptions share no other base
         raise ExportError(f"litert: cannot convert this network ({first_line(error)})") from error
     return bytes(content)
@@ -173,7 +174,7 @@ def _activation_ranges(content: bytes, quantizer: Any, squares: Pixels) -> Any:
     from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
     calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
-    films = [{"film": square[None, :, :, None].astype(np.float32)} for square in squares]
+    films = [{"film": as_input(square[None])} for square in squares]
     # Quantizer.calibrate does not take the update function; its recipe has no public name.
     calibrator.calibrate({None: films}, quantizer._recipe_manager)
     return calibrator.get_model_qsvs()
@@ -188,7 +189,7 @@ def correct_bias(content: bytes, small: bytes, squares: Pixels) -> bytes:
     Args:
         content: the float32 file.
         small: the same network, quantised.
-        squares: uint8 (n, side, side), films on which both are compared.
+        squares: uint8 (n, side, side) or (n, side, side, 3), films on which both are compared.
 
     Returns:
         `small` with another bias; unchanged where its last layer has no float32 bias.
@@ -227,7 +228,7 @@ def logits(content: bytes, squares: Pixels) -> Floats32:
     from ai_edge_litert.interpreter import Interpreter
 
     run = Interpreter(model_content=content, num_threads=1).get_signature_runner()
-    return np.concatenate([run(film=square[None, :, :, None].astype(np.float32))["logit"].copy() for square in squares])
+    return np.concatenate([run(film=as_input(square[None]))["logit"].copy() for square in squares])
 
 
 @dataclass(frozen=True)

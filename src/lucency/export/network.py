@@ -20,10 +20,10 @@ Lists = Mapping[str, Tensor]
 
 
 class ExportNetwork(nn.Module):
-    """Gray film to logit, calibrated probability, signed map and, where the run has a gate, doubt.
+    """Film to logit, calibrated probability, signed map and, where the run has a gate, doubt.
 
-    film: float32 (1, s, s, 1) with the values 0..255 of its bytes. logit, probability: (1, f). map: (1, h, w, f), in
-    logits. doubt: (1, k). Channels last throughout, as phones expect.
+    film: float32 (1, s, s, 1) or (1, s, s, 3) with the values 0..255 of its bytes. logit, probability: (1, f).
+    map: (1, h, w, f), in logits. doubt: (1, k). Channels last throughout, as phones expect.
     """
 
     def __init__(self, classifier: Classifier, card: Card, gate: OODDetector | None = None) -> None:
@@ -38,19 +38,23 @@ class ExportNetwork(nn.Module):
         self.scaled_inside = bool((self.classifier.scale == 1).all())
         self.calibrated = Calibrated(card.calibration, card.task, card.findings)
         self.gate = gate
+        self.channels = card.preprocess.channels
         self.eval()
 
     def forward(self, film: Tensor) -> dict[str, Tensor]:
         """The outputs by name."""
-        gray = film.reshape(film.shape[0], 1, film.shape[1], film.shape[2])  # one channel: first is last
-        cropped = self.classifier.crop_input(gray)
+        if self.channels == 1:
+            pixels = film.reshape(film.shape[0], 1, film.shape[1], film.shape[2])  # one channel: first is last
+        else:
+            pixels = film.permute(0, 3, 1, 2)
+        cropped = self.classifier.crop_input(pixels)
         features = self.features(cropped.pixels)
         cells = features.permute(0, 2, 3, 1)  # channels last, as in the target: no transpose
         pooled = cells.mean((1, 2)) if cropped.weights is None else (cells * cropped.weights[..., None]).sum((1, 2))
         logit = self.classifier.head(pooled)
         found = self.classifier.film_map(self.classifier.head.map(features), cropped).permute(0, 2, 3, 1)
         outputs = {"logit": logit, "probability": self.calibrated(logit), "map": found}
-        return outputs if self.gate is None else {**outputs, "doubt": self.gate(gray, pooled, cropped)}
+        return outputs if self.gate is None else {**outputs, "doubt": self.gate(pixels, pooled, cropped)}
 
     def features(self, seen: Tensor) -> Tensor:
         """The activations entering the pool; without a product by a scale that is 1 everywhere."""
@@ -67,9 +71,9 @@ class ExportNetwork(nn.Module):
         return ("logit", "probability", "map") if self.gate is None else ("logit", "probability", "map", "doubt")
 
 
-def example_film(side: int) -> Tensor:
-    """Input to trace the network with: float32 (1, side, side, 1)."""
-    return torch.full((1, side, side, 1), 127.0)
+def example_film(side: int, channels: int = 1) -> Tensor:
+    """Input to trace the network with: float32 (1, side, side, channels)."""
+    return torch.full((1, side, side, channels), 127.0)
 
 
 class Calibrated(nn.Module):

@@ -15,6 +15,7 @@ from lucency.arrays import Floats32, Pixels
 from lucency.errors import ExportError
 from lucency.export.litert import MIN_WEIGHTS, first_line
 from lucency.native_output import held_stderr
+from lucency.preprocess import as_input
 
 if TYPE_CHECKING:
     from lucency.export.network import ExportNetwork
@@ -54,7 +55,7 @@ def convert(network: ExportNetwork, side: int) -> bytes:
             program = torch.onnx.export(
                 network,
                 (),
-                kwargs={INPUT: example_film(side)},
+                kwargs={INPUT: example_film(side, network.channels)},
                 input_names=[INPUT],
                 output_names=list(network.outputs),
                 opset_version=OPSET,
@@ -130,7 +131,7 @@ def int8(content: bytes, squares: Pixels | None) -> bytes:
         from onnxruntime import quantization as q
     except ImportError as error:
         raise ExportError(f"{MISSING} ({error})") from error
-    films = ({"film": square[None, :, :, None].astype(np.float32)} for square in squares)
+    films = ({"film": as_input(square[None])} for square in squares)
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         before.write_bytes(content)

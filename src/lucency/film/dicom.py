@@ -108,10 +108,10 @@ def open_dicom(data: bytes, name: str = "film") -> DicomFilm:
     try:
         if (kind := kind_of(data)) != "DICOM":
             raise refusal(kind if kind.startswith("a") else f"a {kind}", "read it with: lucency read")
-        dataset, stored, (pixels, facts) = _decode(data)
+        dataset, stored, (pixels, facts, colour) = _decode(data)
     except FilmError as error:
         raise error.prefixed(label) from None
-    return DicomFilm(Film(pixels, name, {"format": "DICOM", **facts}), dataset, stored)
+    return DicomFilm(Film(pixels, name, {"format": "DICOM", **facts}, colour), dataset, stored)
 
 
 def read_dicom(data: bytes) -> Decoded:
@@ -128,12 +128,12 @@ def _decode(data: bytes) -> tuple[Dataset, Stored, Decoded]:
             stored = stored_codes(dataset)
             facts = _facts(dataset) | stored.facts
             if dataset.SamplesPerPixel == 3:
-                return dataset, stored, (stored.codes.astype(np.uint8), facts | {"bits": "8", "voi": "none"})
+                return dataset, stored, (stored.codes.astype(np.uint8), facts | {"bits": "8", "voi": "none"}, None)
             table, voi = gray_table(dataset, stored.bits, stored.signed)
             pixels = table[stored.codes]
             if stored.padding is not None:
                 pixels[stored.padding] = 0
-            return dataset, stored, (pixels, facts | {"bits": str(stored.bits), "voi": voi})
+            return dataset, stored, (pixels, facts | {"bits": str(stored.bits), "voi": voi}, None)
     except FilmError:
         raise
     except Exception as error:  # pydicom and its decoders raise nearly anything on a damaged file

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from lucency.errors import FILM_MISSING, FILM_TOO_LARGE, FilmError
 from lucency.film.limits import ACCEPTED, MAX_BYTES, printable, refusal
@@ -22,23 +23,32 @@ class Film:
     """One radiograph, as faithful as its file: nothing is resized, stretched or equalised here.
 
     Raises:
-        ValueError: `pixels` is not a non-empty 2-D array of uint8 or uint16.
+        ValueError: `pixels` is not a non-empty 2-D array of uint8 or uint16, or `colour` is not uint8 (h, w, 3).
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
-    """(h, w), over the full range of its type, bright = dense; read-only."""
+    """(h, w), over the full range of its type, bright = dense; of a picture in colour its luma; read-only."""
     name: str = ""
     """What the messages to its user call it: the path it came from."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """What the file states; see `docs/preprocessing.md`. May identify a patient: for memory, not for logs."""
+    colour: NDArray[np.uint8] | None = None
+    """(h, w, 3), red, green, blue, as stored; None where the file is gray; read-only."""
 
     def __post_init__(self) -> None:
         pixels = np.asarray(self.pixels)
         if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
             raise ValueError(f"expected uint8 or uint16 pixels (h, w), came {pixels.dtype} {pixels.shape}")
-        pixels = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("=")).view()
-        pixels.flags.writeable = False
-        object.__setattr__(self, "pixels", pixels)
+        object.__setattr__(self, "pixels", _read_only(pixels))
+        if self.colour is not None:
+            if self.colour.shape != (*pixels.shape, 3) or self.colour.dtype != np.uint8:
+                raise ValueError(f"expected uint8 colour (h, w, 3), came {self.colour.dtype} {self.colour.shape}")
+            object.__setattr__(self, "colour", _read_only(self.colour))
+
+    @classmethod
+    def of_rgb(cls, rgb: NDArray[np.uint8], name: str = "") -> Film:
+        """A picture in colour, uint8 (h, w, 3); its gray is the luma of docs/preprocessing.md, section 2."""
+        return cls(np.asarray(Image.fromarray(rgb).convert("L")), name, colour=rgb)
 
     def __repr__(self) -> str:
         # A repr ends up in logs and tracebacks, so neither name nor facts are in it.
@@ -46,7 +56,7 @@ class Film:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Through the constructor, because a pickled array forgets that it is read-only.
-        return Film, (self.pixels, self.name, dict(self.facts))
+        return Film, (self.pixels, self.name, dict(self.facts), self.colour)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -68,6 +78,16 @@ class Film:
         if self.pixels.dtype == np.uint8:
             return self.pixels.view(np.uint8)
         return _NEAREST_OF_256[self.pixels]
+
+    def rgb8(self) -> NDArray[np.uint8]:
+        """uint8 (h, w, 3): the colour as stored, or the 8-bit gray three times."""
+        return np.repeat(self.gray8()[:, :, None], 3, axis=2) if self.colour is None else self.colour
+
+
+def _read_only(pixels: NDArray[Any]) -> NDArray[Any]:
+    pixels = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("=")).view()
+    pixels.flags.writeable = False
+    return pixels
 
 
 _NEAREST_OF_256: NDArray[np.uint8] = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
@@ -141,7 +161,8 @@ def _unknown(head: bytes) -> str:
     return "a text file"
 
 
-Decoded = tuple[NDArray[np.uint8] | NDArray[np.uint16], dict[str, str]]
+Decoded = tuple[NDArray[np.uint8] | NDArray[np.uint16], dict[str, str], NDArray[np.uint8] | None]
+"""Gray (h, w), what the file states, and colour (h, w, 3) where the file has three channels."""
 
 
 def _read_dicom(data: bytes) -> Decoded:
@@ -175,10 +196,10 @@ def open_film(source: Path | str | bytes, name: str = "") -> Film:
         kind = kind_of(data)
         if kind not in READERS:
             raise refusal(kind)
-        pixels, facts = READERS[kind](data)
+        pixels, facts, colour = READERS[kind](data)
     except FilmError as error:
         raise error.prefixed(label) from None
-    return Film(pixels, name or label, {"format": kind, **facts})
+    return Film(pixels, name or label, {"format": kind, **facts}, colour)
 
 
 def open_films(paths: Iterable[Path | str]) -> Iterator[tuple[Path, Film | FilmError]]:

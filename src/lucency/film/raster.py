@@ -21,14 +21,16 @@ from lucency.film.limits import NEAR_GRAY, check_size, damaged, refusal
 from lucency.native_output import held_stderr, quiet
 
 Gray = NDArray[np.uint8] | NDArray[np.uint16]
+Picture = tuple[Gray, dict[str, str], NDArray[np.uint8] | None]
+"""Gray (h, w), what the file states, and colour (h, w, 3) where it has three channels."""
 
 _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: np.fliplr,
     3: lambda pixels: np.rot90(pixels, 2),
     4: np.flipud,
-    5: np.transpose,
+    5: lambda pixels: pixels.swapaxes(0, 1),
     6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: np.rot90(pixels, 2).T,
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
     8: np.rot90,
 }
 """What turns a film upright, by EXIF orientation (EXIF 2.32, 4.6.4 A, tag 274); 1 and anything else: nothing."""
@@ -48,11 +50,12 @@ _REFUSED_MODES = {
 }
 
 
-def read_png(data: bytes) -> tuple[Gray, dict[str, str]]:
+def read_png(data: bytes) -> Picture:
     """Decode a PNG; see `open_film`."""
     if len(data) > 25 and data[24] < 8 and data[25] == 0:
         raise refusal(f"a PNG of {data[24]} bit a pixel")
-    return _read(PngImageFile, _without_text(data), "PNG")
+    at = data.find(b"iCCP", 0, data.find(b"IDAT"))
+    return _read(PngImageFile, _without_text(data), "PNG", data[at : at + 84] if at > 0 else b"")
 
 
 def _without_text(data: bytes) -> bytes:
@@ -66,7 +69,7 @@ def _without_text(data: bytes) -> bytes:
     return data if len(kept) < 2 or sum(map(len, kept)) == len(data) else b"".join(kept)
 
 
-def read_jpeg(data: bytes) -> tuple[Gray, dict[str, str]]:
+def read_jpeg(data: bytes) -> Picture:
     """Decode a JPEG; see `open_film`.
 
     Always at full size: libjpeg's reduced-size decoding ("draft") is faster but yields other pixels.
@@ -76,32 +79,46 @@ def read_jpeg(data: bytes) -> tuple[Gray, dict[str, str]]:
     return _read(JpegImageFile, data[: layout.ends] + END, "JPEG")
 
 
-def read_tiff(data: bytes) -> tuple[Gray, dict[str, str]]:
+def read_tiff(data: bytes) -> Picture:
     """Decode a TIFF of one page; see `open_film`."""
     with held_stderr(replay=False):
         return _read(TiffImageFile, data, "TIFF")
 
 
-def _read(reader: type[ImageFile], data: bytes, kind: str) -> tuple[Gray, dict[str, str]]:
+def _read(reader: type[ImageFile], data: bytes, kind: str, profile: bytes = b"") -> Picture:
     try:
         with quiet, reader(io.BytesIO(data)) as image:
             _check_header(image, kind)
-            pixels, facts = _jpeg(image, data) if kind == "JPEG" else _gray(_loaded(image))
+            pixels, facts, colour = _jpeg(image, data) if kind == "JPEG" else _gray(_loaded(image))
             turn = _UPRIGHT.get(_orientation(image), np.asarray)
-            return np.ascontiguousarray(turn(pixels)), facts
+            if colour is not None:
+                facts, colour = facts | _profile(image, profile), np.ascontiguousarray(turn(colour))
+            return np.ascontiguousarray(turn(pixels)), facts, colour
     except FilmError:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file: OSError, SyntaxError, struct.error…
         raise damaged(kind, error) from error
 
 
-def _jpeg(image: ImageFile, data: bytes) -> tuple[Gray, dict[str, str]]:
+def _jpeg(image: ImageFile, data: bytes) -> Picture:
     pixels, damage = decode_jpeg(data, parse_jpeg(data), "GRAY" if image.mode == "L" else "RGB")
     facts = {"damage": damage} if damage else {}
     if image.mode == "L":
-        return pixels, {"bits": "8"} | facts
+        return pixels, {"bits": "8"} | facts, None
     picture = Image.fromarray(pixels)
-    return gray_pixels(picture.convert("L")), {"bits": "8"} | _colour(picture) | facts
+    return gray_pixels(picture.convert("L")), {"bits": "8"} | _colour(picture) | facts, pixels
+
+
+def _profile(image: ImageFile, named: bytes) -> dict[str, str]:
+    """Whether a colour picture states another colour space than sRGB, which is not applied.
+
+    Args:
+        image: opened.
+        named: of a PNG the start of its profile's chunk, where the profile's name stands.
+    """
+    profile = named or image.info.get("icc_profile") or b"sRGB"
+    # Its description is in ASCII or UTF-16 (ICC.1, 10.15 and 10.23).
+    return {} if b"sRGB" in profile.replace(b"\0", b"") else {"profile": "not applied"}
 
 
 def _loaded(image: ImageFile) -> ImageFile:
@@ -138,18 +155,19 @@ def _check_header(image: ImageFile, kind: str) -> None:
             raise refusal(f"a TIFF of {'/'.join(map(str, sorted(bits)))} bits a sample", "save it as 8- or 16-bit gray")
 
 
-def _gray(image: ImageFile) -> tuple[Gray, dict[str, str]]:
-    """The decoded picture as gray, still as it lies in the file."""
+def _gray(image: ImageFile) -> Picture:
+    """The decoded picture, still as it lies in the file."""
     if image.mode.startswith("I;16"):
         if "transparency" in image.info:
             raise refusal("an image with transparent parts", "flatten it on black and save it as gray")
-        return _sixteen_bits(image), {"bits": "16"}
+        return _sixteen_bits(image), {"bits": "16"}, None
     picture = _opaque(image)
     if picture.mode == "L":
-        return gray_pixels(picture), {"bits": "8"}
+        return gray_pixels(picture), {"bits": "8"}, None
     if picture.mode not in ("RGB", "RGBX"):
         raise refusal(f"an image of mode {picture.mode}", "save it as 8- or 16-bit gray")
-    return gray_pixels(picture.convert("RGB").convert("L")), {"bits": "8"} | _colour(picture)
+    rgb = picture.convert("RGB")
+    return gray_pixels(rgb.convert("L")), {"bits": "8"} | _colour(rgb), np.asarray(rgb)
 
 
 def _sixteen_bits(image: ImageFile) -> NDArray[np.uint16]:

@@ -1,4 +1,4 @@
-"""The network from gray film to logits: crop → normalise → features → pool → head."""
+"""The network from film to logits: crop → normalise → features → pool → head."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Classifier(nn.Module):
-    """Gray films to logits, and to maps that add up to them.
+    """Films to logits, and to maps that add up to them.
 
-    Films enter as float32 (n, 1, s, s) with the values 0..255 of their bytes; what the backbone expects of its input
-    (three channels, normalised, the lungs alone) is the network's own affair and travels with its weights.
+    Films enter as float32 (n, 1, s, s), or (n, 3, s, s) in colour, with the values 0..255 of their bytes; what the
+    backbone expects of its input (three channels, normalised, the lungs alone) is the network's own affair and travels
+    with its weights.
 
         logit = sum over the cells of  weight(cell) · (w · A(cell)) + b
 
@@ -58,45 +59,45 @@ class Classifier(nn.Module):
         self.register_buffer("scale", torch.tensor([1 / (255 * s) for s in std]).reshape(shape))
         self.register_buffer("shift", torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).reshape(shape))
 
-    def normalise(self, gray: Tensor) -> Tensor:
-        """(n, 1, s, s) of 0..255 → (n, 3, s, s): (gray / 255 - mean) / std in one product and one sum."""
-        return gray * self.scale + self.shift
+    def normalise(self, films: Tensor) -> Tensor:
+        """(n, 1 or 3, s, s) of 0..255 → (n, 3, s, s): (films / 255 - mean) / std in one product and one sum."""
+        return films * self.scale + self.shift
 
-    def crop_input(self, gray: Tensor) -> CroppedInput:
-        """What is read of gray films (n, 1, s, s)."""
-        return CroppedInput(gray, self.weights, None, None) if self.crop is None else self.crop(gray)
+    def crop_input(self, films: Tensor) -> CroppedInput:
+        """What is read of films (n, channels, s, s)."""
+        return CroppedInput(films, self.weights, None, None) if self.crop is None else self.crop(films)
 
     def forward_features(self, pixels: Tensor) -> Tensor:
-        """What is read, (n, 1, t, t) → A (n, k, h, w), the activations entering the pool."""
+        """What is read, (n, channels, t, t) → A (n, k, h, w), the activations entering the pool."""
         found: Tensor = self.features(self.normalise(pixels))
         return found
 
-    def activations(self, gray: Tensor) -> Tensor:
-        """Gray films (n, 1, s, s) → A (n, k, h, w), of the lungs' box where there is a crop."""
-        return self.forward_features(self.crop_input(gray).pixels)
+    def activations(self, films: Tensor) -> Tensor:
+        """Films (n, channels, s, s) → A (n, k, h, w), of the lungs' box where there is a crop."""
+        return self.forward_features(self.crop_input(films).pixels)
 
-    def pooled(self, gray: Tensor) -> Tensor:
-        """Gray films (n, 1, s, s) → what the head reads, (n, k)."""
-        cropped = self.crop_input(gray)
+    def pooled(self, films: Tensor) -> Tensor:
+        """Films (n, channels, s, s) → what the head reads, (n, k)."""
+        cropped = self.crop_input(films)
         return pool(self.forward_features(cropped.pixels), cropped.weights)
 
-    def forward(self, gray: Tensor) -> Tensor:
-        """Gray films (n, 1, s, s) → logits (n, findings)."""
-        logits: Tensor = self.head(self.pooled(gray))
+    def forward(self, films: Tensor) -> Tensor:
+        """Films (n, channels, s, s) → logits (n, findings)."""
+        logits: Tensor = self.head(self.pooled(films))
         return logits
 
-    def forward_map(self, gray: Tensor) -> tuple[Tensor, Tensor]:
-        """Gray films (n, 1, s, s) → logits (n, findings) and signed maps (n, findings, h, w), in logits.
+    def forward_map(self, films: Tensor) -> tuple[Tensor, Tensor]:
+        """Films (n, channels, s, s) → logits (n, findings) and signed maps (n, findings, h, w), in logits.
 
         In eval mode mean(map) + head.constant(pooled) is the logit; for the linear head that constant is its bias.
         Grad-CAM (Selvaraju et al. 2017) is ReLU(map) / (h · w).
         """
-        logits, maps, _ = self.forward_all(gray)
+        logits, maps, _ = self.forward_all(films)
         return logits, maps
 
-    def forward_all(self, gray: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward_all(self, films: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same, and what the head read, (n, k)."""
-        return self.forward_cropped(self.crop_input(gray))
+        return self.forward_cropped(self.crop_input(films))
 
     def forward_cropped(self, cropped: CroppedInput) -> tuple[Tensor, Tensor, Tensor]:
         """The same, of films cropped beforehand."""

@@ -197,7 +197,7 @@ def overlay(
     legend = legend or Legend()
     top = max(float(evidence.max()), FAINT_SHARE * legend.limit)
     seen = window(preprocess, film.height, film.width)
-    picture = _veiled(Image.fromarray(film.gray8()), evidence / top, seen, smooth)
+    picture = _veiled(shown(film, preprocess), evidence / top, seen, smooth)
     pen = ImageDraw.Draw(picture)
     wide = max(1, round(min(picture.size) / 300))
     if lungs is not None:
@@ -210,6 +210,11 @@ def overlay(
     return stamp(_framed(picture, preprocess), legend.mark)
 
 
+def shown(film: Film, preprocess: Preprocess) -> Image.Image:
+    """The film as its network sees it: mode L, or RGB where that takes colour."""
+    return Image.fromarray(film.gray8() if preprocess.channels == 1 else film.rgb8())
+
+
 def outlined(film: Film, lungs: Map) -> Image.Image:
     """The film with the lungs' outline, mode RGB; `lungs` as for `overlay`."""
     picture = Image.fromarray(film.gray8()).convert("RGB")
@@ -218,9 +223,9 @@ def outlined(film: Film, lungs: Map) -> Image.Image:
     return picture
 
 
-def _veiled(gray: Image.Image, share: Map, seen: Window, smooth: bool) -> Image.Image:
-    """A gray film in RGB under the veil: opacity by the evidence as a share of the strongest, from VEIL_FROM on."""
-    picture = gray.convert("RGB")
+def _veiled(film: Image.Image, share: Map, seen: Window, smooth: bool) -> Image.Image:
+    """A film in RGB under the veil: opacity by the evidence as a share of the strongest, from VEIL_FROM on."""
+    picture = film.convert("RGB")
     opacity = np.clip((share - VEIL_FROM) / (1 - VEIL_FROM), 0, 1)
     rows, columns = np.flatnonzero(opacity.any(axis=1)), np.flatnonzero(opacity.any(axis=0))
     if not len(rows):
@@ -233,8 +238,8 @@ def _veiled(gray: Image.Image, share: Map, seen: Window, smooth: bool) -> Image.
     x, y = round(seen[0] + left * cell_x), round(seen[1] + top * cell_y)
     size = max(1, round((right - left) * cell_x)), max(1, round((bottom - top) * cell_y))
     mask = cells.resize(size, Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST)
-    part = gray.crop((x, y, x + size[0], y + size[1]))
-    channels = [part.copy() for _ in FOR]
+    part = film.crop((x, y, x + size[0], y + size[1]))
+    channels = [part.copy() for _ in FOR] if part.mode == "L" else list(part.split())
     for channel, value in zip(channels, FOR, strict=True):
         channel.paste(value, (0, 0, *size), mask)  # in a third of the time that a paste into RGB takes
     picture.paste(Image.merge("RGB", channels), (x, y))

@@ -25,6 +25,7 @@ from lucency.paint import (
     line_height,
     map_alone,
     overlay,
+    shown,
     stamp,
     text_width,
 )
@@ -46,7 +47,7 @@ def side_by_side(
     """
     legend = legend or Legend()
     panels = [
-        Image.fromarray(film.gray8()).convert("RGB"),
+        shown(film, preprocess).convert("RGB"),
         overlay(film, evidence, preprocess, replace(legend, mark=""), smooth, lungs),
         map_alone(film, evidence, preprocess, replace(legend, mark=""), smooth),
     ]

@@ -11,6 +11,7 @@ import numpy as np
 from lucency.bundle import Bundle, Card
 from lucency.errors import BundleError
 from lucency.native_output import held_stderr
+from lucency.preprocess import as_input
 from lucency.reader.outputs import Engine, Floats, Outputs, Squares, calibrated
 
 Row = tuple[Floats, Floats, Floats]
@@ -18,7 +19,7 @@ Row = tuple[Floats, Floats, Floats]
 NO_DOUBT = np.zeros(0, dtype=np.float32)
 """Of a network without a gate."""
 One = Callable[[Squares], Row]
-"""uint8 (side, side) → Row. Serves one call at a time."""
+"""uint8 (side, side), or (side, side, 3), → Row. Serves one call at a time."""
 
 
 def interpreter_pool(card: Card, make: Callable[[int], One], threads: int) -> Engine:
@@ -110,7 +111,7 @@ def open_litert(bundle: Bundle, threads: int) -> Engine:
             raise _unfit(bundle, error) from error
 
         def one(square: Squares) -> Row:
-            interpreter.set_tensor(taken, square[None, :, :, None].astype(np.float32))
+            interpreter.set_tensor(taken, as_input(square[None]))
             interpreter.invoke()
             return _row(*(interpreter.get_tensor(index)[0] for index in given))
 
@@ -144,7 +145,7 @@ def open_onnx(bundle: Bundle, threads: int) -> Engine:
             raise _unfit(bundle, error) from error
 
         def one(square: Squares) -> Row:
-            film = square[None, :, :, None].astype(np.float32)
+            film = as_input(square[None])
             return _row(*(found[0] for found in session.run(asked, {"film": film})))
 
         return one
@@ -181,7 +182,7 @@ def open_torch(bundle: Bundle, threads: int) -> Engine:
         parts = []
         for start in range(0, len(squares), CHUNK):
             with torch.inference_mode():
-                films = torch.from_numpy(squares[start : start + CHUNK, None].astype(np.float32))
+                films = torch.from_numpy(as_input(squares[start : start + CHUNK])).permute(0, 3, 1, 2)
                 cropped = classifier.crop_input(films)
                 logits, maps, pooled = classifier.forward_cropped(cropped)
                 doubts = films.new_zeros(len(films), 0) if gate is None else gate(films, pooled, cropped)

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from lucency.bundle import Card
 from lucency.film import Film
 from lucency.film.codestream import DAMAGE
+from lucency.film.limits import NEAR_GRAY
+from lucency.modality import MODALITIES, Modality, Sight
 
 NARROW, WIDE = 0.5, 2.0
 """Width over height beyond which a film is hardly a whole chest."""
 MIN_LEVELS = 32
 """Of 256 gray levels that all but a hundredth of the pixels lie within; sound films use more than twice as many."""
+
+COLOURED = 0.1
+"""Share of the pixels in colour above which a picture is no gray film with a coloured mark on it."""
+UNCOLOURED = 0.01
+"""Share below which it is no photograph in colour."""
+
+CELLS = 32
+CENTRE = slice(8, 24)
+CORNER = (slice(0, 3), slice(-3, None))
+"""Rows or columns of the thumbnail."""
+LESION = 20.0
+"""Distance from the median colour, in levels."""
 
 GATE_WORDS = {
     "layout": "this does not look like a frontal chest film: another view or part, turned, inverted, or no film at all",
@@ -56,10 +72,9 @@ OTHER_PARTS = _words(
     "LEG FEMUR TIBIA NECK HALS PELVIS BECKEN BASSIN BACINO SHOULDER SCHULTER HOMBRO CLAVICLE SCAPULA WRIST JAW "
     "WHOLEBODY"
 )
-CHEST_MODALITIES = _words("CR DX RG OT SC DR XR")
-OTHER_MODALITIES = _words(
-    "CT MG MR NM PT RF US XA BMD BDUS DOC DMS ECG EPS ES GM IO IVUS IVOCT KER LEN OP OPM OPT OPV PX RTIMAGE SM "
-    "SEG SR PR TG XC"
+KNOWN_MODALITIES = _words(
+    "CR DX RG OT SC DR XR CT MG MR NM PT RF US XA BMD BDUS DOC DMS ECG EPS ES GM IO IVUS IVOCT KER LEN OP OPM OPT OPV "
+    "PX RTIMAGE SM SEG SR PR TG XC"
 )
 """What people and machines write into a header, in several languages. Any other word decides nothing."""
 
@@ -71,7 +86,8 @@ class Doubt:
     words: str
     """A sentence for people."""
     code: str = ""
-    """The same for machines: `small`, `shape`, `blank`, `levels`, `damage`, `modality`, `view` or `part`."""
+    """The same for machines: `small`, `shape`, `blank`, `levels`, `damage`, `modality`, `view`, `part`, `colour`,
+    `profile`, `round_field` or `lesion`."""
     refuses: bool = True
     """Whether it makes the verdict `uncertain`."""
     explains: bool = False
@@ -82,7 +98,9 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
     """What is unusual about a film; empty for a usual one. `refused`: the card's gate does not take it for its kind."""
     size, facts = f"{film.width}×{film.height}", film.facts
     seen = card.preprocess.image_size
-    view, part, modality = view_said(facts), part_said(facts), modality_said(facts)
+    kind = MODALITIES[card.modality]
+    whole, kinds = ("chest", "X-ray films") if kind.lungs else (kind.noun, f"{kind.noun}s")
+    view, part, modality = view_said(facts), part_said(facts), modality_said(facts, kind)
     blank = is_blank(film)
     levels = gray_levels(film) if refused and not blank else 256
     rows = (
@@ -92,7 +110,7 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
         ),
         (
             not NARROW <= film.width / film.height <= WIDE,
-            Doubt(f"the film is {size}, too narrow or too wide for a whole chest", "shape"),
+            Doubt(f"the film is {size}, too narrow or too wide for a whole {whole}", "shape"),
         ),
         (blank, Doubt("the film shows nothing: every pixel is the same", "blank", explains=True)),
         (
@@ -107,11 +125,68 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
             facts.get("damage") in DAMAGE,
             Doubt(f"the file looks damaged: {DAMAGE.get(facts.get('damage', ''))}", "damage"),
         ),
-        (modality[0] == "no", Doubt(f"the modality is {modality[1]}; the network knows X-ray films only", "modality")),
-        (view[0] == "no", Doubt(f"the view is {view[1]}; the network knows frontal films only", "view")),
-        (part[0] == "no", Doubt(f"the film states body part {part[1]}, not a chest", "part")),
+        (modality[0] == "no", Doubt(f"the modality is {modality[1]}; the network knows {kinds} only", "modality")),
+        (kind.lungs and view[0] == "no", Doubt(f"the view is {view[1]}; the network knows frontal films only", "view")),
+        (kind.lungs and part[0] == "no", Doubt(f"the film states body part {part[1]}, not a chest", "part")),
+        *_colour_doubts(film, kind),
+        *(_sight_doubts(film, kind.sight) if kind.sight and not blank else ()),
     )
     return tuple(doubt for applies, doubt in rows if applies)
+
+
+def _colour_doubts(film: Film, kind: Modality) -> tuple[tuple[bool, Doubt], ...]:
+    """A picture in colour given to a network that knows gray, and the reverse; a colour space that is not applied."""
+    share = coloured_share(film)
+    if kind.channels == 1:
+        words = f"the picture is in colour; the network knows {kind.noun}s in gray"
+        return ((share > COLOURED, Doubt(words, "colour")),)
+    return (
+        (share < UNCOLOURED, Doubt(f"the picture has no colour; the network knows {kind.noun}s in colour", "colour")),
+        ("profile" in film.facts, Doubt("the file's colour profile is not sRGB; it is not applied", "profile", False)),
+    )
+
+
+def _sight_doubts(film: Film, sight: Sight) -> tuple[tuple[bool, Doubt], ...]:
+    is_there, words = SIGHTS[sight]
+    return ((not is_there(film), Doubt(words, sight)),)
+
+
+def coloured_share(film: Film) -> float:
+    """Share of a film's pixels whose channels differ by more than NEAR_GRAY levels."""
+    if film.colour is None:
+        return 0.0
+    step = max(1, int((film.pixels.size / 65536) ** 0.5))
+    some = film.colour[::step, ::step]
+    return float((some.max(axis=2) - some.min(axis=2) > NEAR_GRAY).mean())
+
+
+def has_round_field(film: Film) -> bool:
+    """Whether at least two corners are less than half as bright as the centre, as around the field of a retinal camera.
+
+    496 of 500 retinas and 49 of 500 dermatoscopies have it (the sets of docs/organs.md).
+    """
+    cells = _thumbnail(film).mean(axis=2)
+    corners = [cells[rows, columns].mean() for rows in CORNER for columns in CORNER]
+    return sum(corner < 0.5 * cells[CENTRE, CENTRE].mean() for corner in corners) >= 2
+
+
+def has_lesion(film: Film) -> bool:
+    """Whether a twentieth of the picture lies LESION levels from its median colour; of 500 dermatoscopies all do."""
+    cells = _thumbnail(film).reshape(-1, 3)
+    return bool(np.percentile(np.linalg.norm(cells - np.median(cells, axis=0), axis=1), 95) >= LESION)
+
+
+SIGHTS: dict[Sight, tuple[Callable[[Film], bool], str]] = {
+    "round_field": (has_round_field, "no round field on black is seen, as around a photograph of the retina"),
+    "lesion": (has_lesion, "no spot that differs from the skin around it is seen"),
+}
+"""What a kind of picture must show → whether a film does, and the doubt where it does not."""
+
+
+def _thumbnail(film: Film) -> NDArray[np.float64]:
+    """The mean colour of 32 × 32 cells, (32, 32, 3)."""
+    small = Image.fromarray(film.rgb8()).resize((CELLS, CELLS), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float64)
 
 
 def view_said(facts: Mapping[str, str]) -> tuple[Said, str]:
@@ -124,9 +199,9 @@ def part_said(facts: Mapping[str, str]) -> tuple[Said, str]:
     return _said(facts.get("body_part", ""), CHEST, OTHER_PARTS)
 
 
-def modality_said(facts: Mapping[str, str]) -> tuple[Said, str]:
-    """Whether a film states an X-ray modality, and the words that deny it."""
-    return _said(facts.get("modality", ""), CHEST_MODALITIES, OTHER_MODALITIES)
+def modality_said(facts: Mapping[str, str], kind: Modality = MODALITIES["chest_xray"]) -> tuple[Said, str]:
+    """Whether a film states a DICOM modality of its kind, and the words that deny it."""
+    return _said(facts.get("modality", ""), kind.dicom, KNOWN_MODALITIES - kind.dicom)
 
 
 def _said(text: str, for_it: frozenset[str], against: frozenset[str]) -> tuple[Said, str]:

@@ -36,7 +36,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Engine:
-    """An opened network. Either way takes uint8 (n, side, side), n at least 1, and may be called from any thread."""
+    """An opened network. Either way takes uint8 (n, side, side) or (n, side, side, 3), n > 0, from any thread."""
 
     batch: Callable[[Squares], Outputs]
     """All threads work on these films; calls wait for each other."""

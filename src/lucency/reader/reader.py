@@ -10,11 +10,13 @@ from lucency.bundle import DEFAULT, Bundle, Card, open_bundle
 from lucency.bundle.card import Format
 from lucency.errors import BundleError, FilmError
 from lucency.film import Film, open_film
+from lucency.lungs import lung_outline
+from lucency.modality import MODALITIES
 from lucency.prefetch import prefetch
 from lucency.preprocess import Preprocess
 from lucency.reader.engines import open_litert, open_onnx, open_torch
 from lucency.reader.input_checks import check_input
-from lucency.reader.outputs import Engine, Outputs, Reading, Squares, failed_checks, numbers, reading
+from lucency.reader.outputs import Engine, Floats, Outputs, Reading, Squares, failed_checks, numbers, reading
 
 ENGINES: dict[Format, Callable[[Bundle, int], Engine]] = {
     "litert": open_litert,
@@ -59,6 +61,10 @@ class Reader:
         """What the bundle says of itself."""
         return self.bundle.card
 
+    def lung_outline(self, film: Film) -> Floats | None:
+        """Where lungs are on a film, as `lucency.paint.overlay` takes it; None for pictures that show none."""
+        return lung_outline(film.gray8()) if MODALITIES[self.card.modality].lungs else None
+
     def read(self, film: Film) -> Reading:
         """Read one film.
 
@@ -68,7 +74,7 @@ class Reader:
         return self._reading(film, self._engine.batch)
 
     def read_batch(self, squares: Squares) -> Outputs:
-        """Outputs for films that are prepared already, uint8 (n, side, side), n at least 1.
+        """Outputs for films that are prepared already, uint8 (n, side, side) or (n, side, side, 3), n > 0.
 
         Raises:
             BundleError: an answer is not a number.

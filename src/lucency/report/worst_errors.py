@@ -12,8 +12,7 @@ from lucency.arrays import Bools, Floats
 from lucency.data import Dataset
 from lucency.errors import FilmError
 from lucency.evaluate import Predictions
-from lucency.lungs import lung_outline
-from lucency.paint import overlay
+from lucency.paint import overlay, shown
 from lucency.progress import track
 from lucency.reader import Reader
 from lucency.report.context import ReportContext
@@ -55,12 +54,12 @@ def paint_worst_errors(
             continue
         reader = reader_of(name)
         reading = reader.read(film)
-        painted = overlay(film, reading.map, reader.preprocess, lungs=lung_outline(film.gray8()))
+        painted = overlay(film, reading.map, reader.preprocess, lungs=reader.lung_outline(film))
         found[kind].append(
             WorstError(
                 name,
                 *_call(context.predictions, threshold, index),
-                film=_small(Image.fromarray(film.gray8())),
+                film=_small(shown(film, reader.preprocess)),
                 map=_small(painted),
                 referred=bool(_referred(context.predictions)[index]),
             )

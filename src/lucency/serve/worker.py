@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from lucency.errors import FilmError, LucencyError
 from lucency.film import Film, open_film
 from lucency.film.limits import at_most
-from lucency.lungs import lung_outline
-from lucency.paint import overlay, png
+from lucency.paint import overlay, png, shown
 from lucency.reader import Reader, Reading
 
 Frame = tuple[dict[str, Any], bytes]
@@ -112,10 +110,10 @@ def answer(reader: Reader, max_pixels: int, request: dict[str, Any], film: bytes
 
 def _overlay(reader: Reader, film: Film, reading: Reading) -> bytes:
     """The PNG, its longer side at most `MAX_OVERLAY`: noise does not compress, and a film may have 40 megapixels."""
-    picture = Image.fromarray(film.gray8())
+    picture = shown(film, reader.preprocess)
     picture.thumbnail((MAX_OVERLAY, MAX_OVERLAY))
-    small = Film(np.asarray(picture))
-    return png(overlay(small, reading.map, reader.preprocess, lungs=lung_outline(small.gray8())))
+    small = Film(np.asarray(picture)) if picture.mode == "L" else Film.of_rgb(np.asarray(picture))
+    return png(overlay(small, reading.map, reader.preprocess, lungs=reader.lung_outline(small)))
 
 
 def _own_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -137,8 +135,7 @@ def _warm_up(reader: Reader) -> None:
     """Do what the first film would wait for: allocate the network's buffers, import pydicom."""
     import lucency.film.dicom  # noqa: F401
 
-    side = reader.preprocess.image_size
-    reader.read_batch(np.zeros((1, side, side), dtype=np.uint8))
+    reader.read_batch(reader.preprocess(Film(np.zeros((1, 1), dtype=np.uint8)))[None])
 
 
 def _limit_memory(more: int) -> None:

@@ -1,7 +1,8 @@
 """Random augmentation of a batch of films, on the device where the network trains.
 
-Draw, then apply: the parameters of a batch are drawn once, and applying them twice gives the same films. There is no
-left-right flip: it would move the heart. Aspect ratio and sharpness are drawn because they reveal the class in the
+Draw, then apply: the parameters of a batch are drawn once, and applying them twice gives the same films. Chest films
+are never mirrored: it would move the heart. Each channel of a picture in colour is a plane of its own, and all three
+are moved alike. Aspect ratio and sharpness are drawn because they reveal the class in the
 ChestXRay2017 films (pneumonia films are wider and less sharp), and neither is disease.
 """
 
@@ -28,7 +29,7 @@ TRUNCATE = 4.0
 
 @dataclass(frozen=True)
 class AugmentParams:
-    """What is drawn for b films: float32 (b,) each."""
+    """What is drawn for b planes, one a film or three of a film in colour: float32 (b,) each."""
 
     aspect: Tensor
     """Factor on width over height."""
@@ -48,14 +49,23 @@ class AugmentParams:
     """Gray levels."""
     noise: Tensor
     """Standard deviation, gray levels."""
+    left_right: Tensor
+    """1 where the film is mirrored left to right, else 0."""
+    top_bottom: Tensor
+    tint: Tensor
+    """Factor on a channel of a picture in colour."""
 
     @classmethod
-    def draw(cls, settings: AugmentSettings, count: int, rng: np.random.Generator) -> AugmentParams:
-        """Draw for `count` films."""
+    def draw(cls, settings: AugmentSettings, count: int, rng: np.random.Generator, channels: int = 1) -> AugmentParams:
+        """Draw for `count` films of so many channels."""
 
         def uniform(low: float, high: float) -> Tensor:
-            return torch.from_numpy(rng.uniform(low, high, count).astype(np.float32))
+            return torch.from_numpy(rng.uniform(low, high, count).astype(np.float32)).repeat_interleave(channels)
 
+        def mirrored(drawn: bool) -> Tensor:  # without a draw where there is none: chest films stay as they were
+            return uniform(0, 1).round() if drawn else torch.zeros(count * channels)
+
+        spread = rng.normal(0, settings.tint, count * channels) if settings.tint else np.zeros(count * channels)
         return cls(
             aspect=uniform(*np.log(settings.aspect)).exp(),
             zoom=uniform(*settings.zoom),
@@ -67,6 +77,9 @@ class AugmentParams:
             contrast=uniform(*np.log(settings.contrast)).exp(),
             brightness=uniform(-settings.brightness, settings.brightness),
             noise=uniform(0, settings.noise),
+            left_right=mirrored(settings.flip != "none"),
+            top_bottom=mirrored(settings.flip == "both"),
+            tint=torch.from_numpy(np.exp(spread).astype(np.float32)),
         )
 
     def to(self, device: torch.device) -> AugmentParams:
@@ -84,7 +97,7 @@ def augment(
     """Apply parameters to films.
 
     Args:
-        films: uint8 (b, s, s).
+        films: uint8 (b, s, s), planes of films in colour one after another.
         params: of b films, on the same device.
         size: pixels along the square that the network sees.
         boxes: float32 (b, 4), left, top, right, bottom of the part that is cropped, as shares of the film; None is all.
@@ -93,7 +106,7 @@ def augment(
     Returns:
         float32 (b, size, size), whole gray levels from 0 to 255.
     """
-    gray = films.float()
+    gray = _mirror(films.float(), params)
     gray = _sharpen(gray, params.sharpness)
     gray = _rotate(gray, params.rotate)
     gray = _crop(gray, crop_boxes(params, boxes), size)
@@ -118,6 +131,13 @@ def crop_boxes(params: AugmentParams, boxes: Tensor | None = None) -> Tensor:
     left = (left + (right - left - width) * params.x).clamp(min=0)
     top = (top + (bottom - top - height) * params.y).clamp(min=0)
     return torch.stack([left, top, (left + width).clamp(max=1), (top + height).clamp(max=1)], 1)
+
+
+def _mirror(gray: Tensor, params: AugmentParams) -> Tensor:
+    for flags, axis in ((params.left_right, 2), (params.top_bottom, 1)):
+        if bool((flags != 0).any()):
+            gray = torch.where(flags[:, None, None] != 0, gray.flip(axis), gray)
+    return gray
 
 
 def _sharpen(gray: Tensor, amount: Tensor) -> Tensor:
@@ -166,5 +186,7 @@ def _crop(gray: Tensor, boxes: Tensor, size: int) -> Tensor:
 def _tone(gray: Tensor, params: AugmentParams) -> Tensor:
     gamma, contrast, brightness = (getattr(params, name)[:, None, None] for name in ("gamma", "contrast", "brightness"))
     curved = 255 * (gray / 255) ** gamma if bool((gamma != 1).any()) else gray
+    if bool((params.tint != 1).any()):
+        curved = curved * params.tint[:, None, None]
     toned: Tensor = ((curved - MID_GRAY) * contrast + MID_GRAY + brightness).clamp(0, 255)
     return toned

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     """What a network is trained or validated on at once."""
 
     inputs: Tensor
-    """float32 (b, k) features; or films (b, 1, size, size), in 0..255; or views, as lung_views packs them."""
+    """float32 (b, k) features; or films (b, channels, size, size), in 0..255; or views, as lung_views packs them."""
     labels: Tensor
     """int64 (b,), or (b, labels) for a multilabel task."""
     misled: Tensor
@@ -36,7 +36,7 @@ class Examples:
     """The n examples of one phase, on one device."""
 
     inputs: Tensor | Views
-    """float32 (n, k) features; or films, uint8 (n, s, s); or views of films (lucency.train.lung_views)."""
+    """float32 (n, k) features; or films, uint8 (n, s, s) or (n, s, s, 3); or views (lucency.train.lung_views)."""
     labels: Tensor
     """int64 (n,), or (n, labels) for a multilabel task."""
     misled: Tensor | None = None
@@ -80,15 +80,17 @@ class BatchDataset(Dataset[Batch]):
 
     def _inputs(self, chosen: Tensor, index: int) -> Tensor:
         inputs, settings = self.examples.inputs[chosen], self.examples.augment
-        if inputs.ndim != 3:  # features or views: augmented already
+        if inputs.dtype != torch.uint8:  # features or views: augmented already
             return inputs
+        films = inputs.unsqueeze(1) if inputs.ndim == 3 else inputs.permute(0, 3, 1, 2)
         if settings is None:
-            return inputs.unsqueeze(1).float()
+            return films.float()
         rng = np.random.default_rng((*self.seed, index))
-        params = AugmentParams.draw(settings, len(chosen), rng).to(inputs.device)
+        params = AugmentParams.draw(settings, len(chosen), rng, films.shape[1]).to(inputs.device)
         generator = torch.Generator(inputs.device).manual_seed(int(rng.integers(2**63)))
         boxes = None if self.examples.boxes is None else self.examples.boxes[chosen]
-        return augment(inputs, params, self.examples.size, boxes, generator).unsqueeze(1)
+        planes = augment(films.flatten(0, 1), params, self.examples.size, boxes, generator)
+        return planes.reshape(*films.shape[:2], *planes.shape[1:])
 
 
 def train_loader(

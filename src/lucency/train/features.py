@@ -26,7 +26,7 @@ from lucency.data.decode import decode_each, require_readable
 from lucency.errors import FilmError, OutputError
 from lucency.models import Classifier
 from lucency.models.classifier import fuse_batchnorm
-from lucency.preprocess import Preprocess
+from lucency.preprocess import Preprocess, as_input
 from lucency.progress import track
 from lucency.train.distributed import local_device
 
@@ -159,11 +159,14 @@ def _compute(
 
 
 def pooled(network: Classifier, squares: NDArray[np.uint8]) -> Vectors:
-    """uint8 (n, s, s) -> float32 (n, k): the activations averaged over the film, by a network in evaluation mode."""
+    """uint8 (n, s, s), in colour (n, s, s, 3) -> float32 (n, k): activations averaged over the film.
+
+    The network is in evaluation mode.
+    """
     device = next(network.parameters()).device
     with torch.inference_mode():
-        gray = torch.from_numpy(squares).to(device, torch.float32).unsqueeze(1)
-        return np.asarray(network.pooled(gray).cpu().numpy(), dtype=np.float32)
+        films = torch.from_numpy(as_input(squares)).permute(0, 3, 1, 2).to(device)
+        return np.asarray(network.pooled(films).cpu().numpy(), dtype=np.float32)
 
 
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

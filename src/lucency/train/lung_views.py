@@ -24,12 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_squares
+from lucency.data.decode import decode_squares, preprocess_of
 from lucency.errors import FilmError, OutputError
 from lucency.models import Classifier, blocks
 from lucency.models.classifier import fuse_batchnorm, pool
 from lucency.models.lung_crop import LungCrop
-from lucency.preprocess import Preprocess
 from lucency.progress import track
 from lucency.recipe import Recipe
 from lucency.train.lung_augment import View, augment_lungs
@@ -186,7 +185,7 @@ def _add_shard(
     """Compute views (film, kind, key) and keep them as a new shard."""
     number = len(list(folder.glob("*.npy")))
     chosen = sorted({film for film, _, _ in views})
-    decoded = decode_squares(films.subset(chosen), Preprocess(recipe.data.image_size, recipe.data.resize_mode))
+    decoded = decode_squares(films.subset(chosen), preprocess_of(recipe.data))
     place = {sample.name: k for k, sample in enumerate(decoded.films.samples)}
     readable = [view for view in views if films.samples[view[0]].name in place]
     squares = torch.from_numpy(np.stack(decoded.pixels))

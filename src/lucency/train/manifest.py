@@ -12,9 +12,11 @@ from pathlib import Path
 from lucency import __version__, compat
 from lucency.bundle import Card, Model, Square, Training
 from lucency.data.dataset import Dataset
+from lucency.data.decode import preprocess_of
 from lucency.data.splits import split_hash
 from lucency.errors import TrainingError
 from lucency.files import locked, parse_json, unwritable, write_text
+from lucency.modality import MODALITIES
 from lucency.models import Classifier
 from lucency.models.run import WEIGHTS, save_run
 from lucency.recipe import Recipe, parse_recipe
@@ -143,7 +145,8 @@ def save(
         name=recipe.name,
         task=train.task,
         labels=train.labels,
-        preprocess=Square(image_size=recipe.data.image_size, resize_mode=recipe.data.resize_mode),
+        modality=recipe.data.modality,
+        preprocess=Square.model_validate(preprocess_of(recipe.data).to_json()),
         model=Model(format="torch", file=WEIGHTS, **{name: getattr(recipe.model, name) for name in shape}),
         training=Training(
             recipe=recipe.model_dump(mode="json"),
@@ -156,7 +159,11 @@ def save(
             minutes=round(minutes, 2),
             versions=_versions(),
         ),
-        limits=(*LIMITS, f"{len(val)} films chose the checkpoint ({split}); figures on them flatter."),
+        limits=(
+            *LIMITS,
+            *filter(None, (MODALITIES[recipe.data.modality].limit,)),
+            f"{len(val)} films chose the checkpoint ({split}); figures on them flatter.",
+        ),
         licence="Apache-2.0",
     )
     return save_run(out, classifier, card)

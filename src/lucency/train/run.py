@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lucency import __version__
 from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_squares, report_skipped
+from lucency.data.decode import decode_squares, preprocess_of, report_skipped
 from lucency.data.imbalance import class_weights, table
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold, train_val_split, without_test
 from lucency.errors import UsageError
@@ -28,7 +28,6 @@ from lucency.evaluate import Report, evaluate_predictions, write_report
 from lucency.evaluate.predictions import concatenate
 from lucency.models import Classifier, blocks, build
 from lucency.models.run import keep_freed_memory, open_run
-from lucency.preprocess import Preprocess
 from lucency.reader import Reader
 from lucency.reader.predict import predict
 from lucency.recipe import DataSettings, FinetuneSettings, FitSettings, Recipe
@@ -132,7 +131,7 @@ def train_phases(
 def fit_head(classifier: Classifier, data: TrainingData, out: Path, cache: Path) -> list[Row]:
     """Train the head on cached features of the frozen backbone; the classifier holds the best head afterwards."""
     recipe = data.recipe
-    preprocess = Preprocess(recipe.data.image_size, recipe.data.resize_mode)
+    preprocess = preprocess_of(recipe.data)
     shards = distributed.shard_patients(data.train), distributed.shard_films(data.val)
     found, held = (pooled_features(classifier, films, preprocess, distributed.shard_cache(cache)) for films in shards)
     report_skipped(distributed.gather_items([*found.unreadable, *held.unreadable]))
@@ -180,10 +179,10 @@ def finetune(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
 def load_films(classifier: Classifier, data: TrainingData) -> tuple[Examples, Examples]:
     """Decode the films of both splits once; training films stay on the device, at the size of the canvas."""
     recipe = data.recipe
-    size, mode = recipe.data.image_size, recipe.data.resize_mode
-    canvas = recipe.augment.canvas or size
-    found = decode_squares(distributed.shard_patients(data.train), Preprocess(canvas, mode))
-    held = decode_squares(distributed.shard_films(data.val), Preprocess(size, mode))
+    size, preprocess = recipe.data.image_size, preprocess_of(recipe.data)
+    canvas = replace(preprocess, image_size=recipe.augment.canvas or size)
+    found = decode_squares(distributed.shard_patients(data.train), canvas)
+    held = decode_squares(distributed.shard_films(data.val), preprocess)
     report_skipped(distributed.gather_items([*found.unreadable, *held.unreadable]))
     films, val_films = stack(found.pixels), stack(held.pixels)
     train = Examples(films, labels_of(found.films), data.is_misled(found.films), size, recipe.augment)
@@ -205,7 +204,7 @@ def trained_part(classifier: Classifier, recipe: Recipe) -> Classifier | ViewNet
 
 
 def stack(films: Sequence[NDArray[np.uint8]]) -> Tensor:
-    """uint8 (n, s, s) of n squares."""
+    """uint8 (n, s, s), in colour (n, s, s, 3), of n squares."""
     return torch.from_numpy(np.stack(films))
 
 
