@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -55,7 +57,7 @@ def test_dropped_films_are_read(tab: Any, films: list[Path]) -> None:
 
 
 def test_the_scale_is_that_of_the_card(tab: Any, films: list[Path]) -> None:
-    """Needle, threshold and the ends of the stretches, as shares of the track's width."""
+    """Needle, threshold and the ends of the stretches, as shares of the track's width; every stretch has its word."""
     load(tab, films[:1])
     card = open_bundle(INT8).card
     reading = Reader.open(INT8).read(open_film(films[0]))
@@ -65,15 +67,20 @@ def test_the_scale_is_that_of_the_card(tab: Any, films: list[Path]) -> None:
         boxes = [one.bounding_box() for one in tab.locator(name).all()]
         return [(one["x"] + edge * one["width"] - box["x"]) / box["width"] for one in boxes]
 
+    def on_scale(share: float) -> float:
+        """From 1 to 99 percent in logits: log(99) either way."""
+        return float(np.clip(np.log(share / (1 - share)) / np.log(99), -1, 1) + 1) / 2
+
     (threshold,) = place(".track .threshold", 0.5)
-    assert threshold == pytest.approx(card.operating_point.threshold, abs=0.01)
+    assert threshold == pytest.approx(on_scale(card.operating_point.threshold), abs=0.01)
     tab.wait_for_timeout(300)  # the needle slides
     (needle,) = place(".track .needle", 0.5)
-    assert needle == pytest.approx(reading.probability, abs=0.02)
+    assert needle == pytest.approx(on_scale(reading.probability), abs=0.02)
     grid = np.linspace(0, 1, 2001)
     called = [by_the_card(card, float(share)) for share in grid]
-    starts = [0.0, *(float(grid[i]) for i in range(1, len(grid)) if called[i] != called[i - 1])]
+    starts = [0.0, *(on_scale(float(grid[i])) for i in range(1, len(grid)) if called[i] != called[i - 1])]
     assert place(".track .zone") == pytest.approx(starts, abs=0.01)
+    assert tab.locator(".track .zone").all_text_contents() == ["normal", "refer", "pneumonia"]
     assert f"{round(100 * card.operating_point.threshold)} percent" in tab.get_attribute(".track", "aria-label")
 
 
@@ -145,8 +152,7 @@ def test_a_share_always_says_of_what(tab: Any, films: list[Path]) -> None:
     """Of a film called normal, "normal 8 %" would be taken for 8 % normal."""
     load(tab, films[:4])
     for told in tab.locator("#list .said, figcaption .said:not(:empty)").all_text_contents():
-        assert told.endswith(" %")
-        assert "pneumonia" in told
+        assert re.search(r"pneumonia,? (\d+ %|very (high \(≥ 99 %\)|low \(≤ 1 %\)))$", told)
 
 
 def test_on_a_phone_the_film_stays_in_sight_of_the_sliders_and_the_list(tab: Any, films: list[Path]) -> None:
@@ -172,26 +178,35 @@ def test_the_reading_as_pdf_is_one_page_of_its_own(tab: Any, films: list[Path]) 
     assert seen == ["sheet"]
 
 
-def test_on_a_phone_everything_is_within_reach(tab: Any, films: list[Path]) -> None:
-    tab.set_viewport_size(PHONE)
-    load(tab, films[:2])
-    assert tab.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"]
-    for button in tab.locator("button:visible").all():
-        box = button.bounding_box()
-        assert box["x"] >= 0, button
-        assert box["x"] + box["width"] <= PHONE["width"], button.text_content()
-        assert min(box["width"], box["height"]) >= 24, button.text_content()  # WCAG 2.2, 2.5.8
-    footer, verdict = (tab.locator(one).bounding_box() for one in ("footer", "#verdict"))
-    assert footer["y"] + footer["height"] <= PHONE["height"]  # the notice is always seen
-    assert verdict["y"] + verdict["height"] <= footer["y"]  # the verdict, without scrolling
+@pytest.mark.parametrize("size", [{"width": 360, "height": 640}, PHONE], ids=lambda size: str(size["width"]))
+def test_on_a_phone_everything_is_within_reach(
+    tab: Any, films: list[Path], size: dict[str, int], tmp_path: Path
+) -> None:
+    tab.set_viewport_size(size)
+    long = tmp_path / f"1.2.840.113619.{'2.55.3.604688119.' * 4}png"
+    shutil.copy(films[0], long)
+    load(tab, [*films[:2], long])
+    for scrolled in ("document.documentElement", "document.querySelector('main')"):
+        assert tab.evaluate(f"() => {scrolled}.scrollWidth") <= size["width"]
+    for target in tab.locator("button:visible, a:visible, input:visible").all():
+        box = target.bounding_box()
+        assert box["x"] >= 0, target
+        assert box["x"] + box["width"] <= size["width"], target.text_content()
+        assert min(box["width"], box["height"]) >= 24, target.text_content()  # WCAG 2.2, 2.5.8
+    film, footer, call = (tab.locator(one).bounding_box() for one in (".pane canvas >> nth=0", "footer", "#call .head"))
+    assert footer["y"] + footer["height"] <= size["height"]  # the notice is always seen
+    assert call["y"] + call["height"] <= footer["y"]  # verdict and probability, without scrolling,
+    assert 0 <= call["y"] - film["y"] - film["height"] <= 60  # right under the film
+    height, width = open_film(films[int(tab.text_content("#which").split("-")[1][0])]).shape
+    assert film["width"] / film["height"] == pytest.approx(width / height, abs=0.02)  # no black bands
 
 
 def test_what_a_screen_reader_hears(tab: Any, films: list[Path]) -> None:
     load(tab, films[:1])
     heard = tab.locator("body").aria_snapshot()
-    verdict, share = tab.text_content("#verdict"), tab.text_content(".head b").removesuffix("%").strip()
-    assert f'img "film-0.png: {verdict}, {share} percent pneumonia"' in heard
-    assert f'img "Probability of pneumonia: {share} percent. Called from' in heard
+    verdict, share = tab.text_content("#verdict"), tab.text_content(".head b")
+    assert f'img "film-0.png: {verdict}; probability of pneumonia: {share}"' in heard
+    assert f'img "Probability of pneumonia: {share}. Called from' in heard
     assert "Research use only. Not for diagnosis." in heard
     assert tab.get_attribute("#verdict", "aria-live") == "polite"
     assert tab.get_attribute("html", "lang") == "en"
@@ -233,8 +248,7 @@ def test_a_small_png_of_many_pixels_does_not_kill_the_page(tab: Any, films: list
     said = dict(
         zip(tab.locator("#list .name").all_text_contents(), tab.locator("#list .said").all_text_contents(), strict=True)
     )
-    # Black all over; on a machine that does much else its 20 seconds may be over first.
-    assert said["bomb-6000.png"].startswith("uncertain") or said["bomb-6000.png"] == "cannot be read"
+    assert said["bomb-6000.png"].startswith("uncertain")  # black all over
     assert said["bomb-6400.png"] == "cannot be read"
     assert any("6400 x 6400" in error for error in tab.locator("#list .error").all_text_contents())
     assert {"film-0.png", "film-1.png"} < said.keys()

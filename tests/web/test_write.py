@@ -16,6 +16,7 @@ from lucency.web.write import ENGLISH, texts_of, translation
 
 INT8 = DEFAULT.with_name("int8")
 PAGE = ENGLISH.parent
+GERMAN = PAGE / "i18n.de.js"
 MADE = re.compile(r"^(doubt|label)_")
 """Names that the page puts together: say(`doubt_${name}`)."""
 
@@ -89,7 +90,7 @@ def test_every_name_is_known_and_used() -> None:
     for file in PAGE.glob("*.js"):
         code = file.read_text(encoding="utf-8")
         asked |= set(re.findall(r'say\("(\w+)"', code))
-        quoted |= set(re.findall(r'"(\w+)"', code) if file != ENGLISH else ())
+        quoted |= set(re.findall(r'"(\w+)"', code) if not file.name.startswith("i18n") else ())
     assert asked <= known
     assert {name for name in known - asked - quoted if not MADE.match(name)} == set()
 
@@ -106,6 +107,13 @@ def test_a_translation_takes_the_place_of_the_english(tmp_path: Path) -> None:
     assert texts_of(files["i18n.js"].decode()) == texts_of(german.read_text(encoding="utf-8"))
     other = {name for name in files if files[name] != english[name]}
     assert other == {"i18n.js", "service-worker.js"}  # the worker, told that this is another version
+
+
+def test_the_german_texts_are_complete() -> None:
+    """They are a copy that `--texts` takes: every name, every place; and hardly a text is still English."""
+    german, english = (texts_of(path.read_text(encoding="utf-8")) for path in (GERMAN, ENGLISH))
+    assert texts_of(translation(GERMAN).decode()) == german
+    assert len([name for name in german if german[name] == english[name]]) <= 8
 
 
 @pytest.mark.parametrize(

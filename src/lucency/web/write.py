@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from lucency.bundle import Bundle
 from lucency.bundle.golden import GOLDEN, parse_golden
 from lucency.bundle.store import CARD
 from lucency.errors import BundleError, OutputError, UsageError
 from lucency.files import sha256_bytes, unwritable
+from lucency.lungs import SIDE, WEIGHTS
 
 HERE = Path(__file__).resolve().parent
 ENGLISH = HERE / "page/i18n.js"
@@ -85,6 +88,7 @@ def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
     files |= {ENGLISH.name: translation(texts)} if texts else {}
     files |= {f"litert/{path.stem}": gzip.decompress(path.read_bytes()) for path in sorted(HERE.glob("runtime/*.gz"))}
     files["litert/LICENSE"] = (HERE / "runtime/LICENSE").read_bytes()
+    files |= _lung_files()
     files |= {f"bundle/{name}": content for name, content in _bundle_files(bundle).items()}
     files[WORKER] = _worker(files)
     return files
@@ -129,6 +133,16 @@ def _bundle_files(bundle: Bundle) -> dict[str, bytes]:
         films = parse_golden(files[GOLDEN], str(bundle.path)).films
         files |= {name: bundle.read(name) for film in films for name in (film.film, film.square)}
     return files
+
+
+def _lung_files() -> dict[str, bytes]:
+    """The network of `lucency.lungs`: the list of its arrays, and their values as float16, one after another."""
+    with np.load(WEIGHTS) as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "side"}
+        side = int(stored["side"]) if "side" in stored else SIDE
+    told = {"side": side, "arrays": [[name, array.size] for name, array in arrays.items()]}
+    values = b"".join(array.astype("<f2").tobytes() for array in arrays.values())
+    return {"lungs.json": json.dumps(told).encode(), "lungs.bin": values}
 
 
 def _version(files: Mapping[str, bytes]) -> str:

@@ -4,12 +4,12 @@ import { openCamera } from "./camera.js";
 import { keepOffline, onDrop, onKeys } from "./controls.js";
 import { checked, start } from "./engine.js";
 import { FilmError } from "./errors.js";
-import { decode } from "./film_queue.js";
-import { say, sayAll } from "./i18n.js";
+import { decode, lungsOf } from "./film_queue.js";
+import { languages, say, sayAll } from "./i18n.js";
 import { settings } from "./lucency.js";
 import { inputDoubts, readingOf } from "./reading.js";
-import { by, facts, showCaption, showPanel } from "./reading_view.js";
-import { download, drawRamp, sheet } from "./save.js";
+import { by, facts, make, showBefore, showCaption, showPanel } from "./reading_view.js";
+import { download, sheet } from "./save.js";
 import { VIEW, Viewer } from "./viewer.js";
 import { drawList, entry, sortEntries, thumbnail } from "./worklist.js";
 
@@ -62,8 +62,9 @@ async function show(one, pane) {
   const film = one?.reading ? await one.open() : null;
   if (turn !== turns[pane]) return;
   shown[pane] = one;
+  if (pane === 0 && film) by("panes").style.setProperty("--shape", film.width / film.height);
   if (pane === 0) Object.assign(view, { zoom: 1, x: 0, y: 0, center: 0.5, width: 1 });
-  viewers[pane].show(film, one?.reading, settings(engine.card.preprocess).fit);
+  viewers[pane].show(film, one?.reading, settings(engine.card.preprocess).fit, lungsOf);
   refresh();
 }
 
@@ -88,6 +89,7 @@ async function clear() {
 function changed() {
   for (const name of ["center", "width", "opacity"]) by(name).value = Math.round(100 * view[name]);
   by("show-map").checked = view.map;
+  by("bare").setAttribute("aria-pressed", String(view.bare));
   requestAnimationFrame(() => viewers.forEach((viewer) => viewer.draw()));
 }
 
@@ -132,24 +134,37 @@ function drag(way) {
   viewers.forEach((viewer) => Object.assign(viewer, { drag: way }));
 }
 
+const bare = (on) => viewers[0].bare(on);
 const reset = () => changed(Object.assign(view, { ...VIEW, opacity: view.opacity, map: view.map }));
-const paper = () => sheet(engine.card, engine.digest, shown[focus].reading, viewers[focus].shown, view);
-
-function save() {
-  if (shown[focus]?.reading) download(paper(), say("saved_file", { number: ++saved }));
+/** The reading in focus as a sheet of paper, when its lungs have been looked for. */
+async function paper() {
+  await viewers[focus].shown.found;
+  return sheet(engine.card, engine.digest, shown[focus].reading, viewers[focus].shown, view);
 }
 
-function print() {
+async function save() {
+  if (shown[focus]?.reading) download(await paper(), say("saved_file", { number: ++saved }));
+}
+
+async function print() {
   if (!shown[focus]?.reading) return;
-  by("sheet").replaceChildren(paper());
+  by("sheet").replaceChildren(await paper());
   globalThis.print();
 }
 
 const files = (list) => add([...list].map((file) => entry(file.name, async () => decode(new Uint8Array(await file.arrayBuffer())))));
 
-const samples = () => add(engine.golden.map(({ film }, i) => {
-  return entry(say("sample_name", { number: i + 1 }), async () => decode(await checked(engine.card, film)));
-}));
+/** Buttons for two of the golden films: the first, and the first that is answered otherwise. */
+function offerSamples() {
+  const { golden, card } = engine, above = ({ probabilities: [share] }) => share >= card.operating_point.threshold;
+  const offered = [golden[0], golden.find((film) => above(film) !== above(golden[0]))].filter(Boolean);
+  by("samples").hidden = !offered.length;
+  by("sample-films").replaceChildren(...offered.map(({ film }, i) => {
+    const name = say("sample_name", { number: i + 1 }), open = async () => decode(await checked(card, film));
+    const picture = Object.assign(make("img"), { src: `bundle/${film}`, alt: "", width: 64, height: 64 });
+    return Object.assign(make("button", "sample", "", picture, make("span", "", name)), { type: "button", onclick: () => add([entry(name, open)]) });
+  }));
+}
 
 const camera = () => openCamera(engine, (film) => add([entry(say("photo_name", { number: ++photographs }), async () => film)]));
 
@@ -161,7 +176,7 @@ function about() {
 function wire() {
   const pick = () => by("files").click();
   const clicks = {
-    open: pick, "empty-choose": pick, camera, "empty-camera": camera, samples, about, compare, save, print, reset, clear,
+    open: pick, "empty-choose": pick, camera, "empty-camera": camera, about, compare, save, print, reset, clear,
     "zoom-in": () => viewers[0].zoomBy(1.25), "zoom-out": () => viewers[0].zoomBy(0.8),
     "drag-pan": () => drag("pan"), "drag-window": () => drag("window"),
   };
@@ -171,16 +186,23 @@ function wire() {
     by(name).addEventListener("input", ({ target }) => changed((view[name] = target.value / 100)));
   }
   by("show-map").addEventListener("change", ({ target }) => changed((view.map = target.checked)));
+  for (const [kind, on] of [["pointerdown", true], ["pointerup", false], ["pointerleave", false], ["blur", false]]) {
+    by("bare").addEventListener(kind, () => bare(on));
+  }
+  by("bare").addEventListener("keydown", ({ key }) => [" ", "Enter"].includes(key) && bare(true));
+  by("bare").addEventListener("keyup", () => bare(false));
   for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
   panes.forEach((pane, i) => ["pointerdown", "focusin"].forEach((kind) => pane.addEventListener(kind, () => focusOn(i))));
-  onKeys({ viewers, view, changed, step, reset, compare, drag });
+  onKeys({ viewers, view, changed, step, reset, compare, drag, bare });
   onDrop(() => engine !== null, files);
 }
 
 async function main() {
   sayAll(document);
+  by("languages").replaceChildren(...Object.entries(languages).filter(([code]) => code !== say("language")).map(([code, name]) => {
+    return Object.assign(make("a", "", name), { href: `?lang=${code}`, lang: code, hreflang: code });
+  }));
   if (matchMedia("(pointer: coarse)").matches) by("empty-title").textContent = say("empty_title_touch");
-  drawRamp(by("ramp").getContext("2d"), 0, 0, 254, 1);
   const status = (text) => { by("state").textContent = text; };
   const enable = (on) => ["open", "camera", "about", "empty-choose", "empty-camera"].forEach((id) => { by(id).disabled = !on; });
   enable(false);
@@ -192,7 +214,8 @@ async function main() {
     return status(say("start_failed", { reason: error.message }));
   }
   enable(true);
-  by("samples").hidden = !engine.golden.length;
+  offerSamples();
+  showBefore(engine.card);
   status(engine.golden.length ? say("ready", { films: engine.golden.length }) : say("ready_unchecked"));
   wire();
   document.body.classList.add("ready");

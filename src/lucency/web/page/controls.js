@@ -5,7 +5,7 @@ import { say } from "./i18n.js";
 const STEP = 0.05;
 
 /** Listen for keys (the text tool_keys lists them); a field, a dialog or a modifier keeps its own. */
-export function onKeys({ viewers, view, changed, step, reset, compare, drag }) {
+export function onKeys({ viewers, view, changed, step, reset, compare, drag, bare }) {
   const [viewer] = viewers;
   const shift = (x, y) => viewer.place(view.zoom, view.x + x, view.y + y);
   const acts = {
@@ -22,7 +22,9 @@ export function onKeys({ viewers, view, changed, step, reset, compare, drag }) {
     j: () => step(1),
     k: () => step(-1),
     c: compare,
+    b: () => bare(true),
   };
+  addEventListener("keyup", ({ key }) => key.toLowerCase() === "b" && bare(false));
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const arrow = event.key.startsWith("Arrow");

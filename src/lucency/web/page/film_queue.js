@@ -2,6 +2,7 @@
 // is ended, the page and its worklist stay.
 
 import { FilmError, refusal } from "./errors.js";
+import { say } from "./i18n.js";
 
 const SECONDS = 20;
 /** A detector's 15 megapixels as a PNG of 16 bits take a slow phone a few. */
@@ -9,13 +10,22 @@ let worker = null, last = Promise.resolve();
 
 /** @param {Uint8Array} bytes a whole file, which is given away @returns {Promise<Film>} of `openFilm` @throws {FilmError} */
 export function decode(bytes) {
-  const turn = last.then(() => decodeNow(bytes));
+  return ask(bytes, [bytes.buffer]);
+}
+
+/** @param {Film} film @returns {Promise<{grid, side}|null>} of `findLungs`; null where they cannot be looked for */
+export function lungsOf({ pixels, width, height }) {
+  return ask({ pixels, width, height }, []).catch(() => null);
+}
+
+function ask(given, moved) {
+  const turn = last.then(() => askNow(given, moved));
   last = turn.catch(() => {});
   return turn;
 }
 
-function decodeNow(bytes) {
-  worker ??= new Worker("decoder.js", { type: "module" });
+function askNow(given, moved) {
+  worker ??= new Worker(`decoder.js?lang=${say("language")}`, { type: "module" });
   return new Promise((resolve, reject) => {
     const lost = () => {
       worker.terminate();
@@ -24,11 +34,11 @@ function decodeNow(bytes) {
     };
     const timer = setTimeout(lost, 1000 * SECONDS);
     worker.onerror = () => { clearTimeout(timer); lost(); };
-    worker.onmessage = ({ data: { film, refused } }) => {
+    worker.onmessage = ({ data: { answer, refused } }) => {
       clearTimeout(timer);
-      if (film) resolve(film);
+      if (answer) resolve(answer);
       else reject(new FilmError(refused));
     };
-    worker.postMessage(bytes, [bytes.buffer]);
+    worker.postMessage(given, moved);
   });
 }

@@ -1,6 +1,9 @@
-// Every word that a person reads on the page, in one language. To translate: copy this file, change what stands in
-// double quotes below, keep the names and what stands in {braces}, and give the copy to `lucency web --texts`. The
-// reasons to doubt are those of the Python reader, word for word.
+// Every word that a person reads on the page. To translate: copy this file, change what stands in double quotes below, keep
+// the names and what stands in {braces}, and give the copy to `lucency web --texts`. The reasons to doubt are those of the
+// Python reader, word for word. At the end: the languages that the page itself can change to.
+
+/** Names of the languages to choose from, by code. */
+export const languages = {};
 
 /** The text of that name with its {places} filled. Throws where there is none, so that no gap is shown. */
 export function say(name, values = {}) {
@@ -55,10 +58,12 @@ const TEXTS = {
 
   empty_title: "Drop chest films here",
   empty_title_touch: "Read a chest film",
-  empty_hint: "PNG, JPEG or DICOM. They are read in this browser and go nowhere.",
+  step_open: "Choose frontal chest films, or drop them here: PNG, JPEG or DICOM, many at once.",
+  step_read: "Each is read in this browser and goes nowhere; the most urgent comes first.",
+  step_look: "Look at the map and the reasons to doubt it, and judge the film yourself.",
   empty_choose: "Choose films",
   empty_camera: "Hold the camera over one",
-  empty_samples: "Try drawn films",
+  samples_title: "Or try a drawn film",
   drop_now: "Let go to read them",
 
   worklist: "Worklist",
@@ -67,7 +72,7 @@ const TEXTS = {
   worklist_clear: "Clear",
   worklist_remove: "Remove {name}",
   worklist_reading: "reading…",
-  worklist_said: "{verdict} · {finding} {percent} %",
+  worklist_said: "{verdict} · {finding} {share}",
   worklist_progress: "Reading {done} of {total}, {left} s left",
   worklist_done: "{total} films read",
   sample_name: "Drawn film {number}",
@@ -79,8 +84,11 @@ const TEXTS = {
   verdict_none: "no finding",
   verdict_unread: "cannot be read",
   probability_of: "Probability of {finding}",
+  probability_called: "{verdict}, {share}",
   probability_value: "{percent} %",
-  scale_words: "Probability of {finding}: {percent} percent. Called from {threshold} percent. {zones}",
+  probability_high: "very high (≥ 99 %)",
+  probability_low: "very low (≤ 1 %)",
+  scale_words: "Probability of {finding}: {share}. Called from {threshold} percent. {zones}",
   scale_zone: "{from} to {to} percent: {verdict}.",
   scale_threshold: "threshold {percent} %",
   scale_stretch: "{from}–⁠{to} % {verdict}",
@@ -88,7 +96,7 @@ const TEXTS = {
   all_labels: "All labels",
   reasons: "Reasons to doubt it",
   reasons_none: "Nothing unusual was noticed about this film.",
-  decided: "{verdict}, {percent} percent {finding}",
+  decided: "{verdict}; probability of {finding}: {share}",
   took: "{ms} ms from file to reading",
 
   tools: "Picture",
@@ -105,13 +113,15 @@ const TEXTS = {
   tool_compare: "Compare",
   tool_compare_pick: "Choose the other film in the worklist.",
   tool_save: "Save PNG",
-  tool_print: "PDF",
-  tool_keys: "Keys: + − zoom, arrows move, M map, W window or move, 0 reset, J K next and previous film, C compare.",
+  tool_print: "Print",
+  tool_bare: "Hold: film only",
+  tool_keys: "Keys: + − zoom, arrows move, M map, hold B film only, W window or move, 0 reset, J K next and previous film, C compare.",
   window_note: "The window changes the picture only, never the reading.",
-  legend_against: "against",
-  legend_for: "for",
-  legend_words: "Evidence in logits, from −10 against {finding} to +10 for it",
-  legend_note: "The map shows where the network found its evidence, not where a disease is.",
+  legend_for: "evidence for {finding}, on this film's own scale",
+  legend_faint: "evidence for {finding}, faint on this film",
+  legend_box: "strongest place",
+  legend_lungs: "lungs found",
+  legend_note: "The map shows where the network found its evidence, on a scale of this film's own, not where a disease is.",
   viewer_words: "{name}: {decided}",
   viewer_empty: "No film",
 
@@ -128,11 +138,17 @@ const TEXTS = {
   camera_rate: "Readings a second: {rate}",
   camera_note: "A photograph of a film is not the film: light, glare and angle change what is read.",
 
-  saved_probability: "Probability of {finding}: {percent} %",
+  saved_probability: "Probability of {finding}: {share}",
+  saved_film: "The film",
+  saved_map: "With the map",
   saved_bundle: "Bundle {name} {digest}",
   saved_file: "reading-{number}.png",
 
   about_title: "What reads here",
+  about_sensitivity: "Sensitivity",
+  about_specificity: "Specificity",
+  about_rate: "{percent} % ({low} to {high} %), of {data}",
+  about_population: "Population",
   about_network: "Network",
   about_network_value: "{backbone}, {side} × {side}, {quantize}",
   about_learned: "Learned from",
@@ -239,3 +255,9 @@ const TEXTS = {
   kind_gzip: "a gzip file",
   kind_nifti: "a NIfTI volume",
 };
+
+// The address asks for a language (?lang=de), or the browser does; a page of `--texts` has its own alone.
+const TRANSLATED = { de: "./i18n.de.js" };
+Object.assign(languages, { en: "English", de: "Deutsch" });
+const asked = new URLSearchParams(globalThis.location?.search).get("lang") ?? globalThis.navigator?.language?.slice(0, 2);
+if (asked in TRANSLATED) Object.assign(TEXTS, (await import(TRANSLATED[asked])).TEXTS);

@@ -102,31 +102,6 @@ export function finding({ map, rows, columns }, index) {
   return Float32Array.from({ length: rows * columns }, (_, cell) => map[cell * findings + index]);
 }
 
-/** A map as colours, `size` × `size` RGBA, interpolated linearly between the centres of its cells. */
-export function painted(map, rows, columns, size, limit = 10) {
-  const ramp = Array.from({ length: 256 }, (_, level) => colour(((level - 128) / 127) * limit, limit));
-  const out = new Uint8ClampedArray(size * size * 4);
-  const across = between(columns, size), down = between(rows, size);
-  for (let y = 0, at = 0; y < size; y++) {
-    const top = down.near[y] * columns, bottom = down.far[y] * columns, fall = down.share[y];
-    for (let x = 0; x < size; x++, at += 4) {
-      const left = across.near[x], right = across.far[x], slide = across.share[x];
-      const upper = map[top + left] * (1 - slide) + map[top + right] * slide;
-      const lower = map[bottom + left] * (1 - slide) + map[bottom + right] * slide;
-      const evidence = upper * (1 - fall) + lower * fall;
-      out.set(ramp[128 + Math.round(127 * Math.min(Math.max(evidence / limit, -1), 1))], at);
-    }
-  }
-  return out;
-}
-
-/** For each of `size` points the two cells that it lies between, and how far towards the second. */
-function between(cells, size) {
-  const places = Array.from({ length: size }, (_, i) => Math.min(Math.max(((i + 0.5) * cells) / size - 0.5, 0), cells - 1));
-  const near = places.map((place) => Math.min(Math.floor(place), Math.max(cells - 2, 0)));
-  return { near, far: near.map((cell) => Math.min(cell + 1, cells - 1)), share: places.map((place, i) => place - near[i]) };
-}
-
 /** Whether every pixel is the same. */
 export function blank(film) {
   return film.pixels.every((value) => value === film.pixels[0]);

@@ -113,8 +113,8 @@ export function zones(card) {
 /** Most urgent first: what is called a finding, then what is uncertain, then the rest, then what cannot be read. */
 export function urgency(card, reading) {
   if (!reading) return -1;
-  const { verdict: said, probability } = reading;
-  if (said === "uncertain") return 1 + probability;
+  const { verdict: said, logits, index } = reading, rank = 0.5 + Math.atan(logits[index]) / Math.PI;
+  if (said === "uncertain") return 1 + rank; // by the logit: probabilities near 0 and 1 are all alike
   const found = card.task === "multilabel" ? said !== "" : said !== card.labels[0];
-  return found ? 2 + probability : probability;
+  return found ? 2 + rank : rank;
 }

@@ -1,13 +1,17 @@
 // A reading in words, on the scale, in the panel beside the film and in the caption under it.
 
+import { FAINT } from "./evidence.js";
 import { named, say } from "./i18n.js";
 import { settings } from "./lucency.js";
 import { zones } from "./reading.js";
 
-const SHORT = 16, TAIL = 11;
-/** Letters of a name that fit everywhere; at the end of a longer one those that are always shown: they tell films apart. */
-const ROOM = 38;
+const SHORT = 44, TAIL = 14;
+/** Letters of a name that fit on two lines; at the end of a longer one those that are always shown: they tell films apart. */
+const ROOM = 42;
 /** Letters that the whole scale has room for. */
+const CERTAIN = 0.99;
+/** Beyond it a probability is said in words: no network knows it better. The scale, in logits, ends there. */
+export const TICKS = [0.01, 0.1, 0.5, 0.9, 0.99];
 
 export const by = (id) => document.getElementById(id);
 
@@ -22,12 +26,18 @@ export function make(tag, name = "", text = "", ...children) {
 
 const percent = (share) => Math.round(100 * share);
 
-/** Percent with a decimal near the ends, and never 0 or 100, which no network can know. */
-export function percentWords(share) {
-  const value = 100 * share;
-  if (value < 0.1) return "<0.1";
-  if (value > 99.9) return ">99.9";
-  return value < 1 || value > 99 ? value.toFixed(1) : String(Math.round(value));
+/** A probability as a person reads it. */
+export function probabilityWords(share) {
+  if (share >= CERTAIN) return say("probability_high");
+  return share <= 1 - CERTAIN ? say("probability_low") : say("probability_value", { percent: percent(share) });
+}
+
+const logit = (share) => Math.log(share / (1 - share));
+
+/** Where a probability lies on the scale, 0 … 1: logits, so that the stretches near the ends have room. */
+export function placeOf(share) {
+  const most = logit(CERTAIN);
+  return (Math.min(Math.max(logit(share), -most), most) / most + 1) / 2;
 }
 
 /** The verdict as a person reads it. */
@@ -41,8 +51,8 @@ export function verdictWords(reading) {
 export function summary(reading) {
   const verdict = verdictWords(reading);
   if (!reading) return verdict;
-  const finding = named(reading.finding), percent = percentWords(reading.probability);
-  return verdict === finding ? `${verdict} ${say("probability_value", { percent })}` : say("worklist_said", { verdict, finding, percent });
+  const finding = named(reading.finding), share = probabilityWords(reading.probability);
+  return verdict === finding ? say("probability_called", { verdict, share }) : say("worklist_said", { verdict, finding, share });
 }
 
 /** Which of the colours a verdict has: finding, uncertain, clear; or unread. */
@@ -52,10 +62,9 @@ export function tone(card, reading) {
   return reading.verdict === "" || (card.task !== "multilabel" && reading.verdict === card.labels[0]) ? "clear" : "finding";
 }
 
-/** A file's name on one line; where it is too long, its middle is left out. */
+/** A file's name on two lines at most; where it is too long, its middle is left out. */
 export function nameLine(name) {
-  const parts = name.length > SHORT ? [name.slice(0, -TAIL), name.slice(-TAIL)] : [name];
-  return make("span", "name", "", ...parts.map((part) => make("span", "", part)));
+  return make("span", "name", name.length > SHORT ? `${name.slice(0, SHORT - TAIL)}…${name.slice(-TAIL)}` : name);
 }
 
 /** The scale: zones by what is called there, the threshold, and where this film lies. */
@@ -63,25 +72,24 @@ export function scale(card, reading) {
   const { probability } = reading, threshold = card.operating_point.threshold;
   const at = (name, style, text = "") => {
     const part = make("span", name, text);
-    for (const [side, share] of Object.entries(style)) part.style[side] = `${100 * share}%`;
+    for (const [side, place] of Object.entries(style)) part.style[side] = `${100 * place}%`;
     return part;
   };
   const bands = zones(card).map(({ from, to, verdict }) => {
-    const word = shortVerdict(verdict);
-    return at(`zone ${tone(card, { verdict })}`, { left: from, width: to - from }, word.length < ROOM * (to - from) ? word : "");
+    const word = shortVerdict(verdict), left = placeOf(from), width = placeOf(to) - left;
+    return at(`zone ${tone(card, { verdict })}`, { left, width }, word.length < ROOM * width ? word : "");
   });
-  const mark = card.task === "multiclass" ? [] : [at("threshold", { left: threshold })];
-  const track = make("div", "track", "", ...bands, ...mark, at("needle", { left: probability }));
+  const mark = card.task === "multiclass" ? [] : [at("threshold", { left: placeOf(threshold) })];
+  const track = make("div", "track", "", ...bands, ...mark, at("needle", { left: placeOf(probability) }));
   track.setAttribute("role", "img");
   const heard = zones(card).map(({ from, to, verdict }) => {
     const word = verdict === "uncertain" ? say("verdict_uncertain") : named(verdict);
     return say("scale_zone", { from: percent(from), to: percent(to), verdict: word });
   });
-  const finding = named(reading.finding), value = percentWords(probability);
-  track.setAttribute("aria-label", say("scale_words", { finding, percent: value, threshold: percent(threshold), zones: heard.join(" ") }));
-  const share = make("b", "", say("probability_value", { percent: value }));
-  const head = make("p", "head", "", make("span", "", say("probability_of", { finding })), share);
-  const ticks = make("div", "ticks", "", ...[0, 25, 50, 75, 100].map((tick) => make("span", "", String(tick))));
+  const finding = named(reading.finding), share = probabilityWords(probability);
+  track.setAttribute("aria-label", say("scale_words", { finding, share, threshold: percent(threshold), zones: heard.join(" ") }));
+  const head = make("p", "head", "", make("span", "", say("probability_of", { finding })), make("b", "", share));
+  const ticks = make("div", "ticks", "", ...TICKS.map((tick) => at("", { left: placeOf(tick) }, String(percent(tick)))));
   ticks.setAttribute("aria-hidden", "true");
   return make("div", "scale", "", head, track, ticks, make("p", "faint caption", scaleWords(card)));
 }
@@ -103,7 +111,7 @@ function labels(card, reading) {
   const rows = card.labels.map((label, i) => {
     const meter = Object.assign(make("meter"), { value: reading.probabilities[i] });
     meter.setAttribute("aria-label", named(label));
-    return make("li", "", "", make("span", "", named(label)), meter, make("b", "", percentWords(reading.probabilities[i])));
+    return make("li", "", "", make("span", "", named(label)), meter, make("b", "", probabilityWords(reading.probabilities[i])));
   });
   return [make("h3", "", say("all_labels")), make("ul", "labels", "", ...rows)];
 }
@@ -114,7 +122,7 @@ export function showCaption(pane, one, card) {
   const said = make("span", `said ${tone(card, reading)}`, one?.done ? summary(reading) : "");
   pane.querySelector("figcaption").replaceChildren(nameLine(name ?? say("tool_compare_pick")), said);
   const decided = reading ? say("decided", {
-    verdict: verdictWords(reading), percent: percentWords(reading.probability), finding: named(reading.finding),
+    verdict: verdictWords(reading), share: probabilityWords(reading.probability), finding: named(reading.finding),
   }) : verdictWords(null);
   pane.querySelector("canvas").setAttribute("aria-label", one ? say("viewer_words", { name, decided }) : say("viewer_empty"));
 }
@@ -127,7 +135,7 @@ export function showPanel(card, one) {
   by("none").hidden = Boolean(one?.done);
   by("unread").hidden = !error;
   by("why").textContent = error ?? "";
-  by("answer").hidden = !reading;
+  by("answer").hidden = by("call").hidden = !reading;
   for (const id of ["save", "print"]) by(id).disabled = !reading;
   if (!reading) return;
   const finding = named(reading.finding), verdict = verdictWords(reading);
@@ -138,9 +146,18 @@ export function showPanel(card, one) {
   const doubts = reading.warnings.map((words) => make("li", "doubt", words));
   by("reasons").replaceChildren(...(doubts.length ? doubts : [make("li", "faint", say("reasons_none"))]));
   by("took").textContent = say("took", { ms: Math.round(one.took) });
-  by("legend").setAttribute("aria-label", say("legend_words", { finding }));
-  by("legend-against").textContent = `${say("legend_against")} ${finding}`;
-  by("legend-for").textContent = `${say("legend_for")} ${finding}`;
+  by("legend-for").textContent = evidenceWords(reading);
+}
+
+/** What the map's colour stands for on this film. */
+export function evidenceWords({ map, finding }) {
+  return say(Math.max(...map) < FAINT ? "legend_faint" : "legend_for", { finding: named(finding) });
+}
+
+/** Before the first film: on whom it learned, and its limits. */
+export function showBefore({ training, limits }) {
+  by("learned").textContent = say("about_learned_value", training);
+  by("limits").replaceChildren(...limits.map((limit) => make("li", "", limit)));
 }
 
 /** What the card says of the bundle, as terms and their descriptions. */
@@ -149,9 +166,11 @@ export function facts({ card, name, milliseconds, digest }) {
   const quantize = model.quantize === "none" ? "float32" : model.quantize, none = say("about_none");
   const { method, coverage } = abstention;
   const rows = [
+    ["about_sensitivity", ...rate(card.metrics, "sensitivity")],
+    ["about_specificity", ...rate(card.metrics, "specificity")],
+    ["about_population", say("about_learned_value", training)],
     ["about_network", say("about_network_value", { backbone: model.backbone, side, quantize })],
     ["about_engine", say("about_engine_value", { engine: name, ms: milliseconds.toFixed(1) })],
-    ["about_learned", say("about_learned_value", training)],
     ["about_threshold", say("about_threshold_value", { percent: percent(point.threshold), rule: point.chosen_by })],
     ["about_abstention", method === "none" ? none : say("about_abstention_value", { method, percent: percent(coverage) })],
     ["about_gate", gate.checks.map(({ name }) => name.replace("_", " ")).join(", ") || none],
@@ -162,6 +181,14 @@ export function facts({ card, name, milliseconds, digest }) {
   ];
   return rows.filter((row) => row.length > 1).flatMap(([term, ...values]) => {
     return [make("dt", "", say(term)), ...values.map((text) => make("dd", "", text))];
+  });
+}
+
+/** One of the card's figures, with its interval and the films that it was measured on. */
+function rate(metrics, wanted) {
+  return metrics.filter(({ name, low }) => name === wanted && low != null).slice(0, 1).map(({ value, low, high, data }) => {
+    const [middle, from, to] = [value, low, high].map((share) => (100 * share).toFixed(1));
+    return say("about_rate", { percent: middle, low: from, high: to, data: data ?? "" });
   });
 }
 

@@ -1,14 +1,15 @@
-// A reading as a picture to keep or print: film, map, scale, words, notice. Never a file's name, which may name a patient.
+// A reading as a page to keep or print: the film, the film with its map and the lungs' outline, the scale, the words, the
+// notice. Never a file's name, which may name a patient.
 
 import { named, say } from "./i18n.js";
-import { colour } from "./lucency.js";
 import { zones } from "./reading.js";
-import { percentWords, scaleWords, tone, verdictWords } from "./reading_view.js";
+import { evidenceWords, placeOf, probabilityWords, scaleWords, TICKS, tone, verdictWords } from "./reading_view.js";
+import { KEY } from "./evidence.js";
 import { paint } from "./viewer.js";
 
-const WIDE = 1240, EDGE = 48, TALL = 900, INNER = WIDE - 2 * EDGE;
+const WIDE = 1240, EDGE = 48, TALL = 1000, INNER = WIDE - 2 * EDGE, GAP = 24, HALF = (INNER - GAP) / 2;
 const INK = "#14181c", FAINT = "#5b666e", PAPER = "#ffffff";
-const COLOURS = { finding: "#b98900", clear: "#2f7d6b", uncertain: "#6b5fa8" };
+const COLOURS = { finding: "#b3124f", clear: "#1f6d5b", uncertain: "#5b4da0" };
 
 /** A canvas of the reading as shown: white paper, so that it prints. @param {object} shown what a viewer shows */
 export function sheet(card, digest, reading, shown, view) {
@@ -16,20 +17,22 @@ export function sheet(card, digest, reading, shown, view) {
   const pen = canvas.getContext("2d");
   pen.font = font(26);
   const lines = reading.warnings.flatMap((words) => wrapped(pen, `• ${words}`, INNER));
-  const { film } = shown;
-  const size = Math.min((INNER) / film.width, TALL / film.height);
-  const below = EDGE + film.height * size;
+  const { film } = shown, scale = Math.min(HALF / film.width, TALL / film.height), below = EDGE + 40 + film.height * scale;
   canvas.width = WIDE;
-  canvas.height = Math.ceil(below + 360 + 36 * lines.length);
+  canvas.height = Math.ceil(below + 400 + 36 * lines.length);
   pen.fillStyle = PAPER;
   pen.fillRect(0, 0, canvas.width, canvas.height);
-  paint(pen, shown, { x: (WIDE - film.width * size) / 2, y: EDGE, scale: size }, view.map ? view.opacity : 0);
-  legend(pen, below + 22, named(reading.finding));
-  write(pen, verdictWords(reading), EDGE, below + 138, 46, COLOURS[tone(card, reading)], "left", 600);
-  const probability = say("saved_probability", { finding: named(reading.finding), percent: percentWords(reading.probability) });
-  write(pen, probability, WIDE - EDGE, below + 138, 34, INK, "right", 600);
-  bar(pen, below + 190, card, reading);
-  lines.forEach((line, i) => write(pen, line, EDGE, below + 292 + 36 * i, 26, INK));
+  [["saved_film", 0], ["saved_map", view.opacity]].forEach(([name, opacity], i) => {
+    const middle = EDGE + i * (HALF + GAP) + HALF / 2;
+    write(pen, say(name), middle, EDGE + 18, 22, FAINT, "center");
+    paint(pen, shown, { x: middle - (film.width * scale) / 2, y: EDGE + 40, scale }, opacity);
+  });
+  legend(pen, below + 40, reading);
+  write(pen, verdictWords(reading), EDGE, below + 148, 46, COLOURS[tone(card, reading)], "left", 600);
+  const probability = say("saved_probability", { finding: named(reading.finding), share: probabilityWords(reading.probability) });
+  write(pen, probability, WIDE - EDGE, below + 148, 30, INK, "right", 600);
+  bar(pen, below + 210, card, reading);
+  lines.forEach((line, i) => write(pen, line, EDGE, below + 322 + 36 * i, 26, INK));
   write(pen, say("notice"), EDGE, canvas.height - 28, 24, "#a01e00");
   const bundle = say("saved_bundle", { name: card.name, digest: digest.slice(0, 16) });
   write(pen, bundle, WIDE - EDGE, canvas.height - 28, 20, FAINT, "right");
@@ -44,34 +47,32 @@ function write(pen, text, x, y, size, ink, align = "left", weight = 400) {
 }
 
 function bar(pen, y, card, reading) {
+  const at = (share) => EDGE + placeOf(share) * INNER;
   for (const { from, to, verdict } of zones(card)) {
     pen.fillStyle = COLOURS[tone(card, { verdict })];
-    pen.globalAlpha = 0.35;
-    pen.fillRect(EDGE + from * INNER, y - 24, (to - from) * INNER, 20);
+    pen.globalAlpha = 0.3;
+    pen.fillRect(at(from), y - 30, at(to) - at(from), 26);
     pen.globalAlpha = 1;
   }
   pen.fillStyle = INK;
-  if (card.task !== "multiclass") pen.fillRect(EDGE + card.operating_point.threshold * INNER - 1, y - 30, 2, 32);
+  if (card.task !== "multiclass") pen.fillRect(at(card.operating_point.threshold) - 1, y - 36, 2, 38);
   pen.beginPath();
-  pen.arc(EDGE + reading.probability * INNER, y - 14, 12, 0, 7);
+  pen.arc(at(reading.probability), y - 17, 12, 0, 7);
   pen.fill();
-  for (const tick of [0, 50, 100]) write(pen, `${tick} %`, EDGE + (tick / 100) * INNER, y + 22, 18, FAINT, ["left", "center", "right"][tick / 50]);
-  write(pen, scaleWords(card), EDGE, y + 52, 20, FAINT);
+  TICKS.forEach((tick, i) => write(pen, `${Math.round(100 * tick)} %`, at(tick), y + 22, 18, FAINT, ["left", "center", "center", "center", "right"][i]));
+  write(pen, scaleWords(card), EDGE, y + 54, 20, FAINT);
 }
 
-function legend(pen, y, finding) {
-  const wide = 420, left = (WIDE - wide) / 2;
-  drawRamp(pen, left, y, wide, 14);
-  write(pen, `${say("legend_against")} ${finding}`, left - 12, y + 13, 18, FAINT, "right");
-  write(pen, `${say("legend_for")} ${finding}`, left + wide + 12, y + 13, 18, FAINT);
-}
-
-/** The colours of the map from all against to all for. */
-export function drawRamp(pen, x, y, wide, tall) {
-  for (let i = 0; i < wide; i++) {
-    const [red, green, blue] = colour((i / (wide - 1)) * 20 - 10);
-    pen.fillStyle = `rgb(${red}, ${green}, ${blue})`;
-    pen.fillRect(x + i, y, 1, tall);
+/** What the colours on the film mean. */
+function legend(pen, y, reading) {
+  const keys = [[KEY.evidence, evidenceWords(reading)], [KEY.box, say("legend_box")], [KEY.lungs, say("legend_lungs")]];
+  let x = EDGE;
+  for (const [ink, words] of keys) {
+    Object.assign(pen, { fillStyle: ink, strokeStyle: FAINT, lineWidth: 1 });
+    pen.fillRect(x, y - 15, 18, 18);
+    pen.strokeRect(x, y - 15, 18, 18);
+    write(pen, words, x + 28, y, 20, INK);
+    x += 68 + pen.measureText(words).width;
   }
 }
 

@@ -1,12 +1,14 @@
 // One film on a canvas: window, map, zoom and pan. What is drawn never changes what is read.
 
-import { painted, window as seenBy } from "./lucency.js";
+import { drawMarks, marksOf, veilCanvas } from "./evidence.js";
+import { window as seenBy } from "./lucency.js";
 
-const MAP_SIDE = 320;
 const MAX_ZOOM = 16;
+const HOLD = 350, STILL = 0.01;
+/** Milliseconds that a finger rests on a film to see it bare, and how far it may move meanwhile, as a share of the canvas. */
 
-/** How a film is looked at; two panes share one. */
-export const VIEW = { zoom: 1, x: 0, y: 0, center: 0.5, width: 1, opacity: 0.7, map: true };
+/** How a film is looked at; two panes share one. bare: the map is held off. */
+export const VIEW = { zoom: 1, x: 0, y: 0, center: 0.5, width: 1, opacity: 1, map: true, bare: false };
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -28,13 +30,8 @@ export function canvasOf(pixels) {
   return canvas;
 }
 
-/** A reading's map as a canvas, to be laid over the square that the network saw. */
-export function mapCanvas({ map, rows, columns }) {
-  return canvasOf(new ImageData(painted(map, rows, columns, MAP_SIDE), MAP_SIDE, MAP_SIDE));
-}
-
 /** Draw a film with its map into the rectangle at x, y, `scale` canvas pixels to one of the film. */
-export function paint(pen, { film, base, map, fit }, { x, y, scale }, opacity) {
+export function paint(pen, { film, base, marks, veil, lungs, fit }, { x, y, scale }, opacity) {
   const seen = seenBy(film.width, film.height, fit);
   pen.imageSmoothingQuality = "high";
   pen.save();
@@ -45,7 +42,10 @@ export function paint(pen, { film, base, map, fit }, { x, y, scale }, opacity) {
   pen.clip();
   pen.drawImage(base, 0, 0);
   pen.globalAlpha = opacity;
-  if (map && opacity) pen.drawImage(map, seen.left, seen.top, seen.width, seen.height);
+  if (marks && opacity) {
+    pen.drawImage(veil, seen.left, seen.top, seen.width, seen.height);
+    drawMarks(pen, marks, seen, lungs, film, Math.max(1.5, Math.min(film.width, film.height) * scale / 400) / scale);
+  }
   pen.globalAlpha = 1;
   if (seen.left > 0 || seen.top > 0) { // the network saw less than the film
     pen.strokeStyle = "#ffde46";
@@ -63,18 +63,19 @@ export class Viewer {
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
-    for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
-    }
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, (event) => this.up(event));
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("dblclick", () => this.changed(Object.assign(view, { zoom: 1, x: 0, y: 0 })));
   }
 
-  /** Show a film, with a reading's map; null shows nothing. */
-  show(film, reading, fit) {
-    this.shown = film && { film, fit, map: reading && mapCanvas(reading), base: null };
+  /** Show a film, with a reading's map; null shows nothing. `lungs`: their outline, when it is found. */
+  show(film, reading, fit, lungs) {
+    const marks = reading && marksOf(reading);
+    const shown = (this.shown = film && { film, fit, marks, veil: marks && veilCanvas(marks), base: null, lungs: null, found: null });
+    this.canvas.parentElement.style.setProperty("--shape", film ? film.width / film.height : 1);
     this.window = "";
     this.draw();
+    if (shown) shown.found = lungs(film).then((found) => { shown.lungs = found; this.draw(); });
   }
 
   draw() {
@@ -87,10 +88,10 @@ export class Viewer {
     pen.clearRect(0, 0, width, height);
     if (!this.shown || !width || !height) return;
     this.applyWindow();
-    const { film } = this.shown, { zoom, x, y, map, opacity } = this.view;
+    const { film } = this.shown, { zoom, x, y, map, opacity, bare } = this.view;
     const scale = zoom * Math.min(width / film.width, height / film.height);
     const left = width / 2 + x * width - (film.width * scale) / 2, top = height / 2 + y * height - (film.height * scale) / 2;
-    paint(pen, this.shown, { x: left, y: top, scale }, map ? opacity : 0);
+    paint(pen, this.shown, { x: left, y: top, scale }, map && !bare ? opacity : 0);
   }
 
   /** Put the film through the window, if that has changed since. */
@@ -126,12 +127,27 @@ export class Viewer {
   down(event) {
     this.canvas.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, this.point(event));
+    clearTimeout(this.holding);
+    this.start = this.point(event);
+    if (this.pointers.size === 1) this.holding = setTimeout(() => this.bare(true), HOLD);
+  }
+
+  up(event) {
+    this.pointers.delete(event.pointerId);
+    clearTimeout(this.holding);
+    this.bare(false);
+  }
+
+  /** Hold the map off, or lay it on again. */
+  bare(on) {
+    if (this.view.bare !== on) this.changed((this.view.bare = on));
   }
 
   move(event) {
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
     const now = this.point(event);
+    if (Math.hypot(now.x - this.start.x, now.y - this.start.y) > STILL) clearTimeout(this.holding);
     const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
     this.pointers.set(event.pointerId, now);
     const dx = now.x - before.x, dy = now.y - before.y;

@@ -47,7 +47,7 @@ function row(one, i, current, card, choose, remove) {
   const lines = [nameLine(one.name), make("span", `said ${kind}`, one.done ? summary(one.reading) : say("worklist_reading"))];
   if (one.error) lines.push(make("span", "error", one.error));
   const small = one.error ? [] : [one.thumb ?? picture()];
-  const pick = make("button", "pick", "", ...small, make("span", "lines", "", ...lines));
+  const pick = make("button", "pick", "", make("span", "number", String(i + 1)), ...small, make("span", "lines", "", ...lines));
   Object.assign(pick, { type: "button", title: one.name, onclick: () => choose(one) });
   pick.dataset.key = `pick-${i}`;
   if (one === current) pick.setAttribute("aria-current", "true");
