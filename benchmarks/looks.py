@@ -21,7 +21,7 @@ from lucency.data.acquisition_pairs import known_aspects, squares_of
 from lucency.models.classifier import fuse_batchnorm
 from lucency.models.run import open_run
 from lucency.progress import track
-from lucency.shift.judge import CONDITIONS, PLAIN, TOGETHER, Scores, condition_metrics, held_out, reacquire_films
+from lucency.shift.conditions import CONDITIONS, PLAIN, TOGETHER, Scores, condition_metrics, held_out, reacquire_films
 
 CUTS = {
     "middle": (0.0, 0.05, 1.0, 0.95),

@@ -1,4 +1,4 @@
-"""Drift: false alarms held by simulation, planted shifts found, distances equal to scipy's."""
+"""Drift: the false-alarm rate by simulation, planted shifts, distances equal to scipy's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lucency.errors import SourceError
 
 
 def drawn(patients: int, rng: np.random.Generator, shift: float = 0.0) -> Sample:
-    """One to four films a patient, alike within a patient; five numbers and a vector of six."""
+    """One to four films a patient, similar within a patient; five numbers and a vector of six."""
     films = rng.integers(1, 5, size=patients)
     patient = np.repeat(np.arange(patients), films)
     whose = rng.normal(size=(patients, 11))
@@ -21,11 +21,11 @@ def drawn(patients: int, rng: np.random.Generator, shift: float = 0.0) -> Sample
 
 
 def test_false_alarms_by_simulation() -> None:
-    """Films of a patient are alike, as real ones are; 400 comparisons at 0.1, three spreads (0.015) allowed."""
+    """Films of a patient are similar, as real ones are; 400 comparisons at 0.1, within three standard errors."""
     rng = np.random.default_rng(0)
     alarms = [compare(drawn(25, rng), drawn(15, rng), level=0.1, draws=99, seed=k).alarm for k in range(400)]
     assert np.mean(alarms) <= 0.1 + 3 * np.sqrt(0.09 / 400)
-    assert np.mean(alarms) >= 0.1 - 4 * np.sqrt(0.09 / 400)  # and no power is given away
+    assert np.mean(alarms) >= 0.1 - 4 * np.sqrt(0.09 / 400)  # not conservative either
 
 
 def test_a_planted_shift_is_found() -> None:
@@ -35,7 +35,7 @@ def test_a_planted_shift_is_found() -> None:
     assert {shift.name for shift in found.shifts if shift.alarm} == {shift.name for shift in found.shifts}
 
 
-def test_one_shifted_number_among_others_is_the_one_named() -> None:
+def test_only_the_shifted_number_is_reported() -> None:
     rng = np.random.default_rng(2)
     before, after = drawn(80, rng), drawn(80, rng)
     after.numbers["number 3"][:] += 1.5
@@ -44,22 +44,22 @@ def test_one_shifted_number_among_others_is_the_one_named() -> None:
     assert found.shifts[0].after > found.shifts[0].before + 1  # type: ignore[operator]
 
 
-def test_the_distances_are_those_of_scipy() -> None:
+def test_distances_equal_scipys() -> None:
     rng = np.random.default_rng(3)
-    one, other = np.round(rng.normal(size=60), 1), np.round(rng.normal(0.4, 1, size=40), 1)  # rounded, so that some tie
-    sides = [Sample(np.arange(len(x)), {"x": x}, {"same as a vector": x[:, None]}, {}) for x in (one, other)]
+    one, other = np.round(rng.normal(size=60), 1), np.round(rng.normal(0.4, 1, size=40), 1)  # rounded, for ties
+    sides = [Sample(np.arange(len(x)), {"x": x}, {"as a vector": x[:, None]}, {}) for x in (one, other)]
     found = {shift.name: shift.distance for shift in compare(*sides, draws=99).shifts}
     assert found["x"] == pytest.approx(ks_2samp(one, other).statistic)
     # scipy gives sqrt(2 E|X-Y| - E|X-X'| - E|Y-Y'|); ours is its square over 2 E|X-Y|, scaled alike.
     across = np.abs(one[:, None] - other).mean()
-    assert found["same as a vector"] == pytest.approx(energy_distance(one, other) ** 2 / (2 * across), rel=1e-6)
+    assert found["as a vector"] == pytest.approx(energy_distance(one, other) ** 2 / (2 * across), rel=1e-6)
 
 
-def test_the_p_told_is_that_of_the_family() -> None:
+def test_p_values_are_adjusted_for_all_comparisons() -> None:
     """Two rows that always agree count once: the p of both is the rank, 2 of 10."""
     row = np.array([8.0, 9, 1, 2, 3, 4, 5, 6, 7, 0])
     assert max_t_p_values(np.stack([row, row])).tolist() == [0.2, 0.2]
-    # A row that is extreme in another deal costs its share: p <= 0.2 in deals 0 and 1 by the one, 9 and 8 by the other.
+    # One row is as extreme in permutations 0 and 1, the other in 9 and 8: four of ten in all.
     assert max_t_p_values(np.stack([row, row[::-1]])).tolist() == [0.4, 1.0]
 
 
@@ -71,25 +71,25 @@ def test_too_few_patients_or_draws() -> None:
         compare(drawn(20, rng), drawn(20, rng), level=0.001, draws=99)
 
 
-def test_looks_by_hand() -> None:
+def test_appearance_by_hand() -> None:
     """A 32 × 32 film, left half 0, right half 100: the step gives its two columns a Laplacian of 100, 30 rows high."""
     film = np.zeros((1, 32, 32), np.uint8)
     film[:, :, 16:] = 100
-    looks = {name: float(value[0]) for name, value in appearance_of(film).items()}
-    assert looks["mean gray"] == 50
-    assert looks["contrast"] == 50
-    assert looks["sharpness"] == pytest.approx(100 * 2 / 30)
-    assert looks["border gray"] == 50
+    found = {name: float(value[0]) for name, value in appearance_of(film).items()}
+    assert found["mean gray"] == 50
+    assert found["contrast"] == 50
+    assert found["sharpness"] == pytest.approx(100 * 2 / 30)
+    assert found["border gray"] == 50
 
 
-def test_thumbnails_know_no_brightness_and_no_contrast() -> None:
+def test_thumbnails_ignore_brightness_and_contrast() -> None:
     film = np.random.default_rng(0).integers(80, 160, size=(2, 64, 64)).astype(np.uint8)
     np.testing.assert_allclose(thumbnail(film + 40), thumbnail(film), atol=1e-12)
     assert thumbnail(film).shape == (2, 64)
     assert not thumbnail(np.full((1, 16, 16), 7, np.uint8)).any()
 
 
-def test_some_patients_are_whole() -> None:
+def test_subsample_keeps_whole_patients() -> None:
     films = read_dataset("phantom:60")
     some = subsample_patients(films, 20)
     assert 0 < len(some) <= 20

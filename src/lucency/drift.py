@@ -1,11 +1,10 @@
-"""Two samples of films, one question: could they come from the same place?
+"""Drift: could two samples of films come from the same place?
 
-Each number is compared by the distance of Kolmogorov and Smirnov (the largest gap between the two shares below any
-value), each vector by the energy distance (Székely & Rizzo 2013). Chance is measured, not assumed: patients are dealt
-anew to the two sides, films of one patient staying together, and all distances are computed again. The p told of a
-distance is how often any distance, each in its own spreads, comes out as large (Westfall & Young 1993, maxT). So one
-comparison of like films raises an alarm with a chance of at most `level`, however many numbers are
-compared, however alike the films of a patient are.
+Each number is compared by the Kolmogorov-Smirnov distance, each vector by the energy distance (Székely & Rizzo 2013).
+The null distribution comes from permutations: patients are reassigned to the two sides with all their films, and every
+distance is computed again. The p value of a distance is the share of permutations in which any standardised distance
+is as large (Westfall & Young 1993, maxT). Without drift a comparison raises an alarm with a chance of at most `level`,
+however many numbers are compared and however similar the films of a patient are.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from lucency.reader.outputs import accepted
 
 BATCH = 32
 EDGE = 16
-"""The border is one part in so many of the side."""
+"""The border's width is 1 / EDGE of the side."""
 CELLS = 8
 """Rows and columns of the thumbnail."""
 Floats = NDArray[np.float64]
@@ -48,7 +47,7 @@ class Sample:
     vectors: dict[str, Floats]
     """Name -> (n, d): many numbers a film."""
     called: dict[str, float]
-    """Label -> share of films called so; `uncertain` -> share not answered."""
+    """Label -> share of films called so; `uncertain` -> share of uncertain readings."""
     unreadable: tuple[FilmError, ...] = ()
 
     def __len__(self) -> int:
@@ -56,7 +55,7 @@ class Sample:
 
 
 def sample(reader: Reader, films: Dataset, doing: str = "reading films") -> Sample:
-    """Measure every film that can be read; labels are not needed and not looked at.
+    """Measure every film that can be read; labels are ignored.
 
     Raises:
         SourceError: no film can be read.
@@ -81,9 +80,9 @@ def sample(reader: Reader, films: Dataset, doing: str = "reading films") -> Samp
             answers.append(reader.read_batch(squares[-1]))
     require_readable(films, len(good), unreadable)
     read = _joined(answers)
-    looks = [appearance_of(part) for part in squares]
+    appearance = [appearance_of(part) for part in squares]
     numbers = {"width / height": np.array(aspects)}
-    numbers |= {name: np.concatenate([part[name] for part in looks]) for name in looks[0]}
+    numbers |= {name: np.concatenate([part[name] for part in appearance]) for name in appearance[0]}
     numbers |= _scores(reader.card, read)
     vectors = {
         "layout": np.concatenate([thumbnail(part) for part in squares]),
@@ -93,7 +92,7 @@ def sample(reader: Reader, films: Dataset, doing: str = "reading films") -> Samp
 
 
 def subsample_patients(films: Dataset, most: int, seed: int = 0) -> Dataset:
-    """At most about `most` films: whole patients, drawn; the order of the films stays."""
+    """At most about `most` films: a random sample of whole patients, in the order of `films`."""
     groups = films.groups()
     order = np.random.default_rng(seed).permutation(int(groups.max(initial=-1)) + 1)
     total = np.cumsum(np.bincount(groups, minlength=len(order))[order])
@@ -102,7 +101,7 @@ def subsample_patients(films: Dataset, most: int, seed: int = 0) -> Dataset:
 
 
 def appearance_of(squares: NDArray[np.uint8]) -> dict[str, Floats]:
-    """Of films (n, s, s): mean gray, contrast, sharpness (mean absolute Laplacian), gray of the border; each (n,)."""
+    """Films (n, s, s) → mean gray, contrast, sharpness (mean absolute Laplacian), gray of the border; each (n,)."""
     gray = squares.astype(np.float64)
     laplacian = (
         4 * gray[:, 1:-1, 1:-1] - gray[:, :-2, 1:-1] - gray[:, 2:, 1:-1] - gray[:, 1:-1, :-2] - gray[:, 1:-1, 2:]
@@ -156,10 +155,10 @@ def _joined(parts: list[Outputs]) -> Outputs:
     )
 
 
-MOST = 1000
-"""Films of a side that a vector is compared on: memory grows with their square."""
-LEAST = 10
-"""Patients of a side below which nothing can be said."""
+MAX_FILMS = 1000
+"""Films of each side that vectors are compared on: memory grows with the square."""
+MIN_PATIENTS = 10
+"""Patients of each side below which the comparison is refused."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +167,9 @@ class Shift:
 
     name: str
     distance: float
-    """0 (alike) to 1 (nothing in common): Kolmogorov-Smirnov, or the energy coefficient."""
+    """0 (equal) to 1 (disjoint): Kolmogorov-Smirnov distance, or energy coefficient."""
     p: float
-    """The chance that like films show any distance as surprising as this."""
+    """The chance of any distance as extreme as this without drift."""
     alarm: bool
     before: float | None = None
     """Median of the reference; None for a vector."""
@@ -180,7 +179,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class Drift:
-    """Everything compared, the most surprising first."""
+    """All comparisons, the most significant first."""
 
     shifts: tuple[Shift, ...]
     level: float
@@ -195,28 +194,28 @@ class Drift:
 
 
 def compare(before: Sample, after: Sample, level: float = 0.01, draws: int = 999, seed: int = 0) -> Drift:
-    """Compare films of now with those of the reference.
+    """Compare current films with the reference.
 
     Args:
         before: the reference.
-        after: now; the same reader measured both. No patient is on both sides.
+        after: the current films, measured by the same reader. No patient is on both sides.
         level: chance of a false alarm, of the whole comparison.
-        draws: how often patients are dealt anew; more than 2 / level.
-        seed: of the deals.
+        draws: number of permutations; at least 1 / level - 1.
+        seed: of the permutations.
 
     Raises:
         SourceError: fewer than ten patients on a side, or too few draws for the level.
     """
     patients = tuple(len(np.unique(side.groups)) for side in (before, after))
-    if min(patients) < LEAST:
-        raise SourceError(f"drift: expected at least {LEAST} patients on each side, found {min(patients)}")
+    if min(patients) < MIN_PATIENTS:
+        raise SourceError(f"drift: expected at least {MIN_PATIENTS} patients on each side, found {min(patients)}")
     if (draws + 1) * level < 1:
         raise SourceError(f"drift: {draws} draws cannot show a chance of {level:g}; take {int(1 / level)} or more")
-    deal = Permutations.of(before, after, draws, np.random.default_rng(seed))
+    permutations = Permutations.of(before, after, draws, np.random.default_rng(seed))
     columns = {name: (before.numbers[name], after.numbers[name]) for name in before.numbers}
-    found = {name: _gaps(np.concatenate(both), deal) for name, both in columns.items()}
+    found = {name: _ks_distances(np.concatenate(both), permutations) for name, both in columns.items()}
     for name in before.vectors:
-        found[name] = _energies(np.concatenate([before.vectors[name], after.vectors[name]]), deal)
+        found[name] = _energy_distances(np.concatenate([before.vectors[name], after.vectors[name]]), permutations)
     p = max_t_p_values(np.stack(list(found.values())))
     shifts = []
     for (name, distances), chance in zip(found.items(), p, strict=True):
@@ -228,7 +227,7 @@ def compare(before: Sample, after: Sample, level: float = 0.01, draws: int = 999
 
 @dataclass(frozen=True)
 class Permutations:
-    """Who is on which side: as it is in the first row, then dealt anew."""
+    """Which films are current: as observed in the first row, then permuted."""
 
     now: NDArray[np.bool_]
     """(1 + draws, n)."""
@@ -237,51 +236,51 @@ class Permutations:
 
     @classmethod
     def of(cls, before: Sample, after: Sample, draws: int, rng: np.random.Generator) -> Permutations:
-        """Permutations patients, as many to each side as there are."""
+        """Permute patients, with the observed number on each side."""
         first = np.unique(before.groups, return_inverse=True)[1]
         second = np.unique(after.groups, return_inverse=True)[1] + first.max() + 1
         patient = np.concatenate([first, second])
         sides = np.arange(patient.max() + 1) > first.max()
-        dealt = np.stack([sides, *(rng.permutation(sides) for _ in range(draws))])
-        kept = [rng.permutation(len(side))[:MOST] for side in (before, after)]
-        return cls(dealt[:, patient], np.sort(np.concatenate([kept[0], kept[1] + len(before)])))
+        assigned = np.stack([sides, *(rng.permutation(sides) for _ in range(draws))])
+        kept = [rng.permutation(len(side))[:MAX_FILMS] for side in (before, after)]
+        return cls(assigned[:, patient], np.sort(np.concatenate([kept[0], kept[1] + len(before)])))
 
 
-def _gaps(values: Floats, deal: Permutations) -> Floats:
-    """Kolmogorov-Smirnov distance of each deal, (1 + draws,)."""
+def _ks_distances(values: Floats, permutations: Permutations) -> Floats:
+    """Kolmogorov-Smirnov distance of each permutation, (1 + draws,)."""
     order = np.argsort(values, kind="stable")
     last = np.flatnonzero(np.diff(values[order], append=np.inf))
-    now = deal.now[:, order]
-    seen = np.cumsum(now, axis=1, dtype=np.int32)[:, last]
+    now = permutations.now[:, order]
+    below = np.cumsum(now, axis=1, dtype=np.int32)[:, last]
     films = now.sum(axis=1, keepdims=True)
-    rest = last + 1 - seen
-    return np.asarray(np.abs(seen / films - rest / (now.shape[1] - films)).max(axis=1))
+    rest = last + 1 - below
+    return np.asarray(np.abs(below / films - rest / (now.shape[1] - films)).max(axis=1))
 
 
-def _energies(vectors: Floats, deal: Permutations) -> Floats:
-    """Energy coefficient of each deal, (1 + draws,): (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / (2 E|X - Y|)."""
-    some = vectors[deal.some]
+def _energy_distances(vectors: Floats, permutations: Permutations) -> Floats:
+    """Energy coefficient of each permutation, (1 + draws,): (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / (2 E|X - Y|)."""
+    some = vectors[permutations.some]
     scaled = (some - some.mean(axis=0)) / np.maximum(some.std(axis=0), 1e-9)
     squares = np.square(scaled).sum(axis=1)
-    apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * scaled @ scaled.T, 0))
-    now = deal.now[:, deal.some].astype(np.float64)
+    distance = np.sqrt(np.maximum(squares[:, None] + squares - 2 * scaled @ scaled.T, 0))
+    now = permutations.now[:, permutations.some].astype(np.float64)
     after = now / now.sum(axis=1, keepdims=True)
     before = (1 - now) / (1 - now).sum(axis=1, keepdims=True)
-    across = np.einsum("rn,rn->r", before @ apart, after)
-    within = np.einsum("rn,rn->r", before @ apart, before) + np.einsum("rn,rn->r", after @ apart, after)
+    across = np.einsum("rn,rn->r", before @ distance, after)
+    within = np.einsum("rn,rn->r", before @ distance, before) + np.einsum("rn,rn->r", after @ distance, after)
     return np.asarray((2 * across - within) / np.maximum(2 * across, 1e-12))
 
 
 def max_t_p_values(distances: Floats) -> Floats:
-    """The p of each of m distances among those of like films, for all m together.
+    """The p value of each of m distances, adjusted for all m.
 
     Args:
-        distances: (m, 1 + draws); the first column is what was seen.
+        distances: (m, 1 + draws); the first column is observed.
     """
     middle, spread = distances.mean(axis=1, keepdims=True), distances.std(axis=1, keepdims=True)
-    surprise = (distances - middle) / np.maximum(spread, 1e-12)
-    largest = surprise.max(axis=0) + 1e-9  # so that a tie with itself counts
-    return np.asarray([(largest >= one).mean() for one in surprise[:, 0]])
+    standardised = (distances - middle) / np.maximum(spread, 1e-12)
+    largest = standardised.max(axis=0) + 1e-9  # so that a tie with itself counts
+    return np.asarray([(largest >= one).mean() for one in standardised[:, 0]])
 
 
 BINS = 30
@@ -305,7 +304,7 @@ def summary(drift: Drift) -> str:
     """The comparison in two sentences."""
     sides = [f"{films:,} films of {own:,} patients" for films, own in zip(drift.films, drift.patients, strict=True)]
     counts = " against ".join(sides)
-    chance = f"films that are alike raise an alarm in at most {drift.level:.1%} of such comparisons"
+    chance = f"without drift at most {drift.level:.1%} of comparisons raise an alarm"
     if not drift.alarm:
         return f"No shift found: {counts}; {chance}."
     names = ", ".join(shift.name for shift in drift.shifts if shift.alarm)
@@ -329,7 +328,7 @@ def to_json(drift: Drift, before: Sample, after: Sample, about: Mapping[str, Any
 
 
 def page(drift: Drift, before: Sample, after: Sample, reference: str, now: str) -> str:
-    """drift.html: no request leaves it, no film is in it."""
+    """drift.html: self-contained, without films."""
     rows = [_row(shift, before, after) for shift in drift.shifts]
     called = [(label, before.called[label], after.called[label]) for label in before.called]
     return render(
@@ -356,7 +355,7 @@ def _row(shift: Shift, before: Sample, after: Sample) -> dict[str, Any]:
 
 
 def outlines(one: NDArray[np.float64], other: NDArray[np.float64], low: float, high: float) -> list[str]:
-    """Two histograms on one scale, each the points of an SVG polyline; what lies beyond the ends counts there."""
+    """Two histograms on one scale, each the points of an SVG polyline; values beyond the ends count in the end bins."""
     edges = np.linspace(low, max(high, low + 1e-9), BINS + 1)
     shares = [np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0] / len(side) for side in (one, other)]
     return [_outline(TALL * (1 - share / np.max(shares))) for share in shares]
@@ -368,5 +367,5 @@ def _outline(height: NDArray[np.float64]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits, or nothing."""
+    """Three significant digits, or "" for None."""
     return "" if value is None else f"{value:.3g}"

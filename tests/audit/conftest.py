@@ -25,7 +25,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def faulty(clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clean set with one fault of each kind, planted where tests/audit/test_run.py expects it."""
+    """The clean set with one fault of each kind, planted where tests/audit/test_report.py expects it."""
     root = tmp_path_factory.mktemp("faulty") / "chest_xray"
     shutil.copytree(clean, root)
     _plant_copies(root)

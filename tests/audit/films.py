@@ -21,15 +21,15 @@ COUNT = 240
 def write_clean(root: Path) -> Path:
     """Drawn chests as the Kaggle edition names its films, three in four to train, each patient on one side."""
     for number in range(COUNT):
-        ill = number % 5 in (1, 3, 4)
-        write(root / name(number, ill), draw((7, number), ill, SIDE).film)
+        positive = number % 5 in (1, 3, 4)
+        write(root / name(number, positive), draw((7, number), positive, SIDE).film)
     return root
 
 
-def name(number: int, ill: bool) -> str:
+def name(number: int, positive: bool) -> str:
     """Where film `number` lies."""
     split = "test" if number % 4 == 0 else "train"
-    file = f"PNEUMONIA/person{number}_virus_{number}" if ill else f"NORMAL/IM-{number:04}-0001"
+    file = f"PNEUMONIA/person{number}_virus_{number}" if positive else f"NORMAL/IM-{number:04}-0001"
     return f"{split}/{file}.jpeg"
 
 

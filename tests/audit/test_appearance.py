@@ -1,4 +1,4 @@
-"""The same film twice, however it was stored or turned."""
+"""Duplicates in any encoding and orientation."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ def test_identical_near_and_processed() -> None:
 
 
 @pytest.mark.parametrize("turn", [turn for turn in ORIENTATIONS if turn != UPRIGHT])
-def test_every_turn_is_named(turn: str) -> None:
+def test_every_orientation_is_found(turn: str) -> None:
     square = np.asarray(Image.fromarray(CHESTS[5]).resize((128, 128)))
     copy = reorient(square[None], turn)[0]
     (found,) = [pair for pair in pairs([square, *CHESTS[6:12], copy]) if pair.second == 7]
     assert found.kind == "turned"
-    # What makes the second match the first: done to the copy, it gives the film back.
+    # The reorientation of the copy restores the film.
     np.testing.assert_array_equal(reorient(copy[None], found.orientation)[0], square)
 
 
-def test_blank_films_are_no_copies_of_each_other_unless_they_are() -> None:
+def test_blank_films_are_duplicates_only_if_identical() -> None:
     blank = [np.full((64, 64), level, dtype=np.uint8) for level in (10, 200)]
     assert pairs([*CHESTS[:4], *blank]) == []
     assert [pair.kind for pair in pairs([*CHESTS[:4], blank[0], blank[0]])] == ["identical"]
 
 
-def test_three_copies_are_one_family() -> None:
+def test_three_copies_make_one_group() -> None:
     linked = tuple(DuplicatePair(a, b, "near", 1.0) for a, b in ((0, 3), (3, 5), (1, 2)))
     assert sorted(duplicate_groups(linked, 7)) == [(0, 3, 5), (1, 2)]
     assert duplicate_groups((), 7) == ()
@@ -75,7 +75,7 @@ def test_three_copies_are_one_family() -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10_000))
-def test_distances_only_shrink_on_the_axes(seed: int) -> None:
+def test_projection_never_increases_distances(seed: int) -> None:
     rng = np.random.default_rng(seed)
     unit = standardise(rng.integers(0, 256, (30, 8, 8), dtype=np.uint8))
     on_axes = unit @ principal_axes(unit).T
@@ -90,7 +90,7 @@ def test_a_product_of_standardised_thumbnails_is_their_correlation() -> None:
     assert not standardise(np.full((1, 32, 32), 77, dtype=np.uint8)).any()
 
 
-def test_sixteen_turns_all_different() -> None:
+def test_the_sixteen_orientations_differ() -> None:
     film = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)[:, :3, :3]
     results = {reorient(film, turn).tobytes() for turn in ORIENTATIONS}
     assert len(results) == len(ORIENTATIONS) == 16

@@ -1,4 +1,4 @@
-"""Who is on the films: keys, splits, and what a careless split would leak."""
+"""Patients: keys, splits, and the leak of a random split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def named(*paths: str) -> Dataset:
     return Dataset(("normal", "pneumonia"), tuple(records), source="kermany")
 
 
-def test_numbers_are_counted_apart_for_bacteria_and_virus() -> None:
+def test_bacteria_and_virus_numbers_are_separate_patients() -> None:
     films = named(
         "train/PNEUMONIA/person7_bacteria_1.jpeg",
         "test/PNEUMONIA/person7_virus_2.jpeg",
@@ -28,12 +28,12 @@ def test_numbers_are_counted_apart_for_bacteria_and_virus() -> None:
         "train/NORMAL/IM-0001-0001.jpeg",
     )
     assert count_patients(films).crossing == ()
-    # person7 stands for two children, and the naive key takes them for one on both sides.
+    # person7 is two children; the naive key takes them for one patient in both splits.
     expected = NaiveKey(2, 1, 1, 0, ("person7_bacteria", "person7_virus"))
     assert naive_key(films) == expected
 
 
-def test_a_true_leak_is_a_leak_by_either_key() -> None:
+def test_a_true_leak_is_found_by_either_key() -> None:
     films = named("train/PNEUMONIA/person7_bacteria_1.jpeg", "test/PNEUMONIA/person7_bacteria_2.jpeg")
     assert count_patients(films).crossing == ("person7_bacteria",)
     found = naive_key(films)
@@ -41,7 +41,7 @@ def test_a_true_leak_is_a_leak_by_either_key() -> None:
     assert (found.merging, found.crossing, found.truly_crossing) == (0, 1, 1)
 
 
-def test_no_person_no_naive_key() -> None:
+def test_names_without_person_have_no_naive_key() -> None:
     assert naive_key(named("train/NORMAL/IM-0001-0001.jpeg")) is None
 
 
@@ -61,24 +61,24 @@ def test_counts() -> None:
 @pytest.mark.parametrize(
     ("sizes", "share", "leak"),
     [
-        ([1, 1, 1, 1], 0.25, 0.0),  # nobody has a second film
-        ([2, 2], 0.25, 1.0),  # one film aside, its sibling in training
-        ([2, 2], 0.5, 2 / 3),  # two aside: the sibling is the other one once in three
-        ([4], 1.0, 0.0),  # nothing is left to train on
-        ([1, 2], 1 / 3, 2 / 3),  # one aside: two of three times one with a sibling
+        ([1, 1, 1, 1], 0.25, 0.0),  # no patient has a second film
+        ([2, 2], 0.25, 1.0),  # one film held out, its sibling in training
+        ([2, 2], 0.5, 2 / 3),  # two held out: the sibling is the other one in one case of three
+        ([4], 1.0, 0.0),  # no training films
+        ([1, 2], 1 / 3, 2 / 3),  # one held out: in two of three cases one with a sibling
     ],
 )
 def test_sibling_leak_by_hand(sizes: list[int], share: float, leak: float) -> None:
     assert sibling_leak(sizes, share) == pytest.approx(leak)
 
 
-def test_sibling_leak_by_drawing() -> None:
+def test_sibling_leak_by_simulation() -> None:
     rng = np.random.default_rng(0)
     sizes = [1, 1, 2, 3, 5, 8, 1, 4]
-    who = np.repeat(np.arange(len(sizes)), sizes)
-    aside = round(0.3 * len(who))
-    seen = []
+    patient = np.repeat(np.arange(len(sizes)), sizes)
+    held = round(0.3 * len(patient))
+    leaks = []
     for _ in range(4000):
-        order = rng.permutation(who)
-        seen.append(np.isin(order[:aside], order[aside:]).mean())
-    assert sibling_leak(sizes, 0.3) == pytest.approx(np.mean(seen), abs=4 * np.std(seen) / np.sqrt(len(seen)))
+        order = rng.permutation(patient)
+        leaks.append(np.isin(order[:held], order[held:]).mean())
+    assert sibling_leak(sizes, 0.3) == pytest.approx(np.mean(leaks), abs=4 * np.std(leaks) / np.sqrt(len(leaks)))

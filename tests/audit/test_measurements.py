@@ -1,4 +1,4 @@
-"""What is measured on a film, on pictures made for it."""
+"""Measurements of synthetic films."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_black_borders() -> None:
 
 
 @pytest.mark.parametrize("cell", range(len(CELLS)))
-def test_letters_where_they_are(cell: int) -> None:
+def test_letters_are_found_in_their_cell(cell: int) -> None:
     rows, columns = {0: 20, 1: 100, 2: 190}, {0: 20, 1: 100, 2: 190}
     place = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2)][cell]
     square = gray(60)
@@ -61,7 +61,7 @@ def test_letters_where_they_are(cell: int) -> None:
     assert sum(found) == pytest.approx(found[cell])
 
 
-def test_a_broad_bright_thing_is_no_letter() -> None:
+def test_broad_bright_areas_are_not_letters() -> None:
     square = gray(60)
     square[10:40, 10:40] = 250
     assert sum(letters(square)) == 0
@@ -72,7 +72,7 @@ def test_a_thumbnail_is_the_mean_of_its_block() -> None:
     np.testing.assert_array_equal(thumbnail(square.astype(np.uint8)), square[::7, ::7])
 
 
-def test_a_digest_is_of_pixels() -> None:
+def test_the_digest_depends_on_pixels_shape_and_depth() -> None:
     film = gray(9)
     other = film.copy()
     other[0, 0] += 1
@@ -80,7 +80,7 @@ def test_a_digest_is_of_pixels() -> None:
     assert len({pixel_digest(one) for one in (film, other, film.astype(np.uint16), film[:100])}) == 4
 
 
-def test_gather_keeps_what_can_be_read(tmp_path: object) -> None:
+def test_measure_films_keeps_readable_films(tmp_path: object) -> None:
     film = np.random.default_rng(0).integers(0, 256, (50, 60), dtype=np.uint8)
     facts = measure_films(films_of([film, film.T], [0, 1]))
     assert facts.rows["width"].tolist() == [60, 50]
@@ -94,7 +94,7 @@ def _balance(film: np.ndarray) -> float:
     return float(square[:, :112].mean() - square[:, 112:].mean())
 
 
-def test_nothing_readable_is_refused(tmp_path: object) -> None:
+def test_no_readable_film_raises(tmp_path: object) -> None:
     from lucency.data.dataset import Dataset, Sample
     from lucency.errors import FilmError
 
@@ -106,7 +106,7 @@ def test_nothing_readable_is_refused(tmp_path: object) -> None:
 
 
 @pytest.mark.parametrize("asked", [25, 50, 75, 90, 95])
-def test_jpeg_quality_is_what_the_encoder_was_asked_for(tmp_path: Path, asked: int) -> None:
+def test_jpeg_quality_is_the_encoders(tmp_path: Path, asked: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     for mode in ("L", "RGB"):
         Image.fromarray(noise).convert(mode).save(tmp_path / "film.jpg", quality=asked)
@@ -119,7 +119,7 @@ def test_the_standard_table_is_quality_50() -> None:
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".png", "PNG"), (".tif", "TIFF"), (".jpg", "JPEG")])
-def test_a_file_is_what_it_holds(tmp_path: Path, suffix: str, kind: str) -> None:
+def test_file_kind_is_by_content(tmp_path: Path, suffix: str, kind: str) -> None:
     Image.new("L", (8, 8), 7).save(tmp_path / f"film{suffix}")
     for name in (f"film{suffix}", "film.dcm"):
         if name == "film.dcm":
@@ -129,7 +129,7 @@ def test_a_file_is_what_it_holds(tmp_path: Path, suffix: str, kind: str) -> None
         assert row[3:] == (kind, "DICOM" if name == "film.dcm" else kind)
 
 
-def test_dicom_and_nothing_known(tmp_path: Path) -> None:
+def test_dicom_and_unknown_files(tmp_path: Path) -> None:
     (tmp_path / "film").write_bytes(bytes(128) + b"DICM" + bytes(16))
     (tmp_path / "film.xyz").write_bytes(b"?" * 200)
     assert measure_file(tmp_path / "film")[3:] == ("DICOM", "")

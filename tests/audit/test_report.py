@@ -1,4 +1,4 @@
-"""The audit as a whole: each planted fault is found and named, and a clean set raises nothing."""
+"""The whole audit: each planted fault is found, and a clean set has no findings."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def named(found: Audit, key: str) -> list[set[str]]:
     return [{records[index].name for index in group} for group in finding(found, key).groups]
 
 
-def test_a_clean_set_raises_nothing(clean_audit: Audit) -> None:
+def test_a_clean_set_has_no_findings(clean_audit: Audit) -> None:
     assert clean_audit.findings == ()
     assert clean_audit.to_json()["valid"]
     assert len(clean_audit.measured) == COUNT
 
 
-def test_drawn_phantoms_raise_nothing() -> None:
+def test_drawn_phantoms_have_no_findings() -> None:
     assert audit(read_dataset("phantom:220:3")).findings == ()
 
 
@@ -47,7 +47,7 @@ INVALID = {
 }
 
 
-def test_what_makes_results_invalid(faulty_audit: Audit) -> None:
+def test_findings_that_invalidate_results(faulty_audit: Audit) -> None:
     assert {one.key for one in faulty_audit.invalid} == INVALID
     assert not faulty_audit.to_json()["valid"]
     assert [one.severity for one in faulty_audit.findings][: len(INVALID)] == ["invalid"] * len(INVALID)
@@ -99,12 +99,12 @@ def test_a_patient_on_both_sides(faulty_audit: Audit) -> None:
     assert named(faulty_audit, "patients across splits") == [{name(1, True), "test/PNEUMONIA/person1_virus_910.jpeg"}]
 
 
-def test_json_is_json_and_names_films_as_they_are(faulty_audit: Audit) -> None:
-    told = json.loads(json.dumps(faulty_audit.to_json(), allow_nan=False))
-    assert {one["key"] for one in told["findings"] if one["severity"] == "invalid"} == INVALID
+def test_to_json_is_serialisable_and_names_films(faulty_audit: Audit) -> None:
+    text = json.loads(json.dumps(faulty_audit.to_json(), allow_nan=False))
+    assert {one["key"] for one in text["findings"] if one["severity"] == "invalid"} == INVALID
     names = {record.name for record in faulty_audit.films.samples}
-    assert all(film in names for one in told["findings"] for group in one["groups"] for film in group)
-    assert told["films"] == COUNT + 10
+    assert all(film in names for one in text["findings"] for group in one["groups"] for film in group)
+    assert text["films"] == COUNT + 10
 
 
 def test_the_same_set_gives_the_same_audit(clean_audit: Audit) -> None:
@@ -112,36 +112,36 @@ def test_the_same_set_gives_the_same_audit(clean_audit: Audit) -> None:
     assert again.to_json() == clean_audit.to_json()
 
 
-def test_a_page_of_faults_is_whole_and_needs_nothing_else(faulty_audit: Audit) -> None:
-    told = page(faulty_audit, "chest_xray")
-    assert assert_whole_and_silent(told)
-    assert "Results on this set would be wrong" in told
+def test_the_page_of_a_faulty_set_is_self_contained(faulty_audit: Audit) -> None:
+    text = page(faulty_audit, "chest_xray")
+    assert assert_whole_and_silent(text)
+    assert "Results on this set would be wrong" in text
     for finding in faulty_audit.findings:
-        assert finding.title in told
+        assert finding.title in text
 
 
-def test_every_property_is_judged_or_said_to_be_constant(clean_audit: Audit) -> None:
-    """The drawn films are as high as each other, and all JPEG."""
-    told = page(clean_audit, "chest_xray")
-    constant = re.search("without information: ([^.]*)[.]", told)
+def test_every_property_is_tested_or_listed_as_constant(clean_audit: Audit) -> None:
+    """The drawn films are all of one height, and all JPEG."""
+    text = page(clean_audit, "chest_xray")
+    constant = re.search("without information: ([^.]*)[.]", text)
     assert constant is not None
     names = {shortcut.name for shortcut in clean_audit.shortcuts} | set(constant[1].split(", "))
     assert names - {TOGETHER} == set(PROPERTIES)
     assert {"height", "file kind"} <= set(constant[1].split(", "))
 
 
-def test_a_clean_page_says_so(clean_audit: Audit) -> None:
-    told = page(clean_audit, "chest_xray")
-    assert "Nothing found" in told
-    assert "not a medical device" in told
+def test_the_page_of_a_clean_set_says_nothing_found(clean_audit: Audit) -> None:
+    text = page(clean_audit, "chest_xray")
+    assert "Nothing found" in text
+    assert "not a medical device" in text
 
 
-def test_names_of_films_are_text() -> None:
+def test_film_names_are_escaped() -> None:
     evil = "<script>alert(1)</script>"
     film = draw((5, 1), True, 64).film
     records = tuple(
         Sample(f"{evil}{i}.png", i, Loaded(np.array(film), evil), patient=f"{evil}{i}", split="train") for i in (0, 1)
     )
-    told = page(audit(Dataset(("a", evil), records, source=evil)), evil)
-    assert "<script>" not in told
-    assert "&lt;script&gt;" in told
+    text = page(audit(Dataset(("a", evil), records, source=evil)), evil)
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text

@@ -1,4 +1,4 @@
-"""How well the label is told from how a film was taken."""
+"""Shortcuts: planted ones, noise, and small sets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def by_name(found: tuple[Shortcut, ...], name: str) -> Shortcut:
     return next(one for one in found if one.name == name)
 
 
-def test_a_planted_shortcut_is_named_and_graded() -> None:
+def test_a_planted_shortcut_is_found_and_graded() -> None:
     found = find_shortcuts(facts(0, 700, "width")[0])
     assert next(one.name for one in found if one.verdict == "danger") in ("width", TOGETHER)
     width = by_name(found, "width")
@@ -46,18 +46,18 @@ def test_a_planted_shortcut_is_named_and_graded() -> None:
     assert by_name(found, "contrast").verdict == "none"
 
 
-def test_what_disease_may_explain_is_watched_first() -> None:
+def test_properties_that_disease_may_change_are_watched() -> None:
     assert by_name(find_shortcuts(facts(1, 0.9)[0]), "sharpness").verdict == "watch"
     assert by_name(find_shortcuts(facts(1, 3.0)[0]), "sharpness").verdict == "danger"
 
 
 def test_noise_raises_no_alarm() -> None:
-    """The audit promises a false danger in one set of a hundred; two or more of eight would be 0.3 %."""
+    """The false-danger rate is 1 %; two or more of eight sets have a chance of 0.3 %."""
     alarms = [any(one.verdict == "danger" for one in find_shortcuts(facts(seed)[0])) for seed in range(8)]
     assert sum(alarms) < 2
 
 
-def test_too_few_films_say_nothing() -> None:
+def test_too_few_films_have_no_shortcuts() -> None:
     whole, _ = facts(2)
     few = replace(whole, films=whole.films.subset(list(range(12))), rows=whole.rows[:12], files=whole.files[:12])
     assert find_shortcuts(few) == ()
@@ -73,7 +73,7 @@ def test_auroc_of_one_fold_is_scikit_learns() -> None:
     assert 0.02 < error < 0.1
 
 
-def test_copies_of_films_are_no_evidence() -> None:
+def test_copies_of_films_do_not_narrow_the_interval() -> None:
     rng = np.random.default_rng(4)
     target = rng.integers(0, 2, 60)
     scores = rng.normal(size=60) + target

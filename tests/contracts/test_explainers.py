@@ -41,7 +41,7 @@ def explain(method: str, classifier: Classifier, gray: np.ndarray, finding: int 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("head", ["linear", "dense128"])
-def test_a_map_has_two_sides_is_finite_and_says_something(method: str, head: str) -> None:
+def test_a_map_is_2d_finite_and_not_constant(method: str, head: str) -> None:
     evidence = explain(method, small(head), film(), 1)
     assert evidence.dtype == np.float32
     assert evidence.ndim == 2
@@ -58,7 +58,7 @@ def test_findings_differ(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("head", ["linear", "dense128"])
-def test_a_constant_network_has_nothing_to_show(method: str, head: str) -> None:
+def test_a_constant_network_has_a_zero_map(method: str, head: str) -> None:
     classifier = small(head)
     with torch.no_grad():
         classifier.head.last.weight.zero_()
@@ -104,7 +104,7 @@ def test_the_model_is_left_as_it_was_found(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_same_film_has_the_same_map_whatever_the_mode(method: str) -> None:
+def test_the_map_does_not_depend_on_training_mode(method: str) -> None:
     classifier = small()
     first = explain(method, classifier, film())
     torch.rand(7)
@@ -112,7 +112,7 @@ def test_the_same_film_has_the_same_map_whatever_the_mode(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_broken_weights_are_named_and_never_painted(method: str) -> None:
+def test_broken_weights_raise(method: str) -> None:
     classifier = small()
     with torch.no_grad():
         classifier.features[0].conv.weight.fill_(float("nan"))
@@ -131,20 +131,20 @@ def test_a_tiny_film_and_a_map_of_one_cell(method: str, side: int) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("finding", [-1, 2])
-def test_a_finding_the_network_does_not_know(method: str, finding: int) -> None:
+def test_an_unknown_finding_raises(method: str, finding: int) -> None:
     with pytest.raises(ExplainError, match="no number"):
         explain(method, small(), film(), finding)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("wrong", [np.zeros((4, 6), np.uint8), np.zeros((4, 4)), np.zeros((1, 4, 4), np.uint8)])
-def test_a_film_that_was_not_prepared(method: str, wrong: np.ndarray) -> None:
+def test_an_unprepared_film_raises(method: str, wrong: np.ndarray) -> None:
     with pytest.raises(ExplainError, match="use Preprocess"):
         explain(method, small(), wrong)
 
 
 @pytest.mark.parametrize("method", [name for name, row in EXPLAINERS.items() if row.layered])
-def test_any_layer_can_be_asked(method: str) -> None:
+def test_every_layer_has_a_map(method: str) -> None:
     evidence = explain(method, small(), film(), layer_name="features.4")
     assert evidence.shape in {(8, 8), (64, 64)}
     with pytest.raises(ExplainError, match=r"did you mean 'features\.4'"):

@@ -129,8 +129,8 @@ def test_one_file_static_shapes_channels_last(pair: tuple[Path, Path]) -> None:
 def test_reads_where_torch_cannot_be_imported(pair: tuple[Path, Path], tmp_path: Path) -> None:
     np.save(tmp_path / "films.npy", films := squares(2, SIDE))
     command = [sys.executable, "-c", NO_TORCH, str(pair[1]), str(tmp_path / "films.npy")]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    logits, maps = json.loads(told.stdout.splitlines()[-1])
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    logits, maps = json.loads(done.stdout.splitlines()[-1])
     ours = Reader.open(pair[0]).read_batch(films)
     assert np.abs(ours.logits - logits).max() < 1e-3
     assert np.abs(ours.maps - maps).max() < 1e-3

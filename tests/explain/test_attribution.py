@@ -1,4 +1,4 @@
-"""Methods that hand out the logit hand out all of it, and hand it out fairly where the fair shares are known."""
+"""Attribution methods sum to the logit difference, and are exact on a linear network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def difference(classifier: Classifier, gray: np.ndarray, finding: int) -> float:
 
 
 @pytest.mark.parametrize("head", ["linear", "dense128"])
-def test_shap_hands_out_exactly_the_difference(head: str, gray: np.ndarray) -> None:
+def test_shap_sums_to_the_difference(head: str, gray: np.ndarray) -> None:
     classifier = random_network(head, 2)
     found = shap(classifier, gray, 1, samples=64, cells=4)
     assert found.mean() == pytest.approx(difference(classifier, gray, 1), abs=2e-3)
@@ -43,7 +43,7 @@ def shallow(head: str) -> Classifier:
 
 
 @pytest.mark.parametrize("head", ["linear", "dense128"])
-def test_integrated_gradients_hand_out_the_difference(head: str, gray: np.ndarray) -> None:
+def test_integrated_gradients_sum_to_the_difference(head: str, gray: np.ndarray) -> None:
     """Sundararajan et al. 2017, section 5: within 5 % is close enough; kinks of the ReLUs leave the rest."""
     classifier = shallow(head)
     found = integrated_gradients(classifier, gray, 1, steps=64)
@@ -63,7 +63,7 @@ class Weighted(nn.Module):
 
 
 @pytest.mark.parametrize("opposite", [False, True])
-def test_a_linear_network_gets_each_squares_own_part(opposite: bool) -> None:
+def test_attributions_of_a_linear_network_are_exact(opposite: bool) -> None:
     rng = np.random.default_rng(0)
     weights, gray = rng.normal(size=(8, 8)), rng.integers(0, 256, (8, 8), dtype=np.uint8)
     head = Linear(3, 1, 0.0)
@@ -81,7 +81,7 @@ def test_a_linear_network_gets_each_squares_own_part(opposite: bool) -> None:
     np.testing.assert_allclose(ridge, expected, atol=0.1 * np.abs(expected).max())
 
 
-def test_another_seed_draws_other_squares(gray: np.ndarray) -> None:
+def test_seed_changes_the_sampled_cells(gray: np.ndarray) -> None:
     classifier = random_network()
     first, second = (lime(classifier, gray, samples=32, cells=4, seed=seed) for seed in (0, 1))
     assert not np.array_equal(first, second)

@@ -28,7 +28,7 @@ def write(root: Path) -> Path:
     return root
 
 
-def test_films_with_boxes_have_the_finding_there(tmp_path: Path) -> None:
+def test_films_with_boxes_get_label_and_mask(tmp_path: Path) -> None:
     root = write(tmp_path)
     for films in (
         with_boxes(read_dataset(root / "films.csv"), root / "boxes.csv"),
@@ -44,14 +44,14 @@ def test_films_with_boxes_have_the_finding_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["path,x\nfilms/a.png,1\n", HEADER, f"{HEADER}films/z.png,0,0,1,1\n"])
-def test_tables_that_do_not_fit(tmp_path: Path, content: str) -> None:
+def test_invalid_box_tables_raise(tmp_path: Path, content: str) -> None:
     root = write(tmp_path)
     (root / "boxes.csv").write_text(content)
     with pytest.raises(SourceError):
         with_boxes(read_dataset(root / "films.csv"), root / "boxes.csv")
 
 
-def test_outlined_lungs_are_seen_as_the_network_sees_the_film(tmp_path: Path) -> None:
+def test_lung_masks_are_preprocessed_like_the_film(tmp_path: Path) -> None:
     root = write(tmp_path)
     (root / "masks").mkdir()
     mask = np.zeros((20, 40), np.uint8)

@@ -1,4 +1,4 @@
-"""Many films judged: figures by hand, chance where chance is due."""
+"""Faithfulness over many films: figures by hand, random maps at chance."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_random_map_scores_at_chance() -> None:
     assert found["energy_in_lungs"].value == pytest.approx(1 / 2, abs=0.03)
 
 
-def test_films_without_a_known_lesion_are_left_out_of_the_lesions_figures_only() -> None:
+def test_films_without_lesion_mask_are_left_out_of_lesion_figures() -> None:
     cases = Cases((*map(case, range(10)), *(case(number, lesion=False) for number in range(10, 30))))
     scored = score_maps("even", lambda gray: np.ones((4, 4), np.float32), cases, brightness)
     counts = {figure.name: figure.films for figure in estimate_means(scored.columns, cases.groups, 100)}
@@ -82,25 +82,25 @@ def test_films_without_a_known_lesion_are_left_out_of_the_lesions_figures_only()
     assert counts["energy_in_lungs"] == counts["deletion"] == 30
 
 
-def test_no_lesion_known_at_all() -> None:
+def test_no_film_has_a_lesion_mask() -> None:
     cases = Cases(tuple(case(number, lesion=False) for number in range(6)))
     scored = score_maps("even", lambda gray: np.ones((1, 1), np.float32), cases, brightness)
     names = {figure.name for figure in estimate_means(scored.columns, cases.groups, 100)}
     assert names == {"energy_in_lungs", "lungs_share", "deletion", "insertion"}
 
 
-def test_a_silent_explainer_is_judged_and_never_nan() -> None:
+def test_an_explainer_without_evidence_has_no_nan() -> None:
     silent = BoundExplainer("silent", lambda gray, finding: np.zeros((7, 7), np.float32))
-    judged = evaluate_explainers([silent], 0, brightness, silent, CASES, Networks(), 200)
-    assert [row.method for row in judged] == ["silent", RANDOM]
-    found = {figure.name: figure.value for figure in judged[0].figures}
+    results = evaluate_explainers([silent], 0, brightness, silent, CASES, Networks(), 200)
+    assert [row.method for row in results] == ["silent", RANDOM]
+    found = {figure.name: figure.value for figure in results[0].figures}
     assert found["pointing"] == found["energy_in_lesion"] == found["occlusion"] == 0
-    assert judged[0].failed is None
-    assert all(figure.value is not None for row in judged for figure in row.figures)
+    assert results[0].failed is None
+    assert all(figure.value is not None for row in results for figure in row.figures)
 
 
 def test_intervals_are_by_patient() -> None:
-    """Forty films of four patients say less than forty of forty."""
+    """Forty films of four patients give a wider interval than forty of forty patients."""
     columns = {"pointing": np.repeat([1.0, 0.0, 1.0, 0.0], 10) + np.random.default_rng(0).normal(0, 0.01, 40)}
     (alone,) = estimate_means(columns, np.arange(40), 500)
     (shared,) = estimate_means(columns, np.repeat(np.arange(4), 10), 500)
@@ -110,7 +110,7 @@ def test_intervals_are_by_patient() -> None:
     assert alone.low > shared.low
 
 
-def test_one_patient_has_figures_and_no_interval() -> None:
+def test_one_patient_has_no_interval() -> None:
     (found,) = estimate_means({"pointing": np.array([1.0, 0.0, 1.0])}, np.zeros(3, np.int64), 100)
     assert found.value == pytest.approx(2 / 3)
     assert found.low is None
@@ -118,7 +118,7 @@ def test_one_patient_has_figures_and_no_interval() -> None:
     assert str(found) == "0.667"
 
 
-def test_films_with_the_finding_are_drawn_and_masks_follow_the_film() -> None:
+def test_gather_cases_takes_positive_films_with_masks() -> None:
     films = read_dataset("phantom:30:3")
     preprocess = Preprocess(image_size=32, resize_mode="crop")
     cases = gather_cases(films, preprocess, lambda gray: gray > 300, 0, 8)
@@ -126,11 +126,11 @@ def test_films_with_the_finding_are_drawn_and_masks_follow_the_film() -> None:
     assert all(case.lesion is not None and case.lesion.shape == (32, 32) for case in cases.films)
     every = gather_cases(films, preprocess, lambda gray: gray > 300, 0, 0)
     assert len(every.films) == films.class_counts()["pneumonia"]
-    ill = {record.name for record in films.samples if record.label == 1}
-    assert {case.name for case in every.films} == ill
+    positive = {record.name for record in films.samples if record.label == 1}
+    assert {case.name for case in every.films} == positive
 
 
-def test_boxes_and_masks_through_csv(tmp_path: Path) -> None:
+def test_boxes_from_csv_are_cropped_like_the_film(tmp_path: Path) -> None:
     """A box over the upper left quarter of a film of 40 × 20: cropped to its middle, its right half is left."""
     from PIL import Image
 
@@ -147,14 +147,14 @@ def test_boxes_and_masks_through_csv(tmp_path: Path) -> None:
     assert found.lesion.sum() == 100
 
 
-def test_no_film_with_the_finding() -> None:
+def test_no_positive_film_raises() -> None:
     films = read_dataset("phantom:30:3")
     normal = films.subset([index for index, record in enumerate(films.samples) if record.label == 0])
     with pytest.raises(SourceError, match="expected films with the finding"):
         gather_cases(normal, Preprocess(image_size=32), lambda gray: gray > 300, 0, 0)
 
 
-def test_a_mask_as_the_network_sees_it() -> None:
+def test_square_mask_follows_the_preprocessing() -> None:
     mask = np.zeros((8, 16), bool)
     mask[:, 4:8] = True
     assert square_mask(mask, Preprocess(image_size=8, resize_mode="crop"))[:, :4].all()

@@ -69,7 +69,7 @@ def test_the_networks_map_is_grad_cam_on_every_backbone(backbone: str, head: str
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_the_networks_map_is_grad_cam_where_evidence_is_handed_out(head: str, gray: np.ndarray) -> None:
+def test_the_networks_map_is_grad_cam_with_a_spread_head(head: str, gray: np.ndarray) -> None:
     settings_ = ModelSettings(width=0.25, depth=8, stride=8, spread=3, head=head)  # type: ignore[arg-type]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -110,7 +110,7 @@ def hand_made(head: Linear | Dense128) -> Classifier:
 FILM = np.array([[0, 1], [2, 4]], np.uint8)
 
 
-def test_maps_by_hand() -> None:
+def test_cam_and_layer_cam_by_hand() -> None:
     """A_k = film for k = 1, 2, 3; w = (2, -1, 0.5): cam = (2 - 1 + 0.5) film; LayerCAM lets -1 go: 2.5 film."""
     head = Linear(3, 1, 0.0)
     with torch.no_grad():
@@ -132,7 +132,7 @@ def test_grad_cam_pp_by_hand() -> None:
     np.testing.assert_allclose(grad_cam_pp(hand_made(head), FILM), 4 / 9 * FILM, rtol=1e-6)
 
 
-def test_grad_cam_by_captum_is_grad_cam_by_us(gray: np.ndarray) -> None:
+def test_grad_cam_equals_captums(gray: np.ndarray) -> None:
     """Captum's LayerGradCam as it stands, at the last layer, times Z."""
     attr = pytest.importorskip("captum.attr")
     classifier = random_network("dense128", 2)
@@ -149,7 +149,7 @@ def test_layers_in_order_with_their_shapes() -> None:
     assert names == [f"features.{number}" for number in range(19)]
 
 
-def test_layer_cam_looks_finer_by_itself(gray: np.ndarray) -> None:
+def test_layer_cam_chooses_a_finer_layer(gray: np.ndarray) -> None:
     """MobileNetV2 halves the maps for the last time at block 14."""
     classifier = random_network()
     assert last_finer_layer(classifier, 64) == "features.13"
@@ -161,7 +161,7 @@ def test_a_network_without_a_finer_block_falls_back_on_the_last_layer() -> None:
     assert layer_cam(random_network(), np.full((1, 1), 9, np.uint8)).shape == (1, 1)
 
 
-def test_a_layer_that_is_changed_in_place_afterwards() -> None:
+def test_a_layer_followed_by_an_in_place_operation() -> None:
     """The map is that of the layer's output, not of what a later in-place ReLU makes of it."""
     changing: Callable[..., nn.Module] = nn.ReLU
     features = nn.Sequential(nn.Conv2d(3, 4, 1), changing(inplace=True))
@@ -190,7 +190,7 @@ def chain(activation: nn.Module) -> Classifier:
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6(), nn.ReLU(inplace=True)])
-def test_by_hand(activation: nn.Module) -> None:
+def test_guided_backprop_by_hand(activation: nn.Module) -> None:
     """With gray / 255 > 0 both units are open: the plain gradient is -3 · 2 + 5 · 1 = -1, guided lets -3 go: 5.
 
     Each of the four pixels has a quarter of it; the map is per black to white, which is 255 levels of 1/255.
@@ -201,7 +201,7 @@ def test_by_hand(activation: nn.Module) -> None:
     np.testing.assert_allclose(guided_backprop(classifier, gray, opposite=True), np.full((2, 2), 6 / 4), rtol=1e-5)
 
 
-def test_relu6_is_guided_and_not_passed_by() -> None:
+def test_relu6_is_guided() -> None:
     """Captum left alone returns the plain gradient here."""
     classifier = random_network()
     gray = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
@@ -210,7 +210,7 @@ def test_relu6_is_guided_and_not_passed_by() -> None:
     assert not np.allclose(guided_backprop(classifier, gray), 255 * plain[0, 0].numpy(), rtol=1e-2)
 
 
-def test_the_copy_answers_as_the_network_does() -> None:
+def test_the_copy_has_the_networks_outputs() -> None:
     for head in ("linear", "dense128"):
         classifier = random_network(head)
         film = 255 * torch.rand(2, 1, 48, 48)
@@ -240,7 +240,7 @@ def test_other_activations_are_refused(method: object) -> None:
         method(chain(nn.SiLU()), np.full((2, 2), 9, np.uint8))  # type: ignore[operator]
 
 
-def test_guided_grad_cam_is_cold_where_grad_cam_is(gray: np.ndarray) -> None:
+def test_guided_grad_cam_is_zero_where_grad_cam_is(gray: np.ndarray) -> None:
     classifier = random_network()
     with torch.no_grad():
         classifier.head.last.weight.copy_(-classifier.head.last.weight.abs())  # A >= 0: all evidence is against
@@ -248,7 +248,7 @@ def test_guided_grad_cam_is_cold_where_grad_cam_is(gray: np.ndarray) -> None:
     assert guided_grad_cam(classifier, gray, opposite=True).any()
 
 
-def test_guided_grad_cam_is_captums_where_the_whole_film_is_read(gray: np.ndarray) -> None:
+def test_guided_grad_cam_equals_captums_without_a_crop(gray: np.ndarray) -> None:
     """It is put together here, of captum's two parts, since captum would lay a frame's map over the whole film."""
     classifier = random_network()
     network = with_relu_modules(classifier).eval()

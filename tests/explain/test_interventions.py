@@ -1,4 +1,4 @@
-"""Films changed and read again: a reader of lungs and a reader of everything else."""
+"""Interventions: a reader of the lungs and a reader of everything else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def lungs(_gray: np.ndarray) -> np.ndarray:
 
 
 def films(count: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Lungs are bright with the finding; surroundings too, as a shortcut would have it."""
+    """Lungs are brighter with the finding, and so are the surroundings: a shortcut."""
     positive = np.arange(count) % 2 == 1
     squares = np.random.default_rng(0).integers(0, 20, (count, SIDE, SIDE)).astype(np.uint8)
     squares[positive] += 60
@@ -33,7 +33,7 @@ def reader_of(where: np.ndarray, middle: float = 80):  # type: ignore[no-untyped
     return read
 
 
-def test_a_reader_of_lungs_does_not_mind_other_surroundings() -> None:
+def test_exchanged_surroundings_leave_a_reader_of_lungs_unchanged() -> None:
     squares, positive = films()
     inside = lungs(squares[0])
     found = {f.name: f.value for f in evaluate_causes(reader_of(inside), squares, positive, np.arange(20), lungs, 100)}
@@ -42,7 +42,7 @@ def test_a_reader_of_lungs_does_not_mind_other_surroundings() -> None:
     assert found["exchanged_logit_moved"] == pytest.approx(0, abs=0.1)
 
 
-def test_a_reader_of_surroundings_is_found_out() -> None:
+def test_exchanged_surroundings_flip_a_reader_of_surroundings() -> None:
     squares, positive = films()
     outside = np.zeros((SIDE, SIDE), bool)
     outside[:6] = True
@@ -52,7 +52,7 @@ def test_a_reader_of_surroundings_is_found_out() -> None:
     assert (found["exchanged_flipped"] or 0) > 0.2
 
 
-def test_painting_over_leaves_nothing_of_the_lungs() -> None:
+def test_paint_over_removes_the_lungs() -> None:
     squares, _ = films()
     painted = paint_over(squares[1], lungs(squares[1]))
     inside = lungs(squares[1])
@@ -61,7 +61,7 @@ def test_painting_over_leaves_nothing_of_the_lungs() -> None:
     assert paint_over(np.full((4, 4), 9, np.uint8), np.ones((4, 4), bool)).tolist() == [[9] * 4] * 4
 
 
-def test_exchanging_keeps_the_lungs_to_the_pixel() -> None:
+def test_exchange_outside_keeps_the_lungs() -> None:
     squares, _ = films()
     mask = lungs(squares[0])
     mixed = exchange_outside(squares[0], mask, squares[1], np.roll(mask, 3, axis=0))
@@ -69,7 +69,7 @@ def test_exchanging_keeps_the_lungs_to_the_pixel() -> None:
     assert mixed[:6].mean() > squares[0][:6].mean() + 40
 
 
-def test_too_few_films_with_lungs() -> None:
+def test_no_film_with_lungs_gives_no_figures() -> None:
     squares, positive = films()
     none = np.zeros((SIDE, SIDE), bool)
     assert evaluate_causes(reader_of(~none), squares, positive, np.arange(20), lambda gray: none, 100) == []

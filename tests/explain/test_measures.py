@@ -52,7 +52,7 @@ def test_energy() -> None:
     assert energy_inside(EVIDENCE, CORNER) == pytest.approx(0.5)
 
 
-def test_a_map_without_evidence_points_nowhere() -> None:
+def test_a_map_without_evidence_scores_zero() -> None:
     for silent in (np.zeros((3, 3), np.float32), np.full((3, 3), -1, np.float32)):
         assert pointing_game(silent, CORNER) == 0
         assert energy_inside(silent, CORNER) == 0
@@ -67,7 +67,7 @@ def test_overlap() -> None:
     assert found[0.55] == found[0.95] == pytest.approx(1 / 2)
 
 
-def test_even_evidence_scores_the_masks_share() -> None:
+def test_constant_evidence_scores_the_masks_share() -> None:
     even = np.ones((3, 3), np.float32)
     for measure in (pointing_game, energy_inside, average_precision):
         assert measure(even, CORNER) == pytest.approx(2 / 9)
@@ -76,7 +76,7 @@ def test_even_evidence_scores_the_masks_share() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6))
-def test_precision_is_that_of_scikit_learn(seed: int) -> None:
+def test_average_precision_equals_scikit_learns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     evidence = rng.integers(-3, 4, (9, 9)).astype(np.float32)  # with ties
     mask = rng.random((9, 9)) < 0.3
@@ -87,7 +87,7 @@ def test_precision_is_that_of_scikit_learn(seed: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6))
-def test_all_lie_between_nothing_and_everything(seed: int) -> None:
+def test_measures_lie_between_0_and_1(seed: int) -> None:
     rng = np.random.default_rng(seed)
     evidence = rng.normal(size=(8, 8)).astype(np.float32)
     mask = rng.random((8, 8)) < 0.4
@@ -108,11 +108,11 @@ def test_the_threshold_is_chosen_on_other_patients() -> None:
     assert cross_fitted_iou(table, groups) == pytest.approx(np.where(half, 0.2, 0.1))
 
 
-def test_one_patient_has_no_others() -> None:
+def test_one_patient_has_no_cross_fitted_iou() -> None:
     assert np.isnan(cross_fitted_iou(np.ones((3, 19)), np.zeros(3, np.int64))).all()
 
 
-def test_a_drawn_map_is_linear_between_cells_and_never_beyond_them() -> None:
+def test_upsample_is_linear_and_does_not_overshoot() -> None:
     found = upsample(np.array([[0, 1]], np.float32).repeat(2, axis=0), 4)
     np.testing.assert_allclose(found, np.tile([0, 0.25, 0.75, 1], (4, 1)), atol=1e-6)
     assert upsample(np.full((1, 1), 3, np.float32), 5).tolist() == np.full((5, 5), 3).tolist()
@@ -128,7 +128,7 @@ def corner(films: np.ndarray) -> np.ndarray:
     return ((films[:, :5, :10].astype(float) - 25).clip(0).mean((1, 2)) / 175).clip(0, 1)
 
 
-def test_the_true_place_is_deleted_first() -> None:
+def test_deletion_of_a_correct_map() -> None:
     """An eighth of the film is covered after 2.5 steps: the curve is 1, 0.6, 0.2, 0, 0, …"""
     found = deletion_insertion(corner, FILM, FILM.astype(np.float32))
     np.testing.assert_allclose(found.deletion[:4], [1, 0.6, 0.2, 0], atol=1e-6)
@@ -136,7 +136,7 @@ def test_the_true_place_is_deleted_first() -> None:
     assert found.deletion_auc == pytest.approx((0.5 + 0.6 + 0.2) / STEPS)
 
 
-def test_insertion_brings_the_true_place_back_first() -> None:
+def test_insertion_of_a_correct_map() -> None:
     good = deletion_insertion(corner, FILM, FILM.astype(np.float32))
     bad = deletion_insertion(corner, FILM, -FILM.astype(np.float32))
     assert good.insertion[3] == pytest.approx(1)
@@ -144,14 +144,14 @@ def test_insertion_brings_the_true_place_back_first() -> None:
     assert good.deletion_auc < bad.deletion_auc
 
 
-def test_both_ends_are_the_film_and_nothing_of_it() -> None:
+def test_curves_start_and_end_at_film_and_blank() -> None:
     for evidence in (FILM.astype(np.float32), np.zeros((3, 3), np.float32)):
         found = deletion_insertion(corner, FILM, evidence)
         assert found.deletion[0] == found.insertion[-1] == corner(FILM[None])[0]
         assert found.deletion[-1] == 0
 
 
-def test_equal_evidence_is_taken_at_random() -> None:
+def test_ties_are_broken_at_random() -> None:
     flat = np.zeros((30, 30), np.float32)
     assert sorted(rank_pixels(flat, 0)) == list(range(900))
     assert (rank_pixels(flat, 0) != rank_pixels(flat, 1)).any()
@@ -170,7 +170,7 @@ def test_a_film_of_one_pixel() -> None:
     assert found.deletion_auc == pytest.approx(0.2)
 
 
-def test_a_broken_reader() -> None:
+def test_a_reader_that_returns_nan_raises() -> None:
     with pytest.raises(ExplainError, match="not a number"):
         deletion_insertion(lambda films: np.full(len(films), np.nan), FILM, FILM.astype(np.float32))
 
@@ -181,7 +181,7 @@ def noise(seed: int, side: int = GRID) -> np.ndarray:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0, 1))
-def test_structure_is_that_of_scikit_image(seed: int, share: float) -> None:
+def test_structural_similarity_equals_scikit_images(seed: int, share: float) -> None:
     one = np.abs(noise(seed))
     other = np.abs(share * one + (1 - share) * noise(seed + 1)).astype(np.float32)
     one, other = one / one.max(), other / other.max()
@@ -191,24 +191,24 @@ def test_structure_is_that_of_scikit_image(seed: int, share: float) -> None:
     assert structural_similarity(one, other) == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_map_is_like_itself_whatever_its_scale() -> None:
+def test_similarity_ignores_scale() -> None:
     assert structural_similarity(np.abs(noise(0)), 5 * np.abs(noise(0))) == pytest.approx(1)
     assert rank_correlation(noise(0), np.exp(noise(0))) == pytest.approx(1)
     assert rank_correlation(noise(0), -noise(0)) == pytest.approx(-1)
 
 
-def test_maps_of_different_sizes_are_brought_together() -> None:
+def test_maps_of_different_sizes_are_compared() -> None:
     coarse = np.abs(noise(0, 4))
     assert rank_correlation(coarse, upsample(coarse, 32)) == pytest.approx(1)
     assert structural_similarity(coarse, upsample(coarse, GRID)) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_map_that_is_the_same_everywhere_is_like_nothing() -> None:
+def test_a_constant_map_has_no_correlation() -> None:
     assert rank_correlation(np.zeros((4, 4), np.float32), noise(0, 4)) == 0
     assert rank_correlation(np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)) == 0
     assert np.isfinite(structural_similarity(np.zeros((4, 4), np.float32), noise(0, 4)))
 
 
-def test_noise_is_not_like_noise() -> None:
+def test_independent_noise_is_dissimilar() -> None:
     assert abs(rank_correlation(noise(1), noise(2))) < 0.1
     assert abs(structural_similarity(np.abs(noise(1)), np.abs(noise(2)))) < 0.3

@@ -23,7 +23,7 @@ def bright_corner(films: np.ndarray) -> np.ndarray:
     return np.stack([corner, -films.mean((1, 2))], axis=1).astype(np.float32)
 
 
-def test_by_hand_without_overlap() -> None:
+def test_occlusion_by_hand_without_overlap() -> None:
     """Covering the corner, which is 100 on 0, by the film's mean 25 costs 75; covering elsewhere costs nothing."""
     film = np.zeros((8, 8), np.uint8)
     film[:4, :4] = 100
@@ -31,7 +31,7 @@ def test_by_hand_without_overlap() -> None:
     np.testing.assert_allclose(occlude(bright_corner, film, opposite=True, patch=0.5, stride=0.5), [[-75, 0], [0, 0]])
 
 
-def test_by_hand_with_overlap() -> None:
+def test_occlusion_by_hand_with_overlap() -> None:
     """Patches of half a side every quarter; cover 0. The logit is a mean over 16 pixels: 100 · overlap / 16 each."""
     film = np.zeros((8, 8), np.uint8)
     film[:4, :4] = 100
@@ -42,13 +42,13 @@ def test_by_hand_with_overlap() -> None:
     assert found[3, 3] == 0
 
 
-def test_every_pixel_is_covered_whatever_the_sides() -> None:
+def test_every_pixel_is_covered_for_any_side() -> None:
     for side in (1, 2, 3, 5, 7, 13, 31):
         film = np.full((side, side), 200, np.uint8)
         assert np.isfinite(occlude(bright_corner if side > 1 else lambda x: x.mean((1, 2))[:, None], film)).all()
 
 
-def test_a_network_is_covered_as_captum_covers_it() -> None:
+def test_occlusion_equals_captums() -> None:
     attr = pytest.importorskip("captum.attr")
     classifier = random_network("dense128", 2)
     gray = np.random.default_rng(5).integers(0, 256, (56, 56), dtype=np.uint8)
@@ -61,7 +61,7 @@ def test_a_network_is_covered_as_captum_covers_it() -> None:
     np.testing.assert_allclose(occlusion(classifier, gray, 1), expected, atol=1e-4)
 
 
-def test_a_broken_reader() -> None:
+def test_a_reader_that_returns_nan_raises() -> None:
     with pytest.raises(ExplainError, match="not a number"):
         occlude(lambda films: np.full((len(films), 1), np.nan, np.float32), np.zeros((8, 8), np.uint8))
 

@@ -1,4 +1,4 @@
-"""The randomisation test finds out who does not look at the network."""
+"""The randomisation test fails maps that do not depend on the network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def the_film(_network: Classifier, gray: np.ndarray) -> np.ndarray:
     return gray[::4, ::4].astype(np.float32)
 
 
-def test_showing_the_film_fails() -> None:
+def test_a_map_of_the_film_fails() -> None:
     classifier, films = random_network(), cases()
     maps = [the_film(classifier, case.gray) for case in films.films]
     found = cascade("film", the_film, classifier, films, maps, 200)
@@ -48,7 +48,7 @@ def test_showing_the_film_fails() -> None:
     assert [figure.value for figure in found.figures] == pytest.approx([1.0] * len(found.blocks))
 
 
-def test_showing_the_network_passes() -> None:
+def test_cam_passes() -> None:
     classifier, films = random_network(), cases()
     maps = [cam(classifier, case.gray) for case in films.films]
     found = cascade("cam", cam, classifier, films, maps, 200)
@@ -58,14 +58,14 @@ def test_showing_the_network_passes() -> None:
 
 
 @pytest.mark.parametrize(("low", "fails"), [(0.51, True), (0.49, False), (None, False)])
-def test_what_survives_the_later_half_fails(low: float | None, fails: bool) -> None:
-    """As published for guided backpropagation: alike until the first layers are random, too."""
+def test_similarity_after_the_later_half_decides(low: float | None, fails: bool) -> None:
+    """As published for guided backpropagation: similar until the first layers are random too."""
     likenesses = [Estimate("blocks", value, floor, None, 9) for value, floor in ((0.99, 0.9), (0.83, 0.8), (0.71, low))]
     last = [Estimate("blocks", 0.54, 0.5, None, 9), Estimate("blocks", 0.15, 0.1, None, 9)]
     assert Cascade("guided", (0, 5, 10, 14, 19), (*likenesses, *last)).fails is fails
 
 
-def test_other_networks_beside_this_one() -> None:
+def test_compare_networks() -> None:
     classifier, films = random_network(), cases()
     maps = [cam(classifier, case.gray) for case in films.films]
     same = {figure.name: figure.value for figure in compare_networks("seeds", cam, [classifier], films, maps, 200)}
@@ -75,7 +75,7 @@ def test_other_networks_beside_this_one() -> None:
     assert (other["seeds_rank"] or 0) < 0.9
 
 
-def test_likeness_is_of_strength_not_of_sign() -> None:
+def test_similarity_ignores_sign() -> None:
     one, other = (np.random.default_rng(seed).normal(size=(16, 16)).astype(np.float32) for seed in (0, 1))
     assert similarity(one, one) == similarity(one, -one) == pytest.approx(1)
     assert similarity(one, other) < 0.5
@@ -89,7 +89,7 @@ def changed(one: torch.nn.Module, other: torch.nn.Module) -> bool:
     return any(not torch.equal(a, b) for a, b in pairs)
 
 
-def test_the_head_first_the_first_block_last() -> None:
+def test_randomisation_starts_at_the_head() -> None:
     classifier = random_network()
     stops = depths(classifier)
     assert stops[0] == 0
@@ -101,7 +101,7 @@ def test_the_head_first_the_first_block_last() -> None:
         assert touched == [number >= 19 - depth for number in range(19)]
 
 
-def test_the_trained_network_is_left_as_it_was() -> None:
+def test_randomize_weights_copies_the_network() -> None:
     classifier = random_network()
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
     randomize_weights(classifier, 19, FILMS)
@@ -109,8 +109,8 @@ def test_the_trained_network_is_left_as_it_was() -> None:
     assert not classifier.training
 
 
-def test_signals_live_in_a_random_network() -> None:
-    """Otherwise any method would pass: a dead network has an empty map."""
+def test_activations_of_a_random_network_vary() -> None:
+    """Otherwise any method would pass: without activations the map is empty."""
     network = randomize_weights(random_network(), 19, FILMS)
     assert not network.training
     with torch.no_grad():
@@ -118,20 +118,20 @@ def test_signals_live_in_a_random_network() -> None:
     assert float(found.std(dim=0).mean()) > 0.05
 
 
-def test_another_draw_another_network_the_same_draw_the_same() -> None:
+def test_randomisation_depends_on_the_seed_only() -> None:
     classifier = random_network()
     one, again, other = (randomize_weights(classifier, 3, FILMS, seed) for seed in (0, 0, 1))
     assert not changed(one, again)
     assert changed(one, other)
 
 
-def test_as_many_of_each_for_other_films() -> None:
+def test_shuffled_labels_keep_the_class_counts() -> None:
     films = read_dataset("phantom:200")
     dealt = with_shuffled_labels(films, 0)
     assert dealt.class_counts() == films.class_counts()
     assert [record.name for record in dealt.samples] == [record.name for record in films.samples]
     changed = (dealt.label_array() != films.label_array()).mean()
-    assert 0.35 < changed < 0.6  # with 3 of 5 ill, 2 · 3/5 · 2/5 = 0.48 of the films change
+    assert 0.35 < changed < 0.6  # with 3 of 5 positive, 2 · 3/5 · 2/5 = 0.48 of the films change
     assert (with_shuffled_labels(films, 0).label_array() == dealt.label_array()).all()
     assert (with_shuffled_labels(films, 1).label_array() != dealt.label_array()).any()
     assert (films.label_array() == read_dataset("phantom:200").label_array()).all()

@@ -35,7 +35,7 @@ def test_the_box_bounds_the_strongest_cells() -> None:
     assert (columns.min(), columns.max(), rows.min(), rows.max()) == (100, 120, 30, 60)
 
 
-def test_far_from_the_evidence_the_film_is_untouched() -> None:
+def test_the_overlay_leaves_the_film_far_from_the_evidence() -> None:
     picture = np.asarray(overlay(FILM, spot(), Preprocess()))
     assert (picture[:, :70] == 90).all()
     assert (picture[90:] == 90).all()
@@ -91,7 +91,7 @@ def test_a_contour_by_hand() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_contours_close(seed: int) -> None:
+def test_contours_are_closed(seed: int) -> None:
     """Every end of a segment is the end of another one."""
     grid = np.random.default_rng(seed).normal(size=(9, 7)).astype(np.float32)
     ends = contour(grid, 0.2).reshape(-1, 2).round(6)
@@ -99,7 +99,7 @@ def test_contours_close(seed: int) -> None:
     assert (counts % 2 == 0).all()
 
 
-def test_contours_are_those_of_scikit_image() -> None:
+def test_contours_equal_scikit_images() -> None:
     measure = pytest.importorskip("skimage.measure")
     grid = np.pad(np.random.default_rng(1).normal(size=(8, 8)), 1, constant_values=-3).astype(np.float32)
     theirs = sum(np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in measure.find_contours(grid, 0.1))

@@ -34,24 +34,24 @@ def test_window_is_what_the_preprocessing_cuts(height: int, width: int, fit: Res
 
 
 def test_stretch_covers_the_film_cell_by_cell() -> None:
-    seen = np.asarray(place_map(np.array([[-10.0, 10]], np.float32), Preprocess(), 2, 4, 10, smooth=False))
-    assert seen.tolist() == [[1, 1, 255, 255]] * 2
+    placed = np.asarray(place_map(np.array([[-10.0, 10]], np.float32), Preprocess(), 2, 4, 10, smooth=False))
+    assert placed.tolist() == [[1, 1, 255, 255]] * 2
 
 
-def test_crop_leaves_the_flanks_unseen() -> None:
-    seen = np.asarray(place_map(np.full((2, 2), 10, np.float32), Preprocess(resize_mode="crop"), 2, 4, 10))
-    assert seen.tolist() == [[0, 255, 255, 0]] * 2
+def test_crop_leaves_the_flanks_without_evidence() -> None:
+    placed = np.asarray(place_map(np.full((2, 2), 10, np.float32), Preprocess(resize_mode="crop"), 2, 4, 10))
+    assert placed.tolist() == [[0, 255, 255, 0]] * 2
 
 
-def test_pad_drops_what_lay_off_the_film() -> None:
+def test_pad_drops_evidence_outside_the_film() -> None:
     rows = np.array([[10.0] * 4, [-10.0] * 4, [0.0] * 4, [10.0] * 4], np.float32)
-    seen = np.asarray(place_map(rows, Preprocess(resize_mode="pad"), 2, 4, 10, smooth=False))
-    assert seen.tolist() == [[1] * 4, [128] * 4]
+    placed = np.asarray(place_map(rows, Preprocess(resize_mode="pad"), 2, 4, 10, smooth=False))
+    assert placed.tolist() == [[1] * 4, [128] * 4]
 
 
 @settings(deadline=None)
 @given(MAPS, st.integers(1, 40), st.integers(1, 40), st.sampled_from(["stretch", "crop", "pad"]), st.data())
-def test_more_evidence_is_nowhere_drawn_colder(
+def test_more_evidence_is_drawn_hotter(
     evidence: np.ndarray, height: int, width: int, fit: ResizeMode, data: st.DataObject
 ) -> None:
     more = data.draw(arrays(np.float32, evidence.shape, elements=st.floats(0, 20, width=32)))
@@ -72,12 +72,12 @@ def test_smoothing_never_overshoots(evidence: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3,), (2, 2, 2)])
-def test_a_map_has_two_sides(shape: tuple[int, ...]) -> None:
+def test_a_map_must_be_2d(shape: tuple[int, ...]) -> None:
     with pytest.raises(ExplainError, match="at least one cell"):
         place_map(np.zeros(shape, np.float32), Preprocess(), 4, 4)
 
 
-def test_nan_is_refused_even_where_cropping_would_hide_it() -> None:
+def test_nan_outside_the_crop_raises() -> None:
     evidence = np.zeros((4, 4), np.float32)
     evidence[0, 0] = np.nan
     with pytest.raises(ExplainError, match="not finite"):
@@ -117,7 +117,7 @@ def test_ends_of_the_ramp() -> None:
     assert [tuple(map(int, colours[level])) for level in (1, ZERO, TOP)] == [AGAINST, NEITHER, FOR]
 
 
-def test_lightness_rises_all_the_way() -> None:
+def test_lightness_is_monotone() -> None:
     order = lightness(linear(colourmap()[1:]))
     assert (np.diff(order) > -ROUNDING).all()
     assert (order[4:] > order[:-4]).all()
@@ -127,16 +127,16 @@ def test_lightness_rises_all_the_way() -> None:
 
 
 @pytest.mark.parametrize("missing", WITHOUT_A_CONE)
-def test_lightness_rises_for_the_colour_blind(missing: str) -> None:
-    seen = np.clip(linear(colourmap()[1:]) @ np.array(WITHOUT_A_CONE[missing]).T, 0, 1)
-    order = lightness(seen)
+def test_lightness_is_monotone_for_the_colour_blind(missing: str) -> None:
+    perceived = np.clip(linear(colourmap()[1:]) @ np.array(WITHOUT_A_CONE[missing]).T, 0, 1)
+    order = lightness(perceived)
     assert (np.diff(order) > -ROUNDING).all()
     assert order[-1] - order[ZERO - 1] > 20
     assert order[ZERO - 1] - order[0] > 20
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(1e-3, 1e3), st.integers(0, 255))
-def test_hotter_is_never_drawn_colder(one: float, other: float, limit: float, gray: int) -> None:
+def test_colours_are_monotone(one: float, other: float, limit: float, gray: int) -> None:
     """Over any film, red minus blue follows the evidence; alone, so does lightness."""
     cold, hot = sorted((one, other))
     level = Image.fromarray(levels(np.array([[cold, hot]]), limit))
@@ -149,19 +149,19 @@ def test_hotter_is_never_drawn_colder(one: float, other: float, limit: float, gr
     assert alone[1] >= alone[0] - ROUNDING
 
 
-def test_no_evidence_leaves_the_film_as_it_is() -> None:
+def test_zero_evidence_leaves_the_film_unchanged() -> None:
     film = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
     for level in (0, ZERO):
         assert blend(film, Image.new("L", (16, 16), level)).tobytes() == film.convert("RGB").tobytes()
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
-def test_what_is_not_a_number_is_refused(broken: float) -> None:
+def test_nan_and_infinity_raise(broken: float) -> None:
     with pytest.raises(ExplainError, match="not finite"):
         levels(np.array([[0.0, broken]]))
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, np.nan, np.inf])
-def test_a_scale_ends_above_zero(limit: float) -> None:
+def test_a_limit_must_be_positive(limit: float) -> None:
     with pytest.raises(ExplainError, match="above zero"):
         levels(np.zeros((2, 2)), limit)

@@ -43,7 +43,7 @@ def test_two_films_share_one_scale() -> None:
 
 
 @pytest.mark.parametrize("side", [28, 400])
-def test_a_mark_is_seen_on_every_picture_of_the_map(side: int) -> None:
+def test_a_mark_is_drawn_on_every_picture_of_the_map(side: int) -> None:
     film = Film(np.zeros((side, side), np.uint8))
     legend = Legend(mark="Fails the randomisation test")
     one = overlay(film, EVIDENCE, Preprocess(), legend)

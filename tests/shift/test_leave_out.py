@@ -1,4 +1,4 @@
-"""Blocks left out in turn: the setting that a rule was not trained on is the worst."""
+"""Leave-one-block-out validation: a setting without training films is the worst."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 
 from lucency.data.dataset import Dataset, Sample
 from lucency.errors import SourceError, UsageError
-from lucency.shift.leave_out import blocks_by, blocks_from, judge_predictions, leave_out, logistic_on, table
+from lucency.shift.leave_out import blocks_by, blocks_from, evaluate_blocks, leave_out, logistic_on, table
 
 RARE = range(100, 150)
 
 
 def films() -> Dataset:
-    """200 normals of 200 patients, numbered; 200 with the finding, two each of 100 persons."""
+    """200 normals of 200 patients, numbered; 200 with the finding, two each of 100 patients."""
     normals = [Sample(f"N/IM-{n:04}-0001.png", 0, lambda: pytest.fail("decoded"), f"IM-{n:04}") for n in range(200)]
-    ill = [
+    positives = [
         Sample(f"P/person{n // 2}_{n}.png", 1, lambda: pytest.fail("decoded"), f"person{n // 2}_x") for n in range(200)
     ]
-    return Dataset(("normal", "pneumonia"), (*normals, *ill))
+    return Dataset(("normal", "pneumonia"), (*normals, *positives))
 
 
 def features() -> np.ndarray:
-    """Disease, weakly, in the first column; a cue in the second that holds but for the rare setting."""
+    """A weak signal of disease, and a strong shortcut that fails on the block RARE."""
     rng = np.random.default_rng(0)
     labels = np.repeat([0.0, 1.0], 200)
     cue = labels.copy()
@@ -32,7 +32,7 @@ def features() -> np.ndarray:
     return np.stack([labels + rng.normal(0, 0.6, 400), cue + rng.normal(0, 0.1, 400)], axis=1)
 
 
-def test_the_rare_setting_is_the_worst_block() -> None:
+def test_the_block_without_similar_training_films_is_the_worst() -> None:
     data = films()
     found = leave_out(data, blocks_by(data, "id:50"), logistic_on(features(), data.label_array()))
     worst = found.blocks[0]
@@ -42,7 +42,7 @@ def test_the_rare_setting_is_the_worst_block() -> None:
     assert "worst: IM 100-149" in table(found)
 
 
-def test_neither_block_nor_fifth_is_trained_on() -> None:
+def test_patients_of_block_and_fifth_are_not_trained_on() -> None:
     data = films()
     groups = data.groups()
 
@@ -54,32 +54,32 @@ def test_neither_block_nor_fifth_is_trained_on() -> None:
     leave_out(data, blocks_by(data, "id:100"), score)
 
 
-def test_predictions_are_judged_as_they_are() -> None:
+def test_evaluate_blocks_by_predictions() -> None:
     data = films()
     scores = data.label_array().astype(np.float64)
     scores[100:150] = 2
-    found = judge_predictions(data, blocks_by(data, "id:50"), scores)
+    found = evaluate_blocks(data, blocks_by(data, "id:50"), scores)
     assert (found.blocks[0].block, found.blocks[0].auroc) == ("IM 100-149", 0.0)
     assert found.blocks[-1].auroc == 1
 
 
-def test_blocks_by_a_table(tmp_path: Path) -> None:
+def test_blocks_from_a_toml_file(tmp_path: Path) -> None:
     data = films()
-    (tmp_path / "blocks.toml").write_text('flat = ["IM 100-149", "IM-0007"]\nall-ill = ["P/*"]\n')
+    (tmp_path / "blocks.toml").write_text('flat = ["IM 100-149", "IM-0007"]\nall-positive = ["P/*"]\n')
     blocks = blocks_from(data, tmp_path / "blocks.toml")
     assert [index for index, block in enumerate(blocks) if block == "flat"] == [7, *RARE]
-    assert blocks[200:] == ["all-ill"] * 200
+    assert blocks[200:] == ["all-positive"] * 200
     (tmp_path / "blocks.toml").write_text('none = ["Q*"]\n')
     with pytest.raises(SourceError, match="matches no film"):
         blocks_from(data, tmp_path / "blocks.toml")
 
 
-def test_a_block_of_both_classes_is_two() -> None:
+def test_a_block_of_both_classes_is_split() -> None:
     samples = tuple(Sample(str(n), n % 2, lambda: pytest.fail("decoded"), columns={"ward": "A"}) for n in range(12))
     assert set(blocks_by(Dataset(("no", "yes"), samples), "column:ward")) == {"no A", "yes A"}
 
 
-def test_dates_in_order_and_what_is_not_known() -> None:
+def test_blocks_by_date_and_invalid_blocks() -> None:
     dates = [{"date": f"2020-01-{30 - n:02}"} for n in range(20)]
     samples = tuple(Sample(str(n), n % 2, lambda: pytest.fail("decoded"), columns=dates[n]) for n in range(20))
     blocks = blocks_by(Dataset(("no", "yes"), samples), "date:5")

@@ -1,4 +1,4 @@
-"""Networks that carry a property, and networks that do not."""
+"""The probe on features with and without a property."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N = 120
 
 
 class Statistics(nn.Module):
-    """Features that are the film's gray and its Laplacian, as a network might learn them; or gray alone."""
+    """Features: the film's gray, and its Laplacian if `sharp`."""
 
     def __init__(self, sharp: bool) -> None:
         super().__init__()
@@ -41,25 +41,25 @@ def network(sharp: bool) -> Classifier:
 def squares() -> Squares:
     rng = np.random.default_rng(0)
     labels = [k % 2 for k in range(N)]
-    sharp = rng.uniform(0.5, 2, N) + np.array(labels)  # the class tells some of it, which is no news
+    sharp = rng.uniform(0.5, 2, N) + np.array(labels)  # partly predicted by the class
     return squares_of(as_films([chest(k, sharp=float(s)) for k, s in enumerate(sharp)], labels))
 
 
-def test_what_the_features_carry_is_told(squares: Squares) -> None:
+def test_properties_in_the_features_are_predicted(squares: Squares) -> None:
     found = probe(network(sharp=True), Preprocess(224), squares)
     assert found["sharpness"] > 0.95
-    assert found["tone"] > 0.5  # the median of the chest, of which the mean of the film tells a part
+    assert found["tone"] > 0.5  # the chest's median, partly predicted by the film's mean
     assert "series" not in found
 
 
-def test_what_they_do_not_carry_is_not_even_where_the_class_tells_it(squares: Squares) -> None:
+def test_class_alone_does_not_count_as_a_property(squares: Squares) -> None:
     labels = squares.films.label_array()
     known = np.array([one.sharpness for one in squares.acquisitions])
     assert np.corrcoef(labels, known)[0, 1] > 0.5
     assert probe(network(sharp=False), Preprocess(224), squares)["sharpness"] < 0.2
 
 
-def test_features_are_what_enters_the_head(squares: Squares) -> None:
+def test_pooled_is_the_input_of_the_head(squares: Squares) -> None:
     found = pooled(network(sharp=False), Preprocess(224), squares)
     assert found.shape == (N, 1)
     assert found[:, 0] == pytest.approx(squares.pixels.mean((1, 2)) / 127.5 - 1, rel=1e-3)

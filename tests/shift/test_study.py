@@ -1,4 +1,4 @@
-"""Several readers beside each other."""
+"""Several readers under acquisition shift."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data.films import as_films, chest
 from html_pages import assert_whole_and_silent
 from lucency.audit.measurements import measure_films
 from lucency.data.acquisition_pairs import squares_of
-from lucency.shift.judge import ConditionMetrics, Scores
+from lucency.shift.conditions import ConditionMetrics, Scores
 from lucency.shift.report import page, table
 from lucency.shift.study import (
     BiasWrongAccuracy,
@@ -32,7 +32,7 @@ def a_study(title: str, plain: float, moved: float) -> ShiftResult:
     return ShiftResult(title, "all films", rows, BiasWrongAccuracy(10, moved, plain), {"sharpness": 1 - moved})
 
 
-def test_ranks_that_rise_together_and_apart() -> None:
+def test_rank_correlations_by_hand() -> None:
     measures = [{"a": float(k), "b": float(k) ** 3, "c": -float(k), "still": 1.0} for k in range(4)]
     names, found = rank_correlations(measures)
     assert names == ["a", "b", "c"]
@@ -44,11 +44,11 @@ def test_a_measure_that_one_run_lacks_is_not_compared() -> None:
     assert rank_correlations(measures)[0] == ["a"]
 
 
-def test_three_runs_say_nothing() -> None:
+def test_fewer_than_four_runs_have_no_correlations() -> None:
     assert rank_correlations([{"a": 1.0}, {"a": 2.0}, {"a": 3.0}])[0] == []
 
 
-def test_accuracy_on_the_wrong_ones_and_the_others() -> None:
+def test_accuracy_on_wrong_by_hand() -> None:
     films = as_films([chest(k) for k in range(4)], [0, 1, 0, 1])
     answers = Scores(np.zeros(4), np.array([0.9, 0.9, 0.1, 0.9]))
     names = [record.name for record in films.samples]
@@ -56,38 +56,38 @@ def test_accuracy_on_the_wrong_ones_and_the_others() -> None:
     assert accuracy_on_wrong(answers, films, frozenset(), 0.5) is None
 
 
-def test_the_page_shows_every_run_and_what_moves_together() -> None:
+def test_the_page_has_every_run_and_the_correlations() -> None:
     studies = [a_study(f"run-{k}", 0.99 - k / 1000, 0.8 + k / 100) for k in range(4)]
-    told = page(studies, "other", None, "lucency shift")
-    assert_whole_and_silent(told)
-    assert all(one.title in told for one in studies)
-    assert "-1.00" in told  # plain falls as all rises
-    assert "Needs at least" not in told
+    text = page(studies, "other", None, "lucency shift")
+    assert_whole_and_silent(text)
+    assert all(one.title in text for one in studies)
+    assert "-1.00" in text  # plain falls as all rises
+    assert "Needs at least" not in text
     assert "Needs at least 4 runs" in page(studies[:2], "other", None, "lucency shift")
 
 
-def test_the_table_names_the_measures_of_several_runs() -> None:
-    told = table([a_study("one", 0.99, 0.9), a_study("other", 0.98, 0.95)], "other", None)
-    assert "AUROC normals moved" in told
-    assert "accuracy 0.900 on the 10 films that the baseline gets wrong, 0.990 on the others" in told
+def test_the_table_compares_several_runs() -> None:
+    text = table([a_study("one", 0.99, 0.9), a_study("other", 0.98, 0.95)], "other", None)
+    assert "AUROC normals moved" in text
+    assert "accuracy 0.900 on the 10 films that the baseline gets wrong, 0.990 on the others" in text
 
 
-N, DECEIVING = 120, 12
+N, MISLEADING = 120, 12
 
 
-def test_the_baseline_is_wrong_where_acquisition_deceives() -> None:
+def test_the_baseline_is_wrong_where_acquisition_misleads() -> None:
     labels = [k % 2 for k in range(N)]
-    as_class = [1 - label if k < DECEIVING else label for k, label in enumerate(labels)]
+    as_class = [1 - label if k < MISLEADING else label for k, label in enumerate(labels)]
     films = as_films([chest(k, sharp=1.0 if of else 2.0) for k, of in enumerate(as_class)], labels)
     found = fit_bias_baseline(measure_films(films), squares_of(films))
-    deceiving = {record.name for record in films.samples[:DECEIVING]}
+    misleading = {record.name for record in films.samples[:MISLEADING]}
     assert found.films == N
     assert found.auroc > 0.7
-    assert len(deceiving & found.wrong) >= DECEIVING - 2
-    assert len(found.wrong - deceiving) <= N // 10
+    assert len(misleading & found.wrong) >= MISLEADING - 2
+    assert len(found.wrong - misleading) <= N // 10
 
 
-def test_where_nothing_tells_the_baseline_guesses() -> None:
+def test_the_baseline_is_at_chance_without_shortcuts() -> None:
     labels = (np.random.default_rng(0).permutation(80) % 2).tolist()
     films = as_films([chest(k) for k in range(80)], labels)
     found = fit_bias_baseline(measure_films(films), squares_of(films))
@@ -101,7 +101,7 @@ STUDIES = [
 ]
 
 
-def test_mean_and_range_by_hand() -> None:
+def test_seed_summary_by_hand() -> None:
     (plain,) = summarise_seeds(STUDIES)  # one run is no range
     assert (plain.recipe, plain.seeds) == ("plain", (0, 1, 2))
     span = plain.measures["AUROC all"]
@@ -115,18 +115,18 @@ def test_a_measure_that_one_run_lacks_has_no_range() -> None:
     assert "AUROC all" in plain.measures
 
 
-def test_recipes_of_one_name_that_choose_otherwise_are_not_taken_together() -> None:
+def test_runs_of_different_recipes_are_not_summarised_together() -> None:
     assert summarise_seeds([STUDIES[0], replace(STUDIES[1], recipe_hash="more epochs")]) == []
 
 
-def test_runs_of_no_known_recipe_are_not_taken_together() -> None:
+def test_runs_without_a_recipe_are_not_summarised() -> None:
     assert summarise_seeds([a_study("one", 0.99, 0.9), a_study("two", 0.99, 0.8)]) == []
 
 
-def test_the_page_and_the_table_tell_it() -> None:
-    said = "0.800 (0.700 to 0.900)"
-    told = table(STUDIES, "other", None)
-    assert "plain: mean (lowest to highest) of 3 runs, seeds 0, 1, 2" in told
-    assert said in told
-    assert said in page(STUDIES, "other", None, "lucency shift")
+def test_page_and_table_show_the_seed_summary() -> None:
+    span = "0.800 (0.700 to 0.900)"
+    text = table(STUDIES, "other", None)
+    assert "plain: mean (lowest to highest) of 3 runs, seeds 0, 1, 2" in text
+    assert span in text
+    assert span in page(STUDIES, "other", None, "lucency shift")
     assert "Over seeds" not in page(STUDIES[2:], "other", None, "lucency shift")

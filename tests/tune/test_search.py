@@ -1,4 +1,4 @@
-"""The search itself, with a judge that costs nothing: what is tried, stopped, kept, and gone on with."""
+"""The search with a free score: which trials run, are pruned, recorded and resumed."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def by_dropout(recipe: Recipe, part: FoldData, out: Path, cache: Path) -> FoldSc
 
 
 def quiet(trial: FrozenTrial) -> None:
-    """Nothing is told."""
+    """Report nothing."""
 
 
 @pytest.fixture(autouse=True)
-def _a_cheap_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+def _a_free_score(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "score_fold", by_dropout)
 
 
@@ -62,7 +62,7 @@ def run(out: Path, trials: int) -> Any:
     return study
 
 
-def test_the_best_is_the_one_that_scores_best_of_the_whole_ones(tmp_path: Path) -> None:
+def test_best_trial_is_the_best_complete_one(tmp_path: Path) -> None:
     study = run(tmp_path, 12)
     found = best_trial(study)
     whole = [trial for trial in finished_trials(study) if trial.state.name == "COMPLETE"]
@@ -80,7 +80,7 @@ def test_trials_are_counted_over_calls(tmp_path: Path) -> None:
     )  # the sampler does not start over
 
 
-def test_what_falls_behind_is_stopped_after_a_fold(tmp_path: Path) -> None:
+def test_weak_trials_are_pruned_after_a_fold(tmp_path: Path) -> None:
     study = run(tmp_path, 25)
     pruned = [trial for trial in finished_trials(study) if trial.state.name == "PRUNED"]
     assert pruned
@@ -89,15 +89,13 @@ def test_what_falls_behind_is_stopped_after_a_fold(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [TrainingError("no"), UsageError("no"), WeightsError("no")])
-def test_a_trial_that_cannot_be_trained_is_recorded_and_passed(
-    error: LucencyError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def now_and_then(recipe: Recipe, *rest: Any) -> FoldScore:
+def test_a_failed_training_is_recorded(error: LucencyError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_for_large_dropout(recipe: Recipe, *rest: Any) -> FoldScore:
         if recipe.model.dropout > 0.5:
             raise error
         return by_dropout(recipe, *rest)
 
-    monkeypatch.setattr(module, "score_fold", now_and_then)
+    monkeypatch.setattr(module, "score_fold", fail_for_large_dropout)
     study = run(tmp_path, 8)
     failed = [trial for trial in finished_trials(study) if trial.state.name == "FAIL"]
     assert failed
@@ -105,45 +103,43 @@ def test_a_trial_that_cannot_be_trained_is_recorded_and_passed(
     assert len(finished_trials(study)) == 8
 
 
-def test_settings_that_do_not_go_together_are_recorded_and_passed(tmp_path: Path) -> None:
+def test_invalid_combinations_are_recorded(tmp_path: Path) -> None:
     space = Space({"augment.zoom": [[0.9, 1.0]], "augment.noise": [1.0]})
     study = open_search(tmp_path, REGISTERED, 0)
 
-    def apart(recipe: Recipe, settings: Any, where: str) -> Recipe:
-        raise RecipeError("they do not go together")
+    def refuse(recipe: Recipe, settings: Any, where: str) -> Recipe:
+        raise RecipeError("incompatible settings")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "apply_settings", apart)
+        patch.setattr(module, "apply_settings", refuse)
         search(study, RECIPE, space, PARTS, 2, tmp_path, quiet)
-    assert [trial.user_attrs["failed"] for trial in finished_trials(study)] == ["they do not go together"] * 2
+    assert [trial.user_attrs["failed"] for trial in finished_trials(study)] == ["incompatible settings"] * 2
     assert best_trial(study) is None
 
 
-def test_a_stopped_trial_is_tried_again_with_the_same_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_trial_resumes_with_the_same_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[Recipe] = []
 
-    def stopped_in_the_second_fold(recipe: Recipe, part: Any, *rest: Any) -> FoldScore:
+    def interrupt_in_the_second_fold(recipe: Recipe, part: Any, *rest: Any) -> FoldScore:
         if part == "second":
             begun.append(recipe)
             raise KeyboardInterrupt
         return by_dropout(recipe, part, *rest)
 
-    monkeypatch.setattr(module, "score_fold", stopped_in_the_second_fold)
+    monkeypatch.setattr(module, "score_fold", interrupt_in_the_second_fold)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, 1)
     monkeypatch.setattr(module, "score_fold", by_dropout)
     study = run(tmp_path, 1)
     (again,) = finished_trials(study)
     assert again.user_attrs["recipe"] == begun[0].model_dump(mode="json")
-    assert again.user_attrs["runs"] == run_folder(tmp_path, begun[0]).name  # where its first fold lies trained
+    assert again.user_attrs["runs"] == run_folder(tmp_path, begun[0]).name  # with its trained first fold
 
 
-def test_planned_trials_come_first_in_order_and_are_taken_up_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_planned_trials_run_in_order_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     space, planned = Space({"model.dropout": [0.2, 0.3, 0.9]}).each(RECIPE)
 
-    def go_on() -> Any:
+    def resume() -> Any:
         study = open_search(tmp_path, REGISTERED, 0, planned)
         search(study, RECIPE, space, PARTS, len(planned), tmp_path, quiet)
         return study
@@ -155,9 +151,9 @@ def test_planned_trials_come_first_in_order_and_are_taken_up_again(
 
     monkeypatch.setattr(module, "score_fold", stop)
     with pytest.raises(KeyboardInterrupt):
-        go_on()
+        resume()
     monkeypatch.setattr(module, "score_fold", by_dropout)
-    trials = finished_trials(go_on())
+    trials = finished_trials(resume())
     assert {(trial.user_attrs["changed"], trial.user_attrs["recipe"]["model"]["dropout"]) for trial in trials} == {
         ("the recipe as it is", 0.2),
         ("model.dropout 0.3", 0.3),
@@ -168,13 +164,13 @@ def test_planned_trials_come_first_in_order_and_are_taken_up_again(
 
 
 @pytest.mark.parametrize("what", ["recipe", "space", "score", "films", "folds", "aspects"])
-def test_a_search_that_was_registered_otherwise_is_not_gone_on_with(what: str, tmp_path: Path) -> None:
+def test_a_search_with_another_registration_raises(what: str, tmp_path: Path) -> None:
     run(tmp_path, 1)
     with pytest.raises(UsageError, match=f"another {what}"):
         open_search(tmp_path, replace(REGISTERED, **{what: "changed"}), 0)
 
 
-def test_the_record_holds_every_trial_and_the_best_recipe(tmp_path: Path) -> None:
+def test_write_record_has_every_trial_and_the_best_recipe(tmp_path: Path) -> None:
     study = run(tmp_path, 8)
     write_record(study, tmp_path)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "trials.csv").read_text())))
@@ -194,6 +190,6 @@ def test_the_cost_counts_every_fold(tmp_path: Path) -> None:
     assert trials_csv([]).startswith("trial,outcome,score")
 
 
-def test_a_recipe_survives_toml() -> None:
+def test_recipes_round_trip_through_toml() -> None:
     recipe = parse_recipe({"name": 'with "quotes" and ü', "augment": {"aspect": [0.8, 1.25]}}, "here")
     assert parse_recipe(tomllib.loads(to_toml(recipe.model_dump(mode="json"))), "back") == recipe

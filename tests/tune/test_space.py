@@ -1,4 +1,4 @@
-"""What may be searched, and what is refused before the first trial."""
+"""Search spaces: valid ones, and errors before the first trial."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_built_in_space_fits_a_recipe() -> None:
     assert read_space(None, RECIPE).table == SPACE
 
 
-def test_a_setting_is_changed_and_nothing_else() -> None:
+def test_apply_settings_changes_only_those() -> None:
     found = apply_settings(RECIPE, {"model.dropout": 0.5, "augment.aspect": [0.8, 1.25]}, "here")
     assert found.model.dropout == 0.5
     assert found.augment.aspect == (0.8, 1.25)
@@ -33,7 +33,7 @@ def test_a_setting_is_changed_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('"model.dropuot" = [0.1]', "did you mean 'dropout'"),
         ('"model.dropout" = [0.1, 1.5]', "dropout"),
@@ -46,19 +46,19 @@ def test_a_setting_is_changed_and_nothing_else() -> None:
         ('"seed.more" = [1]', "table.setting"),
     ],
 )
-def test_what_no_recipe_can_have_is_refused_at_once(line: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=said):
+def test_invalid_settings_raise(line: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=message):
         read_space(written(tmp_path, f"[space]\n{line}\n"), RECIPE)
 
 
 @pytest.mark.parametrize("text", ["", "[search]\nx = [1]\n", "[space]\n", "[space", "[space]\na = [1]\n[more]\n"])
-def test_another_file_is_refused(text: str, tmp_path: Path) -> None:
+def test_a_file_without_a_space_raises(text: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="space"):
         read_space(written(tmp_path, text), RECIPE)
 
 
-def test_each_change_alone() -> None:
-    """The recipe first, then every value that is not its own, whatever the order in the file; of a range both ends."""
+def test_each_changes_one_setting_at_a_time() -> None:
+    """The recipe first, then every other value in any order of the file; both ends of a range."""
     table = {
         "model.dropout": [0.5, 0.2, 0.0],
         "augment.zoom": [[1, 1], [0.8, 1.0]],
@@ -78,10 +78,10 @@ def test_each_change_alone() -> None:
         "finetune.lr": "0.0001",
     }
     assert space.table["augment.zoom"] == [[1.0, 1.0], [0.8, 1.0]]
-    assert space.to_json() != Space(space.table).to_json()  # not gone on with as a search
+    assert space.to_json() != Space(space.table).to_json()  # a search cannot continue with it
 
 
-def test_draws_are_of_the_space_and_are_remembered() -> None:
+def test_draws_lie_in_the_space_and_are_recorded() -> None:
     space = Space(
         {"a": [[1.0, 1.0], [0.5, 2.0]], "b": {"low": 1, "high": 3}, "c": {"low": 0.1, "high": 10, "log": True}}
     )

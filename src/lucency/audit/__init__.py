@@ -1,4 +1,4 @@
-"""What is wrong with a data set, before anything is learned from it."""
+"""Checks of a data set before training: leaks, duplicates, outliers, shortcuts."""
 
 from lucency.audit.findings import Finding
 from lucency.audit.report import Audit, audit

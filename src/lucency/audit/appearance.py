@@ -1,12 +1,12 @@
-"""Films that look too alike to be two, and films that look unlike all others.
+"""Duplicates and outliers among films, by appearance.
 
-Both are judged by standardised 32 × 32 thumbnails, and duplicates then by pixels. A 64-bit perceptual hash, as the
-imagehash library makes it, does not do here: chest films look so alike that 5.5 million pairs among 5,216 lie within
-10 bits, and each of sixteen orientations would need a hash of its own. No two different films of those correlate above
-0.977 by thumbnail.
+Both are found by standardised 32 × 32 thumbnails; duplicates are confirmed by pixels. A 64-bit perceptual hash, as in
+the imagehash library, does not work here: chest films are so similar that 5.5 million pairs among 5,216 lie within 10
+bits, and each of sixteen orientations would need its own hash. No two different films of those have thumbnails that
+correlate above 0.977.
 
-Outliers are judged by the set itself: principal components of its thumbnails, the worst tenth left out, say what its
-films look like. Adults, children and drawn phantoms are each judged by their like.
+Outliers are relative to the set: its appearance is the principal components of its thumbnails without the worst tenth.
+So adults, children and drawn phantoms are each compared with their own kind.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from lucency.data.dataset import Dataset
 from lucency.preprocess import Preprocess
 
 ALIKE = 0.985
-"""Correlation of thumbnails from which two films may be one."""
+"""Correlation of thumbnails from which two films may be duplicates."""
 NEAR = 3.0
-"""Root mean square difference of the 224 × 224 squares, in gray levels, below which two films are one."""
+"""Root mean square difference of the 224 × 224 squares, in gray levels, below which two films are duplicates."""
 SAME = 0.98
-"""Correlation of the squares from which two films are one with another tone, size or compression."""
+"""Correlation of the squares from which two films are duplicates with another tone, size or compression."""
 HASH_AXES = 20
-"""Directions in which thumbnails are compared first: distances only shrink on them, so no pair is missed."""
+"""Axes on which thumbnails are compared first: projection only shrinks distances, so no pair is missed."""
 FITTED_ON = 2000
-"""Films, at least, that principal components are fitted on; evenly spaced where there are more."""
+"""Principal components are fitted on at least so many films, evenly spaced if there are more."""
 
 BLANK = 4.0
 """Standard deviation below which a film is blank, in gray levels."""
@@ -44,19 +44,19 @@ TINY = 64
 COLOURED = 3.0
 """Mean difference between channels above which a film is a colour picture, in gray levels."""
 MIN_FILMS = 20
-"""Films below which a set cannot say what its films look like."""
+"""Films below which the set's appearance is not fitted."""
 AXES = 12
 """Principal components of the set's appearance, at most one for eight films."""
 TRIM, ROUNDS = 0.1, 3
-"""Share of the films left out of the fit as possible outliers, and how often they are chosen anew."""
+"""Share of the films left out of the fit as possible outliers, and how often they are chosen again."""
 STRANGE_RESIDUAL, STRANGE_SPREADS = 0.5, 6.0
 """A film is strange from this distance to the set's appearance (a thumbnail has length 1) and from this many spreads
 (1.4826 median absolute deviations) beyond the median."""
 GAIN = 0.06
-"""How much closer to the set a film must come when reoriented to be called misoriented."""
+"""A film is misoriented if reorienting it brings it closer to the set by more than this."""
 MIRROR_MIN, MIRROR_FOLDS, MIRROR_FITTED_ON, MIRROR_LOGIT = 200, 5, 20_000, -4.0
-"""Mirrored films are looked for in sets of at least 200, by a rule fitted on at least 20,000 films where there are
-more, and named below this out-of-fold logit."""
+"""The search for mirrored films: smallest set, folds, films to fit on at least if there are more, and the out-of-fold
+logit below which a film is reported."""
 
 UPRIGHT = "as it is"
 ORIENTATIONS: dict[str, tuple[int, bool, bool]] = {
@@ -88,7 +88,7 @@ Kind = Literal["identical", "near", "processed", "turned"]
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two files that show one film."""
+    """Two files of the same film."""
 
     first: int
     second: int
@@ -98,7 +98,7 @@ class DuplicatePair:
     difference: float
     """Root mean square, gray levels of the square, after reorienting."""
     orientation: str = UPRIGHT
-    """What makes the second film match the first."""
+    """The reorientation that makes the second film match the first."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ class Outlier:
     kind: str
     """A row of OUTLIER_KINDS."""
     measured: str
-    """What was measured, for people."""
+    """The measurement in words."""
 
 
 OUTLIER_KINDS: dict[str, tuple[str, str]] = {
-    "blank": ("Blank", "shows next to nothing; leave it out"),
+    "blank": ("Blank", "almost uniform; leave it out"),
     "tiny": ("Tiny", "too small to read; look for the original"),
     "colour": ("In colour", "a radiograph is gray; look at it"),
     "turned": ("Turned or inverted", "turn it back, or leave it out"),
@@ -140,7 +140,7 @@ def standardise(thumbs: Pixels) -> Unit:
 
 
 def find_duplicates(films: Measurements) -> tuple[DuplicatePair, ...]:
-    """All pairs of files that show one film, in order."""
+    """All pairs of files of the same film, in order."""
     found = {(a, b): DuplicatePair(a, b, "identical", 0.0) for a, b in _identical(films)}
     for a, b, orientation in _candidates(films.thumbs):
         if (a, b) not in found and (pair := _confirm(films.films, a, b, orientation)):
@@ -149,7 +149,7 @@ def find_duplicates(films: Measurements) -> tuple[DuplicatePair, ...]:
 
 
 def duplicate_groups(pairs: tuple[DuplicatePair, ...], films: int) -> tuple[tuple[int, ...], ...]:
-    """Files of one film as groups: three copies make three pairs and one group."""
+    """Group the files of each film: three copies make three pairs and one group."""
     ends = np.array([(pair.first, pair.second) for pair in pairs], dtype=np.int64).reshape(-1, 2)
     links = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(films, films))
     _, group = connected_components(links, directed=False)
@@ -172,7 +172,7 @@ def _identical(films: Measurements) -> Iterator[tuple[int, int]]:
 
 
 def _candidates(thumbs: Pixels) -> Iterator[tuple[int, int, str]]:
-    """Pairs whose thumbnails correlate by ALIKE, the second in each orientation. Blank ones correlate with nothing."""
+    """Pairs whose thumbnails correlate by ALIKE, the second in each orientation. Blank ones match nothing."""
     lit = np.flatnonzero(in_chunks(lambda part: np.square(standardise(part)).sum(axis=1) > 0.5, thumbs))
     if len(lit) < 2:
         return
@@ -213,7 +213,7 @@ def _confirm(films: Dataset, first: int, second: int, orientation: str) -> Dupli
 
 
 def find_outliers(films: Measurements) -> tuple[Outlier, ...]:
-    """Films to look at, in their order, each once."""
+    """Films to look at, in order, each once."""
     found: dict[int, Outlier] = {}
     for check in (_blank, _tiny, _coloured, _misoriented_or_strange, _mirrored):
         for outlier in check(films):
@@ -241,7 +241,7 @@ def _coloured(films: Measurements) -> list[Outlier]:
 
 
 def _misoriented_or_strange(films: Measurements) -> list[Outlier]:
-    """Films far from what the set looks like, and films that come close to it when turned or inverted."""
+    """Films far from the set's appearance, and films that come close to it when turned or inverted."""
     lit = np.flatnonzero(films.rows["spread"] >= BLANK)
     if len(lit) < MIN_FILMS:
         return []
@@ -253,13 +253,11 @@ def _misoriented_or_strange(films: Measurements) -> list[Outlier]:
     gain, best = distance - nearest.min(axis=0), nearest.argmin(axis=0)
     spread = 1.4826 * float(np.median(np.abs(distance - np.median(distance)))) or 1e-6
     spreads = (distance - np.median(distance)) / spread
-    # By chance a strange film comes closer in some orientation, too; a misoriented one comes as close as the others.
+    # A strange film may come closer in some orientation by chance; a misoriented one comes as close as the others.
     settled = (gain > GAIN) & (spreads - gain / spread <= STRANGE_SPREADS)
     strange = (distance > STRANGE_RESIDUAL) & (spreads > STRANGE_SPREADS)
     found = [("turned", i, f"resembles the others when {others[best[i]]}") for i in np.flatnonzero(settled)]
-    found += [
-        ("stranger", i, f"{spreads[i]:.0f} spreads from what the films look like") for i in np.flatnonzero(strange)
-    ]
+    found += [("stranger", i, f"{spreads[i]:.0f} spreads from the set's appearance") for i in np.flatnonzero(strange)]
     return [Outlier(int(lit[i]), kind, measured) for kind, i, measured in found]
 
 
@@ -275,7 +273,7 @@ def fit_appearance(thumbs: Pixels) -> Appearance:
     """Mean and principal components of standardised thumbnails, without the tenth that fits them worst."""
     thumbs = thumbs[:: max(1, len(thumbs) // FITTED_ON)]
     unit = standardise(thumbs)
-    # First by the median film alone: a few inverted films would make an axis of their own and hide behind it.
+    # Start from the median film: a few inverted films would otherwise make an axis of their own.
     kept = _nearest(np.linalg.norm(unit - np.median(unit, axis=0), axis=1))
     for _ in range(ROUNDS):
         mean = unit[kept].mean(axis=0)
@@ -286,7 +284,7 @@ def fit_appearance(thumbs: Pixels) -> Appearance:
 
 
 def residual(thumbs: Pixels, appearance: Appearance) -> Floats:
-    """float64 (n,): length of what the appearance does not explain of a standardised thumbnail, 0 to about 1.4."""
+    """float64 (n,): length of the residual of a standardised thumbnail, 0 to about 1.4."""
 
     def part(films: Pixels) -> Floats:
         off = standardise(films) - appearance.mean
@@ -308,18 +306,18 @@ def _mirrored(films: Measurements) -> list[Outlier]:
 
 
 def sidedness(thumbs: Pixels, groups: NDArray[np.int64]) -> Floats:
-    """float64 (n,): logit that a film is not mirrored, by a linear rule that saw no film of its patient.
+    """float64 (n,): logit that a film is not mirrored, by a linear rule trained on other patients.
 
-    The rule sees what changes sign in the mirror (left minus right half, 16 × 8 cells) and tells films from their
-    mirror images, so it has neither intercept nor label.
+    Its features change sign in the mirror (left minus right half, 16 × 8 cells), and it separates films from their
+    mirror images, so it needs neither intercept nor labels.
     """
     odd = in_chunks(_left_minus_right, thumbs)
     logits = np.zeros(len(odd))
     for fold in range(MIRROR_FOLDS):
         held = groups % MIRROR_FOLDS == fold
-        seen = odd[~held][:: max(1, len(odd) // MIRROR_FITTED_ON)]
+        train = odd[~held][:: max(1, len(odd) // MIRROR_FITTED_ON)]
         rule = LogisticRegression(C=100, fit_intercept=False, max_iter=300)
-        rule.fit(np.concatenate([seen, -seen]), np.repeat([1, 0], len(seen)))
+        rule.fit(np.concatenate([train, -train]), np.repeat([1, 0], len(train)))
         logits[held] = rule.decision_function(odd[held])
     return logits
 

@@ -1,4 +1,4 @@
-"""What the audit finds against a data set: each finding says what, how bad, which films, and what to do."""
+"""Findings of an audit: what is wrong, how severe, which films, and what to do."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Severity = Literal["invalid", "danger"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the audit found against a data set."""
+    """One problem of a data set."""
 
     key: str
     severity: Severity
     title: str
     line: str
-    """What was found and what to do, in a sentence or two."""
+    """The problem and what to do, in a sentence or two."""
     groups: tuple[tuple[int, ...], ...] = ()
     """The films, by index into the readable ones; those of a group belong together."""
     details: tuple[str, ...] = ()
@@ -41,11 +41,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Patients:
-    """Who is on the films."""
+    """The patients of a data set."""
 
     known: int
     nameless: int
-    """Films that do not say whose they are; each counts as a patient of its own."""
+    """Films without a patient; each counts as a patient of its own."""
     films_each: dict[int, int]
     """Number of films → patients with so many."""
     crossing: tuple[str, ...]
@@ -64,13 +64,13 @@ class NaiveKey:
     patients: int
     """Distinct numbers."""
     merging: int
-    """Numbers that stand for more than one patient."""
+    """Numbers shared by more than one patient."""
     crossing: int
     """Numbers with films in more than one split: the leak that it would report."""
     truly_crossing: int
-    """Of the patients behind these numbers, how many do cross."""
+    """How many of the patients with these numbers do cross."""
     example: tuple[str, ...]
-    """The patients that share the first number that merges."""
+    """The patients that share the first merging number."""
 
 
 def count_patients(films: Dataset) -> Patients:
@@ -110,32 +110,32 @@ def sibling_leak(sizes: list[int], share: float = VALIDATION) -> float:
 
 def naive_key(films: Dataset) -> NaiveKey | None:
     """What the naive key would report of these films; None where no name fits it."""
-    behind: dict[str, set[str]] = {}
+    people_of: dict[str, set[str]] = {}
     splits: dict[str, set[str]] = {}
     for record in films.samples:
         if record.patient and (match := NAIVE.search(record.name)):
-            behind.setdefault(match[0], set()).add(record.patient)
+            people_of.setdefault(match[0], set()).add(record.patient)
             splits.setdefault(match[0], set()).add(record.split or "")
-    if not behind:
+    if not people_of:
         return None
-    merging = sorted(key for key, people in behind.items() if len(people) > 1)
+    merging = sorted(key for key, people in people_of.items() if len(people) > 1)
     crossing = {key for key, where in splits.items() if len(where) > 1}
     true = set(_patients_with_several(films, lambda record: record.split))
     return NaiveKey(
-        patients=len(behind),
+        patients=len(people_of),
         merging=len(merging),
         crossing=len(crossing),
-        truly_crossing=len(true & {person for key in crossing for person in behind[key]}),
-        example=tuple(sorted(behind[merging[0]])) if merging else (),
+        truly_crossing=len(true & {person for key in crossing for person in people_of[key]}),
+        example=tuple(sorted(people_of[merging[0]])) if merging else (),
     )
 
 
 def _patients_with_several(films: Dataset, what: Callable[[Sample], object]) -> tuple[str, ...]:
-    seen: dict[str, set[object]] = {}
+    values_of: dict[str, set[object]] = {}
     for record in films.samples:
         if record.patient:
-            seen.setdefault(record.patient, set()).add(what(record))
-    return tuple(sorted(patient for patient, values in seen.items() if len(values) > 1))
+            values_of.setdefault(record.patient, set()).add(what(record))
+    return tuple(sorted(patient for patient, values in values_of.items() if len(values) > 1))
 
 
 def collect_findings(
@@ -145,7 +145,7 @@ def collect_findings(
     outliers: tuple[Outlier, ...],
     shortcuts: tuple[Shortcut, ...],
 ) -> tuple[Finding, ...]:
-    """Everything that was found; what makes results invalid comes first."""
+    """All findings, those that invalidate results first."""
     found = [
         *_unreadable(measured),
         *_patients(measured.films, patients),
@@ -207,9 +207,9 @@ def _duplicates(films: Dataset, pairs: tuple[DuplicatePair, ...]) -> Iterable[Fi
     patients = tuple(pair for pair in differing("patient") if pair not in across)
     within = tuple(pair for pair in pairs if pair not in across and pair not in patients)
     rows: tuple[tuple[str, Severity, str, str, tuple[DuplicatePair, ...]], ...] = (
-        ("duplicates across splits", "invalid", "The same film on both sides of a split", _SEEN, across),
+        ("duplicates across splits", "invalid", "The same film on both sides of a split", _TESTED_ON_TRAINING, across),
         ("label conflicts", "invalid", "The same film with different labels", _CONFLICT, differing("label")),
-        ("duplicates across patients", "danger", "The same film under different patients", _WHOSE, patients),
+        ("duplicates across patients", "danger", "The same film under different patients", _TWO_PATIENTS, patients),
         ("duplicates", "danger", "Duplicates", "each counts twice; keep one", within),
     )
     for key, severity, title, advice, chosen in rows:
@@ -219,9 +219,9 @@ def _duplicates(films: Dataset, pairs: tuple[DuplicatePair, ...]) -> Iterable[Fi
             yield Finding(key, severity, title, line, groups, tuple(_how(group, chosen) for group in groups))
 
 
-_SEEN = "a reader is tested on films it was trained on; remove one side"
+_TESTED_ON_TRAINING = "a reader is tested on films it was trained on; remove one side"
 _CONFLICT = "one of the labels is wrong; ask who read them"
-_WHOSE = "a split by patient may put one on each side; find out whose it is"
+_TWO_PATIENTS = "a split by patient may put one on each side; find out whose it is"
 
 
 def _kinds(pairs: tuple[DuplicatePair, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What is measured on each film: decoded once, everything taken then, one row kept.
+"""Measurements of films: each is decoded once and leaves one row.
 
 A row takes 1.2 kB whatever the film's size: a million films need 1.2 GB.
 """
@@ -25,7 +25,7 @@ from lucency.preprocess import Preprocess
 from lucency.progress import track
 
 SIDE = 224
-"""Side of the square that tone, sharpness, borders and letters are measured on, in pixels: what a network sees."""
+"""Side in pixels of the square on which tone, sharpness, borders and letters are measured, as large as a network's."""
 THUMB = 32
 """Side of the thumbnail; each of its pixels is the mean of 7 × 7 pixels of the square."""
 BORDER, BLACK = 8, 12
@@ -33,7 +33,7 @@ BORDER, BLACK = 8, 12
 STROKE, CONTRAST = 9, 60
 """Letters are strokes thinner than 9 pixels and at least 60 gray levels brighter than their surroundings."""
 CELLS = ("top left", "top", "top right", "left", "right", "bottom left", "bottom", "bottom right")
-"""Where letters are looked for: the square in 3 × 3 parts without the centre."""
+"""Regions searched for letters: the square in 3 × 3 parts without the centre."""
 CHUNK = 1024
 """Thumbnails processed at once."""
 
@@ -73,8 +73,8 @@ COLOUR_SIDE = 64
 FILE_ROW = np.dtype(
     [("bytes", np.float64), ("quality", np.float32), ("chroma", np.float32), ("kind", "U5"), ("named", "U5")]
 )
-"""One file: its size; JPEG quality, 1 to 100; mean of the largest minus the smallest channel, in gray levels; what it
-is; what its suffix says. NaN or empty where there is no file of its own, or no JPEG."""
+"""One file: size; JPEG quality, 1 to 100; mean of the largest minus the smallest channel, in gray levels; format;
+format by its suffix. NaN or empty if the film has no file of its own, or is no JPEG."""
 NO_FILE = (np.nan, np.nan, 0.0, "", "")
 
 Pixels = NDArray[np.uint8]
@@ -83,7 +83,7 @@ Number = TypeVar("Number", np.bool_, np.float32, np.float64)
 
 @dataclass(frozen=True)
 class Measurements:
-    """What was measured on a data set."""
+    """The measurements of a data set."""
 
     films: Dataset
     """The readable films; row i is record i."""
@@ -168,12 +168,12 @@ def thumbnail(square: Pixels) -> Pixels:
 
 
 def in_chunks(function: Callable[[Pixels], NDArray[Number]], thumbs: Pixels) -> NDArray[Number]:
-    """`function` of all thumbnails, CHUNK at a time: its working memory does not grow with the number of films."""
+    """`function` of all thumbnails, CHUNK at a time, to bound its working memory."""
     return np.concatenate([function(thumbs[start : start + CHUNK]) for start in range(0, max(1, len(thumbs)), CHUNK)])
 
 
 def pixel_digest(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
-    """SHA-256 of decoded pixels with their shape and depth: equal for equal pictures, however they are stored."""
+    """SHA-256 of decoded pixels with shape and depth: equal for equal pictures in any format."""
     digest = hashlib.sha256(repr((pixels.shape, pixels.dtype.str)).encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.digest()
@@ -204,7 +204,7 @@ def jpeg_quality(tables: Mapping[int, Sequence[int]] | None) -> float:
 
         coarseness s = 100 · Σ table / Σ K.1;  quality = 5000 / s  where s > 100, else 100 - s / 2
 
-    Good to ±1 where the tables are libjpeg's, an equivalent where they are not.
+    Exact to ±1 for libjpeg's tables, an equivalent for others.
 
     Args:
         tables: quantisation tables by number, 64 values each; None where the file is no JPEG.
@@ -216,7 +216,7 @@ def jpeg_quality(tables: Mapping[int, Sequence[int]] | None) -> float:
 
 
 def chroma(image: Image.Image) -> float:
-    """How coloured a picture is: mean of the largest minus the smallest channel, in gray levels."""
+    """Mean of the largest minus the smallest channel, in gray levels."""
     if image.mode in GRAY_MODES:
         return 0.0
     image.draft("RGB", (2 * COLOUR_SIDE, 2 * COLOUR_SIDE))  # a JPEG is decoded at an eighth of its size

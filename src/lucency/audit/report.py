@@ -26,7 +26,7 @@ PICTURE = 168
 
 @dataclass(frozen=True)
 class Audit:
-    """What the audit of a data set found."""
+    """The result of an audit."""
 
     films: Dataset
     """All films of the set, including unreadable ones."""
@@ -38,11 +38,11 @@ class Audit:
 
     @property
     def invalid(self) -> tuple[Finding, ...]:
-        """What makes results on this set wrong."""
+        """Findings that make results on this set wrong."""
         return tuple(finding for finding in self.findings if finding.severity == "invalid")
 
     def to_json(self) -> dict[str, Any]:
-        """Everything that was found; films by name."""
+        """The content of audit.json; films by name."""
         return {
             "schema": SCHEMA,
             "lucency": lucency.__version__,
@@ -65,7 +65,7 @@ class Audit:
 
 
 def audit(films: Dataset) -> Audit:
-    """Look at every film of a data set once, and report what is wrong with the set.
+    """Measure every film of a data set once and report what is wrong with the set.
 
     Raises:
         SourceError: no film can be read.
@@ -104,7 +104,7 @@ def _shortcut_json(shortcut: Shortcut) -> dict[str, Any]:
 
 def page(audit: Audit, title: str) -> str:
     """audit.html; the films of the findings are opened again for their pictures."""
-    judged = {shortcut.name for shortcut in audit.shortcuts}
+    varying = {shortcut.name for shortcut in audit.shortcuts}
     return render(
         "audit",
         title=title,
@@ -114,7 +114,7 @@ def page(audit: Audit, title: str) -> str:
         people=audit.patients,
         findings=[_shown(audit.measured.films, finding) for finding in audit.findings],
         shortcuts=[_bar(shortcut) for shortcut in audit.shortcuts],
-        constant=[name for name in PROPERTIES if name not in judged],
+        constant=[name for name in PROPERTIES if name not in varying],
         several_labels=len({shortcut.label for shortcut in audit.shortcuts}) > 1,
     )
 

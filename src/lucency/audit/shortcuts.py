@@ -1,7 +1,7 @@
-"""How well the label is predicted by how a film was taken and stored, without the lungs.
+"""Shortcuts: how well the label is predicted by how a film was acquired and stored, without the lungs.
 
-Each property alone is given to a small boosted ensemble (the relation need not be monotone) and judged by
-cross-validation grouped by patient. What it can predict, a network can learn before it learns a lung.
+A small boosted ensemble (the relation need not be monotone) is trained on each property alone and cross-validated by
+patient. What predicts the label here, a network can learn instead of the lungs.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ PROPERTIES: dict[str, tuple[Callable[[Measurements], NDArray[np.floating]], bool
     "sharpness": (lambda m: m.rows["sharpness"], True),
     "left-right balance": (lambda m: m.rows["balance"], True),
 }
-"""Name -> (its values, one or a few a film; whether disease itself may change it, as an opacity brightens a lung)."""
+"""Name -> (values, one or a few per film; whether disease itself may change it, as an opacity brightens a lung)."""
 TOGETHER = "all together"
 """All properties that disease cannot change."""
 
 FOLDS = 5
 MIN_FILMS = 10
-"""Films of each class, in as many patients, below which nothing can be said."""
-SURE = 0.01
-"""Chance that the audit names any danger in a set without one."""
+"""Films of each class, in as many patients, below which no shortcut is tested."""
+SIGNIFICANCE = 0.01
+"""Chance that the audit reports any danger in a set without one."""
 CLEAR = 0.65
-"""A property that disease itself may change is a danger only when its AUROC is surely above this."""
+"""A property that disease may change is a danger only if its AUROC is significantly above this."""
 GRADES = ((0.9, "gives the label away"), (0.75, "strong"), (0.6, "moderate"), (0.0, "weak"))
 """AUROC from which a shortcut is called so."""
 
@@ -80,7 +80,7 @@ class Shortcut:
 
 
 def find_shortcuts(measured: Measurements) -> tuple[Shortcut, ...]:
-    """Judge every property against every label; strongest first. Empty where there are too few films or patients."""
+    """Test every property against every label; strongest first. Empty if there are too few films or patients."""
     films = measured.films
     try:
         folds = stratified_group_kfold(films, FOLDS)
@@ -94,9 +94,9 @@ def find_shortcuts(measured: Measurements) -> tuple[Shortcut, ...]:
     groups = films.groups()
     targets = {name: target for name, target in label_columns(films).items() if _enough(groups, target)}
     tests = max(1, len(columns) * len(targets))
-    with threadpool_limits(1):  # the ensembles are small: threads would wait for each other longer than they work
+    with threadpool_limits(1):  # the ensembles are too small to gain from threads
         found = [
-            _judge(name, label, values, target, groups, folds, tests)
+            _test(name, label, values, target, groups, folds, tests)
             for label, target in targets.items()
             for name, values in columns.items()
         ]
@@ -115,9 +115,9 @@ def label_columns(films: Dataset) -> dict[str, Ints]:
 def auroc_within_folds(scores: Floats, target: Ints, groups: Ints, folds: Folds) -> tuple[float, float]:
     """Cross-validated AUROC and its standard error, by patient.
 
-    Films are compared within their fold only: scores of different ensembles do not compare, and pooled scores would
-    fall below 0.5 for noise. The error is that of Obuchowski 1997 (Biometrics 53:567), which lets films of a patient
-    depend on each other, for each fold by itself. A fold's weight is the number of pairs it compares.
+    Films are compared within their fold only: scores of different ensembles are not comparable, and pooled scores fall
+    below 0.5 for noise. The error is that of Obuchowski 1997 (Biometrics 53:567), which allows films of a patient to be
+    dependent, for each fold by itself. A fold's weight is the number of pairs it compares.
 
     Args:
         scores, target, groups: (n,); higher scores for target 1; patients by number.
@@ -140,14 +140,14 @@ def auroc_within_folds(scores: Floats, target: Ints, groups: Ints, folds: Folds)
     return float(share @ areas), float(np.sqrt(share**2 @ variances))
 
 
-def _judge(name: str, label: str, values: Floats, target: Ints, groups: Ints, folds: Folds, tests: int) -> Shortcut:
+def _test(name: str, label: str, values: Floats, target: Ints, groups: Ints, folds: Folds, tests: int) -> Shortcut:
     area, error = auroc_within_folds(held_out_scores(values, target, folds), target, groups, folds)
     may_be_disease = name != TOGETHER and PROPERTIES[name][1]
     low, high = area - 1.96 * error, area + 1.96 * error
-    if area == 1:  # no pair out of order says nothing of the spread: 0.95 = 1 - low^n, as for no event among n
+    if area == 1:  # no pair out of order: the error is 0; 0.95 = 1 - low^n, as for no event among n
         low = 0.05 ** (1 / min(len(np.unique(groups[target == side])) for side in (0, 1)))
-    surely = area - float(norm.isf(SURE / tests)) * error
-    verdict: Verdict = "danger" if surely > (CLEAR if may_be_disease else 0.5) else "watch" if surely > 0.5 else "none"
+    bound = area - float(norm.isf(SIGNIFICANCE / tests)) * error
+    verdict: Verdict = "danger" if bound > (CLEAR if may_be_disease else 0.5) else "watch" if bound > 0.5 else "none"
     return Shortcut(name, label, area, max(0.0, low), min(1.0, high), verdict, may_be_disease)
 
 

@@ -12,7 +12,7 @@ from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.data import Dataset
-    from lucency.shift.study import BiasBaseline, JudgedReader, Settings, ShiftResult
+    from lucency.shift.study import BiasBaseline, HeldOutReader, Settings, ShiftResult
 
 
 DRIFTED = 1
@@ -113,7 +113,7 @@ def shift(
         raise UsageError(f"--donors: expected {', '.join(WHOSE)}, came '{donors}'")
     films = read_films(data, options)
     asked = [
-        _asked(run, title, films, data, options, split, fold, folds, threads)
+        _held_out_reader(run, title, films, data, options, split, fold, folds, threads)
         for run, title in zip(runs, _titles(runs), strict=True)
     ]
     known = known_aspects(aspects) if aspects else {}
@@ -127,7 +127,7 @@ def shift(
     echo(told if json else table(studies, whose, found))
 
 
-def _asked(
+def _held_out_reader(
     run: Path,
     title: str,
     all_films: Dataset,
@@ -137,12 +137,12 @@ def _asked(
     fold: int | None,
     folds: int | None,
     threads: int,
-) -> JudgedReader:
+) -> HeldOutReader:
     from lucency.cli.inputs import labelled_films
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
-    from lucency.shift.judge import held_out
-    from lucency.shift.study import JudgedReader
+    from lucency.shift.conditions import held_out
+    from lucency.shift.study import HeldOutReader
 
     reader = Reader.open(run, threads)
     if split is None:
@@ -150,7 +150,7 @@ def _asked(
     else:
         films, used = labelled_films(data, options, split)
         how = f"{len(films)} films, split {used} (it may have learned from them)"
-    return JudgedReader(title, reader, as_labelled(films, reader.card.labels), how)
+    return HeldOutReader(title, reader, as_labelled(films, reader.card.labels), how)
 
 
 def _titles(runs: list[Path]) -> list[str]:

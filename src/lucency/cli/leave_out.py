@@ -51,7 +51,7 @@ def leave_out(
     places = examiner.blocks_from(films, blocks) if blocks else examiner.blocks_by(films, by)
     if predictions:
         films, places, scores = _predicted(films, places, predictions)
-        found = examiner.judge_predictions(films, places, scores)
+        found = examiner.evaluate_blocks(films, places, scores)
     else:
         films, places, features = _features(films, places, weights)
         found = examiner.leave_out(films, places, examiner.logistic_on(features, films.label_array()))

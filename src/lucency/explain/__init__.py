@@ -1,4 +1,4 @@
-"""Where a network looked, by ten explainers, and whether their maps can be believed.
+"""Ten explainers of a network's output, and tests of how faithful their maps are.
 
 `lucency.explain.table.EXPLAINERS` lists the explainers; they need lucency[train]. `lucency.explain.occlusion` explains
 any reader without PyTorch, and `lucency.explain.faithfulness` measures maps against the film, the lesion and the lungs.
@@ -28,7 +28,7 @@ class BoundExplainer:
     limit: float = LIMIT
     """Where the colour scale ends, in `unit`."""
     mark: str = ""
-    """A doubt to show wherever a map of this method is shown."""
+    """A warning to show with every map of this method."""
     on: Callable[[Classifier, Pixels, int], Floats32] | None = None
     """The same explainer on any network; None for an exported bundle."""
 

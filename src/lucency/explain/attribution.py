@@ -1,4 +1,4 @@
-"""Attribution: methods that share out the difference between the film's logit and a blank film's, part by part.
+"""Attribution: the difference between the film's logit and a blank film's, divided among the parts of the film.
 
 The blank film is gray at the film's own mean. Every map is scaled so that its mean is the sum of the parts, which is
 the unit of the class activation map.
@@ -15,13 +15,12 @@ from lucency.arrays import Pixels
 from lucency.explain.network import (
     Evidence,
     cell_index,
-    check_finding,
     preserve_state,
     sum_into_cells,
     to_input,
     to_map,
 )
-from lucency.explain.occlusion import BATCH, occlude
+from lucency.explain.occlusion import BATCH, check_finding, occlude
 from lucency.models.classifier import Classifier
 from lucency.preprocess import as_input
 
@@ -30,7 +29,7 @@ WIDTH = 0.25
 
 
 def occlusion(classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False) -> Map:
-    """What the logit loses when each place is covered: `lucency.explain.occlusion.occlude` on a network."""
+    """`lucency.explain.occlusion.occlude` on a network."""
     to_input(classifier, gray)
     device = next(classifier.parameters()).device
 
@@ -53,9 +52,9 @@ def integrated_gradients(
         classifier: any.
         gray: uint8 (s, s).
         finding: which logit.
-        opposite: whether evidence against the finding is wanted.
+        opposite: explain the evidence against the finding.
         steps: points of the integral (Gauss-Legendre).
-        cells: pixels are summed into so many cells a side; single pixels are noisy.
+        cells: cells per side that pixels are summed into; single pixels are noisy.
 
     Returns:
         float32 (cells, cells).
@@ -129,7 +128,7 @@ def shap(
 
 
 def _nearness(_film: Tensor, _changed: Tensor, kept: Tensor, **_: object) -> float:
-    """Weight of a changed film: exp(-d² / width²)^½, d the cosine distance of what was kept to everything."""
+    """Weight of a perturbed film: exp(-d² / width²)^½, where d is the cosine distance of its mask to the full one."""
     distance = 1.0 - float(kept.double().mean()) ** 0.5
     return float(np.exp(-((distance / WIDTH) ** 2)) ** 0.5)
 
@@ -137,7 +136,7 @@ def _nearness(_film: Tensor, _changed: Tensor, kept: Tensor, **_: object) -> flo
 def _film_and_blank(
     classifier: Classifier, gray: Pixels, finding: int, opposite: bool
 ) -> tuple[Tensor, Tensor, Evidence]:
-    """The film, the blank film and their evidence, which must be finite for the fits that follow."""
+    """The film, the blank film and their evidence, checked to be finite for the fits that follow."""
     film = to_input(classifier, gray)
     check_finding(classifier.head.last.out_features, finding)
     blank, evidence = torch.full_like(film, float(gray.mean())), Evidence(classifier, finding, opposite)
@@ -147,7 +146,7 @@ def _film_and_blank(
 
 
 def _per_cell(values: Tensor, cell: Tensor) -> Tensor:
-    """One value for each cell, times their number: the mean of the map is then the sum of the values."""
+    """One value for each cell, times the number of cells, so that the mean of the map is the sum of the values."""
     count = int(cell.max()) + 1
     first = torch.stack([values[cell == number][0] for number in range(count)])
     return first.reshape(round(count**0.5), -1) * count

@@ -1,4 +1,4 @@
-"""Where a person marked the disease or the lungs: boxes in a table, masks in a folder."""
+"""Annotations of disease or lungs: boxes in a table, masks in a folder."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ BOX = ("x", "y", "width", "height")
 
 
 def read_boxes(table: Path) -> dict[Path, list[Box]]:
-    """Film → its boxes, of a table with the columns path, x, y, width and height; paths are relative to the table.
+    """Film → its boxes, from a table with the columns path, x, y, width and height; paths are relative to the table.
 
     Raises:
-        SourceError: no such table, a column is missing, or a number is none.
+        SourceError: the table cannot be read, a column is missing, or a number is invalid.
     """
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
@@ -47,7 +47,7 @@ def read_boxes(table: Path) -> dict[Path, list[Box]]:
 
 
 def with_boxes(films: Dataset, table: Path) -> Dataset:
-    """The films of a data set that have boxes, each with its boxes as its lesion and labelled as having the finding.
+    """The films of a data set that have boxes, labelled positive, with the boxes as the lesion.
 
     Raises:
         SourceError: the table is wrong, or no film has a box.
@@ -65,7 +65,7 @@ def with_boxes(films: Dataset, table: Path) -> Dataset:
 
 
 def boxed_films(table: Path, films: Path, labels: tuple[str, ...] = ("normal", "pneumonia")) -> Dataset:
-    """The films with boxes alone, where the data have no labels; patients by the columns path and patient of `films`.
+    """Only the films with boxes, for data without labels; patients from the columns path and patient of `films`.
 
     Raises:
         SourceError: a table is wrong, or no film has a box.

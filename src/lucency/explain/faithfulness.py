@@ -1,4 +1,4 @@
-"""Whether maps can be believed: every test of every explainer on films with the finding, beside a random map."""
+"""Faithfulness of maps: every test of every explainer on films with the finding, with a random map as baseline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FindLungs = Callable[[Pixels], Mask]
 Explain = Callable[[Pixels], Map]
 
 RANDOM = "random"
-"""Name of the random map: what each figure is worth by chance."""
+"""Name of the random map, the chance level of every figure."""
 CELLS = 7
 """A random map has this many cells a side, as few as a network's own."""
 FAILED = "fails the randomisation test"
@@ -47,13 +47,13 @@ class Case:
     group: int
     """The same number for films of one patient."""
     lesion: Mask | None
-    """None where the data do not say, or where nothing of it lies in what the network sees."""
+    """None if the data do not say, or if it lies outside what the network sees."""
     lungs: Mask
 
 
 @dataclass(frozen=True)
 class Cases:
-    """The films that maps are judged on, and those that could not be read."""
+    """The films that maps are evaluated on, and those that could not be read."""
 
     films: tuple[Case, ...]
     unreadable: tuple[FilmError, ...] = ()
@@ -78,7 +78,7 @@ class Estimate:
     low: float | None = None
     high: float | None = None
     films: int = 0
-    """That it is the mean of."""
+    """How many films it is the mean of."""
 
     def __str__(self) -> str:
         if self.value is None:
@@ -100,7 +100,7 @@ class MapScores:
 
 @dataclass(frozen=True)
 class ExplainerResult:
-    """Everything found of one explainer."""
+    """All results of one explainer."""
 
     method: str
     figures: tuple[Estimate, ...]
@@ -110,21 +110,21 @@ class ExplainerResult:
     cascade: Cascade | None = None
     """None where no weights could be randomised: a random map, an exported bundle."""
     mark: str = ""
-    """The doubt that this explainer carries wherever it is shown."""
+    """The warning shown with every map of this explainer."""
 
     @property
     def failed(self) -> bool | None:
-        """Whether it failed the randomisation test here; None where that was not tried."""
+        """Whether it failed the randomisation test; None if the test was not run."""
         return None if self.cascade is None else self.cascade.fails
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What the sanity checks compare with; nothing where an exported bundle is judged."""
+    """Networks that the sanity checks compare with; none for an exported bundle."""
 
     own: Classifier | None = None
     others: tuple[Classifier, ...] = ()
-    """Trained alike from other seeds."""
+    """The same recipe with other seeds."""
     shuffled: Classifier | None = None
     """Trained on shuffled labels."""
 
@@ -179,7 +179,7 @@ def _with_finding(films: Dataset, finding: int, most: int, seed: int) -> Dataset
         has = labels == (1 if films.task == "binary" else finding)
     where = np.flatnonzero(has)
     if not len(where):
-        raise SourceError(f"{films.source}: expected films with the finding to judge maps on, found none")
+        raise SourceError(f"{films.source}: expected films with the finding to evaluate maps on, found none")
     if most and len(where) > most:
         drawn = np.random.default_rng(seed).permutation(where)
         known = np.array([films.samples[index].mask is not None for index in drawn])
@@ -197,17 +197,17 @@ def evaluate_explainers(
     resamples: int,
     quick: bool = False,
 ) -> list[ExplainerResult]:
-    """Judge each explainer and, last, a random map.
+    """Evaluate each explainer and, last, a random map.
 
     Args:
-        explainers: bound to the reader that is judged.
+        explainers: bound to the reader under test.
         finding: which logit.
         read: gives the probability of the finding.
-        occlusion: what the others are to agree with.
+        occlusion: the explainer whose agreement with the others is measured.
         cases: films with the finding.
         networks: for the sanity checks.
         resamples: for the intervals.
-        quick: only where the evidence lies, and where that of random weights lies; no curve, no occlusion, no cascade.
+        quick: measure only where the evidence lies, also with random weights; no curves, occlusion or cascade.
     """
     films = track(cases.films, "occluding films part by part", len(cases.films))
     occluded = None if quick else tuple(occlusion.explain(case.gray, finding) for case in films)
@@ -274,11 +274,11 @@ def score_maps(
         method: name of the explainer.
         explain: makes a map.
         cases: films with the finding.
-        read: gives the probability of the finding; without it no curve is drawn.
-        occluded: the occlusion map of each film, to agree with.
+        read: gives the probability of the finding; None draws no curve.
+        occluded: the occlusion map of each film.
     """
     maps, rows, overlap, curves = [], [], [], []
-    for number, case in enumerate(track(cases.films, f"judging {method}", total=len(cases.films))):
+    for number, case in enumerate(track(cases.films, f"evaluating {method}", total=len(cases.films))):
         evidence = explain(case.gray)
         large = measures.upsample(evidence, case.gray.shape[0])
         row = _localization(case, large)
@@ -300,7 +300,7 @@ def score_maps(
 
 def energy_in_outlined_lungs(explain: Explain, cases: Cases, resamples: int) -> list[Estimate]:
     """Energy in lungs that a person outlined, and their share of the film."""
-    films = track(cases.films, "judging on outlined lungs", len(cases.films))
+    films = track(cases.films, "evaluating on outlined lungs", len(cases.films))
     energy = [measures.energy_inside(measures.upsample(explain(c.gray), len(c.gray)), c.lungs) for c in films]
     share = [float(case.lungs.mean()) for case in cases.films]
     columns = {"energy_in_outlined_lungs": np.array(energy), "outlined_lungs_share": np.array(share)}

@@ -1,4 +1,4 @@
-"""What was found of each explainer, as JSON, for a terminal and as a picture."""
+"""The results of all explainers as JSON, as a table for a terminal, and as a picture."""
 
 from __future__ import annotations
 
@@ -44,28 +44,28 @@ CAUSES: dict[str, str] = {
     "exchanged_flipped": "  verdicts flipped",
     "exchanged_logit_moved": "  median |logit moved|",
 }
-"""The same for what happens when films are changed."""
+"""The same for interventions."""
 
 
 def to_json(
-    judged: Sequence[ExplainerResult], about: Mapping[str, Any], causes: Sequence[Estimate] = ()
+    results: Sequence[ExplainerResult], about: Mapping[str, Any], causes: Sequence[Estimate] = ()
 ) -> dict[str, Any]:
     """The content of faith.json."""
     return {
         "schema_version": SCHEMA_VERSION,
         **about,
         "intervals": {"level": LEVEL, "method": METHOD, "drawn": "patients"},
-        "methods": [_one(row) for row in judged],
+        "methods": [_one(row) for row in results],
         "causes": [asdict(figure) for figure in causes],
     }
 
 
-def table(judged: Sequence[ExplainerResult], about: Mapping[str, Any], causes: Sequence[Estimate] = ()) -> str:
-    """What a person reads in a terminal."""
-    chance = {f.name: f for row in judged if row.method == RANDOM for f in row.figures}
+def table(results: Sequence[ExplainerResult], about: Mapping[str, Any], causes: Sequence[Estimate] = ()) -> str:
+    """The results as a table for a terminal."""
+    chance = {f.name: f for row in results if row.method == RANDOM for f in row.figures}
     lines = [f"{about['films']} films with {about['finding']} of {about['patients']} patients; {about['data']}"]
-    for row in judged:
-        if row.method == RANDOM and len(judged) > 1:
+    for row in results:
+        if row.method == RANDOM and len(results) > 1:
             continue
         lines += ["", row.method + (f"   ✗ {row.mark}" if row.mark else "")]
         named = {f.name: f for f in row.figures}
@@ -79,13 +79,13 @@ def table(judged: Sequence[ExplainerResult], about: Mapping[str, Any], causes: S
     return "\n".join(lines)
 
 
-def curves_picture(judged: Sequence[ExplainerResult]) -> bytes:
+def curves_picture(results: Sequence[ExplainerResult]) -> bytes:
     """Deletion, insertion and the cascade of every explainer, as PNG."""
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(12, 4), layout="constrained")
     deletion, insertion, cascade = canvas.subplots(1, 3)
-    for row in judged:
+    for row in results:
         style = {"color": "gray", "linestyle": ":"} if row.method == RANDOM else {}
         for panel, curve in ((deletion, row.deletion), (insertion, row.insertion)):
             panel.plot([step / (len(curve) - 1) for step in range(len(curve))], curve, label=row.method, **style)

@@ -20,20 +20,20 @@ from lucency.errors import ExplainError
 from lucency.explain.network import (
     LAST,
     Evidence,
-    check_finding,
     last_finer_layer,
     layer,
     preserve_state,
     to_input,
     to_map,
 )
+from lucency.explain.occlusion import check_finding
 from lucency.models.classifier import Classifier
 from lucency.models.heads import Dense128
 
 WHITE = 255.0
 """Gradients are per gray level; times this they are per full range from black to white."""
 GATES = (nn.Sigmoid, nn.Hardsigmoid)
-"""They weight whole channels, and their gradient passes unguided, as that of everything but ReLU."""
+"""They weight whole channels; like everything but ReLU, they pass the gradient unguided."""
 
 
 def cam(classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False) -> Map:
@@ -45,7 +45,7 @@ def cam(classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: boo
         classifier: any.
         gray: uint8 (s, s).
         finding: which logit.
-        opposite: whether evidence against the finding is wanted.
+        opposite: explain the evidence against the finding.
 
     Returns:
         float32 (h, w), in logits; its mean and the head's constant add up to the logit.
@@ -71,9 +71,9 @@ def grad_cam(
     """
     from captum.attr import LayerGradCam
 
-    def compute(network: Classifier, seen: Tensor) -> Tensor:
+    def compute(network: Classifier, pixels: Tensor) -> Tensor:
         method = LayerGradCam(Evidence(network, finding, opposite), layer(network, layer_name))
-        found: Tensor = method.attribute(seen, relu_attributions=True)[0, 0]
+        found: Tensor = method.attribute(pixels, relu_attributions=True)[0, 0]
         return found * found.numel()
 
     return map_on_film(classifier, gray, finding, compute)
@@ -90,8 +90,8 @@ def grad_cam_pp(
     alpha is a share, so the map has the sign and order of logits but not their size.
     """
 
-    def compute(network: Classifier, seen: Tensor) -> Tensor:
-        activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), seen, layer_name)
+    def compute(network: Classifier, pixels: Tensor) -> Tensor:
+        activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), pixels, layer_name)
         squared, cubed = gradients**2, gradients**3
         below = 2 * squared + activations.sum((1, 2), keepdim=True) * cubed
         alpha = torch.where(below != 0, squared / torch.where(below != 0, below, 1.0), 0.0)
@@ -104,16 +104,16 @@ def grad_cam_pp(
 def layer_cam(
     classifier: Classifier, gray: Pixels, finding: int = 0, *, opposite: bool = False, layer_name: str | None = None
 ) -> Map:
-    """LayerCAM: every place weighted by its own gradient, so earlier layers serve too. Jiang et al. 2021, eq. 6 and 7.
+    """LayerCAM: every place weighted by its own gradient, also at earlier layers. Jiang et al. 2021, eq. 6 and 7.
 
         L(i, j) = Z · ReLU(sum_k ReLU(G_k(i, j)) A_k(i, j))
 
-    Without a layer name, the last block whose maps are finer than the network's own.
+    Without a layer name, the last block whose maps are finer than the network's own is used.
     """
     name = layer_name or last_finer_layer(classifier, gray.shape[0])
 
-    def compute(network: Classifier, seen: Tensor) -> Tensor:
-        activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), seen, name)
+    def compute(network: Classifier, pixels: Tensor) -> Tensor:
+        activations, gradients = _activations_and_gradients(Evidence(network, finding, opposite), pixels, name)
         return (gradients.relu() * activations).sum(0).relu() * activations[0].numel()
 
     return map_on_film(classifier, gray, finding, compute)
@@ -122,7 +122,7 @@ def layer_cam(
 def map_on_film(
     classifier: Classifier, gray: Pixels, finding: int, compute: Callable[[Classifier, Tensor], Tensor]
 ) -> Map:
-    """`compute` a map of what the network sees of the film (all of it, or the lungs' crop), and lay it on the film."""
+    """`compute` a map on what the network sees (the film, or the crop around the lungs) and place it on the film."""
     film = to_input(classifier, gray)
     check_finding(classifier.head.last.out_features, finding)
     with preserve_state(classifier):
@@ -132,7 +132,7 @@ def map_on_film(
         return to_map(classifier.uncrop(found.detach()[None, None], look)[0, 0])
 
 
-def _activations_and_gradients(evidence: Evidence, seen: Tensor, layer_name: str) -> tuple[Tensor, Tensor]:
+def _activations_and_gradients(evidence: Evidence, pixels: Tensor, layer_name: str) -> tuple[Tensor, Tensor]:
     """A and G at a layer, each (k, h, w)."""
     kept: list[Tensor] = []
 
@@ -142,7 +142,7 @@ def _activations_and_gradients(evidence: Evidence, seen: Tensor, layer_name: str
 
     handle = layer(evidence.classifier, layer_name).register_forward_hook(keep)
     try:
-        (gradient,) = torch.autograd.grad(evidence(seen).sum(), kept[0])
+        (gradient,) = torch.autograd.grad(evidence(pixels).sum(), kept[0])
     finally:
         handle.remove()
     return kept[0].detach()[0], gradient[0]

@@ -1,7 +1,7 @@
-"""Cause, not only picture: does the answer come from the lungs? The film is changed and read again.
+"""Interventions: does the output depend on the lungs? Films are changed and read again.
 
-Two changes, of films on which lungs are found: the lungs painted over, after which a reader of lungs cannot know and
-should say so; and everything outside the lungs exchanged with another film's, after which its answer should stay.
+Two interventions on films whose lungs are found. The lungs are painted over: a reader that depends on them should
+become uncertain. Everything outside the lungs is exchanged with another film's: its output should stay.
 Nothing here needs PyTorch.
 """
 
@@ -30,7 +30,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Answers:
-    """What a reader says of n films."""
+    """A reader's outputs on n films."""
 
     logits: Floats
     """(n,), of the finding."""
@@ -45,7 +45,7 @@ ReadFilms = Callable[[Pixels], Answers]
 
 
 def paint_over(gray: Pixels, lungs: Bools) -> Pixels:
-    """The film without its lungs: they, and a margin, take the gray of what surrounds them."""
+    """The film without its lungs: they and a margin take the gray of their surroundings."""
     hidden = dilated(lungs, round(MARGIN * len(gray)))
     if hidden.all():
         return np.full_like(gray, round(float(gray.mean())))
@@ -93,7 +93,7 @@ def evaluate_causes(
         groups: (n,), the same number for films of one patient.
         find_lungs: finds the lungs.
         resamples: for the intervals by patient.
-        seed: of which film gives which its surroundings.
+        seed: of the assignment of surroundings to films.
 
     Returns:
         Figures over the films on which lungs are found; none if that is fewer than two.
@@ -150,8 +150,8 @@ def _donors(groups: Ints, rng: np.random.Generator) -> Ints:
     found = np.empty(len(groups), dtype=np.int64)
     for place, film in enumerate(order):
         others = np.roll(order, -place - 1)
-        strangers = others[groups[others] != groups[film]]
-        found[film] = strangers[0] if len(strangers) else others[0]
+        other_patients = others[groups[others] != groups[film]]
+        found[film] = other_patients[0] if len(other_patients) else others[0]
     return found
 
 

@@ -1,6 +1,6 @@
 """Measures of one map: against a mask, against the reader's answer, against another map.
 
-A map without any evidence for the finding counts as a miss and as no energy inside.
+A map without evidence for the finding counts as a miss and as zero energy inside.
 """
 
 from __future__ import annotations

@@ -72,16 +72,6 @@ def to_input(classifier: nn.Module, gray: Pixels) -> Tensor:
     return torch.from_numpy(as_input(gray[None])).permute(0, 3, 1, 2).contiguous().to(device)
 
 
-def check_finding(findings: int, finding: int) -> None:
-    """Refuse a finding that the network does not answer for.
-
-    Raises:
-        ExplainError: `finding` is not one of its logits.
-    """
-    if not 0 <= finding < findings:
-        raise ExplainError(f"the network answers for {findings} finding(s), from 0; there is no number {finding}")
-
-
 def to_map(values: Tensor) -> Map:
     """A map (h, w) of any origin as float32 (h, w).
 

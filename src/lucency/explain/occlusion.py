@@ -1,4 +1,4 @@
-"""Cover a patch, read again, note what the logit lost: for any reader, without PyTorch."""
+"""Occlusion: cover a patch, read again, record the drop of the logit. For any reader, without PyTorch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def occlude(
     stride: float = STRIDE,
     fill: int | None = None,
 ) -> Map:
-    """What the logit loses when each place is covered. Zeiler & Fergus 2014, section 4.2.
+    """The drop of the logit when each place is covered. Zeiler & Fergus 2014, section 4.2.
 
         M(i, j) = mean over the patches P that cover (i, j) of  logit(film) - logit(film with P filled)
 
@@ -36,13 +36,13 @@ def occlude(
         read: gives logits, from a network or a bundle.
         gray: uint8 (s, s), in colour (s, s, 3).
         finding: which logit.
-        opposite: whether evidence against the finding is wanted.
+        opposite: explain the evidence against the finding.
         patch: side of the covering square, as a share of s.
         stride: step between squares, as a share of s.
         fill: gray level of the cover; without it the film's own mean, of each channel.
 
     Returns:
-        float32 (c, c), in logits lost, one cell per stride.
+        float32 (c, c), drop in logits, one cell per stride.
 
     Raises:
         ExplainError: a logit is not a number.
@@ -66,6 +66,16 @@ def occlude(
     return np.asarray(-evidence if opposite else evidence, dtype=np.float32)
 
 
+def check_finding(findings: int, finding: int) -> None:
+    """Refuse a finding that the network does not answer for.
+
+    Raises:
+        ExplainError: `finding` is not one of its logits.
+    """
+    if not 0 <= finding < findings:
+        raise ExplainError(f"the network answers for {findings} finding(s), from 0; there is no number {finding}")
+
+
 def _starts(side: int, wide: int, step: int) -> list[int]:
     """Where patches begin: every `step`, and once at the far edge, so that every pixel is covered."""
     return sorted({*range(0, side - wide + 1, step), max(side - wide, 0)})
@@ -73,10 +83,7 @@ def _starts(side: int, wide: int, step: int) -> list[int]:
 
 def _read(read: Logits, films: Pixels, finding: int) -> Floats:
     logits = np.asarray(read(films), dtype=np.float64)
-    if not 0 <= finding < logits.shape[1]:
-        raise ExplainError(
-            f"the network answers for {logits.shape[1]} finding(s), from 0; there is no number {finding}"
-        )
+    check_finding(logits.shape[1], finding)
     if not np.isfinite(logits[:, finding]).all():
         raise ExplainError("the network's answer is not a number; its weights are broken: download or train it again")
     return logits[:, finding]

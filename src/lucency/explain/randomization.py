@@ -52,14 +52,14 @@ class Cascade:
 
     @property
     def fails(self) -> bool:
-        """Whether the map hardly depends on what the later half has learned."""
+        """Whether the map barely depends on what the later half has learned."""
         return self.half.low is not None and self.half.low > ALIKE
 
 
 def cascade(
     method: str, explain: OnNetwork, classifier: Classifier, cases: Cases, maps: Sequence[Map], resamples: int
 ) -> Cascade:
-    """Randomise the network from its head to its first block and compare the maps at each stop.
+    """Randomise the network from its head to its first block and compare maps at each stop.
 
     Args:
         method: name of the explainer.
@@ -82,7 +82,7 @@ def cascade(
 
 
 def untrained_energy_in_lungs(explain: OnNetwork, classifier: Classifier, cases: Cases, resamples: int) -> Estimate:
-    """Energy in the lungs of the maps of random networks: what the film's own brightness gives away."""
+    """Energy in the lungs of the maps of random networks: the baseline from the film's own brightness."""
     found = np.zeros(len(cases.films))
     for draw in range(DRAWS):
         network = randomize_weights(classifier, depths(classifier)[-1], cases.squares, draw)
@@ -109,7 +109,7 @@ def compare_networks(
 def similarity(one: Map, other: Map) -> float:
     """Mean of Spearman's correlation and of SSIM, both of absolute values: 1 for the same map (Adebayo, section 4).
 
-    Neither alone serves both a map of 16 cells and one of 16,000 pixels.
+    Neither alone works for both a map of 16 cells and one of 16,000 pixels.
     """
     one, other = np.abs(one), np.abs(other)
     return (rank_correlation(one, other) + structural_similarity(one, other)) / 2
@@ -125,8 +125,7 @@ def randomize_weights(classifier: Classifier, depth: int, films: Pixels, seed: i
     """A copy whose head and last `depth` blocks have random weights.
 
     Each weight is drawn from a normal distribution with the mean and spread of its tensor. The running means of the
-    norms behind them are recalculated from `films`: left as they were, no signal would survive and any method would
-    pass.
+    norms behind them are recalculated from `films`; otherwise no signal would survive and any method would pass.
 
     Args:
         classifier: left as it is.

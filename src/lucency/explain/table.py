@@ -11,7 +11,7 @@ from lucency.explain.gradients import cam, grad_cam, grad_cam_pp, guided_backpro
 from lucency.paint import LIMIT
 
 RANDOMISED = "fails the randomisation test"
-"""Its maps of a network with random weights look like those of the trained one (Adebayo et al. 2018)."""
+"""Its maps of a network with random weights resemble those of the trained one (Adebayo et al. 2018)."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Explainer:
 
     explain: Callable[..., Floats32]
     """(classifier, gray uint8 (s, s), finding=0, *, opposite=False) → float32 (h, w); `layered`: also layer_name=."""
-    says: str
+    summary: str
     """What the map shows, in one line."""
     paper: str
     unit: str = "logits"
@@ -30,13 +30,16 @@ class Explainer:
     layered: bool = False
     """Whether any layer can be chosen."""
     mark: str = ""
-    """A doubt to show with every map of this method; `lucency faith` measures which methods need one."""
+    """A warning to show with every map of this method; `lucency faith` measures which methods need one."""
 
 
 EXPLAINERS: dict[str, Explainer] = {
     "cam": Explainer(cam, "the logit spread over the film, for and against", "Zhou et al. 2016, arXiv:1512.04150"),
     "grad_cam": Explainer(
-        grad_cam, "what speaks for the verdict, from any layer", "Selvaraju et al. 2017, arXiv:1610.02391", layered=True
+        grad_cam,
+        "evidence for the verdict, from any layer",
+        "Selvaraju et al. 2017, arXiv:1610.02391",
+        layered=True,
     ),
     "grad_cam_pp": Explainer(
         grad_cam_pp,
@@ -47,7 +50,7 @@ EXPLAINERS: dict[str, Explainer] = {
     ),
     "layer_cam": Explainer(
         layer_cam,
-        "a last_finer_layer Grad-CAM, from an earlier layer",
+        "a finer Grad-CAM, from an earlier layer",
         "Jiang et al. 2021, doi:10.1109/TIP.2021.3089943",
         layered=True,
     ),

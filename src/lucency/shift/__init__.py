@@ -1,1 +1,1 @@
-"""Whether a reader reads disease or how a film was taken: films re-acquired, shortcuts probed, runs compared."""
+"""Tests whether a reader depends on disease or on acquisition: re-acquired films, probes, left-out blocks."""

@@ -1,9 +1,9 @@
-"""Blocks of films left out in turn: an examiner inside the training set.
+"""Leave-one-block-out validation inside a training set.
 
-A data set holds films of several settings: machines, processing, wards, years. Random folds put some of each setting on
-both sides and find every recipe good; here a whole block is left out, the rest trained on, and the block is judged
-against films of the other class that were held out by patient. The worst block says more of a new hospital than the
-mean of random folds.
+A data set has films of several settings: machines, processing, wards, years. Random folds have films of each setting on
+both sides, so every recipe scores well. Here a model is trained without a whole block and evaluated on that block
+against films of the other class, held out by patient. The worst block predicts performance at a new hospital better
+than the mean of random folds.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from lucency.evaluate.metrics import auroc
 from lucency.progress import track
 
 FOLDS = 5
-"""A fifth of the other class, by patient, judges each block."""
+"""Each block is evaluated against a fifth of the other class, by patient."""
 MIN_FILMS = 5
-"""Films below which a block is not judged."""
+"""Films below which a block is not evaluated."""
 STRENGTH = 1e-3
 """C of the logistic regression: few films and many features."""
 NUMBER = re.compile(r"^(.*?)(\d+)(\D*)$")
@@ -40,11 +40,11 @@ Score = Callable[[Ints, Ints], Floats]
 
 @dataclass(frozen=True)
 class BlockResult:
-    """One block, judged."""
+    """The metrics of one block."""
 
     block: str
     label: str
-    """Of its films."""
+    """The label of its films."""
     films: int
     patients: int
     auroc: float
@@ -59,11 +59,11 @@ class LeaveOut:
 
     blocks: tuple[BlockResult, ...]
     small: tuple[str, ...]
-    """Blocks of fewer than MIN_FILMS films, not judged."""
+    """Blocks of fewer than MIN_FILMS films, not evaluated."""
 
     @property
     def mean(self) -> float:
-        """AUROC over blocks."""
+        """Mean AUROC over blocks."""
         return float(np.mean([block.auroc for block in self.blocks]))
 
     def to_json(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class LeaveOut:
 
 
 def blocks_by(films: Dataset, by: str) -> list[str | None]:
-    """The block of each film, None where it is in no block. A block never holds films of two classes.
+    """The block of each film, None where it is in no block. All films of a block have the same class.
 
     Args:
         films: binary.
@@ -81,8 +81,8 @@ def blocks_by(films: Dataset, by: str) -> list[str | None]:
             of sharpness, noise, contrast and tone), or `column:NAME` (the values of a column).
 
     Raises:
-        UsageError: none of these, or no positive number.
-        SourceError: films without the column, or without a number.
+        UsageError: `by` is none of these, or its number is not positive.
+        SourceError: the films lack the column `date`.
     """
     name, _, rest = by.partition(":")
     if name == "column" and rest:
@@ -91,12 +91,12 @@ def blocks_by(films: Dataset, by: str) -> list[str | None]:
         raise UsageError(
             f"expected --by {', '.join(BLOCKERS)}, each with a number as in id:50, or column:NAME, got '{by}'"
         )
-    make, usual = BLOCKERS[name]
-    return _with_label(films, make(films, int(rest) or usual if rest else usual))
+    make, default = BLOCKERS[name]
+    return _with_label(films, make(films, int(rest or 0) or default))
 
 
 def blocks_from(films: Dataset, table: Path) -> list[str | None]:
-    """The block of each film by a TOML file: block = ["PATTERN", …], patterns of names or patients with * and ?, or
+    """The block of each film from a TOML file: block = ["PATTERN", …], patterns of names or patients with * and ?, or
     `PREFIX LOW-HIGH` for numbers.
 
     Raises:
@@ -119,9 +119,9 @@ def blocks_from(films: Dataset, table: Path) -> list[str | None]:
 
 
 def leave_out(films: Dataset, blocks: Sequence[str | None], score: Score, resamples_seed: int = 0) -> LeaveOut:
-    """Leave each block out, train on the rest, and judge it against a held-out fifth of the other class.
+    """Leave each block out, train on the rest, and evaluate it against a held-out fifth of the other class.
 
-    Patients of the block and of the fifth have no film among those trained on.
+    Patients of the block and of the fifth have no film in the training set.
 
     Args:
         films: binary.
@@ -136,29 +136,28 @@ def leave_out(films: Dataset, blocks: Sequence[str | None], score: Score, resamp
     fifth = np.zeros(len(films), dtype=bool)
     fifth[stratified_group_kfold(films, FOLDS, resamples_seed)[0][1]] = True
 
-    def judge(inside: Bools) -> tuple[Ints, Floats]:
-        against = fifth & (labels != labels[inside][0])
-        judged = inside | against
-        train = ~np.isin(groups, groups[judged])
-        where = np.flatnonzero(judged)
+    def evaluate(inside: Bools) -> tuple[Ints, Floats]:
+        held = inside | (fifth & (labels != labels[inside][0]))
+        train = ~np.isin(groups, groups[held])
+        where = np.flatnonzero(held)
         return where, score(np.flatnonzero(train), where)
 
-    return _judged(films, blocks, judge)
+    return _evaluate_blocks(films, blocks, evaluate)
 
 
-def judge_predictions(films: Dataset, blocks: Sequence[str | None], scores: Floats) -> LeaveOut:
-    """Judge each block by scores (n,) that were predicted out of fold, against all films of the other class."""
+def evaluate_blocks(films: Dataset, blocks: Sequence[str | None], scores: Floats) -> LeaveOut:
+    """Evaluate each block by out-of-fold scores (n,), against all films of the other class."""
     labels = films.label_array()
 
-    def judge(inside: Bools) -> tuple[Ints, Floats]:
+    def evaluate(inside: Bools) -> tuple[Ints, Floats]:
         where = np.flatnonzero(inside | (labels != labels[inside][0]))
         return where, scores[where]
 
-    return _judged(films, blocks, judge)
+    return _evaluate_blocks(films, blocks, evaluate)
 
 
 def logistic_on(features: Floats, labels: Ints) -> Score:
-    """A logistic regression on standardised features (n, k), fitted anew for every block."""
+    """A logistic regression on standardised features (n, k), fitted for each block."""
 
     def score(train: Ints, where: Ints) -> Floats:
         from sklearn.linear_model import LogisticRegression
@@ -182,11 +181,13 @@ def table(found: LeaveOut) -> str:
     worst = found.blocks[0]
     lines += ["", f"worst: {worst.block}, {worst.auroc:.3f}; mean of {len(found.blocks)} blocks {found.mean:.3f}"]
     if found.small:
-        lines.append(f"not judged, fewer than {MIN_FILMS} films: {', '.join(found.small)}")
+        lines.append(f"not evaluated, fewer than {MIN_FILMS} films: {', '.join(found.small)}")
     return "\n".join(lines)
 
 
-def _judged(films: Dataset, blocks: Sequence[str | None], judge: Callable[[Bools], tuple[Ints, Floats]]) -> LeaveOut:
+def _evaluate_blocks(
+    films: Dataset, blocks: Sequence[str | None], evaluate: Callable[[Bools], tuple[Ints, Floats]]
+) -> LeaveOut:
     labels, groups = films.label_array(), films.groups()
     places = np.array([block or "" for block in blocks])
     names = [name for name in dict.fromkeys(places.tolist()) if name]
@@ -196,7 +197,7 @@ def _judged(films: Dataset, blocks: Sequence[str | None], judge: Callable[[Bools
     found = []
     for name in track(large, "leaving blocks out", len(large)):
         inside = places == name
-        where, scores = judge(inside)
+        where, scores = evaluate(inside)
         truth = labels[where] == 1
         low, high = auroc_interval(truth, scores, np.unique(groups[where], return_inverse=True)[1]) or (None, None)
         patients = len(np.unique(groups[inside]))
@@ -207,10 +208,10 @@ def _judged(films: Dataset, blocks: Sequence[str | None], judge: Callable[[Bools
 
 
 def _with_label(films: Dataset, blocks: Sequence[str | None]) -> list[str | None]:
-    """Blocks that hold films of one class each: of a block with both, one for each class."""
+    """Split a block with films of both classes into one for each class."""
     labels = films.label_array()
     if films.task != "binary":
-        raise UsageError(f"blocks are judged against the other class, and need two; got a {films.task} task")
+        raise UsageError(f"blocks are evaluated against the other class; expected a binary task, got {films.task}")
     both = {block for block in blocks if len({int(k) for k, b in zip(labels, blocks, strict=True) if b == block}) > 1}
     return [
         f"{films.labels[int(label)]} {block}" if block in both and block is not None else block
@@ -219,7 +220,7 @@ def _with_label(films: Dataset, blocks: Sequence[str | None]) -> list[str | None
 
 
 def _number(sample: Sample) -> tuple[str, int] | None:
-    """What stands around the last number of the patient's name, or of the film's, and that number."""
+    """The patient's (or film's) name without its last number, and that number."""
     match = NUMBER.match(sample.patient or Path(sample.name).stem)
     return (f"{match[1]}{match[3]}".strip("-_"), int(match[2])) if match else None
 
@@ -275,8 +276,8 @@ def _by_cluster(films: Dataset, count: int) -> list[str | None]:
     from lucency.data.acquisition_pairs import squares_of
 
     squares = squares_of(films)
-    looks = [[one.sharpness, one.noise, *one.tone, *one.contrast.ravel()] for one in squares.acquisitions]
-    scaled = StandardScaler().fit_transform(np.array(looks, dtype=np.float64))
+    features = [[one.sharpness, one.noise, *one.tone, *one.contrast.ravel()] for one in squares.acquisitions]
+    scaled = StandardScaler().fit_transform(np.array(features, dtype=np.float64))
     places = KMeans(min(count, len(scaled)), n_init=10, random_state=0).fit_predict(scaled)
     return _of_readable(films, squares.films, [f"cluster {place + 1}" for place in places])
 
@@ -292,4 +293,4 @@ BLOCKERS: dict[str, tuple[Callable[[Dataset, int], list[str | None]], int]] = {
     "size": (_by_size, 10),
     "cluster": (_by_cluster, 8),
 }
-"""Name → (blocks of films, the usual number)."""
+"""Name → (blocks of films, default number)."""

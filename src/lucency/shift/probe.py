@@ -1,8 +1,8 @@
-"""The shortcut probe: how much of a film's acquisition can be read off the features that a network answers from.
+"""The shortcut probe: how well a network's features predict how a film was acquired.
 
-A linear probe (Alain & Bengio 2016, arXiv:1610.01644) from the pooled features to each property. The class itself tells
-much of it, and a good network knows the class; so the class's mean is taken out first, of both: what is left is
-acquisition that the network carries beyond the class.
+A linear probe (Alain & Bengio 2016, arXiv:1610.01644) from the pooled features to each property. The class alone
+predicts much of it, and a good network's features predict the class, so class means are subtracted from features and
+property first. What remains is what the features carry of acquisition beyond the class.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from lucency.evaluate.metrics import auroc
 from lucency.models import Classifier
 from lucency.models.classifier import fuse_batchnorm
 from lucency.preprocess import Preprocess
-from lucency.shift.judge import BATCH, seen
+from lucency.shift.conditions import BATCH, network_input
 
 Numbers = NDArray[np.float64]
 
 FOLDS = 5
-LEAST = 60
-"""Films below which a probe says nothing."""
+MIN_FILMS = 60
+"""Films below which a property is not probed."""
 ALPHAS = np.logspace(1, 6, 11)
 """Strengths of the ridge, one chosen within the training folds."""
 SERIES = re.compile(r"(?P<second>NORMAL2-)?IM-\d+")
@@ -47,31 +47,31 @@ TRAITS: dict[str, Callable[[Squares], Numbers]] = {
     "aspect": lambda squares: squares.known,
     "series": lambda squares: series(squares.films),
 }
-"""Property -> its value on each film, NaN where not known. `series` is 0 or 1 and judged by AUROC, the others by R²."""
+"""Property -> its value on each film, NaN where not known. `series` is 0 or 1 and scored by AUROC, the others by R²."""
 
 
 def probe(classifier: Classifier, preprocess: Preprocess, squares: Squares) -> dict[str, float]:
-    """How well each property is told, by films of other patients: R² (0: not at all, 1: wholly), AUROC for the series.
+    """How well each property is predicted on held-out patients: R² (0 to 1), AUROC for the series.
 
-    A property that too few films have, or that does not vary, is left out. R² below 0 is 0: the probe learned nothing.
+    A property that too few films have, or that does not vary, is left out. R² below 0 counts as 0.
     """
     features = pooled(classifier, preprocess, squares)
     found = {}
     with threadpool_limits(1):
         for name, values in TRAITS.items():
             target = values(squares)
-            if (told := _told(features, target, squares.films, name == "series")) is not None:
-                found[name] = told
+            if (score := _probe_one(features, target, squares.films, name == "series")) is not None:
+                found[name] = score
     return found
 
 
 def pooled(classifier: Classifier, preprocess: Preprocess, squares: Squares) -> Numbers:
-    """What enters the head, float64 (n, k)."""
+    """Input of the head, float64 (n, k)."""
     network = fuse_batchnorm(classifier)
     parts = []
     for start in range(0, len(squares), BATCH):
         indices = range(start, min(start + BATCH, len(squares)))
-        films = np.stack([seen(preprocess, squares.pixels[index], squares, index) for index in indices])
+        films = np.stack([network_input(preprocess, squares.pixels[index], squares, index) for index in indices])
         with torch.inference_mode():
             gray = torch.from_numpy(films[:, None].astype(np.float32))
             parts.append(network.pooled(gray).numpy())
@@ -84,32 +84,32 @@ def series(films: Dataset) -> Numbers:
     return np.array([np.nan if match is None else float(match["second"] is not None) for match in found])
 
 
-def _told(features: Numbers, target: Numbers, films: Dataset, by_rank: bool) -> float | None:
+def _probe_one(features: Numbers, target: Numbers, films: Dataset, by_rank: bool) -> float | None:
     known = np.flatnonzero(np.isfinite(target))
-    if len(known) < LEAST or np.ptp(target[known]) == 0:
+    if len(known) < MIN_FILMS or np.ptp(target[known]) == 0:
         return None
     here = films.subset(known)
     labels = here.label_array()
-    x, y = _within(features[known], labels), _within(target[known][:, None], labels)[:, 0]
-    guessed = np.zeros(len(y))
+    x, y = _minus_class_means(features[known], labels), _minus_class_means(target[known][:, None], labels)[:, 0]
+    predicted = np.zeros(len(y))
     for train, held in _folds(here, target[known] if by_rank else None):
         ridge = make_pipeline(StandardScaler(), RidgeCV(ALPHAS))
-        guessed[held] = ridge.fit(x[train], y[train]).predict(x[held])
+        predicted[held] = ridge.fit(x[train], y[train]).predict(x[held])
     if by_rank:
-        return auroc(target[known] == 1, guessed)
-    return max(0.0, float(1 - np.square(y - guessed).sum() / np.square(y - y.mean()).sum()))
+        return auroc(target[known] == 1, predicted)
+    return max(0.0, float(1 - np.square(y - predicted).sum() / np.square(y - y.mean()).sum()))
 
 
 def _folds(films: Dataset, classes: Numbers | None) -> list[tuple[Indices, Indices]]:
-    """By patient; of one class of films only, by its two series."""
+    """Folds by patient, stratified by `classes` if given, else by label."""
     if classes is None:
         return stratified_group_kfold(films, FOLDS)
     records = [replace(record, label=int(value)) for record, value in zip(films.samples, classes, strict=True)]
     return stratified_group_kfold(Dataset(("first", "second"), tuple(records), source=films.source), FOLDS)
 
 
-def _within(values: Numbers, labels: NDArray[np.int64]) -> Numbers:
-    """What is left after the mean of each class."""
+def _minus_class_means(values: Numbers, labels: NDArray[np.int64]) -> Numbers:
+    """Values less the mean of their class."""
     left = values.copy()
     for label in np.unique(labels):
         left[labels == label] -= values[labels == label].mean(axis=0)

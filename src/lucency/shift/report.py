@@ -9,12 +9,12 @@ import numpy as np
 
 from lucency.data.acquisition_pairs import WHOSE, Whose
 from lucency.html import render
-from lucency.shift.judge import FLOOR
+from lucency.shift.conditions import FLOOR
 from lucency.shift.study import MIN_RUNS, BiasBaseline, SeedSummary, ShiftResult, rank_correlations, summarise_seeds
 
 
 def table(studies: Sequence[ShiftResult], whose: Whose, bias: BiasBaseline | None) -> str:
-    """Every reader's figures; of several readers, their measures beside each other at the end."""
+    """Every reader's figures; for several readers, a comparison of their measures at the end."""
     lines = [f"donors: {whose}, {WHOSE[whose]}"]
     if bias is not None:
         baseline = f"AUROC {bias.auroc:.3f}, {len(bias.wrong):,} of {bias.films:,} films wrong"
@@ -70,9 +70,9 @@ def seeds_of(recipe: SeedSummary) -> str:
 
 
 LOWER_IS_BETTER = ("ECE", "probe", "originals")
-"""How the measures begin whose fall is wanted."""
+"""Prefixes of measures of which lower is better."""
 STEEP = 0.7
-"""Rank correlation from which a cell is coloured in full."""
+"""Rank correlation at which a cell has its full colour."""
 
 
 def page(studies: Sequence[ShiftResult], whose: Whose, bias: BiasBaseline | None, command: str) -> str:
@@ -90,12 +90,12 @@ def page(studies: Sequence[ShiftResult], whose: Whose, bias: BiasBaseline | None
         recipes=[
             {"name": one.recipe, "seeds": seeds_of(one), "spans": one.measures} for one in summarise_seeds(studies)
         ],
-        together=_together(measures),
+        together=_correlations(measures),
     )
 
 
 def _rows(measures: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
-    """A line a measure: its value in each run, the best one marked."""
+    """One row per measure: its value in each run, the best one marked."""
     names = dict.fromkeys(name for one in measures for name in one)
     return [_row(name, [one.get(name) for one in measures]) for name in names]
 
@@ -108,8 +108,8 @@ def _row(name: str, values: list[float | None]) -> dict[str, Any]:
     return {"name": name, "wanted": "lower" if falls else "higher", "cells": cells}
 
 
-def _together(measures: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """The correlations as cells with a colour: blue moves together, red against each other."""
+def _correlations(measures: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Rank correlations as coloured cells: blue positive, red negative."""
     names, found = rank_correlations(measures)
     rows = [
         {"name": name, "cells": [{"text": f"{r:+.2f}", "colour": _colour(r)} for r in line]}

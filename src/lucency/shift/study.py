@@ -1,4 +1,4 @@
-"""Several readers under the shift, each on its own held-out films, and what moves together over them."""
+"""Several readers under acquisition shift, each on its own held-out films, and rank correlations over them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lucency.data.acquisition_pairs import Squares, Whose, squares_of
 from lucency.data.dataset import Dataset
 from lucency.data.splits import stratified_group_kfold, without_test
 from lucency.reader import Reader
-from lucency.shift.judge import (
+from lucency.shift.conditions import (
     CONDITIONS,
     PLAIN,
     TOGETHER,
@@ -33,12 +33,12 @@ from lucency.shift.judge import (
 )
 
 MIN_RUNS = 4
-"""Runs below which correlations say nothing."""
+"""Runs below which no correlations are computed."""
 
 
 @dataclass(frozen=True)
-class JudgedReader:
-    """A reader, and the films it is judged on."""
+class HeldOutReader:
+    """A reader and the films it is evaluated on."""
 
     title: str
     reader: Reader
@@ -48,7 +48,7 @@ class JudgedReader:
 
     @property
     def recipe_hash(self) -> str:
-        """Of the recipe but its seed: runs that agree in it differ in seed or fold alone; "" without a recipe."""
+        """Hash of the recipe without its seed: equal for runs that differ only in seed or fold; "" without a recipe."""
         content = {name: value for name, value in self.reader.card.training.recipe.items() if name != "seed"}
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12] if content else ""
@@ -56,7 +56,7 @@ class JudgedReader:
 
 @dataclass(frozen=True)
 class Settings:
-    """How every reader is judged."""
+    """How every reader is evaluated."""
 
     whose: Whose = "other"
     seed: int = 0
@@ -70,17 +70,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class BiasBaseline:
-    """How well acquisition alone predicts the class: a classifier that sees how a film was taken and stored.
+    """A classifier that sees only how a film was acquired and stored.
 
-    On the films that it gets wrong acquisition points the wrong way; a reader of disease reads them as well as the
-    others.
+    On the films that it gets wrong, acquisition points to the wrong class; a reader that does not use acquisition is as
+    accurate on them as on the others.
     """
 
     auroc: float
     """Cross-validated by patient."""
     films: int
     wrong: frozenset[str]
-    """Names of the films that it calls wrongly, where it calls as many films of a fold as have the finding."""
+    """Names of the films that it calls wrongly; in each fold it calls as many films as have the finding."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class BiasWrongAccuracy:
 
 @dataclass(frozen=True)
 class ShiftResult:
-    """One reader under the shift."""
+    """One reader under acquisition shift."""
 
     title: str
     how: str
@@ -108,7 +108,7 @@ class ShiftResult:
     seed: int = 0
 
     def measures(self) -> dict[str, float]:
-        """What runs are compared by, by name."""
+        """The measures that runs are compared by."""
         of = {one.condition: one for one in self.figures}
         found = {"AUROC plain": of[PLAIN].auroc}
         if TOGETHER in of:
@@ -132,7 +132,7 @@ class ShiftResult:
 
 @dataclass(frozen=True)
 class Span:
-    """A measure over runs."""
+    """Mean and range of a measure over runs."""
 
     mean: float
     low: float
@@ -144,40 +144,40 @@ class Span:
 
 @dataclass(frozen=True)
 class SeedSummary:
-    """One recipe, trained several times: mean and range, since so few seeds have no percentiles."""
+    """Mean and range over the runs of one recipe; so few seeds have no percentiles."""
 
     recipe: str
     seeds: tuple[int, ...]
-    """Of its runs, in order; equal ones are folds."""
+    """Of its runs, in order; the same seed for folds."""
     measures: Mapping[str, Span]
     """Those that all its runs have."""
 
 
 def evaluate_shift(
-    judged: Sequence[JudgedReader], films: Dataset, settings: Settings, bias: BiasBaseline | None
+    readers: Sequence[HeldOutReader], films: Dataset, settings: Settings, bias: BiasBaseline | None
 ) -> list[ShiftResult]:
-    """Judge readers; those with the same held-out films share the re-acquired films.
+    """Evaluate readers; those with the same held-out films share the re-acquired films.
 
     Args:
-        judged: readers with their films.
+        readers: with their films.
         films: all films, for the pairs.
-        settings: how each is judged.
-        bias: the baseline; None leaves its films out.
+        settings: how each is evaluated.
+        bias: the baseline; None leaves its accuracy out.
     """
-    names = [tuple(sample.name for sample in one.films.samples) for one in judged]
+    names = [tuple(sample.name for sample in one.films.samples) for one in readers]
     results: dict[int, ShiftResult] = {}
     for held in dict.fromkeys(names):
         group = [number for number, theirs in enumerate(names) if theirs == held]
-        squares = squares_of(judged[group[0]].films, settings.aspects)
-        readers = [judged[number].reader for number in group]
-        scores = score_conditions(readers, squares, settings.whose, settings.seed, settings.only or CONDITIONS)
+        squares = squares_of(readers[group[0]].films, settings.aspects)
+        shared = [readers[number].reader for number in group]
+        scores = score_conditions(shared, squares, settings.whose, settings.seed, settings.only or CONDITIONS)
         for number, one in zip(group, scores, strict=True):
-            results[number] = _result(judged[number], one, squares, films, settings, bias)
-    return [results[number] for number in range(len(judged))]
+            results[number] = _result(readers[number], one, squares, films, settings, bias)
+    return [results[number] for number in range(len(readers))]
 
 
 def _result(
-    one: JudgedReader,
+    one: HeldOutReader,
     scores: dict[str, Scores],
     squares: Squares,
     films: Dataset,
@@ -213,24 +213,24 @@ def accuracy_on_wrong(
 def _probe(reader: Reader, squares: Squares) -> dict[str, float]:
     if reader.card.model.format != "torch":
         return {}
-    from lucency.models.run import load_run  # a bundle is judged where PyTorch is not installed
+    from lucency.models.run import load_run  # a bundle is evaluated without PyTorch
     from lucency.shift.probe import probe
 
     return probe(load_run(reader.bundle).classifier, reader.preprocess, squares)
 
 
 def bias_baseline(films: Dataset, aspects: Mapping[str, float]) -> BiasBaseline:
-    """The bias-only baseline on all films that a run may have met. Raises SourceError as `fit_bias_baseline` does."""
+    """The bias-only baseline on all films but the test split. Raises SourceError as `fit_bias_baseline` does."""
     measured = measure_films(without_test(films))
     return fit_bias_baseline(measured, squares_of(measured.films, aspects))
 
 
 def fit_bias_baseline(measured: Measurements, squares: Squares) -> BiasBaseline:
-    """Fit the baseline on every fold but one and score that one.
+    """Cross-validate the baseline by patient.
 
     Args:
-        measured: by the audit: sizes, files, borders, letters, tone, sharpness.
-        squares: the same films; their noise, tone curves and true aspects.
+        measured: the audit's sizes, files, borders, letters, tone and sharpness.
+        squares: the same films, for noise, tone curves and true aspects.
 
     Raises:
         SourceError: a class has fewer patients than there are folds.
@@ -253,7 +253,7 @@ def _bias_columns(measured: Measurements, squares: Squares) -> Floats:
 
 
 def rank_correlations(measures: Sequence[Mapping[str, float]]) -> tuple[list[str], Floats]:
-    """Spearman's rank correlation over runs, of every measure that all runs have and that varies.
+    """Spearman's rank correlation over runs, for every measure that all runs have and that varies.
 
     Returns:
         names; float64 (names, names), -1 to 1. No names where there are fewer than MIN_RUNS runs.
@@ -267,7 +267,7 @@ def rank_correlations(measures: Sequence[Mapping[str, float]]) -> tuple[list[str
 
 
 def summarise_seeds(results: Sequence[ShiftResult]) -> list[SeedSummary]:
-    """Mean and range of every recipe that has several runs."""
+    """Mean and range over the runs of every recipe with more than one."""
     hashes = dict.fromkeys(one.recipe_hash for one in results if one.recipe_hash)
     groups = [[one for one in results if one.recipe_hash == these] for these in hashes]
     return [_summary(group) for group in groups if len(group) > 1]

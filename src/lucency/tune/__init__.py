@@ -1,1 +1,1 @@
-"""A registered search over recipes: the score is fixed beforehand, and every trial and the cost are recorded."""
+"""A registered search over recipes: the score is fixed before the first trial, every trial is recorded."""

@@ -1,6 +1,6 @@
-"""A search: draw a recipe, score it fold by fold, prune early what falls behind, record every trial.
+"""A search: draw a recipe, score it fold by fold, prune weak trials early, record every trial.
 
-The score is fixed before any search: how well a recipe reads held-out patients, as they are and re-acquired.
+The score is fixed before any search: AUROC on held-out patients, plain and re-acquired.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lucency.errors import OutputError, RecipeError, TrainingError, UsageError, 
 from lucency.files import write_text
 from lucency.reader import Reader
 from lucency.recipe import Recipe
-from lucency.shift.judge import PLAIN, TOGETHER, condition_metrics, score_conditions
+from lucency.shift.conditions import PLAIN, TOGETHER, condition_metrics, score_conditions
 from lucency.train import train_run
 from lucency.tune.space import Space, apply_settings, to_toml
 
@@ -84,7 +84,7 @@ class Registration:
     def of(
         cls, recipe: Recipe, space: Space, films: Dataset, folds: tuple[int, int], aspects: Mapping[str, float]
     ) -> Registration:
-        """Of a search; `folds` are how many there are and how many are scored."""
+        """The registration of a search; `folds`: (number of folds, number of folds scored)."""
         every = split_hash(films, range(len(films)))
         known = hashlib.sha256(json.dumps(dict(aspects), sort_keys=True).encode()).hexdigest()
         return cls(_content(recipe), space.to_json(), SCORE, every, f"{folds[1]} of {folds[0]}", known)
@@ -99,11 +99,11 @@ def open_search(
         out: its folder.
         registration: what is fixed.
         seed: of the sampler.
-        planned: description of a change -> the settings of the first trials, in order; none of them is pruned.
+        planned: description of a change -> settings of one of the first trials, in order; no trial is pruned.
 
     Raises:
         UsageError: `out` holds a search with another recipe, space, score, films, folds or aspects.
-        OutputError: it cannot be written.
+        OutputError: the search cannot be written there.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     place = out / STORAGE
@@ -113,7 +113,7 @@ def open_search(
             storage=f"sqlite:///{place}", study_name="search", direction="maximize", load_if_exists=True
         )
     except Exception as error:  # the storage has errors of many kinds
-        raise OutputError(f"{place}: the search cannot be kept there ({error}); choose another --out") from error
+        raise OutputError(f"{place}: cannot store the search there ({error}); choose another --out") from error
     before = study.user_attrs.get("registered")
     if before is None:
         for change, settings in (planned or {}).items():
@@ -247,7 +247,7 @@ def write_record(study: optuna.Study, out: Path) -> None:
 
 
 def trials_csv(trials: list[FrozenTrial]) -> str:
-    """One row per trial: number, outcome, score, both AUROC of each fold, minutes, and what was drawn."""
+    """One row per trial: number, outcome, score, both AUROC of each fold, minutes, and the settings drawn."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -261,7 +261,7 @@ def trials_csv(trials: list[FrozenTrial]) -> str:
 
 
 def trial_line(trial: FrozenTrial) -> str:
-    """One trial for a person."""
+    """One line on a trial."""
     drawn = trial.user_attrs.get("changed") or ", ".join(f"{name} {value}" for name, value in trial.params.items())
     outcome = OUTCOMES[trial.state.name]
     return f"trial {trial.number}: {outcome} {_score(trial)}, {_minutes(trial):.1f} minutes; {drawn}"
@@ -282,7 +282,7 @@ def gain_table(trials: list[FrozenTrial]) -> str:
 
 
 def cost(trials: list[FrozenTrial]) -> str:
-    """What the search has taken so far."""
+    """Trials by outcome, and the hours they took."""
     outcomes = [OUTCOMES[trial.state.name] for trial in trials]
     counts = ", ".join(f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes))
     return f"{len(trials)} trials ({counts}), {sum(map(_minutes, trials)) / 60:.2f} hours of training and scoring"
@@ -298,6 +298,6 @@ def _minutes(trial: FrozenTrial) -> float:
 
 
 def _score(trial: FrozenTrial) -> str:
-    """The mean over the folds that were scored."""
+    """The mean over the scored folds."""
     folds = _folds(trial)
     return f"{sum(one['plain'] + one['moved'] for one in folds) / 2 / len(folds):.4f}" if folds else ""

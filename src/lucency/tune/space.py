@@ -1,4 +1,4 @@
-"""The search space: dotted names of a recipe's settings, and what each is drawn from; recipes changed by them."""
+"""The search space: dotted names of a recipe's settings and their candidates."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Space:
 
     table: Mapping[str, Any]
     alone: bool = False
-    """Whether one setting changes at a time."""
+    """Whether each trial changes one setting only."""
 
     def draw(self, trial: optuna.Trial) -> dict[str, Any]:
         """Setting -> value, suggested and recorded by the sampler."""
@@ -56,7 +56,7 @@ class Space:
 
         Returns:
             the space, every setting a list that begins with the recipe's own value; and change -> the settings
-            of that trial, as the sampler encodes them. The first changes nothing.
+            of its trial, as the sampler encodes them. The first trial is the recipe itself.
         """
         own = {name: _setting(recipe, name) for name in self.table}
         table: dict[str, Any] = {}
@@ -73,7 +73,7 @@ class Space:
         }
 
     def to_json(self) -> str:
-        """The same text for the same space."""
+        """Canonical text of the space."""
         return ("one at a time: " if self.alone else "") + json.dumps(self.table, sort_keys=True)
 
 
@@ -81,7 +81,7 @@ def read_space(path: Path | None, recipe: Recipe) -> Space:
     """The space of a TOML file with a table `space`, or SPACE; every value is tried on the recipe.
 
     Raises:
-        RecipeError: the file cannot be read, a setting is unknown, or a value is not one that the recipe can have.
+        RecipeError: the file cannot be read, a setting is unknown, or a value is invalid.
     """
     table = SPACE if path is None else _table(path)
     where = "the built-in space" if path is None else str(path)
@@ -104,7 +104,7 @@ def apply_settings(recipe: Recipe, settings: Mapping[str, Any], where: str) -> R
         for part in tables:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise RecipeError(f"{where}: '{name}' expected as table.setting, such as model.dropout")
+                raise RecipeError(f"{where}: expected table.setting, such as model.dropout, received '{name}'")
         table[last] = value
     return parse_recipe(content, where)
 

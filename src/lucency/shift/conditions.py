@@ -1,4 +1,4 @@
-"""A reader on held-out films as they are and re-acquired like others: what the shift costs."""
+"""Metrics of a reader on held-out films, plain and re-acquired like others."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ConditionMetrics:
 def score_conditions(
     readers: Sequence[Reader], squares: Squares, whose: Whose = "other", seed: int = 0, only: Iterable[str] = CONDITIONS
 ) -> list[dict[str, Scores]]:
-    """Condition → scores, for each reader; PLAIN is always there, and first. Each film is re-acquired once for all.
+    """Condition → scores, for each reader; PLAIN always comes first. Each film is re-acquired once for all readers.
 
     Raises:
         UsageError: an unknown condition.
@@ -89,7 +89,9 @@ def score_conditions(
 
 
 def _score(reader: Reader, films: Sequence[tuple[Pixels, int]], squares: Squares) -> Scores:
-    found = reader.read_batch(np.stack([seen(reader.preprocess, film, squares, index) for film, index in films]))
+    found = reader.read_batch(
+        np.stack([network_input(reader.preprocess, film, squares, index) for film, index in films])
+    )
     return Scores(found.logits[:, 0].astype(np.float64), found.probabilities[:, 0].astype(np.float64))
 
 
@@ -112,8 +114,8 @@ def reacquire_films(
     return found
 
 
-def seen(preprocess: Preprocess, square: Pixels, squares: Squares, index: int) -> Pixels:
-    """A square as the reader's network sees it, uint8 (side, side)."""
+def network_input(preprocess: Preprocess, square: Pixels, squares: Squares, index: int) -> Pixels:
+    """A film's square as the input of the reader's network, uint8 (side, side)."""
     ratio = squares.stored[index]
     if preprocess.resize_mode != "stretch" and ratio != 1.0:  # the reader crops or pads the film's own shape
         size = (round(SIDE * ratio), SIDE) if ratio > 1 else (SIDE, round(SIDE / ratio))
@@ -125,7 +127,7 @@ def condition_metrics(scores: dict[str, Scores], labels: Ints, shipped: float) -
     """Metrics of every condition.
 
     Args:
-        scores: condition → scores; holds PLAIN.
+        scores: condition → scores, PLAIN among them.
         labels: int64 (n,), 0 or 1.
         shipped: the threshold on the card.
     """
@@ -155,37 +157,37 @@ def _metrics(
 
 
 FOLD_COUNTS = (5, 3, 10, 2, 4)
-"""Numbers of folds that are tried when nothing is said."""
+"""Numbers of folds that `held_out` tries by default."""
 
 
 def held_out(card: Card, films: Dataset, fold: int | None = None, folds: int | None = None) -> tuple[Dataset, str]:
-    """The films that a run has not learned from, and how they were held out, in words.
+    """The films that a run was not trained on, and how they were held out, in words.
 
-    A run of cross-validation met none of its fold; any other run met its validation patients only to choose the
-    checkpoint. The hash of the films it was trained on says which of the two it was.
+    For a run of a cross-validation these are the films of its fold; for any other run its validation films, which were
+    used to choose the checkpoint. The split hash on the card decides between the two.
 
     Args:
-        card: of a run; a bundle's says the same.
-        films: those that the run was trained on, as they were then.
-        fold: number of the fold that was held out, from 1; None finds out.
-        folds: how many there were; None tries FOLD_COUNTS.
+        card: of a run or of a bundle exported from it.
+        films: the run's data set, unchanged since.
+        fold: number of the held-out fold, from 1; None tries each.
+        folds: how many folds there were; None tries FOLD_COUNTS.
 
     Raises:
         SourceError: the films are not those it was trained on.
     """
     settings = card_data_settings(card.training.recipe)
     if fold is None and folds is None:
-        learn, judge, _ = train_val_split(films, settings)
-        if _learned(card, learn):
-            return judge, f"{len(judge)} films of validation patients, who chose the checkpoint"
+        train, val, _ = train_val_split(films, settings)
+        if _trained_on(card, train):
+            return val, f"{len(val)} films of validation patients, used to choose the checkpoint"
     counts = FOLD_COUNTS if folds is None else (folds,)
     for found in _folds(counts, fold):
         rest, held = found.split(films)
-        if _learned(card, train_val_split(rest, settings)[0]):
-            return held, f"{len(held)} films of fold {found.number} of {found.of}, never met in training"
+        if _trained_on(card, train_val_split(rest, settings)[0]):
+            return held, f"{len(held)} films of fold {found.number} of {found.of}, not used in training"
     raise SourceError(
         f"{films.source}: expected the {card.training.films} films that {card.name} was trained on and their split, "
-        "none fits the split hash on its card; name its data and --fold, or judge all films with --split all"
+        "none fits the split hash on its card; name its data and --fold, or use all films with --split all"
     )
 
 
@@ -193,13 +195,13 @@ def _folds(counts: Sequence[int], fold: int | None) -> list[Fold]:
     return [Fold(number, of) for of in counts for number in ((fold,) if fold else range(1, of + 1)) if number <= of]
 
 
-def _learned(card: Card, learn: Dataset) -> bool:
-    return len(learn) == card.training.films and split_hash(learn, range(len(learn))) == card.training.split_hash
+def _trained_on(card: Card, films: Dataset) -> bool:
+    return len(films) == card.training.films and split_hash(films, range(len(films))) == card.training.split_hash
 
 
 @dataclass(frozen=True)
 class EditionDifference:
-    """|logit of one copy - logit of the other| over the films that both folders hold."""
+    """|logit of one copy - logit of the other| over the films in both folders."""
 
     films: int
     mean: float
@@ -223,8 +225,8 @@ def compare_editions(reader: Reader, films: Dataset, others: Dataset) -> Edition
 
 def _logits(reader: Reader, films: Dataset) -> np.ndarray:
     squares = []
-    for came in decode_each(films, reader.preprocess):
-        if isinstance(came, FilmError):
-            raise SourceError(f"a film of the pairs cannot be read: {came}")
-        squares.append(came)
+    for square in decode_each(films, reader.preprocess):
+        if isinstance(square, FilmError):
+            raise SourceError(f"a film of the pairs cannot be read: {square}")
+        squares.append(square)
     return reader.read_batch(np.stack(squares)).logits[:, 0]
