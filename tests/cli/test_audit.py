@@ -44,20 +44,20 @@ def test_dangers_alone_leave_0(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert told == json.loads((tmp_path / "out" / "audit.json").read_text())
 
 
-def test_nothing_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["audit", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 4
     assert "found nothing there; check the path" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = films(tmp_path / "films", "NORMAL/IM-0001-0001.png", "PNEUMONIA/person1_virus_1.png")
     (tmp_path / "file").write_text("")
     assert run(["audit", str(data), "--out", str(tmp_path / "file" / "out")]) == 10
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_what_is_not_installed_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_missing_extra_is_named_in_one_line(tmp_path: Path) -> None:
     """As after `pip install lucency` alone, without scikit-learn."""
     import subprocess
     import sys

@@ -1,4 +1,4 @@
-"""`lucency score`: what a person, a script and a machine are told."""
+"""`lucency score`: output, exit codes, keys."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_bad_film_is_a_row_and_an_exit_code(place: Path, capsys: pytest.Captur
     assert score(place) == 3, "also when nothing was left to do"
 
 
-def test_a_key_is_made_for_its_owner_alone(place: Path) -> None:
+def test_the_key_file_is_private(place: Path) -> None:
     key = place / "key"
     assert score(place, "--no-paths", str(key)) == 0
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
@@ -67,19 +67,19 @@ def test_a_key_is_made_for_its_owner_alone(place: Path) -> None:
         (["--engine", "spark"], "expected one of local, ray, plain, received 'spark'"),
     ],
 )
-def test_an_option_that_makes_no_sense(
+def test_invalid_options_are_usage_errors(
     place: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
 ) -> None:
     assert score(place, *words) == 2
     assert told in capsys.readouterr().err
 
 
-def test_a_key_that_keeps_no_secret(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_short_key_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "key").write_bytes(b"1234")
     assert score(place, "--no-paths", str(place / "key")) == 2
     assert "expected a key of at least 16 bytes, received 4" in capsys.readouterr().err
 
 
-def test_nothing_to_score(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_folder_is_an_error(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["score", "--manifest", str(place / "none"), "--out", str(place / "out")]) == 4
     assert "found nothing there" in capsys.readouterr().err

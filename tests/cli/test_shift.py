@@ -16,7 +16,7 @@ from .brightness import write_brightness_bundle, write_films
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that reads brightness, and films of which the ill are brighter."""
+    """A bundle that reads brightness; films with the finding are brighter."""
     root = tmp_path_factory.mktemp("shift")
     write_brightness_bundle(root / "bundle")
     rng = np.random.default_rng(0)
@@ -29,9 +29,7 @@ def shift(place: Path, *more: str) -> int:
     return run(["shift", str(place / "bundle"), "--data", str(place / "films"), "--split", "all", *more])
 
 
-def test_a_reader_of_brightness_falls_with_tone(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tone_lowers_a_reader_of_brightness(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shift(place, "--only", "tone", "--json", "--bias", "--out", str(tmp_path)) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((tmp_path / "shift.json").read_text())
@@ -49,7 +47,7 @@ def test_the_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "5 films in the other edition" in told
 
 
-def test_bundles_whose_folders_are_called_alike_are_told_apart(
+def test_titles_distinguish_folders_of_the_same_name(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_brightness_bundle(tmp_path / "other" / "bundle")
@@ -59,12 +57,14 @@ def test_bundles_whose_folders_are_called_alike_are_told_apart(
     assert "--only border" in told["command"]  # the whole command, so that it can be repeated
 
 
-def test_a_bundle_whose_films_are_not_known_says_what_to_do(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_films_of_another_split_raise(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["shift", str(place / "bundle"), "--data", str(place / "films")]) != 0
     assert "lucency: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [("--donors", "mine"), ("--only", "sharp")])
-def test_what_is_not_known_is_refused(place: Path, option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_options_are_usage_errors(
+    place: Path, option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert shift(place, *option) == 2
     assert option[1] in capsys.readouterr().err

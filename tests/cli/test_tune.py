@@ -36,7 +36,7 @@ def command(tmp_path: Path) -> list[str]:
     return ["tune", str(tmp_path / "tiny.toml"), *where, "--folds", "2", "--judged", "1"]
 
 
-def test_a_search_goes_on_and_leaves_a_recipe(
+def test_a_search_resumes_and_writes_the_best_recipe(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*command, "--trials", "1"]) == 0
@@ -53,7 +53,7 @@ def test_a_search_goes_on_and_leaves_a_recipe(
         assert not (out / "runs" / row["runs"] / "fold-1" / "checkpoints").exists()
 
 
-def test_each_change_is_tried_beside_the_recipe(
+def test_each_compares_every_change_with_the_recipe(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "space.toml").write_text('[space]\n"finetune.wise_ft" = [0.5]\n"model.dropout" = [0.2]\n')
@@ -69,6 +69,6 @@ def test_each_change_is_tried_beside_the_recipe(
     assert gain == pytest.approx(float(rows[1]["score"]) - float(rows[0]["score"]), abs=2e-4)
 
 
-def test_more_folds_judged_than_there_are_is_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_judged_folds_than_folds_is_a_usage_error(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command, "--judged", "3"]) == 2
     assert "--judged: expected at most the 2 folds" in capsys.readouterr().err

@@ -31,5 +31,5 @@ def write_film(path: Path, number: int, content: bytes | None) -> None:
 
 
 def everything(out: Path | str) -> pa.Table:
-    """All rows of a scoring, by row; twice the same row would show."""
+    """All rows of the shards, sorted by row number."""
     return ds.dataset(str(out), format="parquet").to_table().sort_by("row")

@@ -30,7 +30,7 @@ def kind(place: str) -> str:
     return found.kind
 
 
-def test_a_film_from_disk_and_from_a_store_is_the_same(tmp_path: Path) -> None:
+def test_disk_and_store_give_the_same_film(tmp_path: Path) -> None:
     write_film(tmp_path / "a.png", 1, b"")
     fsspec.filesystem("memory").pipe("/fetch/a.png", (tmp_path / "a.png").read_bytes())
     one, other = fetch_film(str(tmp_path / "a.png")), fetch_film("memory://fetch/a.png")
@@ -40,15 +40,15 @@ def test_a_film_from_disk_and_from_a_store_is_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("expected", CONTENTS)
-def test_why_bytes_are_no_film(tmp_path: Path, expected: str) -> None:
+def test_kind_of_failure_by_content(tmp_path: Path, expected: str) -> None:
     (tmp_path / "secret.png").write_bytes(CONTENTS[expected])
     fsspec.filesystem("memory").pipe("/fetch/secret.png", CONTENTS[expected])
     assert kind(str(tmp_path / "secret.png")) == expected
     assert kind("memory://fetch/secret.png") == expected
 
 
-class LikeS3(MemoryFileSystem):  # type: ignore[misc]
-    """Takes the bounds of a read in the order in which s3fs does, and refuses any of an empty object, as S3 does."""
+class S3FileSystem(MemoryFileSystem):  # type: ignore[misc]
+    """A store with s3fs's order of arguments that refuses every range of an empty object, as S3 does."""
 
     protocol = "likes3"
 
@@ -66,7 +66,7 @@ class LikeS3(MemoryFileSystem):  # type: ignore[misc]
 
 
 def test_a_film_from_a_store_like_s3(tmp_path: Path) -> None:
-    fsspec.register_implementation("likes3", LikeS3, clobber=True)
+    fsspec.register_implementation("likes3", S3FileSystem, clobber=True)
     write_film(tmp_path / "a.png", 1, b"")
     fsspec.filesystem("likes3").pipe("/fetch/a.png", (tmp_path / "a.png").read_bytes())
     found, there = fetch_film("likes3://fetch/a.png"), fetch_film(str(tmp_path / "a.png"))
@@ -75,8 +75,8 @@ def test_a_film_from_a_store_like_s3(tmp_path: Path) -> None:
     assert (found.pixels == there.pixels).all()
 
 
-def test_an_empty_object_is_what_an_empty_file_is(tmp_path: Path) -> None:
-    fsspec.register_implementation("likes3", LikeS3, clobber=True)
+def test_an_empty_object_fails_like_an_empty_file(tmp_path: Path) -> None:
+    fsspec.register_implementation("likes3", S3FileSystem, clobber=True)
     fsspec.filesystem("likes3").pipe("/fetch/empty.png", b"")
     (tmp_path / "empty.png").write_bytes(b"")
     found = fetch_film("likes3://fetch/empty.png")
@@ -85,23 +85,23 @@ def test_an_empty_object_is_what_an_empty_file_is(tmp_path: Path) -> None:
     assert found.kind == "not_a_film"
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     assert kind(str(tmp_path / "secret.png")) == "missing"
     assert kind("memory://fetch/secret-missing.png") == "missing"
 
 
-def test_a_folder_and_a_pipe(tmp_path: Path) -> None:
+def test_folders_and_pipes_are_not_films(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "secret")
     assert kind(str(tmp_path)) == "not_a_film"
     assert kind(str(tmp_path / "secret")) == "not_a_film"
 
 
-def test_a_store_that_does_not_answer() -> None:
+def test_an_unreachable_store() -> None:
     assert kind("http://127.0.0.1:9/secret.png") == "unreachable"
     assert kind("nowhere://secret.png") == "unreachable"
 
 
-def test_an_error_nobody_foresaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> Film:
         raise ZeroDivisionError("secret")
 
@@ -109,5 +109,5 @@ def test_an_error_nobody_foresaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert kind(str(tmp_path / "secret.png")) == "failed"
 
 
-def test_what_lies_in_the_bytes_does_not_pass() -> None:
+def test_bad_content_is_not_transient() -> None:
     assert set(KINDS) - TRANSIENT == {"not_a_film", "unreadable"}

@@ -1,4 +1,4 @@
-"""Films behind a web server, read by processes of their own."""
+"""Films on a web server, read by worker processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .films import everything, write_films
 
 class Silent(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     server.server_close()
 
 
-def test_the_same_as_from_disk(served: tuple[Path, str], bundle: Bundle, tmp_path: Path) -> None:
+def test_http_scores_equal_those_from_disk(served: tuple[Path, str], bundle: Bundle, tmp_path: Path) -> None:
     manifest, url = served
     for source, out in ((str(manifest), "disk"), (url, "http")):
         score(open_manifest(source), bundle, str(tmp_path / out), ENGINES["local"], workers=1)

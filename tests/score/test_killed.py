@@ -1,4 +1,4 @@
-"""Killed, not asked to stop, and started again: one row a film, and the scores of an uninterrupted run."""
+"""SIGKILL and restart: one row per film, and the scores of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def command(manifest: Path, bundle: Path, out: Path, shard: int) -> list[str]:
 
 
 def kill_after(words: list[str], out: Path, shards: int) -> None:
-    """Start the command, kill it once so many more shards are there, and see that its processes end too."""
+    """Start the command, kill it after so many more shards, and check that its child processes end."""
     before = len(list(out.glob("part-*")))
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + STARTS_WITHIN_S
@@ -101,7 +101,7 @@ def test_10000_phantoms_killed_three_times_and_by_ray(tmp_path: Path) -> None:
 
 
 def write_phantoms(folder: Path, count: int, drawn: int = 60) -> Path:
-    """Small JPEG films: `drawn` phantoms, each at many exposures and with grain of its own."""
+    """Small JPEG films: `drawn` phantoms, each at many exposures and with its own noise."""
     folder.mkdir()
     size = (166, 128)
     base = [np.asarray(Image.fromarray(draw((n,), bool(n % 2)).film).resize(size), np.float32) for n in range(drawn)]

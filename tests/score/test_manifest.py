@@ -21,12 +21,12 @@ def write(path: Path, content: str) -> str:
     return str(path)
 
 
-def test_a_list_in_its_order_without_blank_lines(tmp_path: Path) -> None:
+def test_a_list_keeps_its_order_without_blank_lines(tmp_path: Path) -> None:
     source = write(tmp_path / "list.txt", "\ufeff" + "\r\n".join([*NAMES, "", " "]) + "\n")
     assert list(open_manifest(source).names()) == NAMES
 
 
-def test_names_can_be_asked_for_again(tmp_path: Path) -> None:
+def test_names_can_be_iterated_again(tmp_path: Path) -> None:
     manifest = open_manifest(write(tmp_path / "list.txt", "a.png\n"))
     assert list(manifest.names()) == list(manifest.names()) == ["a.png"]
 
@@ -37,7 +37,7 @@ def test_a_table(tmp_path: Path, suffix: str, delimiter: str) -> None:
     assert list(open_manifest(write(tmp_path / f"t{suffix}", "\n".join(lines))).names()) == NAMES
 
 
-def test_the_column_that_is_named(tmp_path: Path) -> None:
+def test_the_chosen_column(tmp_path: Path) -> None:
     source = write(tmp_path / "t.csv", "path,other\na,b\n")
     assert list(open_manifest(source, "other").names()) == ["b"]
 
@@ -47,7 +47,7 @@ def test_a_parquet_table(tmp_path: Path) -> None:
     assert list(open_manifest(str(tmp_path / "t.parquet")).names()) == NAMES
 
 
-def test_a_folder_in_the_order_of_names_without_what_is_no_film(tmp_path: Path) -> None:
+def test_a_folder_is_sorted_and_filtered_by_suffix(tmp_path: Path) -> None:
     for name in ("b/2.png", "b/10.PNG", "a/z.dcm", "note.txt", ".hidden/x.png", "a/._z.dcm", "top.jpeg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -56,7 +56,7 @@ def test_a_folder_in_the_order_of_names_without_what_is_no_film(tmp_path: Path) 
     assert all(Path(manifest.place(name)).is_file() for name in manifest.names())
 
 
-def test_linked_folders_are_entered_once_and_loops_end(tmp_path: Path) -> None:
+def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
     (tmp_path / "films" / "a").mkdir(parents=True)
     for name in ("elsewhere/1.png", "elsewhere/deep/2.png", "films/a/3.png"):
@@ -68,7 +68,7 @@ def test_linked_folders_are_entered_once_and_loops_end(tmp_path: Path) -> None:
     assert names == ["a/3.png", "linked/1.png", "linked/deep/2.png"]
 
 
-def test_a_dangling_link_a_pipe_and_a_folder_named_like_a_film(tmp_path: Path) -> None:
+def test_dangling_links_pipes_and_folders_named_like_films(tmp_path: Path) -> None:
     (tmp_path / "gone.png").symlink_to(tmp_path / "nothing")
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
@@ -98,14 +98,14 @@ def test_a_glob(tmp_path: Path) -> None:
     assert [manifest.place(name) for name in manifest.names()] == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
 
 
-def test_places_start_from_the_manifest_unless_they_say_where(tmp_path: Path) -> None:
+def test_relative_names_start_at_the_manifest(tmp_path: Path) -> None:
     manifest = open_manifest(write(tmp_path / "list.txt", "x\n"))
     assert manifest.place("a/b.png") == str(tmp_path / "a" / "b.png")
     assert manifest.place("/c/d.png") == "/c/d.png"
     assert manifest.place("s3://bucket/d.png") == "s3://bucket/d.png"
 
 
-def test_a_list_a_folder_and_a_glob_in_a_store() -> None:
+def test_list_folder_and_glob_in_a_store() -> None:
     store = fsspec.filesystem("memory")
     store.pipe({"/m/list.csv": b"path\nfilms/a.png\n", "/m/films/a.png": b"", "/m/films/b.txt": b""})
     manifest = open_manifest("memory://m/list.csv")
@@ -115,13 +115,13 @@ def test_a_list_a_folder_and_a_glob_in_a_store() -> None:
 
 
 @pytest.mark.parametrize("source", ["nothing/here.txt", "memory://nothing/here"])
-def test_nothing_there(source: str) -> None:
+def test_a_missing_file(source: str) -> None:
     with pytest.raises(SourceError, match="found nothing there"):
         open_manifest(source)
 
 
 @pytest.mark.parametrize(("url", "extra"), [("s3://b/list.csv", "s3"), ("gs://b/list.csv", "gcs")])
-def test_a_store_whose_library_is_missing(url: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_store_library_names_the_extra(url: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["fsspec.registry"], "_registry", {})  # what was imported before is forgotten
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.setitem(sys.modules, "gcsfs", None)
@@ -132,7 +132,7 @@ def test_a_store_whose_library_is_missing(url: str, extra: str, monkeypatch: pyt
     assert f"lucency[{extra}]" in found.message
 
 
-def test_a_store_that_no_library_reads() -> None:
+def test_an_unknown_store_raises() -> None:
     with pytest.raises(UsageError, match="nowhere://: cannot be read here"):
         open_manifest("nowhere://bucket/list.txt")
 
@@ -146,14 +146,14 @@ def test_a_store_that_no_library_reads() -> None:
         ("t.parquet", b"path\na.png\n", "expected a list of paths"),
     ],
 )
-def test_a_list_that_is_none(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+def test_invalid_manifests_raise(tmp_path: Path, name: str, content: bytes, words: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=words) as caught:
         list(open_manifest(str(tmp_path / name)).names())
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_column_of_numbers(tmp_path: Path) -> None:
+def test_a_column_of_numbers_raises(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": [1, 2]}), tmp_path / "t.parquet")
     with pytest.raises(SourceError, match="expected paths in its column, found int64"):
         list(open_manifest(str(tmp_path / "t.parquet")).names())

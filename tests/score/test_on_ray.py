@@ -14,13 +14,13 @@ from lucency.score.engines import RAY_TIMEOUTS, on_ray
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the code sets for Ray is taken back."""
+    """Restore the environment variables that the code sets for Ray."""
     for name in RAY_TIMEOUTS:
         monkeypatch.setenv(name, "1")
         monkeypatch.delenv(name)
 
 
-def told(bundle: Bundle) -> str:
+def error_of(bundle: Bundle) -> str:
     with pytest.raises(UsageError) as refused:
         list(on_ray(iter([["a.png"]]), bundle, 1))
     return str(refused.value)
@@ -28,7 +28,7 @@ def told(bundle: Bundle) -> str:
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """A Ray that chatters and does not start; nothing of that may reach the person."""
+    """A Ray that prints and fails to start; nothing of it may be printed."""
     ray = pytest.importorskip("ray", reason="needs lucency[ray]")
 
     def init(**_: object) -> None:
@@ -42,13 +42,13 @@ def silent(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("silent")
-def test_a_ray_that_does_not_start_here(bundle: Bundle) -> None:
-    words = told(bundle)
+def test_ray_that_fails_to_start(bundle: Bundle) -> None:
+    words = error_of(bundle)
     assert words.startswith("expected Ray to start here")
     assert words.endswith("startup); try again, or --engine local")
 
 
-def test_without_an_address_no_ray_that_is_there_is_joined(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_address_a_local_ray_is_started(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="needs lucency[ray]")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
@@ -56,19 +56,19 @@ def test_without_an_address_no_ray_that_is_there_is_joined(bundle: Bundle, monke
         raise Exception(f"asked for {given['address']}")  # without one Ray looks for what is there, and stale files
 
     monkeypatch.setattr(ray, "init", init)
-    assert "(asked for local)" in told(bundle)
+    assert "(asked for local)" in error_of(bundle)
 
 
 @pytest.mark.usefixtures("silent")
-def test_somebody_else_listens_there(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_is_not_ray(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         monkeypatch.setenv("RAY_ADDRESS", address)
-        assert told(bundle).startswith(f"expected a Ray cluster at {address}, cannot join it (The current node")
+        assert error_of(bundle).startswith(f"expected a Ray cluster at {address}, cannot join it (The current node")
     assert {name: os.environ[name] for name in RAY_TIMEOUTS} == RAY_TIMEOUTS
 
 
-def test_how_to_give_a_token_is_said(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_token_is_explained(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="needs lucency[ray]")
 
     def init(**_: object) -> None:
@@ -77,16 +77,16 @@ def test_how_to_give_a_token_is_said(bundle: Bundle, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ray, "init", init)
     with socket.create_server(("127.0.0.1", 0)) as cluster:
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{cluster.getsockname()[1]}")
-        assert "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN if it requires a token" in told(bundle)
+        assert "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN if it requires a token" in error_of(bundle)
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_nobody_listens_there(scheme: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_without_a_listener(scheme: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as bound:  # a port that nobody else can take meanwhile
         bound.bind(("127.0.0.1", 0))
         monkeypatch.setenv("RAY_ADDRESS", f"{scheme}127.0.0.1:{bound.getsockname()[1]}")
         monkeypatch.setitem(sys.modules, "ray", None)
-        assert "cannot join it (Connection refused); start it with" in told(bundle)
+        assert "cannot join it (Connection refused); start it with" in error_of(bundle)
 
 
 def test_without_films_ray_is_not_started(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

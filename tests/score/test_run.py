@@ -21,7 +21,7 @@ from reader.brightness_litert import write_brightness_litert
 from .films import BAD, everything, write_films
 
 COUNT = 150
-"""Not a multiple of a shard or of what a worker is handed at once."""
+"""Not a multiple of a shard or of a worker's chunk."""
 SHARD = 40
 
 
@@ -41,7 +41,7 @@ def go(films: Path | str, bundle: Bundle, out: Path | str, **more: object):  # t
     return score(open_manifest(str(films)), bundle, str(out), **{"engine": plain, "shard": SHARD, **more})  # type: ignore[arg-type]
 
 
-def test_one_row_a_film_in_shards(films: Path, whole: Path) -> None:
+def test_shards_have_one_row_per_film(films: Path, whole: Path) -> None:
     table = everything(whole)
     assert table["row"].to_pylist() == list(range(COUNT))
     assert table["film"].to_pylist() == films.read_text().split()
@@ -55,21 +55,21 @@ def test_the_summary_counts_every_film_once(whole: Path) -> None:
     assert told["notice"] == "Research use only. Not for diagnosis."
 
 
-def test_again_is_nothing(films: Path, bundle: Bundle, whole: Path) -> None:
+def test_a_second_call_does_nothing(films: Path, bundle: Bundle, whole: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.glob("part-*")}
     summary = go(films, bundle, whole, engine=_none)
     assert (summary.films, summary.scored_now) == (COUNT, 0)
     assert {path: path.stat().st_mtime_ns for path in whole.glob("part-*")} == before
 
 
-def test_processes_say_the_same(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
+def test_worker_processes_give_the_same_scores(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
     from lucency.score.engines import local
 
     go(films, bundle, tmp_path / "out", engine=local, workers=2)
     assert everything(tmp_path / "out").equals(everything(whole))
 
 
-def test_stopped_anywhere_it_goes_on(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
+def test_scoring_resumes_after_any_interruption(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
     calls = []
 
     def stops(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, None, None]:
@@ -91,7 +91,7 @@ def test_stopped_anywhere_it_goes_on(films: Path, bundle: Bundle, whole: Path, t
 
 
 @pytest.mark.parametrize("size", [1, 7, CHUNK, 1000])
-def test_tables_of_any_size_make_the_same_shards(
+def test_shards_do_not_depend_on_table_sizes(
     films: Path, bundle: Bundle, whole: Path, tmp_path: Path, size: int
 ) -> None:
     def cut(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, None, None]:
@@ -102,9 +102,7 @@ def test_tables_of_any_size_make_the_same_shards(
     assert everything(tmp_path / "out").equals(everything(whole))
 
 
-def test_an_engine_that_mixes_films_up_or_loses_some_writes_nothing_wrong(
-    films: Path, bundle: Bundle, tmp_path: Path
-) -> None:
+def test_reordered_or_missing_rows_raise(films: Path, bundle: Bundle, tmp_path: Path) -> None:
     def turned(chunks: Chunks, bundle: Bundle, workers: int) -> Generator[pa.Table, None, None]:
         yield pa.concat_tables(reversed(list(plain(chunks, bundle, workers))))
 
@@ -119,7 +117,7 @@ def test_an_engine_that_mixes_films_up_or_loses_some_writes_nothing_wrong(
     assert everything(tmp_path / "out").num_rows == COUNT // SHARD * SHARD
 
 
-def test_another_bundle_is_refused_before_a_film_is_read(films: Path, whole: Path, tmp_path: Path) -> None:
+def test_another_bundle_raises_before_reading(films: Path, whole: Path, tmp_path: Path) -> None:
     from lucency.bundle import open_bundle
 
     other = open_bundle(write_brightness_litert(tmp_path / "bundle"))
@@ -127,7 +125,7 @@ def test_another_bundle_is_refused_before_a_film_is_read(films: Path, whole: Pat
         go(films, replace(other, digest="f" * 64), whole, engine=_none)
 
 
-def test_a_manifest_that_grew_costs_its_last_shard_alone(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_longer_manifest_rescores_the_last_shard_only(bundle: Bundle, tmp_path: Path) -> None:
     films = write_films(tmp_path / "films", 100)
     names = films.read_text()
     films.write_text("".join(names.splitlines(keepends=True)[:90]))
@@ -138,7 +136,7 @@ def test_a_manifest_that_grew_costs_its_last_shard_alone(bundle: Bundle, tmp_pat
     assert everything(tmp_path / "out")["row"].to_pylist() == list(range(100))
 
 
-def test_a_film_that_came_back_is_read_when_asked_for(bundle: Bundle, tmp_path: Path) -> None:
+def test_retry_scores_transient_failures_again(bundle: Bundle, tmp_path: Path) -> None:
     films = write_films(tmp_path / "films", 30)
     go(films, bundle, tmp_path / "out", shard=10)
     (films.parent / "00011.png").write_bytes((films.parent / "00012.png").read_bytes())
@@ -148,14 +146,14 @@ def test_a_film_that_came_back_is_read_when_asked_for(bundle: Bundle, tmp_path: 
     assert again.failures == {"not_a_film": 1, "unreadable": 1}
 
 
-def test_machines_share_a_manifest(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
+def test_parts_make_up_the_manifest(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
     counts = [go(films, bundle, tmp_path / "out", part=(part, 3)).films for part in (1, 2, 3)]
     assert counts == [2 * SHARD - 10, SHARD, SHARD]
     assert everything(tmp_path / "out").equals(everything(whole))
     assert len(list((tmp_path / "out").glob("_summary-*-of-3.json"))) == 3
 
 
-def test_without_paths_nothing_of_them_is_left(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
+def test_keyed_names_hide_the_paths(films: Path, bundle: Bundle, whole: Path, tmp_path: Path) -> None:
     key = b"k" * 32
     go(films, bundle, tmp_path / "out", key=key)
     table = everything(tmp_path / "out")
@@ -169,7 +167,7 @@ def test_without_paths_nothing_of_them_is_left(films: Path, bundle: Bundle, whol
         go(films, bundle, tmp_path / "out")
 
 
-def test_films_and_scores_in_a_store(bundle: Bundle, films: Path, whole: Path) -> None:
+def test_films_and_scores_in_an_fsspec_store(bundle: Bundle, films: Path, whole: Path) -> None:
     store = fsspec.filesystem("memory")
     store.pipe({f"/scored/{path.name}": path.read_bytes() for path in films.parent.iterdir()})
     summary = go("memory://scored/list.txt", bundle, "memory://scored/out")
@@ -184,19 +182,19 @@ def test_films_and_scores_in_a_store(bundle: Bundle, films: Path, whole: Path) -
     assert store.exists("/scored/out/_summary.json")
 
 
-def test_no_film_at_all(bundle: Bundle, tmp_path: Path) -> None:
+def test_an_empty_manifest_raises(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("\n\n")
     with pytest.raises(SourceError, match="expected films to score, it names none"):
         go(tmp_path / "list.txt", bundle, tmp_path / "out")
 
 
-def test_every_film_bad(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_manifest_of_bad_films(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a.png\nb.png\n")
     summary = go(tmp_path / "list.txt", bundle, tmp_path / "out")
     assert (summary.films, summary.failed, summary.verdicts) == (2, 2, {})
 
 
-def test_the_function_alone_is_what_the_shards_hold(films: Path, bundle: Bundle, whole: Path) -> None:
+def test_score_batch_equals_the_shards(films: Path, bundle: Bundle, whole: Path) -> None:
     from lucency.reader import Reader
 
     manifest = open_manifest(str(films))

@@ -1,4 +1,4 @@
-"""Films, manifest and scores in S3, as moto serves it, by the whole command in a process of its own."""
+"""Films, manifest and scores in S3 (moto), by the command in a process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEF
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An empty bucket of the name `films`; processes that are started find it."""
+    """An empty bucket `films`, reachable from child processes."""
     pytest.importorskip("s3fs", reason="needs lucency[s3]")
     served = pytest.importorskip("moto.server", reason="needs moto[server]")
     import boto3
@@ -46,7 +46,7 @@ def parts(bucket: Any) -> list[Any]:
     return [found for found in bucket.objects.filter(Prefix="out/") if "/part-" in found.key]
 
 
-def test_killed_and_gone_on_with_as_from_disk(bucket: Any, bundle: Bundle, tmp_path: Path) -> None:
+def test_a_killed_scoring_resumes_in_s3(bucket: Any, bundle: Bundle, tmp_path: Path) -> None:
     manifest = write_films(tmp_path / "films", FILMS)
     (manifest.parent / EMPTY).write_bytes(b"")
     for path in manifest.parent.iterdir():

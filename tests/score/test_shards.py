@@ -18,7 +18,7 @@ MISSING = failed_table(NAMES, Failure("missing", "gone"))
 UNREADABLE = failed_table(NAMES, Failure("unreadable", "cut"))
 
 
-def test_a_store_that_cannot_be_written_is_told_in_a_line(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_store_is_one_line(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise PermissionError("Access Denied")
 
@@ -27,7 +27,7 @@ def test_a_store_that_cannot_be_written_is_told_in_a_line(bundle: Bundle, monkey
         Shards("memory://closed", bundle, 10).begin()
 
 
-def test_a_shard_says_what_it_is(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_label_of_a_shard(bundle: Bundle, tmp_path: Path) -> None:
     Shards(str(tmp_path), bundle, 3).write(2, NAMES, MISSING)
     file = pq.ParquetFile(tmp_path / "part-000002.parquet")
     label = json.loads(file.metadata.metadata[KEY])
@@ -45,14 +45,14 @@ def test_a_shard_says_what_it_is(bundle: Bundle, tmp_path: Path) -> None:
     assert table["film"].to_pylist() == NAMES
 
 
-def test_what_is_written_is_held(bundle: Bundle, tmp_path: Path) -> None:
+def test_written_shards_are_held(bundle: Bundle, tmp_path: Path) -> None:
     shards = Shards(str(tmp_path), bundle, 3)
     assert not shards.holds(0, NAMES)
     Shards(str(tmp_path), bundle, 3).write(0, NAMES, MISSING)
     assert Shards(str(tmp_path), bundle, 3).holds(0, NAMES)
 
 
-def test_a_shard_that_grew_is_done_again_and_one_that_changed_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_longer_shard_is_rescored_and_a_changed_one_raises(bundle: Bundle, tmp_path: Path) -> None:
     Shards(str(tmp_path), bundle, 5).write(0, NAMES, MISSING)
     shards = Shards(str(tmp_path), bundle, 5)
     assert not shards.holds(0, [*NAMES, "d.png"])
@@ -62,14 +62,14 @@ def test_a_shard_that_grew_is_done_again_and_one_that_changed_is_refused(bundle:
         shards.holds(0, NAMES[:2])
 
 
-def test_only_what_may_pass_is_tried_again(bundle: Bundle, tmp_path: Path) -> None:
+def test_retry_applies_to_transient_failures_only(bundle: Bundle, tmp_path: Path) -> None:
     Shards(str(tmp_path), bundle, 3).write(0, NAMES, MISSING)
     Shards(str(tmp_path), bundle, 3).write(1, NAMES, UNREADABLE)
     shards = Shards(str(tmp_path), bundle, 3)
     assert [shards.holds(number, NAMES, retry=True) for number in (0, 1)] == [False, True]
 
 
-def test_another_bundle_and_another_size_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+def test_another_bundle_or_shard_size_raises(bundle: Bundle, tmp_path: Path) -> None:
     Shards(str(tmp_path), bundle, 3).write(0, NAMES, MISSING)
     with pytest.raises(OutputError, match=r"holds scores of the bundle brightness .*; choose another --out"):
         Shards(str(tmp_path), replace(bundle, digest="0" * 64), 3).holds(0, NAMES)
@@ -77,7 +77,7 @@ def test_another_bundle_and_another_size_are_refused(bundle: Bundle, tmp_path: P
         Shards(str(tmp_path), bundle, 4).holds(0, NAMES)
 
 
-def test_a_manifest_that_shrank_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_shorter_manifest_raises(bundle: Bundle, tmp_path: Path) -> None:
     Shards(str(tmp_path), bundle, 3).write(1, NAMES, MISSING)
     Shards(str(tmp_path), bundle, 3).require_at_most(2)
     with pytest.raises(OutputError, match="holds shard 1, the manifest now ends at 0"):
@@ -85,22 +85,22 @@ def test_a_manifest_that_shrank_is_refused(bundle: Bundle, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and nothing", b"PAR1\0\0\0\0PAR1"])
-def test_a_file_that_is_no_shard_of_ours_counts_for_nothing(bundle: Bundle, tmp_path: Path, content: bytes) -> None:
+def test_foreign_files_are_ignored(bundle: Bundle, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "part-000000.parquet").write_bytes(content)
     assert not Shards(str(tmp_path), bundle, 3).holds(0, NAMES)
 
 
-def test_drafts_of_a_killed_process_go_with_the_next_writing(bundle: Bundle, tmp_path: Path) -> None:
+def test_drafts_of_a_killed_process_are_removed(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / ".part-000000.parquet.abc.parquet").touch()
     Shards(str(tmp_path), bundle, 3).write(0, NAMES, MISSING)
     assert [path.name for path in tmp_path.iterdir()] == ["part-000000.parquet"]
 
 
-def test_a_folder_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
+def test_an_unwritable_folder_raises(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         Shards(str(tmp_path / "file"), bundle, 3).write(0, NAMES, MISSING)
 
 
-def test_names_are_told_apart_by_order_and_division() -> None:
+def test_digest_depends_on_order_and_boundaries() -> None:
     assert len({digest_of(names) for names in (["ab", "c"], ["a", "bc"], ["c", "ab"], ["abc"], [])}) == 5

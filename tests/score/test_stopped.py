@@ -1,4 +1,4 @@
-"""Ctrl-C ends a scoring at once, without a traceback or a draft; two scorings never share a folder."""
+"""Ctrl-C ends scoring without a traceback or drafts; a folder has one scoring at a time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def until(reached: Callable[[], object], process: subprocess.Popen[str]) -> None
 
 
 def interrupted(words: list[str], reached: Callable[[int], object]) -> subprocess.Popen[str]:
-    """Start the command as a terminal does, press Ctrl-C once `reached`, and wait for the end."""
+    """Start the command as a terminal does, send SIGINT once `reached`, and wait for the end."""
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     process = subprocess.Popen(words, **streams, text=True, start_new_session=True)
     until(lambda: reached(process.pid), process)
@@ -50,7 +50,7 @@ def interrupted(words: list[str], reached: Callable[[int], object]) -> subproces
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
-def test_stopped_at_start_at_work_and_near_the_end(bundle: Bundle, tmp_path: Path) -> None:
+def test_ctrl_c_at_start_at_work_and_near_the_end(bundle: Bundle, tmp_path: Path) -> None:
     manifest = write_films(tmp_path / "films", 600)
     score(open_manifest(str(manifest)), bundle, str(tmp_path / "whole"), ENGINES["plain"], shard=20)
     out = tmp_path / "out"
@@ -82,7 +82,7 @@ def test_stopped_at_start_at_work_and_near_the_end(bundle: Bundle, tmp_path: Pat
         said = process.errors  # type: ignore[attr-defined]
         assert "Traceback" not in said
         assert not list(out.glob(".part-*")), "no draft is left"
-        if process.returncode == 3:  # it was quicker than the key
+        if process.returncode == 3:  # it ended before the signal
             assert everything(out).equals(everything(tmp_path / "whole"))
             shutil.rmtree(out)
             continue
@@ -94,7 +94,7 @@ def test_stopped_at_start_at_work_and_near_the_end(bundle: Bundle, tmp_path: Pat
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks on Windows")
-def test_two_scorings_never_share_a_folder(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_second_scoring_of_a_folder_raises(bundle: Bundle, tmp_path: Path) -> None:
     manifest = open_manifest(str(write_films(tmp_path / "films", 12)))
     out = str(tmp_path / "out")
     with lock_part(out, (1, 1)), pytest.raises(OutputError, match="another lucency process") as caught:

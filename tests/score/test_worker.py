@@ -36,12 +36,12 @@ def paths(folder: Path, *names: str) -> list[str]:
     return [str(folder / f"{name}.png") for name in names]
 
 
-def test_a_process_says_what_this_one_says(bundle: Bundle, worker: Worker, films: Path) -> None:
+def test_a_worker_equals_score_batch(bundle: Bundle, worker: Worker, films: Path) -> None:
     asked = sorted(str(path) for path in films.glob("0*.png"))
     assert worker.score(asked).equals(score_batch(asked, Reader(bundle)))
 
 
-def test_a_film_that_ends_the_process_costs_no_other(worker: Worker, films: Path) -> None:
+def test_a_crash_affects_one_film(worker: Worker, films: Path) -> None:
     asked = paths(films, "one", "poison", "two")
     table = worker.score(asked)
     assert table["film"].to_pylist() == asked
@@ -49,19 +49,19 @@ def test_a_film_that_ends_the_process_costs_no_other(worker: Worker, films: Path
     assert worker.score(asked[:1])["error_kind"].to_pylist() == [None], "and the next films are read"
 
 
-def test_a_film_that_takes_for_ever(bundle: Bundle, films: Path) -> None:
+def test_a_film_times_out(bundle: Bundle, films: Path) -> None:
     worker = Worker(in_memory(bundle), timeout_s=5, serve=serve)
     assert worker.score(paths(films, "slow"))["error_kind"].to_pylist() == ["timed_out"]
     worker.close()
 
 
-def test_a_bundle_that_cannot_be_opened(bundle: Bundle) -> None:
+def test_an_unopenable_bundle_raises(bundle: Bundle) -> None:
     broken = replace(bundle, load={bundle.card.model.file: b"altered"}.__getitem__)
     with pytest.raises(BundleError, match="has changed since the bundle was written"):
         Worker(broken).score(["a.png"])
 
 
-def test_the_process_ends_with_its_line(worker: Worker, films: Path) -> None:
+def test_the_process_ends_with_its_connection(worker: Worker, films: Path) -> None:
     worker.score(paths(films, "one"))
     process = worker._process
     assert process is not None
@@ -72,7 +72,7 @@ def test_the_process_ends_with_its_line(worker: Worker, films: Path) -> None:
     worker._process = worker._line = None
 
 
-def test_close_ends_the_process_and_no_other_starts(worker: Worker, films: Path) -> None:
+def test_close_ends_the_process(worker: Worker, films: Path) -> None:
     worker.score(paths(films, "one"))
     assert worker._process is not None
     number = worker._process.pid

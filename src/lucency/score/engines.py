@@ -48,9 +48,9 @@ TIMED_OUT = Failure("timed_out", "it took too long")
 RAY_ADDRESS = "RAY_ADDRESS"
 """Ray's own variable: the cluster to join; without it Ray starts on this machine."""
 WAVE = 4_000
-"""Lists of paths that Ray is given at once: its object store never holds a manifest of a hundred million films."""
+"""Lists of paths per Ray job, so that its object store never holds a manifest of a hundred million films."""
 SPARE_CPUS = 2
-"""Declared beyond the actors': Ray's own tasks wait for ever where the actors hold every processor."""
+"""Declared beyond the actors': Ray's own tasks wait forever if the actors hold every processor."""
 BLOCK = 4
 """Lists of paths in one of Ray's blocks, at least."""
 CONNECT_TIMEOUT_S = 10
@@ -112,7 +112,7 @@ def in_memory(bundle: Bundle) -> Bundle:
 
 
 class Worker:
-    """A process that is started on first use and restarted after it dies. Serves one thread at a time."""
+    """A process, started on first use and restarted after a crash. Serves one thread at a time."""
 
     def __init__(self, bundle: Bundle, timeout_s: float = FILM_TIMEOUT_S, serve: Serve | None = None) -> None:
         """`serve` is the target of the process."""
@@ -139,7 +139,7 @@ class Worker:
         return pa.concat_tables([self.score([path]) for path in paths])
 
     def close(self) -> None:
-        """Kill the process; none starts afterwards. May be called from another thread than the others."""
+        """Kill the process; no other starts. May be called from any thread."""
         with self._lock:
             self._closed = True
         self._stop()
@@ -193,7 +193,7 @@ class Worker:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Start a process that Ctrl-C never reaches, not even before its first line runs: it inherits the mask."""
+    """Block SIGINT while a process starts: it inherits the mask, so Ctrl-C never reaches it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -283,7 +283,7 @@ def _ray_session(workers: int) -> Iterator[None]:
 
 
 def _require_listener(address: str) -> None:
-    """Refuse an address at which nothing listens, which Ray does not distinguish from a slow cluster."""
+    """Raise if nothing listens at an address, which Ray treats like a slow cluster."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdecimal():
         return  # "auto" or "local", which Ray resolves
@@ -295,13 +295,13 @@ def _require_listener(address: str) -> None:
 
 def _init_ray(init: Callable[..., object], workers: int) -> None:
     """`ray.init`, silent."""
-    # "local": otherwise it would join a Ray that someone else has started, or left behind, on this machine.
+    # "local": otherwise Ray would join any instance that runs on this machine.
     here: dict[str, Any] = {} if os.environ.get(RAY_ADDRESS) else {"address": "local", "num_cpus": workers + SPARE_CPUS}
     failure: Exception | None = None
     with held_stderr():
         try:
             init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **here)
-        except Exception as error:  # Ray raises plain ones, after lines of its own that say the same
+        except Exception as error:  # Ray raises plain ones, after printing the same
             failure = error
     if failure:
         raise _no_ray((str(failure).splitlines() or [""])[0].removesuffix(".")) from failure

@@ -1,4 +1,4 @@
-"""Which films: a text file, .csv, .tsv or .parquet of paths, a folder, or a glob; here or in a store of fsspec.
+"""Manifests of films: a text file, .csv, .tsv or .parquet of paths, a folder, or a glob; here or in a store of fsspec.
 
 Names are iterated in a stable order; a hundred million of them are never in memory at once.
 """
@@ -24,7 +24,7 @@ READ_AT_ONCE = 10_000
 """Rows of a Parquet manifest in memory."""
 
 STORES = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-"""A URL's scheme -> the extra that reads it."""
+"""URL scheme -> the extra that reads it."""
 
 Names = Callable[[], Iterator[str]]
 
@@ -55,7 +55,7 @@ def is_url(text: str) -> bool:
 
 
 def require_store(url: str) -> None:
-    """Refuse a URL whose store no installed library reads.
+    """Raise if no installed library reads a URL's store.
 
     Raises:
         UsageError: fsspec does not know the store, or needs a package for it.
@@ -70,7 +70,7 @@ def require_store(url: str) -> None:
 
 
 def extra_for(scheme: str) -> str:
-    """What to install for a store that one of our extras reads; else empty."""
+    """What to install to read a store, if one of our extras does; else ""."""
     return f"it needs pip install 'lucency[{STORES[scheme]}]'" if scheme in STORES else ""
 
 
@@ -82,7 +82,7 @@ def open_manifest(source: str, column: str | None = None) -> Manifest:
         column: the table's column of paths; by default the first of `COLUMNS` that it has.
 
     Raises:
-        SourceError: nothing is there. Iterating the names raises it where the file is no list.
+        SourceError: nothing is there. Iterating the names raises it if the file is not a list.
         UsageError: a URL of a store that cannot be read here.
     """
     if is_url(source):
@@ -156,7 +156,9 @@ def _lines(source: str) -> Iterator[str]:
         with _opened(source) as stream, open_text(stream) as text:
             for line in text:
                 if "\0" in line:
-                    raise SourceError(f"{source}: expected a list of paths, found no text; name the folder or a list")
+                    raise SourceError(
+                        f"{source}: expected a list of paths, found binary data; name the folder or a list"
+                    )
                 if line.strip():
                     yield line.rstrip("\r\n")
     except (UnicodeError, OSError) as error:
@@ -209,5 +211,5 @@ def _not_a_list(source: str, error: Exception) -> SourceError:
 
 
 def first_line(error: Exception) -> str:
-    """Of its message, or its type."""
+    """The first line of an error's message, or its type."""
     return (str(error).splitlines() or [""])[0] or type(error).__name__

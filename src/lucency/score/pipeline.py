@@ -1,4 +1,4 @@
-"""Score a manifest: find what is left, run it on an engine, write shard after shard."""
+"""Score a manifest: find the shards left, run them on an engine, write each as it completes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from lucency.score.shards import WHOLE, Label, Shards, Summary, lock_part
 from lucency.score.table import SCHEMA, as_text
 
 CHUNK = 64
-"""Films that a worker gets at once."""
+"""Films per request to a worker."""
 SHARD = 10_000
 """Films in a file."""
 Step = int | Label
-"""This many films arrived; or a shard was written."""
+"""Number of films that arrived, or the label of a shard written."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Piece:
 
     number: int
     names: tuple[str, ...]
-    """As they are written."""
+    """As written to the shard."""
     places: tuple[str, ...]
     """Paths or URLs."""
 
@@ -52,11 +52,11 @@ def score(
     key: bytes | None = None,
     retry: bool = False,
 ) -> Summary:
-    """Score what is not scored yet: after an interruption the same call continues, at the end it does nothing.
+    """Score a manifest; the same call after an interruption continues, and does nothing once all is scored.
 
     Args:
         manifest: the films.
-        bundle: what reads them.
+        bundle: reads them.
         out: folder or URL of the Parquet files.
         engine: a row of ENGINES.
         workers: processes, or Ray's actors.
@@ -66,7 +66,7 @@ def score(
         retry: score shards with transient failures again.
 
     Raises:
-        SourceError: the manifest names no film, or is no list.
+        SourceError: the manifest names no film, or is not a list.
         OutputError: `out` holds scores of another bundle or of other films, is in use, or cannot be written.
         BundleError: the bundle cannot be opened.
     """

@@ -1,6 +1,6 @@
-"""Where scores go: Parquet files of consecutive rows of the manifest, each labelled in its footer, and their summary.
+"""The output: Parquet files of consecutive rows of the manifest, each labelled in its footer, and a summary.
 
-A shard is written whole or not at all, and nothing else records progress: a shard that exists is done.
+A shard is written atomically and is the only record of progress: a shard that exists is done.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WHOLE = (1, 1)
 
 @dataclass(frozen=True)
 class Label:
-    """What a shard holds."""
+    """The contents of a shard."""
 
     bundle: str
     digest: str
@@ -88,7 +88,7 @@ class Shards:
         return label.films == len(names) and not (retry and TRANSIENT & set(label.failures))
 
     def require_at_most(self, count: int) -> None:
-        """Refuse a folder with more shards than the manifest has now."""
+        """Raise if the folder has more shards than the manifest."""
         spare = [number for number in self.written if number >= count]
         if spare:
             raise OutputError(
@@ -125,7 +125,7 @@ class Shards:
             write_text(Path(self.out) / name, text)
 
     def begin(self) -> None:
-        """Write what the shards will be, so that an unwritable place fails before the first film is read.
+        """Write _about.json, so that an unwritable place fails before the first film is read.
 
         Raises:
             OutputError: it cannot be written.
@@ -241,7 +241,7 @@ def digest_of(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Summary:
-    """How many films of a manifest, or of one part of it, have which verdict, and why some have no score."""
+    """Films of a manifest, or of one part of it, by verdict, and failures by cause."""
 
     out: str
     bundle: str
@@ -284,7 +284,7 @@ class Summary:
         return {**vars(self), "seconds": round(self.seconds, 1), **rate, "failed": self.failed, "notice": NOTICE}
 
     def text(self) -> str:
-        """For a terminal."""
+        """The summary for a terminal."""
         lines = [f"{self.out}: {self.films} films by {self.bundle} ({self.digest[:12]})"]
         lines += [f"  {count:>9}  {verdict or 'none'}" for verdict, count in self.verdicts.items()]
         if self.failures:

@@ -1,4 +1,4 @@
-"""The function that every engine runs: films in, a table out, one row per film whatever it holds."""
+"""The function that every engine runs: films in, a table out, one row per film in any case."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
         "error": pa.string(),
     }
 )
-"""A row holds what `lucency read` prints for the film; where it cannot be read, only `error_kind` and `error`."""
+"""A row has what `lucency read` prints for the film; if it cannot be read, only `error_kind` and `error`."""
 
 KINDS = {
     "missing": "no such file",
@@ -46,7 +46,7 @@ KINDS = {
 }
 """Why a film has no score."""
 TRANSIENT = frozenset(KINDS) - {"not_a_film", "unreadable"}
-"""Kinds worth another attempt; the others lie in the film's bytes."""
+"""Kinds worth another attempt; the others are properties of the file."""
 HEAD = 512
 """Bytes that are enough to recognise a format."""
 RANGE_REFUSED = {errno.EINVAL, 416}
@@ -86,7 +86,7 @@ def score_batch(paths: Sequence[str], reader: Reader, on_film: Callable[[], None
 
 
 def failed_table(paths: Sequence[str], failure: Failure) -> pa.Table:
-    """The same table where all films fail for one reason."""
+    """The table of `score_batch` if all films fail for one reason."""
     return pa.Table.from_pylist([{"film": as_text(path), **_error(failure)} for path in paths], SCHEMA)
 
 
@@ -119,7 +119,7 @@ def _error(failure: Failure) -> dict[str, Any]:
 
 
 def fetch_film(place: str) -> Film | Failure:
-    """The film at a path or URL; never raises for what is wrong with the film."""
+    """The film at a path or URL, or why it cannot be read; never raises."""
     try:
         return _from_store(place) if is_url(place) else _from_disk(Path(place))
     except Exception as error:  # a decoder's own; its message may quote the header, so only its type is reported
@@ -155,7 +155,7 @@ def _from_store(url: str) -> Film | Failure:
 
 
 def _first_bytes(store: Any, inside: str) -> bytes:
-    """At most one byte more than is read. Stores refuse every range of an empty object."""
+    """At most MAX_BYTES + 1 bytes. Stores refuse every range of an empty object."""
     try:
         data: bytes = store.cat_file(inside, start=0, end=MAX_BYTES + 1)  # by name: s3fs has another order
     except Exception as error:
@@ -167,7 +167,7 @@ def _first_bytes(store: Any, inside: str) -> bytes:
 
 
 def _kind_on_disk(path: Path) -> str:
-    """Called only for films that cannot be opened, so that the others cost nothing."""
+    """Why a film cannot be opened; not called for others, since it reads the file."""
     if not path.exists():
         return "missing"
     if not path.is_file():
