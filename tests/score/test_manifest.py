@@ -142,7 +142,7 @@ def test_an_unknown_store_raises() -> None:
     [
         ("t.csv", b"age,label\n1,2\n", "expected a column path, film, file or filename, found age, label"),
         ("t.csv", b"", "found none"),
-        ("t.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "expected a list of paths, found no text"),
+        ("t.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "expected a list of paths, found binary data"),
         ("t.parquet", b"path\na.png\n", "expected a list of paths"),
     ],
 )
