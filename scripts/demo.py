@@ -23,7 +23,7 @@ from lucency.files import write_text
 from lucency.film import open_film
 from lucency.reader import Reader
 
-RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "phantom.toml"
+RECIPE = "phantom"
 LEARNED = "phantom:800"
 ADULT = "RG1_J2KI.dcm"
 """A chest CR of an adult, from the package pydicom-data (MIT)."""
@@ -63,7 +63,7 @@ def steps(out: Path, adult: str) -> list[list[str]]:
         ["read", adult, "--map", str(out / "real")],
         ["phantom", "--out", films, "--films", "200", "--seed", "1"],
         ["audit", films, "--out", str(out / "audit")],
-        ["train", str(RECIPE), "--data", LEARNED, "--out", trained],
+        ["train", RECIPE, "--data", LEARNED, "--out", trained],
         ["evaluate", trained, "--data", films, "--out", str(out / "judged")],
         ["report", trained, "--data", films, "--out", str(out / "report")],
         ["explain", *drawn, "--bundle", trained, "--out", str(out / "maps")],

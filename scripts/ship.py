@@ -29,7 +29,7 @@ BUNDLES = ROOT / "src" / "lucency" / "pretrained"
 def main() -> int:
     """Run every step that is not done; stop at the first that fails, with its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "lungs.toml")
+    parser.add_argument("--recipe", type=Path, default=ROOT / "src" / "lucency" / "recipes" / "lungs.toml")
     parser.add_argument("--data", required=True)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs"))

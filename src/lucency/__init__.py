@@ -2,8 +2,10 @@
 
     >>> import lucency
     >>> reader = lucency.load()
-    >>> reader.read(lucency.open_film(film)).called
-    'pneumonia'
+    >>> reading = reader.read(film)                     # path, bytes, file, PIL image, array, pydicom data set
+    >>> reading
+    <Reading pneumonia 0.974: pneumonia (0.91 or more)>
+    >>> run = lucency.train("chest_xray", recipe="lecture")     # doctest: +SKIP
 
 The names in `__all__` are public, documented in `lucency.api` and in each class; anything else may change.
 """
@@ -14,8 +16,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lucency.api import Run as Run
     from lucency.api import audit as audit
     from lucency.api import evaluate as evaluate
+    from lucency.api import explain as explain
     from lucency.api import export as export
     from lucency.api import load as load
     from lucency.api import train as train
@@ -43,7 +47,7 @@ NOTICE = "Research use only. Not for diagnosis."
 """Stands on every page, picture, table and file of readings."""
 
 _PUBLIC = {
-    "api": "audit evaluate export load train",
+    "api": "Run audit evaluate explain export load train",
     "data": "Dataset read_dataset",
     "errors": "BundleError ExplainError ExportError ExtraError FilmError LucencyError OutputError RecipeError "
     "SourceError TrainingError UsageError WeightsError",

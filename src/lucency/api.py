@@ -1,89 +1,171 @@
-"""The functions of `import lucency`. Each imports what it needs when it is called."""
+"""The functions of `import lucency`, in the words of the command line. Each imports what it needs when called."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lucency.reader import Reader
+
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
     from lucency.audit import Audit
     from lucency.bundle.card import Quantize
     from lucency.data import Dataset
     from lucency.evaluate import Report
+    from lucency.explain.explanation import Explanation
     from lucency.export import TargetName
-    from lucency.reader import Reader
+    from lucency.film.accept import FilmLike
     from lucency.recipe import Recipe
 
+    Row = dict[str, float]
 
-def load(bundle: Path | str | None = None, threads: int = 1) -> Reader:
-    """Open a bundle or run.
+MODEL_FILES = (".h5", ".hdf5", ".keras", ".tflite", ".onnx")
+"""Suffixes of other programs' model files."""
+
+
+class Run(Reader):
+    """A trained run: a reader that can also be evaluated, explained and exported. A notebook shows its curves."""
+
+    @property
+    def history(self) -> dict[str, list[Row]]:
+        """Phase -> metrics, a row per epoch."""
+        from lucency.train.metrics import read_history
+
+        return read_history(self.bundle.path)
+
+    def evaluate(self, data: Dataset | Path | str, **options: Any) -> Report:
+        """`lucency.evaluate` of this run."""
+        return evaluate(self, data, **options)
+
+    def explain(self, film: FilmLike, method: str = "grad_cam", **options: Any) -> Explanation:
+        """`lucency.explain` by this run."""
+        return explain(self, film, method, **options)
+
+    def export(self, out: Path | str, **options: Any) -> Reader:
+        """`lucency.export` of this run."""
+        return export(self, out, **options)
+
+    def plot(self) -> Figure:
+        """The curves of training: loss, accuracy, AUROC and recall by epoch."""
+        from lucency.train.metrics import draw_history
+
+        return draw_history(self.history)
+
+    def to_pandas(self) -> DataFrame:
+        """The history, a row per epoch.
+
+        Raises:
+            ExtraError: pandas is not installed.
+        """
+        from lucency.tables import data_frame
+
+        return data_frame([{"phase": phase, **row} for phase, rows in self.history.items() for row in rows])
+
+    def __repr__(self) -> str:
+        return f"<Run {self.bundle.path}: {self.card.name}, {self.card.training.films:,} films learned from>"
+
+    def _repr_html_(self) -> str:
+        from lucency.html import figure_html, notebook_block
+
+        return notebook_block(repr(self).strip("<>"), figure_html(self.plot()) if self.history else "")
+
+
+def load(source: Path | str | None = None, threads: int = 1) -> Reader:
+    """Open what reads films.
 
     >>> reader = lucency.load()
-    >>> reading = reader.read(lucency.open_film(film))
-    >>> reading.called, reading.probability > 0.5
-    ('pneumonia', True)
+    >>> reading = reader.read(film)
+    >>> reading
+    <Reading pneumonia 0.974: pneumonia (0.91 or more)>
     >>> reading.map.shape
     (24, 24)
 
     Args:
-        bundle: a directory or .zip; the bundle that ships with lucency where none is given.
+        source: a run or bundle (a folder or its .zip), or the name of one that ships, `default` or `int8`; without it
+            `default`.
         threads: films that are read side by side in a batch.
+
+    Returns:
+        a reader; of a run a `Run`.
 
     Raises:
         BundleError: missing, altered, from a newer lucency, or in need of a library that is not installed.
+        UsageError: neither a path nor a name.
     """
-    from lucency.reader import Reader
+    from lucency.bundle import DEFAULT, SHIPPED, open_bundle
+    from lucency.errors import UsageError
 
-    return Reader.open(None if bundle is None else Path(bundle), threads)
+    if source is not None and not isinstance(source, str | Path):
+        raise UsageError(f"expected the path of a run or bundle, or a name, got {type(source).__name__}")
+    path = DEFAULT if source is None else Path(source)
+    if not path.exists() and str(source) in SHIPPED:
+        path = SHIPPED[str(source)]
+    if path.suffix.lower() in MODEL_FILES:
+        return _imported(path)
+    bundle = open_bundle(path)
+    return (Run if bundle.card.model.format == "torch" else Reader)(bundle, threads)
 
 
 def train(
-    recipe: Recipe | Mapping[str, Any] | Path | str,
     data: Dataset | Path | str,
-    out: Path | str,
+    recipe: Recipe | Mapping[str, Any] | Path | str = "lecture",
+    out: Path | str | None = None,
     *,
+    weights: str | None = None,
+    seed: int | None = None,
     resume: bool = False,
     cache: Path | str | None = None,
-) -> Reader:
-    """Train by a recipe, write the run to `out` and open it. Needs lucency[train].
+) -> Run:
+    """Train by a recipe, write the run and open it. Needs lucency[train]. A notebook shows the curves as they come.
 
-    >>> recipe = {
+    >>> tiny = {
     ...     "name": "tiny",
-    ...     "data": {"side": 32},
+    ...     "data": {"image_size": 32},
     ...     "model": {"backbone": "mobilenet_v1", "width": 0.25, "depth": 1, "head": "linear"},
     ...     "head": {"epochs": 1},
     ... }
-    >>> run = lucency.train(recipe, "phantom:24", folder / "run")
-    >>> run.card.labels
-    ('normal', 'pneumonia')
+    >>> run = lucency.train("phantom:24", tiny, folder / "run")
+    >>> run.card.labels, list(run.history)
+    (('normal', 'pneumonia'), ['head'])
 
     Args:
-        recipe: a TOML file, or its content.
         data: a data set, or what `read_dataset` takes.
-        out: folder of the run; new, or an unfinished run where `resume` is set.
+        recipe: the name of one that ships (`lucency recipes` lists them), a TOML file, or its content.
+        out: folder of the run; new, or an unfinished run where `resume` is set. Without it a new one below `runs`.
+        weights: pretrained weights in place of the recipe's: imagenet, a file, or none.
+        seed: in place of the recipe's.
         resume: continue from the last whole epoch, to the same result as without the stop.
         cache: folder of the feature cache; `cache` beside `out` by default.
 
     Raises:
         RecipeError, SourceError, WeightsError, TrainingError, OutputError: the message says what to do.
     """
-    from lucency.recipe import Recipe, parse_recipe, read_recipe
-    from lucency.train import train_run
+    from lucency.errors import UsageError, name_extra
 
-    if isinstance(recipe, Mapping):
-        recipe = parse_recipe(dict(recipe), "recipe")
-    elif not isinstance(recipe, Recipe):
-        recipe = read_recipe(Path(recipe))
-    out = Path(out)
-    train_run(recipe, _dataset(data), out, Path(cache) if cache else out.parent / "cache", resume)
-    return load(out)
+    if isinstance(data, Mapping):
+        raise UsageError("expected lucency.train(data, recipe), films first; got a recipe as data")
+    if resume and out is None:
+        raise UsageError("resume: expected the folder of the unfinished run as out")
+    chosen = _recipe(recipe, weights, seed)
+    with name_extra("train"):
+        from lucency.bundle import open_bundle
+        from lucency.train import train_run
+    folder = _new_run(chosen.name) if out is None else Path(out)
+    train_run(chosen, _dataset(data), folder, Path(cache) if cache else folder.parent / "cache", resume, _live_curves())
+    return Run(open_bundle(folder))
 
 
 def evaluate(
     reader: Reader | Path | str,
     data: Dataset | Path | str,
     *,
+    split: str | None = None,
     threshold: float | None = None,
     resamples: int = 2000,
     seed: int = 0,
@@ -100,24 +182,73 @@ def evaluate(
 
     Args:
         reader: an open reader, or a bundle or run.
-        data: a data set, or what `read_dataset` takes; all of its films are read.
+        data: a data set, or what `read_dataset` takes.
+        split: train, val, test or all; the test split where there is one, else all films.
         threshold: a finding is called at or above this probability; the card's by default.
         resamples: bootstrap draws of patients for the intervals.
         seed: of the draws; the same seed gives the same report.
 
     Raises:
         BundleError: no bundle or run.
-        SourceError: no film can be read, or labels that the reader does not know.
+        SourceError: no film can be read, no such split, or labels that the reader does not know.
     """
     from lucency.data.decode import report_skipped
-    from lucency.evaluate import evaluate_predictions
-    from lucency.reader.predict import predict
+    from lucency.data.splits import choose_split
+    from lucency.errors import name_extra
 
     opened = _reader(reader)
-    predicted = predict(opened, _dataset(data, classes=1))
+    with name_extra():
+        from lucency.evaluate import evaluate_predictions
+        from lucency.reader.predict import predict
+    films, _ = choose_split(_dataset(data, classes=1), split, str(data) if isinstance(data, str | Path) else "data")
+    predicted = predict(opened, films)
     report_skipped(predicted.unreadable)
     point = opened.card.operating_point.threshold if threshold is None else threshold
     return evaluate_predictions(predicted.predictions, point, resamples, seed)
+
+
+def explain(
+    reader: Reader | Path | str,
+    film: FilmLike,
+    method: str = "cam",
+    *,
+    finding: str | None = None,
+    opposite: bool = False,
+    layer: str | None = None,
+) -> Explanation:
+    """Where a reader looked on one film. A notebook shows film, overlay, map and scale.
+
+    >>> lucency.explain(lucency.load(), film)
+    <Explanation by cam, 24 × 24 cells>
+
+    Args:
+        reader: an open reader, or a bundle or run.
+        film: what `Reader.read` takes.
+        method: `cam` or `occlusion`; of a run any row of docs/explaining.md.
+        finding: which label, where there are several; the one that the reading speaks of.
+        opposite: ask what speaks against the finding.
+        layer: draw from this layer, for `grad_cam` and its kin.
+
+    Raises:
+        ExplainError: no such method or layer, or the bundle does not support it.
+        UsageError: no such label.
+        FilmError: the film cannot be read.
+    """
+    from lucency.errors import name_extra
+    from lucency.explain.bind import bind, evidence_for, label_index
+    from lucency.explain.explanation import Explanation
+    from lucency.film import as_film
+    from lucency.paint import Legend
+
+    opened, taken = _reader(reader), as_film(film)
+    with name_extra():
+        bound = bind(opened, method, opposite=opposite, layer=layer)
+    reading, asked = opened.read(taken), label_index(opened, finding)
+    index = reading.index if asked is None else asked
+    title = f"{reading.answer} · {method}"
+    legend = Legend(bound.limit, evidence_for(opened, index, opposite), bound.unit, title, bound.mark)
+    evidence = bound.explain(opened.preprocess(taken), index)
+    return Explanation(method, evidence, taken, opened.preprocess, legend, opened.lung_outline(taken))
 
 
 def export(
@@ -149,9 +280,11 @@ def export(
         ExportError: the network cannot be written for this target.
         OutputError: `out` holds a bundle, or cannot be written.
     """
-    from lucency.errors import UsageError
-    from lucency.export.calibration_films import calibration_squares
-    from lucency.export.exporter import export_run
+    from lucency.errors import UsageError, name_extra
+
+    with name_extra("export"):
+        from lucency.export.calibration_films import calibration_squares
+        from lucency.export.exporter import export_run
 
     path = run if isinstance(run, str | Path) else run.bundle.path
     squares = None
@@ -176,20 +309,77 @@ def audit(data: Dataset | Path | str) -> Audit:
     Raises:
         SourceError: the data cannot be read.
     """
-    from lucency.audit import audit as run
+    from lucency.errors import name_extra
+
+    with name_extra():
+        from lucency.audit import audit as run
 
     return run(_dataset(data))
 
 
-def _dataset(data: Dataset | Path | str, classes: int = 2) -> Dataset:
-    from lucency.data import read_dataset
+def _imported(path: Path) -> Reader:
+    """What another program trained; there is no importer yet."""
+    from lucency.errors import BundleError
 
-    if not isinstance(data, str | Path):
+    raise BundleError(f"{path}: expected a run or bundle, found another program's model file")
+
+
+def _recipe(recipe: Recipe | Mapping[str, Any] | Path | str, weights: str | None, seed: int | None) -> Recipe:
+    from lucency.errors import UsageError
+    from lucency.recipe import Recipe, parse_recipe, read_recipe
+
+    if isinstance(recipe, Mapping):
+        chosen = parse_recipe(dict(recipe), "recipe")
+    elif isinstance(recipe, str | Path):
+        chosen = read_recipe(recipe)
+    elif isinstance(recipe, Recipe):
+        chosen = recipe
+    else:
+        raise UsageError(f"expected a recipe by name, file or content, got {type(recipe).__name__}")
+    content = chosen.model_dump()
+    content["model"] |= {} if weights is None else {"weights": str(weights)}
+    content |= {} if seed is None else {"seed": seed}
+    return parse_recipe(content, chosen.name)
+
+
+def _new_run(name: str) -> Path:
+    """`runs/NAME`, or with the first number that is free."""
+    first = Path("runs") / name
+    return next(path for path in (first, *(first.with_name(f"{name}-{n}") for n in count(2))) if not path.exists())
+
+
+def _live_curves() -> Callable[[str, list[Row]], None] | None:
+    """In a notebook, what draws the curves anew after each epoch; elsewhere nothing."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+        return None
+    from IPython.display import HTML, display
+
+    from lucency.html import figure_html
+    from lucency.train.metrics import draw_history
+
+    phases: dict[str, list[Row]] = {}
+    shown = display(HTML(""), display_id=True)  # type: ignore[no-untyped-call]
+
+    def draw(phase: str, rows: list[Row]) -> None:
+        phases[phase] = rows
+        shown.update(HTML(figure_html(draw_history(phases))))  # type: ignore[no-untyped-call]
+
+    return draw
+
+
+def _dataset(data: Dataset | Path | str, classes: int = 2) -> Dataset:
+    from lucency.data import Dataset, read_dataset
+    from lucency.errors import UsageError
+
+    if isinstance(data, Dataset):
         return data
+    if not isinstance(data, str | Path):
+        raise UsageError(f"expected films: a folder, a table, phantom:N or a Dataset, got {type(data).__name__}")
     films = read_dataset(data, classes=classes)
     films.require_complete()
     return films
 
 
 def _reader(reader: Reader | Path | str) -> Reader:
-    return load(reader) if isinstance(reader, str | Path) else reader
+    return reader if isinstance(reader, Reader) else load(reader)

@@ -21,6 +21,8 @@ The command line prints the message and exits with the class's exit code.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Self
 
 SOME_UNREADABLE = 3
@@ -55,6 +57,7 @@ EXTRAS = {
     "cryptography": "sign",
     "ray": "ray",
     "optuna": "tune",
+    "pandas": "notebook",
 }
 """Module that the base install leaves out → the extra that brings it."""
 
@@ -115,6 +118,19 @@ class ExtraError(UsageError):
         return cls(
             f"this needs {package}: pip install 'lucency[{extra if extra and brings == 'evaluate' else brings}]'"
         )
+
+
+@contextmanager
+def name_extra(extra: str | None = None) -> Iterator[None]:
+    """Answer a missing optional dependency inside the block with the extra that brings it.
+
+    Raises:
+        ExtraError: a module that an extra brings cannot be imported.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ExtraError.for_module(error.name, extra) or error from error
 
 
 class FilmError(LucencyError):

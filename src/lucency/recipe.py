@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,14 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Schedule = Literal["constant", "exponential", "cosine", "one_cycle"]
 ResizeMode = Literal["stretch", "crop", "pad"]
+
+
+RECIPES = Path(__file__).parent / "recipes"
+"""The recipes that ship, one file each; its header is the record of its result."""
+EXTENDS = "extends"
+"""What names the recipe that a recipe takes the other settings from."""
+GAVE = "Gave: "
+"""Begins the line of a header that `lucency recipes` prints."""
 
 
 class Settings(BaseModel):
@@ -225,34 +234,97 @@ class Recipe(Settings):
         return self
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Read and check a recipe.
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that ship, by name."""
+    return tuple(sorted(path.stem for path in RECIPES.glob("*.toml")))
+
+
+def describe_recipe(name: str) -> tuple[str, str]:
+    """What a shipped recipe trains, and what it gave (empty: nothing published), from its header.
+
+    Raises:
+        RecipeError: none of that name ships.
+    """
+    if name not in recipe_names():
+        raise RecipeError(f"expected a recipe that ships, {', '.join(recipe_names())}; got '{name}'")
+    lines = (RECIPES / f"{name}.toml").read_text(encoding="utf-8").splitlines()
+    header = [line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]
+    gave = next((line.removeprefix(GAVE) for line in header if line.startswith(GAVE)), "")
+    return header[0], gave
+
+
+def find_recipe(recipe: Path | str, folder: Path = Path()) -> Path:
+    """The file of a recipe: a path below `folder`, or the name of one that ships.
+
+    Raises:
+        RecipeError: neither.
+    """
+    if (folder / recipe).is_file() or str(recipe) not in recipe_names():
+        return folder / recipe
+    return RECIPES / f"{recipe}.toml"
+
+
+def read_recipe(recipe: Path | str) -> Recipe:
+    """Read and check a recipe: a TOML file, or the name of one that ships.
+
+    A file may say `extends = "lecture"` and state what differs; what it extends may not extend another.
 
     Raises:
         RecipeError: no such file, not TOML, an unknown setting (with the nearest known one), or a value out of range.
     """
+    path = find_recipe(recipe)
+    content = _content(path)
+    if EXTENDS in content:  # else it would bear the other's name
+        content.setdefault("name", path.stem)
+    return parse_recipe(content, str(path), path.parent)
+
+
+def _content(path: Path) -> dict[str, Any]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise RecipeError(f"{path}: expected a recipe (TOML), cannot read it ({reason})") from error
+        names = ", ".join(recipe_names())
+        raise RecipeError(
+            f"{path}: expected a recipe (TOML) or one that ships ({names}), cannot read it ({reason})"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: expected TOML, found a syntax error: {error}") from error
     except RecursionError:
         raise RecipeError(f"{path}: expected a recipe (TOML), found brackets nested too deeply") from None
-    return parse_recipe(content, str(path))
 
 
-def parse_recipe(content: dict[str, Any], where: str) -> Recipe:
-    """Check a recipe that is already a dict; `where` begins the error messages.
+def parse_recipe(content: dict[str, Any], where: str, folder: Path = Path()) -> Recipe:
+    """Check a recipe that is already a dict.
+
+    Args:
+        content: the recipe; may extend another.
+        where: begins the error messages.
+        folder: where the file of a recipe that it extends is looked for.
 
     Raises:
-        RecipeError: an unknown setting or a value out of range.
+        RecipeError: an unknown setting or a value out of range, or it extends what cannot be extended.
     """
+    whole = _extended(compat.rename_recipe(content, where), where, folder)
     try:
-        return Recipe.model_validate(compat.drop_removed(compat.rename_recipe(content, where)))
+        return Recipe.model_validate(compat.drop_removed(whole))
     except ValidationError as error:
         raise RecipeError("; ".join(_complaints(where, [dict(item) for item in error.errors()]))) from error
+
+
+def _extended(content: dict[str, Any], where: str, folder: Path) -> dict[str, Any]:
+    """The recipe with what it takes over from the one it extends, setting by setting."""
+    base = content.pop(EXTENDS, None)
+    if base is None:
+        return content
+    if not isinstance(base, str):
+        raise RecipeError(f"{where}: '{EXTENDS}' = {base!r}: expected the name or file of a recipe")
+    path = find_recipe(base, folder)
+    found = compat.rename_recipe(_content(path), str(path))
+    if EXTENDS in found:
+        raise RecipeError(f"{where}: extends {path}, which extends another itself; expected one that stands alone")
+    tables = {name for name, part in content.items() if isinstance(part, dict) and isinstance(found.get(name), dict)}
+    return {**found, **content, **{name: {**found[name], **content[name]} for name in tables}}
 
 
 def card_data_settings(recipe: Mapping[str, Any]) -> DataSettings:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from lucency.errors import SourceError
+from lucency.errors import SourceError, name_extra
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Row = dict[str, str]
 
@@ -26,6 +29,18 @@ MISSING = frozenset(
     | {"n.a.", "#value!", "#ref!", "undefined", "unspecified", "anonymous", "anonymized", "anonymised", "\\n"}
 )
 """Cells, in small letters, that hold no value: what spreadsheets, pandas, R and SQL write for nothing."""
+
+
+def data_frame(rows: Sequence[Mapping[str, object]]) -> DataFrame:
+    """Rows of the same columns as a pandas data frame.
+
+    Raises:
+        ExtraError: pandas is not installed.
+    """
+    with name_extra():
+        import pandas
+
+    return pandas.DataFrame(list(rows))
 
 
 def is_missing(cell: str) -> bool:

@@ -91,7 +91,7 @@ def verbs(place: Path, out: Path) -> dict[str, list[str]]:
         "read": ["read", *map(str, (place / "films").iterdir()), "--bundle", bundle, "--map", str(out)],
         "score": ["score", "--manifest", str(place / "films"), "--bundle", bundle, "--out", str(out), "--shard", "5"],
         "serve": ["serve", "--bundle", bundle, "--port", "0", "--workers", "1"],
-        "train": ["train", "recipes/phantom.toml", "--data", "phantom:60", "--out", str(out / "run")],
+        "train": ["train", "phantom", "--data", "phantom:60", "--out", str(out / "run")],
     }
 
 

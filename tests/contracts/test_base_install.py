@@ -63,11 +63,11 @@ def test_serve_needs_its_own_extra_alone() -> None:
     ("arguments", "extra"),
     [
         (("audit", "phantom:4"), "evaluate"),
-        (("train", "recipes/phantom.toml", "--data", "phantom:4", "--out", "runs/none"), "train"),
+        (("train", "phantom", "--data", "phantom:4", "--out", "runs/none"), "train"),
         (("serve",), "serve"),
         (("dicom", "film.dcm", "--out", "out"), "dicom"),
         (("score", "--manifest", "films", "--out", "out"), "score"),
-        (("tune", "recipes/phantom.toml", "--data", "phantom:4", "--out", "out"), "tune"),
+        (("tune", "phantom", "--data", "phantom:4", "--out", "out"), "tune"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from lucency.cli import run
 
-RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "phantom.toml"
+RECIPE = "phantom"
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict:  # type: ignore[type-arg]
     """`lucency faith` of a reader trained by the recipe, on films of another seed."""
     root = tmp_path_factory.mktemp("phantom")
-    assert run(["train", str(RECIPE), "--data", "phantom:800", "--out", str(root / "run")]) == 0
+    assert run(["train", RECIPE, "--data", "phantom:800", "--out", str(root / "run")]) == 0
     assert run(["evaluate", str(root / "run"), "--data", "phantom:300:1", "--out", str(root / "evaluated")]) == 0
     methods = ["--method", "cam", "--method", "guided_backprop"]
     assert run(["faith", str(root / "run"), "--data", "phantom:300:1", *methods, "--out", str(root / "faith")]) == 0

@@ -18,7 +18,7 @@ from lucency.bundle.golden import parse_golden
 from lucency.paint import LIMIT, TOP, ZERO, colourmap, opacities, window
 from lucency.preprocess import RESIZE_MODES, Preprocess
 from lucency.reader import Outputs
-from lucency.reader.outputs import reading
+from lucency.reader.reading import reading
 
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE.parent / "golden/preprocessing.json").read_text(encoding="utf-8"))

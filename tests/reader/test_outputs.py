@@ -8,7 +8,8 @@ import pytest
 from lucency.bundle import Abstention, Card, Check, Gate, Model, OperatingPoint
 from lucency.reader import Outputs
 from lucency.reader.input_checks import GATE_WORDS, Doubt
-from lucency.reader.outputs import abstains, accepted, failed_checks, reading
+from lucency.reader.outputs import abstains, accepted, failed_checks
+from lucency.reader.reading import reading
 
 GATE = Gate(checks=(Check(name="layout", limit=2.0, alarms=0.01), Check(name="features", limit=3.0, alarms=0.01)))
 SETS = Abstention(method="conformal", least=(0.3, 0.4))

@@ -14,7 +14,8 @@ from lucency.errors import BundleError, FilmError
 from lucency.film import open_film
 from lucency.reader import Outputs, Reader, Reading
 from lucency.reader import reader as module
-from lucency.reader.outputs import Engine, reading
+from lucency.reader.outputs import Engine
+from lucency.reader.reading import reading
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 from PIL import Image
@@ -14,7 +15,11 @@ from lucency.audit.findings import Finding, Patients, collect_findings, count_pa
 from lucency.audit.measurements import Measurements, measure_films
 from lucency.audit.shortcuts import PROPERTIES, Shortcut, find_shortcuts
 from lucency.data.dataset import Dataset
-from lucency.html import data_url, render
+from lucency.html import data_url, notebook_block, render, table_html
+from lucency.tables import data_frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SCHEMA = 2
 """Of audit.json. 1 called findings `concerns`, their severity `weight` and their details `words`."""
@@ -24,7 +29,7 @@ PICTURE = 168
 """Long side of a picture, in pixels."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """The result of an audit."""
 
@@ -40,6 +45,29 @@ class Audit:
     def invalid(self) -> tuple[Finding, ...]:
         """Findings that make results on this set wrong."""
         return tuple(finding for finding in self.findings if finding.severity == "invalid")
+
+    def __repr__(self) -> str:
+        return f"<Audit {self._title()}>"
+
+    def _title(self) -> str:
+        kinds = Counter(finding.severity for finding in self.findings)
+        said = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing found against it"
+        return f"{len(self.films):,} films: {said}"
+
+    def _rows(self) -> list[dict[str, object]]:
+        rows = [(finding, sum(map(len, finding.groups))) for finding in self.findings]
+        return [{"severity": one.severity, "key": one.key, "films": n, "line": one.line} for one, n in rows]
+
+    def _repr_html_(self) -> str:
+        return notebook_block(self._title(), table_html(self._rows()))
+
+    def to_pandas(self) -> DataFrame:
+        """The findings, a row each: severity, key, films, line.
+
+        Raises:
+            ExtraError: pandas is not installed.
+        """
+        return data_frame(self._rows())
 
     def to_json(self) -> dict[str, Any]:
         """The content of audit.json; films by name."""

@@ -16,6 +16,7 @@ from lucency.bundle.card import (
     Model,
     OperatingPoint,
     Parity,
+    Population,
     Square,
     Training,
 )
@@ -23,10 +24,13 @@ from lucency.bundle.store import Bundle, open_bundle, read_card, verify, write_b
 
 DEFAULT = Path(__file__).resolve().parent.parent / "pretrained" / "default"
 """The bundle that ships with the package."""
+SHIPPED = {path.name: path for path in sorted(DEFAULT.parent.glob("*")) if (path / "card.json").is_file()}
+"""The bundles that ship, by name."""
 
 __all__ = [
     "DEFAULT",
     "SCHEMA_VERSION",
+    "SHIPPED",
     "Abstention",
     "Bundle",
     "Calibration",
@@ -37,6 +41,7 @@ __all__ = [
     "Model",
     "OperatingPoint",
     "Parity",
+    "Population",
     "Square",
     "Training",
     "open_bundle",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -30,6 +31,18 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Years = Annotated[int, Field(ge=0, le=120)]
+
+
+def ascending(ages: tuple[int, int]) -> tuple[int, int]:
+    """The same two ages.
+
+    Raises:
+        ValueError: the youngest is older than the oldest.
+    """
+    if ages[0] > ages[1]:
+        raise ValueError(f"ages must be youngest and oldest, got {list(ages)}")
+    return ages
 
 
 class Part(BaseModel):
@@ -156,6 +169,15 @@ class Gate(Part):
     fitted_on: str = ""
 
 
+class Population(Part):
+    """Whose films the reader learned from."""
+
+    words: str = ""
+    """For people: ages, place, view."""
+    ages: Annotated[tuple[Years, Years], AfterValidator(ascending)] | None = None
+    """Youngest and oldest, in whole years; a film that states another age is doubted."""
+
+
 class Training(Part):
     """Where the weights come from."""
 
@@ -218,6 +240,7 @@ class Card(Part):
     abstention: Abstention = Abstention()
     gate: Gate = Gate()
     training: Training = Training()
+    population: Population = Population()
     metrics: tuple[Metric, ...] = ()
     parity: Parity | None = None
     limits: tuple[str, ...] = ()
@@ -256,9 +279,10 @@ class Card(Part):
         return self
 
     @model_serializer(mode="wrap")
-    def _leave_out_chest_films(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         stated: dict[str, Any] = serialize(self)
-        return {name: value for name, value in stated.items() if (name, value) != ("modality", "chest_xray")}
+        unsaid = {"modality": "chest_xray", "population": Population().model_dump()}
+        return {name: value for name, value in stated.items() if (name, value) not in unsaid.items()}
 
     @property
     def findings(self) -> int:

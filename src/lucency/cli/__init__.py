@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "read": ("lucency.cli.read:read", "Read films: probability, verdict, map"),
     "score": ("lucency.cli.score:score", "Read millions of films: a manifest in, Parquet out; stops and goes on"),
     "train": ("lucency.cli.train:train", "Fit a reader to a folder of films, by a recipe"),
+    "recipes": ("lucency.cli.recipes:recipes", "List the recipes that ship, or print one to start your own from"),
     "tune": ("lucency.cli.tune:tune", "Search for a better recipe: registered, resumable, every trial recorded"),
     "evaluate": ("lucency.cli.evaluate:evaluate", "Judge a run or bundle on labelled films, with intervals by patient"),
     "compare": ("lucency.cli.compare:compare", "Compare two readers on the same films: DeLong, McNemar, power"),
@@ -96,7 +97,7 @@ def root(
 ) -> None:
     """Read chest films for pneumonia: train, judge, explain, ship. Research use only, not a medical device.
 
-    Example: lucency train recipes/phantom.toml --data phantom:600 --out runs/phantom
+    Example: lucency train phantom --data phantom:600 --out runs/phantom
     """
 
 

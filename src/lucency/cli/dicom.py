@@ -76,7 +76,7 @@ def _show(path: Path, done: tuple[Answer, dict[str, Path]], json: bool) -> None:
         files = {what: str(place) for what, place in places.items()}
         print_json({**reading.to_json(), "film": str(path), **files})
         return
-    echo(f"{one_line(path)}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}")
+    echo(f"{one_line(path)}  {reading.answer}")
     for what, place in places.items():
         echo(f"  {what}: {place}")
 

@@ -60,7 +60,7 @@ def faith(
 
     Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
     """
-    from lucency.cli.explain import label_index
+    from lucency.explain.bind import label_index
     from lucency.reader import Reader
 
     options = DataOptions(source, allow_missing=allow_missing)
@@ -135,7 +135,7 @@ def _with_boxes(films: Dataset, boxes: Path) -> Dataset:
 def _evaluated(
     reader: Reader, methods: list[str], task: Task, networks: Networks, quick: bool
 ) -> tuple[list[ExplainerResult], Cases]:
-    from lucency.cli.explain import bind
+    from lucency.explain.bind import bind
     from lucency.explain.faithfulness import evaluate_explainers, gather_cases
     from lucency.lungs import lung_mask
     from lucency.reader.predict import as_labelled
@@ -223,7 +223,7 @@ def _write(judged: list[ExplainerResult], about: dict[str, Any], causes: list[Es
 
 def _explainers(reader: Reader, wanted: list[str]) -> list[BoundExplainer]:
     """The explainers named, or all that this reader supports."""
-    from lucency.cli.explain import bind, methods
+    from lucency.explain.bind import bind, methods
 
     names = list(methods(reader)) if ALL in wanted else list(dict.fromkeys(wanted))
     return [bind(reader, name) for name in names]

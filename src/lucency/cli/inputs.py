@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,26 +35,24 @@ Aspects = Annotated[
     Path | None, typer.Option(help="Folder with the same films true to their aspect, where DATA is stretched.")
 ]
 
-ALL = "all"
-"""The split that is every film."""
 REPORT_FIELDS = ("reader", "reader_name", "reader_sha256", "data", "source", "split", "threshold_chosen_by", "unread")
 """What report.json says of where its predictions come from; a second report of the same predictions repeats it."""
 
 
-def open_recipe(path: Path, seed: int | None, weights: str | None) -> Recipe:
-    """The recipe of a file; what the command line says goes before it.
+def open_recipe(recipe: Path | str, seed: int | None, weights: str | None) -> Recipe:
+    """The recipe of a file or name; what the command line says goes before it.
 
     Raises:
         RecipeError: the file or a setting in it is wrong.
     """
     from lucency.recipe import parse_recipe, read_recipe
 
-    content: dict[str, Any] = read_recipe(path).model_dump()
+    content: dict[str, Any] = read_recipe(recipe).model_dump()
     if seed is not None:
         content["seed"] = seed
     if weights is not None:
         content["model"]["weights"] = weights
-    return parse_recipe(content, str(path))
+    return parse_recipe(content, str(recipe))
 
 
 def unique_names(films: list[Path]) -> dict[Path, str]:
@@ -143,18 +140,11 @@ def labelled_films(
     Raises:
         SourceError: the data cannot be read, or has no such split.
     """
-    from lucency.errors import SourceError
+    from lucency.data.splits import choose_split
 
     films = read_films(data, options, classes, depends=False)
     announce_finding(films, clear=False)
-    splits = Counter(record.split for record in films.samples if record.split)
-    chosen = split or ("test" if splits["test"] else ALL)
-    if chosen == ALL:
-        return films, ALL
-    if not splits[chosen]:
-        there = ", ".join(f"{name} ({count} films)" for name, count in sorted(splits.items())) or "films without splits"
-        raise SourceError(f"{data}: expected the split '{chosen}', found {there}; choose another with --split, or all")
-    return films.with_split(chosen), chosen
+    return choose_split(films, split, str(data))
 
 
 @dataclass(frozen=True)

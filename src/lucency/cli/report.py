@@ -95,7 +95,8 @@ def _cross_validated(
     import shlex
     from dataclasses import replace
 
-    from lucency.cli.inputs import ALL, labelled_films
+    from lucency.cli.inputs import labelled_films
+    from lucency.data.splits import ALL
     from lucency.errors import SourceError
     from lucency.reader.predict import as_labelled
     from lucency.report.context import card_of, reader_of_film

@@ -13,7 +13,9 @@ from lucency.cli.terminal import echo
 
 def train(
     context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", show_default=False)],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe: a name (lucency recipes) or a TOML file.", show_default=False)
+    ],
     data: Annotated[str, typer.Option(help="Folder of films, or phantom:N for N drawn ones.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder of the run; new, or one to resume.", show_default=False)],
     source: Source = "auto",
@@ -36,7 +38,7 @@ def train(
 
     With --devices, processes train together, each on patients of its own; the recipe's batch is what all take at once.
 
-    Example: lucency train recipes/lecture.toml --data chest_xray --out runs/lecture --weights mobilenet_v2.pth
+    Example: lucency train lecture --data chest_xray --out runs/lecture --weights mobilenet_v2.pth
     """
     from lucency.cli.evaluate import table
     from lucency.data.splits import Fold

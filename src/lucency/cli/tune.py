@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def tune(
-    recipe: Annotated[Path, typer.Argument(help="The recipe to start from, a TOML file.", show_default=False)],
+    recipe: Annotated[str, typer.Argument(help="The recipe to start from: a name or a TOML file.", show_default=False)],
     data: Annotated[str, typer.Option(help="Folder of films, or phantom:N for N drawn ones.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder of the search; new, or one to go on with.", show_default=False)],
     space: Annotated[
@@ -47,7 +47,7 @@ def tune(
 
     With --each nothing is drawn: what does each lever do by itself?
 
-    Example: lucency tune recipes/kermany.toml --data chest_xray --out search --trials 30
+    Example: lucency tune kermany --data chest_xray --out search --trials 30
     """
     import json as js
 

@@ -7,6 +7,7 @@ Patients are put in order by a hash of their name, so neither the order of the f
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +45,31 @@ class Fold:
         here = without_test(films)
         rest, held = stratified_group_kfold(here, self.of, SPLIT_SEED)[self.number - 1]
         return here.subset(rest), here.subset(held)
+
+
+ALL = "all"
+"""The split that is every film."""
+
+
+def choose_split(films: Dataset, split: str | None, data: str) -> tuple[Dataset, str]:
+    """The films of one split, and its name.
+
+    Args:
+        films: all films.
+        split: "train", "val", "test" or "all"; None: the test split where there is one, else all films.
+        data: where they come from, for the message.
+
+    Raises:
+        SourceError: there is no such split.
+    """
+    splits = Counter(sample.split for sample in films.samples if sample.split)
+    chosen = split or ("test" if splits["test"] else ALL)
+    if chosen == ALL:
+        return films, ALL
+    if not splits[chosen]:
+        there = ", ".join(f"{name} ({count} films)" for name, count in sorted(splits.items())) or "films without splits"
+        raise SourceError(f"{data}: expected the split '{chosen}', found {there}; choose another with --split, or all")
+    return films.with_split(chosen), chosen
 
 
 def without_test(films: Dataset) -> Dataset:

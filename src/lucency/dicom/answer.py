@@ -123,11 +123,9 @@ def picture(film: Film, reading: Reading, preprocess: Preprocess, bundle: Bundle
     painted = overlay(small, reading.map, preprocess, Legend(mark=NOTICE), lungs=lung_outline(small.gray8()))
     page = Image.new("RGB", (max(MIN_WIDTH, painted.width), painted.height + 2 * LINE), "white")
     page.paste(painted, (0, LINE))
-    point = bundle.card.operating_point.threshold
-    line = f"{reading.finding} {reading.probability:.2f}, threshold {point:.2f}: {reading.verdict or 'none'}"
     pen = ImageDraw.Draw(page)
     font = ImageFont.load_default(14)
-    pen.text((4, 4), f"{line}. {NOTICE}.", fill="black", font=font)
+    pen.text((4, 4), f"{reading.answer}. {NOTICE}.", fill="black", font=font)
     pen.text((4, LINE + painted.height + 4), KEY.format(finding=reading.finding), fill="black", font=font)
     return page
 

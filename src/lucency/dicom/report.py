@@ -105,7 +105,7 @@ def _group(
 ) -> MeasurementsAndQualitativeEvaluations:
     """One finding (TID 1501): probability, threshold, verdict, by which algorithm and from which image."""
     uid, card = str(header.SOPInstanceUID), bundle.card
-    measured = [_number(PROBABILITY, float(reading.probabilities[index]))]
+    measured = [] if reading.withheld else [_number(PROBABILITY, float(reading.probabilities[index]))]
     if card.task != "multiclass":  # there the most probable label is called, without a threshold
         measured.append(_number(THRESHOLD, card.operating_point.threshold))
     group = MeasurementsAndQualitativeEvaluations(

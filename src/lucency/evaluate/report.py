@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,12 @@ from lucency.evaluate.metrics import METRICS, UNDEFINED, Finding, compute_metric
 from lucency.evaluate.predictions import Predictions, Task, read_predictions
 from lucency.evaluate.selective_prediction import answered_parts, part_interval, part_mean
 from lucency.files import parse_json, write_text
+from lucency.html import notebook_block, table_html
+from lucency.tables import data_frame
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 SCHEMA_VERSION = 1
 ALL = "all"
@@ -55,7 +61,7 @@ class Measure:
         return str(Estimate(self.value, self.low, self.high))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """How a reader does on a set of films."""
 
@@ -81,6 +87,34 @@ class Report:
             if one.name == name and finding in (None, one.finding):
                 return one
         raise KeyError(name)
+
+    def __repr__(self) -> str:
+        return f"<Report {self._title()}>"
+
+    def _title(self) -> str:
+        found = next((one for one in self.measures if one.name == "auroc"), None)
+        area = "" if found is None else f", AUROC {found}"
+        return f"{self.films:,} films of {self.patients:,} patients{area}"
+
+    def _rows(self) -> list[dict[str, object]]:
+        return [asdict(one) for one in self.measures]
+
+    def _repr_html_(self) -> str:
+        return notebook_block(self._title(), table_html(self._rows()))
+
+    def to_pandas(self) -> DataFrame:
+        """The measures, a row each: name, finding, value, low, high, reason.
+
+        Raises:
+            ExtraError: pandas is not installed.
+        """
+        return data_frame(self._rows())
+
+    def plot(self) -> Figure:
+        """The confusion matrix as a matplotlib figure; curves are written by `lucency evaluate --out`."""
+        from lucency.evaluate.plots import confusion_plot
+
+        return confusion_plot(self)
 
 
 def evaluate_predictions(

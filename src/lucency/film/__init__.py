@@ -3,6 +3,7 @@
 Films are personal data. Nothing here logs, prints or keeps a copy; an error names the file to whoever asked for it.
 """
 
+from lucency.film.accept import as_film
 from lucency.film.film import Film, open_film, open_films
 
-__all__ = ["Film", "open_film", "open_films"]
+__all__ = ["Film", "as_film", "open_film", "open_films"]

@@ -38,7 +38,7 @@ _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 _PACKED = (b"zTXt", b"iTXt", b"iCCP")
 LONG_TEXT = 4096
 END = b"\xff\xd9"
-_REFUSED_MODES = {
+REFUSED_MODES = {
     "1": "a black-and-white image of 1 bit a pixel",
     "P": "an image with a palette",
     "PA": "an image with a palette",
@@ -90,7 +90,7 @@ def _read(reader: type[ImageFile], data: bytes, kind: str, profile: bytes = b"")
         with quiet, reader(io.BytesIO(data)) as image:
             _check_header(image, kind)
             pixels, facts, colour = _jpeg(image, data) if kind == "JPEG" else _gray(_loaded(image))
-            turn = _UPRIGHT.get(_orientation(image), np.asarray)
+            turn = _UPRIGHT.get(orientation(image), np.asarray)
             if colour is not None:
                 facts, colour = facts | _profile(image, profile), np.ascontiguousarray(turn(colour))
             return np.ascontiguousarray(turn(pixels)), facts, colour
@@ -147,8 +147,8 @@ def _check_header(image: ImageFile, kind: str) -> None:
     if getattr(image, "is_animated", False):
         found = "an animated PNG" if kind == "PNG" else f"a {kind} of several pages"
         raise refusal(found, "keep the one that is the film")
-    if image.mode in _REFUSED_MODES:
-        raise refusal(f"{_REFUSED_MODES[image.mode]} ({kind})", "save it as 8- or 16-bit gray")
+    if image.mode in REFUSED_MODES:
+        raise refusal(f"{REFUSED_MODES[image.mode]} ({kind})", "save it as 8- or 16-bit gray")
     if isinstance(image, TiffImageFile):
         bits = set(image.tag_v2.get(258, (1,)))
         if not bits <= {8, 16}:
@@ -198,7 +198,7 @@ def _furthest(one: Image.Image, other: Image.Image) -> int:
     return int(ImageChops.difference(one, other).getextrema()[1])  # type: ignore[arg-type]
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 where none is stated; Pillow has already turned a TIFF and then states none."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))

@@ -1,6 +1,8 @@
 """Film → Reading(probability, verdict, map, warnings), from a bundle. No PyTorch in the process."""
 
-from lucency.reader.outputs import Outputs, Reading
+from lucency.reader.bands import Band, bands
+from lucency.reader.outputs import Outputs
 from lucency.reader.reader import ENGINES, Reader
+from lucency.reader.reading import Reading
 
-__all__ = ["ENGINES", "Outputs", "Reader", "Reading"]
+__all__ = ["ENGINES", "Band", "Outputs", "Reader", "Reading", "bands"]

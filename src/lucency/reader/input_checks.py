@@ -45,6 +45,8 @@ GATE_WORDS = {
     "features": "this is unlike the films the network learned from: another machine, very blurred, or other patients",
 }
 """What a failed check of the card's gate means."""
+NO_SUCH_FILM = frozenset({"layout", "lungs_missing", "blank", "levels", "modality", "view", "part"})
+"""Codes that mean that this is no film of the kind learned from: it gets no probability. The others are soft."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -125,8 +127,14 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
             facts.get("damage") in DAMAGE,
             Doubt(f"the file looks damaged: {DAMAGE.get(facts.get('damage', ''))}", "damage"),
         ),
-        (modality[0] == "no", Doubt(f"the modality is {modality[1]}; the network knows {kinds} only", "modality")),
-        (kind.lungs and view[0] == "no", Doubt(f"the view is {view[1]}; the network knows frontal films only", "view")),
+        (
+            modality[0] == "no",
+            Doubt(f"the modality is {modality[1]}; the network knows {kinds} only", "modality"),
+        ),
+        (
+            kind.lungs and view[0] == "no",
+            Doubt(f"the view is {view[1]}; the network knows frontal films only", "view"),
+        ),
         (kind.lungs and part[0] == "no", Doubt(f"the film states body part {part[1]}, not a chest", "part")),
         *_colour_doubts(film, kind),
         *(_sight_doubts(film, kind.sight) if kind.sight and not blank else ()),

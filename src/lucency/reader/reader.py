@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lucency.bundle import DEFAULT, Bundle, Card, open_bundle
 from lucency.bundle.card import Format
 from lucency.errors import BundleError, FilmError
-from lucency.film import Film, open_film
+from lucency.film import Film, as_film, open_film
 from lucency.lungs import lung_outline
 from lucency.modality import MODALITIES
 from lucency.prefetch import prefetch
 from lucency.preprocess import Preprocess
 from lucency.reader.engines import open_litert, open_onnx, open_torch
 from lucency.reader.input_checks import check_input
-from lucency.reader.outputs import Engine, Floats, Outputs, Reading, Squares, failed_checks, numbers, reading
+from lucency.reader.outputs import Engine, Floats, Outputs, Squares, failed_checks, numbers
+from lucency.reader.reading import Reading, reading
+
+if TYPE_CHECKING:
+    from lucency.film.accept import FilmLike
 
 ENGINES: dict[Format, Callable[[Bundle, int], Engine]] = {
     "litert": open_litert,
@@ -33,9 +37,9 @@ AHEAD = 8
 class Reader:
     """Reads films with a bundle or run. May be shared between threads.
 
-    >>> reader = Reader.open(Path("bundle"))                    # doctest: +SKIP
-    >>> reader.read(open_film(Path("film.png"))).verdict        # doctest: +SKIP
-    'PNEUMONIA'
+    >>> reader = Reader.open()
+    >>> reader.read(film).verdict
+    'pneumonia'
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -65,13 +69,19 @@ class Reader:
         """Where lungs are on a film, as `lucency.paint.overlay` takes it; None for pictures that show none."""
         return lung_outline(film.gray8()) if MODALITIES[self.card.modality].lungs else None
 
-    def read(self, film: Film) -> Reading:
+    def read(self, film: FilmLike) -> Reading:
         """Read one film.
 
+        Args:
+            film: a path, bytes, an open file, a PIL image, a uint8 or uint16 array (bright = dense), a pydicom data set
+                or a `Film`.
+
         Raises:
+            FilmError: it cannot be read; the message says what would be accepted.
             BundleError: the network's answer is not a number.
         """
-        return self._reading(film, self._engine.batch)
+        opened = as_film(film)
+        return self._reading(opened, self._engine.batch, opened)
 
     def read_batch(self, squares: Squares) -> Outputs:
         """Outputs for films that are prepared already, uint8 (n, side, side) or (n, side, side, 3), n > 0.
@@ -95,7 +105,7 @@ class Reader:
         def attempt(path: Path) -> tuple[Path, Kept | FilmError]:
             try:
                 film = open_film(path)
-                return path, kept(film, self._reading(film, self._engine.submit))
+                return path, kept(film, self._reading(film, self._engine.submit, None))
             except FilmError as error:
                 return path, error
 
@@ -103,7 +113,7 @@ class Reader:
             return map(attempt, paths)
         return prefetch(attempt, paths, self.threads, AHEAD * self.threads)
 
-    def _reading(self, film: Film, engine: Callable[[Squares], Outputs]) -> Reading:
+    def _reading(self, film: Film, engine: Callable[[Squares], Outputs], kept: Film | None) -> Reading:
         answers = numbers(engine(self.preprocess(film)[None]))
         refused = bool(failed_checks(self.card, answers).any())
-        return reading(self.card, film.name, answers, 0, check_input(film, self.card, refused))
+        return reading(self.card, film.name, answers, 0, check_input(film, self.card, refused), kept)

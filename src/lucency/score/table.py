@@ -33,7 +33,8 @@ SCHEMA = pa.schema(
         "error": pa.string(),
     }
 )
-"""A row has what `lucency read` prints for the film; if it cannot be read, only `error_kind` and `error`."""
+"""A row has what `lucency read` prints for the film; numbers are empty where it is no film of the kind learned from.
+If it cannot be read, only `error_kind` and `error`."""
 
 KINDS = {
     "missing": "no such file",
@@ -104,12 +105,12 @@ def _read(film: Film | Failure, reader: Reader) -> dict[str, Any]:
         return _error(Failure("failed", f"the network failed on it ({type(error).__name__})"))
     return {
         "verdict": reading.verdict,
-        "called": reading.called,
+        "called": None if reading.withheld else reading.called,
         "finding": reading.finding,
         "probability": reading.probability,
         "logit": reading.logit,
-        "probabilities": reading.probabilities.tolist(),
-        "logits": reading.logits.tolist(),
+        "probabilities": None if reading.withheld else reading.probabilities.tolist(),
+        "logits": None if reading.withheld else reading.logits.tolist(),
         "warnings": list(reading.warnings),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from base64 import b64encode
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -26,6 +27,8 @@ READING_HEADER = "Lucency-Reading"
 """The header that carries the JSON of `/v1/read` beside an overlay."""
 FILM_TYPES = (PNG, "image/jpeg", "image/tiff", "application/dicom", "application/octet-stream")
 """Content types offered for a bare film. Any other is taken as well: the bytes decide."""
+OPTIONAL = ("map", "probabilities")
+"""Fields of a reading that are left out where they are empty."""
 FILM = {"type": "string", "format": "binary"}
 BEARER = HTTPBearer(auto_error=False, description="A token that the server was started with.")
 FAILURES = responses(400, 401, 403, 408, 413, 422, 500, 503)
@@ -53,10 +56,11 @@ class ReadingAnswer(_Answer):
 
     film: Annotated[str, Field(description="`film`, or in a batch `film 1`, `film 2`…; never the client's name.")]
     verdict: Annotated[str, Field(description="The label called, or `uncertain`: refer.")]
-    called: Annotated[str, Field(description="The label at the threshold, sure or not.")]
+    called: Annotated[str | None, Field(description="The label at the threshold, sure or not.")]
     finding: Annotated[str, Field(description="What probability, logit and map are about.")]
-    probability: Annotated[Share, Field(description="Calibrated.")]
-    logit: Annotated[float, Field(description="Before calibration.")]
+    probability: Annotated[Share | None, Field(description="Calibrated; null where `reason` says why there is none.")]
+    logit: Annotated[float | None, Field(description="Before calibration.")]
+    reason: Annotated[str | None, Field(description="Why this is no film of the kind learned from.")]
     probabilities: Annotated[list[Share] | None, Field(description="One a label, if there are several findings.")] = (
         None
     )
@@ -162,6 +166,16 @@ def _reading_answer(answer: WorkerAnswer) -> ReadingAnswer:
     return ReadingAnswer(**answer.reading, map=b64encode(answer.overlay).decode() if answer.overlay else None)
 
 
+def _json(answer: FilmAnswer | BatchAnswer) -> dict[str, Any]:
+    """The answer without the fields that only some readings have; a probability that is withheld stays, as null."""
+    content = answer.model_dump(mode="json")
+    for reading in content.get("readings", [content]):
+        for name in OPTIONAL:
+            if reading.get(name, 0) is None:
+                del reading[name]
+    return content
+
+
 def _same_origin(request: Request) -> None:
     """Without tokens any page in a browser on this machine could send films here: pages of other origins may not."""
     origin = request.headers.get("origin")
@@ -203,25 +217,25 @@ def read_routes(state: State) -> APIRouter:
             film = await read_film(request, state.limits)
             answer = await state.read(request, film, "film", overlay_only or map == "png")
         reading = _reading_answer(answer).model_dump(exclude={"map"} if overlay_only else None)
-        body = FilmAnswer(**reading, model=state.model)
+        content = _json(FilmAnswer(**reading, model=state.model))
         if overlay_only:
-            headers = {READING_HEADER: body.model_dump_json(exclude_none=True)}
+            headers = {READING_HEADER: json.dumps(content, ensure_ascii=True)}
             return Response(answer.overlay, media_type=PNG, headers=headers)
-        return JSONResponse(body.model_dump(mode="json", exclude_none=True))
+        return JSONResponse(content)
 
     @router.post(
         "/batch",
         responses=FAILURES,
         openapi_extra=films,
-        response_model_exclude_none=True,
+        response_model=BatchAnswer,
         summary="Read several films",
     )
-    async def batch(request: Request, map: Map = "none") -> BatchAnswer:
+    async def batch(request: Request, map: Map = "none") -> JSONResponse:
         """Each is a part `film` of a form; the answer gives a reason for each that cannot be read."""
         with state.admission.admit():
             readings = await state.read_all(request, await read_films(request, state.limits), map == "png")
         unread = sum(isinstance(each, UnreadAnswer) for each in readings)
-        return BatchAnswer(readings=readings, unread=unread, model=state.model)
+        return JSONResponse(_json(BatchAnswer(readings=readings, unread=unread, model=state.model)))
 
     return router
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lucency.evaluate.metrics import auroc
 from lucency.files import beside, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Row = dict[str, float]
 """The metrics of one epoch, by name."""
@@ -79,10 +83,21 @@ def write_history(phases: dict[str, list[Row]], out: Path) -> None:
     writer.writerows(rows)
     write_text(out / "history.csv", table.getvalue())
     with beside(out / "history.png") as draft:
-        _picture(phases).savefig(draft, format="png", dpi=110)
+        draw_history(phases).savefig(draft, format="png", dpi=110)
 
 
-def _picture(phases: dict[str, list[Row]]) -> Any:
+def read_history(out: Path) -> dict[str, list[Row]]:
+    """The history of the run at `out`: name of the phase -> its rows; empty where there is none."""
+    path, phases = out / "history.csv", dict[str, list[Row]]()
+    if path.is_file():
+        for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+            phase = row.pop("phase")
+            phases.setdefault(phase, []).append({name: float(value) for name, value in row.items()})
+    return phases
+
+
+def draw_history(phases: Mapping[str, Sequence[Row]]) -> Figure:
+    """The four curves over the epochs, the phases in order, as a matplotlib figure."""
     from matplotlib.figure import Figure  # half a second that only those who draw should pay
 
     figure = Figure(figsize=(9, 6.5), layout="constrained")
@@ -103,7 +118,7 @@ def _picture(phases: dict[str, list[Row]]) -> Any:
     return figure
 
 
-def _borders(phases: dict[str, list[Row]]) -> list[float]:
+def _borders(phases: Mapping[str, Sequence[Row]]) -> list[float]:
     """Where one phase ends and the next begins, on the axis of epochs."""
     ends, done = [], 0
     for history in phases.values():

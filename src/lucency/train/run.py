@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,11 @@ from lucency.train.lung_views import ViewNetwork, lung_views
 from lucency.train.manifest import CARD, MANIFEST, Manifest, lock_and_claim, save
 from lucency.train.metrics import Row, write_history
 from lucency.train.module import ClassifierModule
-from lucency.train.trainer import fit
+from lucency.train.trainer import Watch, fit
 from lucency.train.weight_averaging import interpolate_weights
 
+WatchPhase = Callable[[str, list[Row]], None]
+"""Called after each epoch with the name of the phase and its metrics so far."""
 TEACHER_SEED_STEP = 1_000
 """Between the seeds of a network and of its teachers."""
 
@@ -66,13 +69,21 @@ class TrainingData:
     """Names of the films whose acquisition points to another class; empty where the recipe does not use them."""
     teachers: Sequence[Classifier] = ()
     """Networks whose answers fine-tuning distils."""
+    watch: WatchPhase | None = None
+    """Called after each epoch."""
+
+    def watch_phase(self, name: str) -> Watch | None:
+        """`watch` for one phase."""
+        return self.watch and partial(self.watch, name)
 
     def is_misled(self, films: Dataset) -> Tensor:
         """Which of n films are misled, bool (n,)."""
         return torch.tensor([record.name in self.misled for record in films.samples], dtype=torch.bool)
 
 
-def train_run(recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bool = False) -> str:
+def train_run(
+    recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bool = False, watch: WatchPhase | None = None
+) -> str:
     """Train by a recipe and leave a run: weights, card, history, manifest, checkpoints.
 
     Args:
@@ -81,6 +92,7 @@ def train_run(recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bo
         out: folder of the run; new or empty, or an unfinished run where `resume` is set.
         cache: folder of the feature cache.
         resume: continue from the last complete epoch, to the same result as without the stop.
+        watch: called after each epoch, to show the course of training.
 
     Returns:
         one line for a person: the result and where it is.
@@ -103,7 +115,7 @@ def train_run(recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bo
         distributed.wait_for_file(out / MANIFEST)
         if distributed.is_main_process():
             print(f"{table(train)}\n{len(val)} further films choose the checkpoint: {split}", file=sys.stderr)
-        phases = train_phases(classifier, recipe, films, train, val, out, cache)
+        phases = train_phases(classifier, recipe, films, train, val, out, cache, watch)
         if distributed.is_main_process():
             write_history(phases, out)
             save(out, classifier, recipe, train, val, split, minutes=(time.monotonic() - start) / 60)
@@ -114,11 +126,18 @@ def train_run(recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bo
 
 
 def train_phases(
-    classifier: Classifier, recipe: Recipe, films: Dataset, train: Dataset, val: Dataset, out: Path, cache: Path
+    classifier: Classifier,
+    recipe: Recipe,
+    films: Dataset,
+    train: Dataset,
+    val: Dataset,
+    out: Path,
+    cache: Path,
+    watch: WatchPhase | None = None,
 ) -> dict[str, list[Row]]:
     """Train teachers, head and blocks as the recipe says; the metrics of each phase, a row per epoch."""
     teachers = [train_teacher(recipe, number, films, out, cache) for number in range(1, recipe.finetune.teachers + 1)]
-    data = TrainingData(train, val, recipe, find_misled(train, recipe.data), teachers)
+    data = TrainingData(train, val, recipe, find_misled(train, recipe.data), teachers, watch)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     phases: dict[str, list[Row]] = {}
     if recipe.head.epochs:
@@ -146,7 +165,7 @@ def fit_head(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
         lambda epoch: train_loader(train, recipe.data, batch_size, seed, epoch),
         val_loader(val, 1024),
     )
-    return fit(module, recipe.head, out / "checkpoints" / "head", "head")
+    return fit(module, recipe.head, out / "checkpoints" / "head", "head", data.watch_phase("head"))
 
 
 def finetune(classifier: Classifier, data: TrainingData, out: Path, cache: Path) -> list[Row]:
@@ -169,7 +188,8 @@ def finetune(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
         keep_frozen=unfreeze(classifier, recipe.finetune),
         auxiliary=auxiliary_losses(data),
     )
-    rows = fit(module, recipe.finetune, out / "checkpoints" / "finetune", "fine-tuning")
+    watch = data.watch_phase("finetune")
+    rows = fit(module, recipe.finetune, out / "checkpoints" / "finetune", "fine-tuning", watch)
     if recipe.finetune.wise_ft == 1:
         return rows
     interpolate_weights(classifier, start, recipe.finetune.wise_ft)

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,13 @@ MONITOR = "val_auroc"
 """The best checkpoint is the one with the highest validation AUROC."""
 
 
-def fit(module: ClassifierModule, settings: FitSettings, folder: Path, title: str) -> list[Row]:
+Watch = Callable[[list[Row]], None]
+"""Called after each epoch with the metrics of the phase so far, a row per epoch."""
+
+
+def fit(
+    module: ClassifierModule, settings: FitSettings, folder: Path, title: str, watch: Watch | None = None
+) -> list[Row]:
     """Train one phase, from the last complete epoch if `folder` holds one, and load the best weights.
 
     Args:
@@ -39,6 +46,7 @@ def fit(module: ClassifierModule, settings: FitSettings, folder: Path, title: st
         settings: how long and how fast.
         folder: of this phase's checkpoints.
         title: of the phase, in progress and errors.
+        watch: called after each epoch.
 
     Returns:
         one row of metrics per epoch.
@@ -53,7 +61,7 @@ def fit(module: ClassifierModule, settings: FitSettings, folder: Path, title: st
         module.history = list(state["history"])
         return _load_best(module, folder)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # no advice on devices
-    trainer = _trainer(settings, folder, _callbacks(module, settings, folder, title))
+    trainer = _trainer(settings, folder, _callbacks(module, settings, folder, title, watch))
     try:
         with warnings.catch_warnings():
             _ignore_advice()
@@ -67,8 +75,10 @@ def fit(module: ClassifierModule, settings: FitSettings, folder: Path, title: st
     return _load_best(module, folder)
 
 
-def _callbacks(module: ClassifierModule, settings: FitSettings, folder: Path, title: str) -> list[Callback]:
-    found: list[Callback] = [EpochProgress(title, settings.epochs)]
+def _callbacks(
+    module: ClassifierModule, settings: FitSettings, folder: Path, title: str, watch: Watch | None
+) -> list[Callback]:
+    found: list[Callback] = [EpochProgress(title, settings.epochs, watch)]
     if settings.patience:
         found.append(EarlyStopping(MONITOR, mode="max", patience=settings.patience))
     if isinstance(settings, FinetuneSettings) and (average := averaging(settings, len(module.train_batches(0)))):
@@ -154,9 +164,10 @@ def _load_best(module: ClassifierModule, folder: Path) -> list[Row]:
 class EpochProgress(Callback):
     """Progress with the time left over all epochs: one moving line on a terminal, one line per epoch in a log."""
 
-    def __init__(self, title: str, epochs: int) -> None:
+    def __init__(self, title: str, epochs: int, watch: Watch | None = None) -> None:
         self.title = title
         self.epochs = epochs
+        self.watch = watch
         self.start = self.shown = 0.0
         self.first_epoch = 0
 
@@ -189,6 +200,8 @@ class EpochProgress(Callback):
         lead = "\r\x1b[2K" if sys.stderr.isatty() else ""
         where = f"epoch {trainer.current_epoch + 1}/{self.epochs}"
         print(f"{lead}{self.title}: {where}  {figures}  {left} left", file=sys.stderr, flush=True)
+        if self.watch and isinstance(pl_module, ClassifierModule):
+            self.watch(pl_module.history)
 
     def _left(self, now: float, done: float) -> str:
         return clock((self.epochs - self.first_epoch - done) * (now - self.start) / done)

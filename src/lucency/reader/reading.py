@@ -1,0 +1,190 @@
+"""What a reader says of one film."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lucency.bundle import Card
+from lucency.evaluate.predictions import UNCERTAIN
+from lucency.evaluate.selective_prediction import prediction_sets
+from lucency.film import Film
+from lucency.reader.bands import REFER, Band, bands, why
+from lucency.reader.input_checks import GATE_WORDS, NO_SUCH_FILM, Doubt
+from lucency.reader.outputs import Floats, Outputs, accepted, called_label, failed_checks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reading:
+    """What a reader says of one film. In a notebook it shows the film, the map, the verdict and the doubts."""
+
+    name: str
+    """Of the film, for its user."""
+    verdict: str
+    """The label called, or `uncertain`: refer. For a multilabel task every label called, joined by `|`, or nothing."""
+    called: str
+    """The label at the card's threshold, sure or not."""
+    finding: str
+    """The label that `probability`, `logit` and `map` speak of."""
+    index: int
+    """Which of the answers that is."""
+    probabilities: Floats
+    """float32 (f,), calibrated; they mean nothing where `withheld`."""
+    logits: Floats
+    """float32 (f,), before calibration."""
+    maps: Floats
+    """float32 (f, h, w), signed, in logits."""
+    warnings: tuple[str, ...] = ()
+    """Reasons to doubt this reading, a sentence each; among them those for `uncertain`."""
+    doubts: tuple[str, ...] = ()
+    """The same reasons as codes: of `Doubt`, names of the gate's checks, and `several` or `neither` where the
+    prediction set does not hold the called label alone. Every port gives the same ones (ports/contract/)."""
+    withheld: str = ""
+    """Why there is no probability: this is no film of the kind that the reader learned from. Empty where there is."""
+    card: Card | None = field(default=None, compare=False)
+    """Of the reader."""
+    film: Film | None = field(default=None, compare=False)
+    """What was read; None where many are read, so that their pixels need not be kept."""
+
+    @property
+    def probability(self) -> float | None:
+        """Of `finding`; None where `withheld` says why there is none."""
+        return None if self.withheld else float(self.probabilities[self.index])
+
+    @property
+    def logit(self) -> float | None:
+        """Of `finding`, before calibration; None where `withheld`."""
+        return None if self.withheld else float(self.logits[self.index])
+
+    @property
+    def map(self) -> Floats:
+        """float32 (h, w): where the evidence for `finding` (above zero) and against it (below) lies, in logits.
+
+        Zero where `withheld`.
+        """
+        found: Floats = self.maps[self.index]
+        return np.zeros_like(found) if self.withheld else found
+
+    @property
+    def bands(self) -> tuple[Band, ...]:
+        """What each stretch of the probability is called, from 0 to 1; empty for a task of several findings."""
+        return bands(self.card) if self.card else ()
+
+    @property
+    def answer(self) -> str:
+        """The reading in words, without the film's name.
+
+        `pneumonia 0.974: pneumonia (0.91 or more)`, `pneumonia 0.450: refer (between 0.14 and 0.91)`, or
+        `no probability:` and why.
+        """
+        if self.probability is None:
+            return f"no probability: {self.withheld}"
+        shown = REFER if self.verdict == UNCERTAIN else self.verdict or "nothing found"
+        reason = why(self.bands, self.probability, self.verdict)
+        return f"{self.finding} {self.probability:.3f}: {shown}{f' ({reason})' if reason else ''}"
+
+    @property
+    def further_doubts(self) -> tuple[str, ...]:
+        """The warnings that `answer` does not state already."""
+        return tuple(warning for warning in self.warnings if warning != self.withheld)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `lucency read --json` prints; the maps are left out."""
+        facts: dict[str, Any] = {
+            "film": self.name,
+            "verdict": self.verdict,
+            "called": None if self.withheld else self.called,
+            "finding": self.finding,
+            "probability": self.probability,
+            "logit": self.logit,
+            "reason": self.withheld or None,
+        }
+        if len(self.probabilities) > 1:
+            facts["probabilities"] = None if self.withheld else [float(value) for value in self.probabilities]
+        return {**facts, "warnings": list(self.warnings)}
+
+    def __repr__(self) -> str:
+        # A repr ends up in logs and tracebacks, so the film's name is not in it.
+        doubts = {0: "", 1: ", 1 doubt"}.get(len(self.warnings), f", {len(self.warnings)} doubts")
+        return f"<Reading {self.answer}{doubts}>"
+
+    def _repr_html_(self) -> str:
+        from lucency.reader.reading_view import html
+
+        return html(self)
+
+    def plot(self) -> Figure:
+        """Film and map side by side under the answer, as a matplotlib figure.
+
+        Raises:
+            UsageError: a reading without its film, as `read_many` gives.
+            ExtraError: matplotlib is not installed.
+        """
+        from lucency.reader.reading_view import figure
+
+        return figure(self)
+
+
+def reading(
+    card: Card, name: str, answers: Outputs, row: int, doubts: Sequence[Doubt], film: Film | None = None
+) -> Reading:
+    """One row of `answers` as a reading, with the verdict at the card's operating point.
+
+    Args:
+        card: of the bundle that answered.
+        name: of the film.
+        answers: an engine's.
+        row: which film of them.
+        doubts: what was noticed about the film before the network was asked.
+        film: to be kept with the reading.
+    """
+    rows = slice(row, row + 1)
+    one = Outputs(answers.logits[rows], answers.probabilities[rows], answers.maps[rows], answers.doubts[rows])
+    chances = one.probabilities[0]
+    best = int(chances.argmax())
+    called = _word(card, chances)
+    reasons = [check.name for check, fails in zip(card.gate.checks, failed_checks(card, one)[0], strict=True) if fails]
+    explained = any(doubt.explains for doubt in doubts)
+    said = [(doubt.code, doubt.words) for doubt in doubts]
+    said += [(reason, GATE_WORDS[reason]) for reason in reasons if not explained]
+    stands = bool(accepted(card, one)[0])
+    if not stands and not reasons:
+        said.append(_undecided(card, chances))
+    return Reading(
+        name=name,
+        verdict=called if stands and not any(doubt.refuses for doubt in doubts) else UNCERTAIN,
+        called=called,
+        finding=card.labels[1] if card.task == "binary" else card.labels[best],
+        index=best,
+        probabilities=chances,
+        logits=one.logits[0],
+        maps=one.maps[0],
+        warnings=tuple(words for _, words in said),
+        doubts=tuple(code for code, _ in said),
+        withheld=next((words for code, words in said if code in NO_SUCH_FILM), ""),
+        card=card,
+        film=film,
+    )
+
+
+def _word(card: Card, chances: Floats) -> str:
+    if card.task != "multilabel":
+        return card.labels[int(called_label(card, chances[None])[0])]
+    on = np.flatnonzero(chances >= np.float32(card.operating_point.threshold))
+    return "|".join(card.labels[i] for i in on)
+
+
+def _undecided(card: Card, chances: Floats) -> tuple[str, str]:
+    """Why the prediction set does not hold the called label alone: code and words."""
+    held = prediction_sets(chances[None], card.task, card.abstention.least)[0]
+    names = [label for label, inside in zip(card.labels, held, strict=True) if inside]
+    if not names:
+        between = " and ".join(card.labels)
+        return "neither", f"the evidence lies between {between}, where such films are often read wrongly"
+    return "several", f"the evidence does not rule out {' or '.join(names)}"
