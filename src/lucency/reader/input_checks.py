@@ -127,14 +127,8 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
             facts.get("damage") in DAMAGE,
             Doubt(f"the file looks damaged: {DAMAGE.get(facts.get('damage', ''))}", "damage"),
         ),
-        (
-            modality[0] == "no",
-            Doubt(f"the modality is {modality[1]}; the network knows {kinds} only", "modality"),
-        ),
-        (
-            kind.lungs and view[0] == "no",
-            Doubt(f"the view is {view[1]}; the network knows frontal films only", "view"),
-        ),
+        (modality[0] == "no", Doubt(f"the modality is {modality[1]}; the network knows {kinds} only", "modality")),
+        (kind.lungs and view[0] == "no", Doubt(f"the view is {view[1]}; the network knows frontal films only", "view")),
         (kind.lungs and part[0] == "no", Doubt(f"the film states body part {part[1]}, not a chest", "part")),
         *_colour_doubts(film, kind),
         *(_sight_doubts(film, kind.sight) if kind.sight and not blank else ()),
