@@ -21,7 +21,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from lucency.errors import FILM_DAMAGED, FILM_UNSUPPORTED, FilmError
+from lucency.errors import FILM_DAMAGED, FILM_TOO_LARGE, FILM_UNSUPPORTED, FilmError
 from lucency.film import open_film
 
 RAMP12 = (np.arange(48, dtype=np.uint16) * 87).reshape(6, 8)
@@ -310,3 +310,26 @@ def test_a_false_header_in_a_box_of_jpeg_2000_does_not_count(make_dicom, pydicom
     with pytest.raises(FilmError, match="30000 x 30000") as caught:
         open_film(stream.getvalue())
     assert caught.value.code != FILM_DAMAGED
+
+
+def test_an_rle_bomb_is_refused_before_it_is_unpacked(make_dicom, monkeypatch):
+    """Two bytes of a run become 128: here 64 kB become 4 MB of a film of 48 pixels."""
+    monkeypatch.setattr("pydicom.pixels.decoders.rle._decode_frame", lambda *_: pytest.fail("it was unpacked"))
+    dataset = pydicom.dcmread(io.BytesIO(make_dicom(RAMP12.astype(np.uint8))))
+    dataset.file_meta.TransferSyntaxUID = RLELossless
+    dataset.PixelData = encapsulate([struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\x00" * 2**15])
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    with pytest.raises(FilmError, match="an RLE segment of more than the 48 pixels") as caught:
+        open_film(stream.getvalue())
+    assert caught.value.code == FILM_DAMAGED
+
+
+def test_a_decoder_without_memory_is_no_damage(make_dicom, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("lucency.film.dicom.pixel_array", fail)
+    with pytest.raises(FilmError, match="more memory than a film of its size") as caught:
+        open_film(make_dicom(RAMP12, BitsStored=12))
+    assert caught.value.code == FILM_TOO_LARGE

@@ -1,4 +1,4 @@
-"""A process that scores, in which some films end it or hold it up."""
+"""A process that scores, in which some films end it, hold it up, or ask for more memory than there is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import signal
 import time
 from multiprocessing.connection import Connection
+
+import numpy as np
 
 from lucency.film import Film
 from lucency.score import table
@@ -23,5 +25,12 @@ def serve(line: Connection) -> None:
             time.sleep(3600)
         return fetch_film(place)
 
-    table.fetch_film = fetch
+    open_film = table.open_film
+
+    def opened(source: object, name: str) -> Film:
+        if "huge" in str(source):
+            np.ones(2**33, dtype=np.uint8)  # 8 GiB
+        return open_film(source, name=name)
+
+    table.fetch_film, table.open_film = fetch, opened
     serve_batches(line)

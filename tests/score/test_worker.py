@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,13 @@ def test_a_crash_affects_one_film(worker: Worker, films: Path) -> None:
     assert table["film"].to_pylist() == asked
     assert table["error_kind"].to_pylist() == [None, "crashed", None]
     assert worker.score(asked[:1])["error_kind"].to_pylist() == [None], "and the next films are read"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is of Linux")
+def test_a_film_that_asks_for_more_memory_than_any_film_needs(worker: Worker, films: Path) -> None:
+    table = worker.score(paths(films, "one", "huge", "two"))
+    assert table["error_kind"].to_pylist() == [None, "failed", None]
+    assert "MemoryError" in table["error"][1].as_py()
 
 
 def test_a_film_times_out(bundle: Bundle, films: Path) -> None:

@@ -70,6 +70,7 @@ def serve(
     from lucency.dicom.queue import Queue, lock
     from lucency.dicom.worker import IDLE_S, start
     from lucency.errors import UsageError
+    from lucency.film.limits import limit_memory
     from lucency.reader import Reader
 
     credentials = Credentials(certificate, key, authority, token)
@@ -78,6 +79,7 @@ def serve(
         check_title(one)
     send = destination(to, title, credentials)
     reader = Reader.open(bundle)
+    limit_memory()
     waiting = Queue(queue)
     with closing(lock(queue)):
         stop = Event()

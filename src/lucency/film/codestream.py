@@ -211,7 +211,7 @@ def check_coded(frame: bytes, size: tuple[int, int]) -> None:
     """Refuse a JPEG 2000 or JPEG-LS frame whose own header states another size than (height, width), or colours."""
     coded = _jpeg_ls(frame) if frame.startswith(b"\xff\xd8") else _jpeg2000(frame)
     if coded is None:
-        return  # RLE, whose size is the header's; or damaged, which its decoder reports
+        return  # damaged, which its decoder reports
     *stated, components, tiles = coded
     check_size(stated[0], stated[1])
     if components != 1:
@@ -219,6 +219,21 @@ def check_coded(frame: bytes, size: tuple[int, int]) -> None:
     if tuple(stated) != size or tiles > MAX_TILES:
         found = f"a compressed frame of {stated[1]} x {stated[0]} pixels in {tiles} tiles, header {size[1]} x {size[0]}"
         raise refusal(found, "export it again")
+
+
+def check_rle(frame: bytes, pixels: int) -> None:
+    """Refuse an RLE frame of which a segment unpacks to more than `pixels` bytes and their padding (PS3.5, annex G)."""
+    count, *offsets = struct.unpack_from("<16I", frame.ljust(64, b"\0"))
+    starts = [*offsets[: min(count, 15)], len(frame)]
+    for at, stop in zip(starts[:-1], starts[1:], strict=True):
+        size = 0
+        while at < min(stop, len(frame)):
+            run = frame[at]
+            at += run + 2 if run < 128 else 1 if run == 128 else 2
+            size += run + 1 if run < 128 else 0 if run == 128 else 257 - run
+            if size > pixels + 128:
+                found = f"an RLE segment of more than the {pixels} pixels of its header"
+                raise refusal(found, "it is damaged; copy it again", FILM_DAMAGED)
 
 
 def _jpeg_ls(frame: bytes) -> tuple[int, int, int, int] | None:

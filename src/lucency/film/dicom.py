@@ -24,10 +24,11 @@ from pydicom.uid import (
     JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
+    RLELossless,
 )
 
 from lucency.errors import FilmError
-from lucency.film.codestream import check_coded, check_jpeg, decode_jpeg, parse_jpeg
+from lucency.film.codestream import check_coded, check_jpeg, check_rle, decode_jpeg, parse_jpeg
 from lucency.film.film import Decoded, Film, kind_of
 from lucency.film.gray import gray_table, number
 from lucency.film.limits import NEAR_GRAY, check_size, damaged, printable, refusal
@@ -213,7 +214,10 @@ def _raw(dataset: Dataset, syntax: UID) -> tuple[NDArray[Any], dict[str, str]]:
         return _lossy_jpeg(dataset, frame)
     if colour:
         raise refusal("a DICOM in colour, compressed", "send the original gray film")
-    check_coded(frame, (int(dataset.Rows), int(dataset.Columns)))
+    if syntax == RLELossless:
+        check_rle(frame, int(dataset.Rows) * int(dataset.Columns))
+    else:
+        check_coded(frame, (int(dataset.Rows), int(dataset.Columns)))
     return decode_lossless(frame) if syntax in _LOSSLESS_JPEG else _plain(dataset), {}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 from lucency.errors import FILM_DAMAGED, FILM_TOO_LARGE, FILM_UNSUPPORTED, FilmError
 
@@ -20,6 +22,11 @@ MAX_BYTES = 256 * 2**20
 NEAR_GRAY = 16
 """Channels that differ by no more than this many of 256 levels are gray, stored or compressed as colour."""
 
+BYTES_PER_PIXEL = 40
+"""Memory for reading and painting a film: as RGBA, its copies in gray and colour, its map in float32."""
+SPARE_BYTES = 2**29
+"""Memory besides, for decoders and libraries that are loaded late."""
+
 _PIXELS = ContextVar("pixels", default=MAX_PIXELS)
 
 
@@ -33,6 +40,21 @@ def at_most(pixels: int) -> Iterator[None]:
         _PIXELS.reset(before)
 
 
+def limit_memory(pixels: int = MAX_PIXELS) -> None:
+    """Let this process grow by what a film of `pixels` needs: beyond, allocations fail, and the film is refused.
+
+    Private writable memory alone (RLIMIT_DATA), so that neither mapped files nor what threads reserve counts; on Linux.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    wanted = now + pixels * BYTES_PER_PIXEL + SPARE_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
 def refusal(
     found: str, advice: str = "export the film again as one of these", code: str = FILM_UNSUPPORTED
 ) -> FilmError:
@@ -43,6 +65,9 @@ def refusal(
 
 def damaged(kind: str, error: Exception) -> FilmError:
     """The refusal of a file whose decoder gave up; the decoder's own first line says where."""
+    if isinstance(error, MemoryError):
+        found, advice = f"a {kind} that needs more memory than a film of its size should", "send a PNG of it"
+        return refusal(found, advice, FILM_TOO_LARGE)
     text = str(error).strip()
     # What stands in quotes is often a value of the header, which may name the patient.
     reason = text.splitlines()[0] if text and not {"'", '"'} & set(text) else type(error).__name__

@@ -26,6 +26,7 @@ import pyarrow as pa
 from lucency.bundle import Bundle
 from lucency.bundle.golden import FOLDER
 from lucency.errors import BundleError, UsageError
+from lucency.film.limits import limit_memory
 from lucency.native_output import held_stderr
 from lucency.prefetch import prefetch
 from lucency.reader import Reader
@@ -214,6 +215,7 @@ def serve_batches(line: Connection) -> None:
         line.send_bytes(str(error).encode())
         return
     try:
+        limit_memory()
         line.send_bytes(READY)
         while True:
             table = score_batch(json.loads(line.recv_bytes()), reader, on_film=lambda: line.send_bytes(b""))

@@ -21,17 +21,13 @@ import numpy as np
 
 from lucency.errors import FilmError, LucencyError
 from lucency.film import Film, open_film
-from lucency.film.limits import at_most
+from lucency.film.limits import at_most, limit_memory
 from lucency.paint import overlay, png, shown
 from lucency.reader import Reader, Reading
 
 Frame = tuple[dict[str, Any], bytes]
 
 LENGTHS = struct.Struct(">II")
-BYTES_PER_PIXEL = 40
-"""Memory for reading and painting a film: as RGBA, its copies in gray and colour, its map in float32."""
-SPARE_BYTES = 2**29
-"""Memory besides, for decoders and libraries that are loaded late."""
 MAX_OVERLAY = 2048
 """Pixels along the longer side of an overlay: 12 MiB of PNG at the very most."""
 
@@ -78,7 +74,7 @@ def main(settings: dict[str, Any]) -> None:
         _send(answers, ({"failed": str(error)}, b""))
         return
     _warm_up(reader)
-    _limit_memory(settings["pixels"] * BYTES_PER_PIXEL + SPARE_BYTES)
+    limit_memory(settings["pixels"])
     _send(answers, ({"digest": reader.bundle.digest}, b""))
     while (frame := receive(requests)) is not None:
         _set_alarm(2 * settings["seconds"])  # if the server dies meanwhile, nobody else stops a hanging decoder
@@ -136,18 +132,6 @@ def _warm_up(reader: Reader) -> None:
     import lucency.film.dicom  # noqa: F401
 
     reader.read_batch(reader.preprocess(Film(np.zeros((1, 1), dtype=np.uint8)))[None])
-
-
-def _limit_memory(more: int) -> None:
-    """Let this process grow by `more` bytes; beyond, allocations fail and the film is refused."""
-    if sys.platform != "linux":
-        return
-    import resource
-
-    now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    wanted = now + more
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
 def _set_alarm(seconds: float) -> None:
