@@ -93,6 +93,32 @@ def test_both_are_filed_under_the_films_patient_and_study(reader: Reader) -> Non
         assert NOTICE in made.SeriesDescription
 
 
+@pytest.mark.parametrize("stated", [None, "ISO_IR 6"])
+def test_words_in_an_undeclared_encoding_stay_as_they_came(reader: Reader, stated: str | None) -> None:
+    """Declared as UTF-8 they would be a guess: nobody knows how the modality encodes."""
+    name = "王小^东".encode("gbk") + b" "
+    one = dataset(PatientName="AAAA^BB", without=("SpecificCharacterSet", "ReferringPhysicianName"))
+    if stated:
+        one.SpecificCharacterSet = stated
+    for part in answer(file(one).replace(b"AAAA^BB ", name), reader, NOON).parts:
+        assert name in part.content
+        made = pydicom.dcmread(io.BytesIO(part.content))
+        assert "SpecificCharacterSet" not in made
+        words = [element.value for element in made.iterall() if isinstance(element.value, str)]
+        assert len(words) > 10
+        assert all(map(str.isascii, words))
+
+
+def test_an_accession_number_in_the_request_is_the_answers(reader: Reader) -> None:
+    requests = [Dataset(), Dataset()]
+    for request in requests:
+        request.AccessionNumber = "A78"
+    one = dataset(AccessionNumber="", RequestAttributesSequence=requests)
+    assert {made.AccessionNumber for made in parts(answer(file(one), reader, NOON))} == {"A78"}
+    requests[1].AccessionNumber = "A79"  # two orders: which one is meant?
+    assert {made.AccessionNumber for made in parts(answer(file(one), reader, NOON))} == {""}
+
+
 def test_the_overlay_is_marked_and_shows_the_notice(reader: Reader) -> None:
     side = gray(160, 600)
     _, overlay = parts(answer(film(pixels=side), reader, NOON))

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEG2000Lossless, SecondaryCaptureImageStorage
+from pydicom.uid import DigitalXRayImageStorageForPresentation, JPEG2000Lossless, SecondaryCaptureImageStorage
 
 from dicom.films import dataset, file, film
 from lucency.cli import run
@@ -204,12 +204,42 @@ def test_a_capture_that_says_no_is_taken() -> None:
     assert cleaned(film(pixels=noise(), **header))[0].BurnedInAnnotation == "NO"
 
 
+REGION = Dataset()
+REGION.CodeValue, REGION.CodingSchemeDesignator, REGION.CodeMeaning = "816094009", "SCT", f"Brust {SECRET}"
+DIGITAL = {
+    "SOPClassUID": DigitalXRayImageStorageForPresentation,
+    "Modality": "DX",
+    "PresentationIntentType": "FOR PRESENTATION",
+    "PixelIntensityRelationship": "LIN",
+    "PixelIntensityRelationshipSign": 1,
+    "RescaleIntercept": 0,
+    "RescaleSlope": 1,
+    "RescaleType": "US",
+    "PresentationLUTShape": "IDENTITY",
+    "LossyImageCompression": "00",
+    "BurnedInAnnotation": "NO",
+    "ImagerPixelSpacing": [0.1, 0.1],
+    "AnatomicRegionSequence": Sequence([REGION]),
+}
+KINDS = {
+    "CR": {},
+    "CR of a part that is not kept": {"BodyPartExamined": SECRET, "Laterality": "L"},
+    "CR with its side": {"BodyPartExamined": "", "ImageLaterality": "L"},
+    "CR of the chest with a side": {"Laterality": "L"},
+    "DX": DIGITAL,
+    "DX with its side": {**DIGITAL, "ImageLaterality": "U", "DetectorType": "DIRECT", "Laterality": "L"},
+}
+
+
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy (apt-get install dicom3tools)")
-def test_dciodvfy_finds_no_error(tmp_path: Path) -> None:
-    one = dataset(pixels=noise(), InstitutionName=SECRET, WindowCenter=1200, WindowWidth=500, KVP=80)
+@pytest.mark.parametrize("kind", KINDS)
+def test_dciodvfy_finds_no_error(tmp_path: Path, kind: str) -> None:
+    window = {"WindowCenter": 1200, "WindowWidth": 500}
+    with pydicom.config.disable_value_validation():
+        one = dataset(pixels=noise(), InstitutionName=SECRET, KVP=80, **window, **KINDS[kind])
     (tmp_path / "film.dcm").write_bytes(cleaned(file(one))[1].content)
     told = subprocess.run(["dciodvfy", tmp_path / "film.dcm"], capture_output=True, text=True, check=False).stderr
-    assert "CRImage" in told
+    assert f"{kind[:2]}Image" in told
     assert [line for line in told.splitlines() if line.startswith("Error")] == []
 
 

@@ -48,7 +48,10 @@ class Accepted:
 
     film: Film
     header: Dataset
-    """OF_THE_STUDY and OF_THE_IMAGE alone, empty where the film leaves them out or states an impossible value."""
+    """OF_THE_STUDY and OF_THE_IMAGE alone, empty where the film leaves them out or states an impossible value.
+
+    SpecificCharacterSet is UTF-8, and left out where the film uses letters beyond ASCII without declaring their encoding.
+    """
 
     @property
     def uid(self) -> str:
@@ -106,7 +109,22 @@ def answer_header(dataset: Dataset, name: str = "film") -> Dataset:
     header = Dataset()
     for keyword in OF_THE_STUDY + OF_THE_IMAGE:
         setattr(header, keyword, valid(keyword, dataset.get(keyword)))
+    header.AccessionNumber = header.AccessionNumber or _requested(dataset)
+    undeclared = set(_values(dataset.get("SpecificCharacterSet"))) <= {"", "ISO_IR 6", "ISO 2022 IR 6"}
+    if not undeclared or all(str(header.get(keyword) or "").isascii() for keyword in OF_THE_STUDY):
+        header.SpecificCharacterSet = "ISO_IR 192"
     return header
+
+
+def _values(value: Any) -> list[str]:
+    return [str(one).strip() for one in (value if isinstance(value, MultiValue) else [value or ""])]
+
+
+def _requested(dataset: Dataset) -> str:
+    """The accession number of the one request that the film fulfils, where machines write it instead (PS3.3 C.7.6)."""
+    requests = dataset.get("RequestAttributesSequence") or ()
+    numbers = {str(request.get("AccessionNumber") or "").strip() for request in requests} - {""}
+    return numbers.pop() if len(numbers) == 1 else ""
 
 
 def _refusal(name: str, found: str, advice: str = "send frontal chest films only") -> FilmError:

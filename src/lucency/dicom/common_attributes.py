@@ -15,6 +15,8 @@ from lucency import __version__
 NOTICE = "Research use only, not for diagnosis"
 SERIES = {"report": 9001, "overlay": 9002}
 """Series numbers, far from those that an acquisition uses."""
+OURS = ("TextValue", "CodeValue", "CodeMeaning", "SeriesDescription", "DerivationDescription")
+"""Attributes of an answer with words of ours or of the bundle, which need not be ASCII."""
 _NAMESPACE = uuid.UUID("5f0a3c1e-7c4b-5d0e-9b57-6c7563656e63")
 """Ours, drawn once; it ends in the bytes of "lucenc"."""
 IMPLEMENTATION = UID(f"2.25.{_NAMESPACE.int}")
@@ -40,9 +42,14 @@ def answer_uid(source: str, digest: str, what: str) -> UID:
 def set_common_attributes(made: Dataset, header: Dataset, at: datetime) -> Dataset:
     """Write into an object when and by what it was made, and the optional rest of the film's identity.
 
-    UTF-8 holds whatever character set the film came in. Times are of the machine that reads.
+    UTF-8 holds whatever character set the film came in; where it declares none, the bytes of its words stay as they are,
+    as undeclared as they came. Times are of the machine that reads.
     """
-    made.SpecificCharacterSet = "ISO_IR 192"
+    if "SpecificCharacterSet" in header:
+        made.SpecificCharacterSet = header.SpecificCharacterSet
+    else:
+        made.pop("SpecificCharacterSet", None)
+        _use_ascii(made)
     for event in ("InstanceCreation", "Content", "Series"):
         setattr(made, f"{event}Date", at.strftime("%Y%m%d"))
         setattr(made, f"{event}Time", at.strftime("%H%M%S"))
@@ -52,6 +59,13 @@ def set_common_attributes(made: Dataset, header: Dataset, at: datetime) -> Datas
         if header.get(keyword):
             setattr(made, keyword, header.get(keyword))
     return made
+
+
+def _use_ascii(made: Dataset) -> None:
+    """Write our own words, in SR content and descriptions, in the characters that need no declaration."""
+    for element in made.iterall():
+        if element.VR in ("UT", "LT", "ST", "LO", "SH") and isinstance(element.value, str) and element.keyword in OURS:
+            element.value = element.value.replace("×", "x").encode("ascii", "replace").decode()
 
 
 def file_bytes(made: Dataset) -> bytes:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, SecondaryCaptureImageStorage
+from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, SecondaryCaptureImageStorage
 
 from lucency.dicom.burnt_text import text_lines
 from lucency.dicom.common_attributes import file_bytes
@@ -127,8 +127,20 @@ def _copy_words(source: Dataset, made: Dataset) -> None:
             setattr(made, keyword, words)
     for keyword in RULES["stated"]:
         setattr(made, keyword, made.get(keyword, ""))
+    if made.get("SOPClassUID") == DigitalXRayImageStorageForPresentation:
+        _complete_digital(made)
+    elif not made.BodyPartExamined and "ImageLaterality" not in made:
+        made.Laterality = ""  # type 2C: only of a part that is stated and single it must be absent
     made.PatientAge = _age(str(source.get("PatientAge") or "").strip())
     made.Manufacturer = _vendor(str(source.get("Manufacturer") or ""))
+
+
+def _complete_digital(made: Dataset) -> None:
+    """What a digital radiograph must state, known or not: PS3.3 C.8.11.2, C.8.11.4, C.8.11.5, C.7.6.14."""
+    made.ImageLaterality = made.get("ImageLaterality", "U")  # a chest is no paired part
+    for keyword in ("DetectorType", "PositionerType"):
+        setattr(made, keyword, made.get(keyword, ""))
+    made.AcquisitionContextSequence = Sequence()
 
 
 def _copy_numbers(source: Dataset, made: Dataset) -> None:
