@@ -54,6 +54,7 @@ EXTRAS = {
     **dict.fromkeys(("pynetdicom", "highdicom", "dicomweb_client"), "dicom"),
     **dict.fromkeys(("pyarrow", "fsspec"), "score"),
     "onnxruntime": "onnx",
+    "rapidocr": "deid",
     "cryptography": "sign",
     "ray": "ray",
     "optuna": "tune",

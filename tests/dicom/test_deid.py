@@ -167,17 +167,64 @@ def test_a_number_that_is_too_large_to_be_one_goes() -> None:
     assert "KVP" not in made
 
 
-def written_on(words: str, size: int, fill: int) -> np.ndarray[Any, Any]:
-    picture = Image.fromarray((noise(400) // 16).astype(np.uint8))
-    ImageDraw.Draw(picture).text((20, 50), words, fill=fill, font=ImageFont.load_default(size))
-    return np.asarray(picture).astype(np.uint16) * 16
+def written_on(words: str, size: int, fill: int, turn: int = 0) -> np.ndarray[Any, Any]:
+    """A film of 12 bits, 400 pixels a side, gray 62 to 87 of 255."""
+    letters = Image.new("L", (400, 400))
+    ImageDraw.Draw(letters).multiline_text((40, 40), words, fill=255, font=ImageFont.load_default(size), spacing=1)
+    ink = np.rot90(np.asarray(letters), turn // 90) / 255
+    return np.round(noise(400) * (1 - ink) + fill * 16 * ink).astype(np.uint16)
 
 
-@pytest.mark.parametrize("size", [12, 20, 40])
-@pytest.mark.parametrize("fill", [0, 255])
-def test_text_in_the_pixels_is_seen(size: int, fill: int) -> None:
+WRITTEN = {
+    "small": written_on("MUELLER ANNA", 12, 255),
+    "black": written_on("MUELLER ANNA", 20, 0),
+    "large": written_on("MUELLER ANNA", 40, 255),
+    "upright": written_on("MUELLER ANNA", 20, 255, 90),
+    "upside down": written_on("MUELLER ANNA", 20, 255, 180),
+    "downwards": written_on("MUELLER ANNA", 20, 255, 270),
+    "letters below one another": written_on("\n".join("MUELLER"), 20, 255),
+    "faint": written_on("MUELLER ANNA", 30, 105),
+}
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_text_in_the_pixels_is_seen(case: str) -> None:
     with pytest.raises(FilmError, match="what looks like text at rows"):
-        deidentify(film(pixels=written_on("MUELLER ANNA", size, fill)), KEY)
+        deidentify(film(pixels=WRITTEN[case]), KEY)
+
+
+RISING = Dataset()
+RISING.LUTDescriptor = [4096, 0, 12]
+RISING.add_new("LUTData", "OW", np.minimum(np.arange(4096) * 2, 4095).astype("<u2").tobytes())
+
+
+@pytest.mark.parametrize("hidden_by", ["window", "table"])
+@pytest.mark.parametrize("level", [140, 200])
+def test_text_that_is_not_shown_is_seen_as_well(hidden_by: str, level: int) -> None:
+    """White on what the window, or the end of the table, makes white: nobody who looks at the film can see it."""
+    pixels = written_on("MUELLER ANNA", 24, level)
+    pixels[:160] = np.maximum(pixels[:160], 130 * 16)
+    header = {"WindowCenter": 1024, "WindowWidth": 2048} if hidden_by == "window" else {"VOILUTSequence": [RISING]}
+    shown = open_film(film(pixels=pixels, **header)).gray8()
+    assert shown[:160].min() == 255
+    with pytest.raises(FilmError, match="what looks like text at rows"):
+        deidentify(film(pixels=pixels, **header), KEY)
+
+
+def test_a_text_for_a_table_is_refused_and_a_table_is_kept() -> None:
+    made, _ = cleaned(film(pixels=noise(), VOILUTSequence=[RISING]))
+    assert made.VOILUTSequence[0].LUTData == RISING.LUTData
+    text = Dataset()
+    text.LUTDescriptor, text.LUTExplanation = [4096, 0, 16], SECRET
+    letters = (SECRET.encode() * 1639)[:8192]
+    text.add_new("LUTData", "OW", letters)
+    with pytest.raises(FilmError, match="a look-up table whose values rise and fall"):
+        cleaned(film(pixels=noise(), ModalityLUTSequence=[text]))
+
+
+@pytest.mark.parametrize("words", ["PORTABLE", "AP SUPINE", "R"])
+def test_words_that_technicians_stamp_are_no_names(words: str) -> None:
+    assert cleaned(film(pixels=written_on(words, 30, 255)))
 
 
 def test_a_side_marker_is_no_text_and_a_person_may_know_better() -> None:

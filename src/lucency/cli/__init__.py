@@ -48,7 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name -> (where the function is, what it does in a line)."""
 
-COMMAND_EXTRAS = {"train": "train", "tune": "tune", "export": "export", "deid": "dicom"}
+COMMAND_EXTRAS = {"train": "train", "tune": "tune", "export": "export", "deid": "deid"}
 """Commands whose extra contains lucency[evaluate] or a part of it."""
 BadUsage: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 """What typer raises for an unknown command or option; it has no public name of its own."""

@@ -50,7 +50,7 @@ class Accepted:
     header: Dataset
     """OF_THE_STUDY and OF_THE_IMAGE alone, empty where the film leaves them out or states an impossible value.
 
-    SpecificCharacterSet is UTF-8, and left out where the film uses letters beyond ASCII without declaring their encoding.
+    SpecificCharacterSet is UTF-8; it is left out where the film has letters beyond ASCII and declares no encoding.
     """
 
     @property

@@ -42,8 +42,8 @@ def answer_uid(source: str, digest: str, what: str) -> UID:
 def set_common_attributes(made: Dataset, header: Dataset, at: datetime) -> Dataset:
     """Write into an object when and by what it was made, and the optional rest of the film's identity.
 
-    UTF-8 holds whatever character set the film came in; where it declares none, the bytes of its words stay as they are,
-    as undeclared as they came. Times are of the machine that reads.
+    UTF-8 holds whatever character set the film came in; of one that declares none, the words keep their bytes.
+    Times are of the machine that reads.
     """
     if "SpecificCharacterSet" in header:
         made.SpecificCharacterSet = header.SpecificCharacterSet

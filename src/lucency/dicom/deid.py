@@ -21,10 +21,11 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, SecondaryCaptureImageStorage
 
-from lucency.dicom.burnt_text import text_lines
+from lucency.dicom.burnt_text import find_text
 from lucency.dicom.common_attributes import file_bytes
 from lucency.errors import FILM_UNSUPPORTED, FilmError, UsageError
 from lucency.film.dicom import DicomFilm, Stored, open_dicom
+from lucency.film.gray import lut_entries
 from lucency.film.limits import damaged, printable
 from lucency.native_output import quiet, quiet_dicom
 
@@ -157,7 +158,7 @@ def _copy_numbers(source: Dataset, made: Dataset) -> None:
 def _copy_sequences(source: Dataset, made: Dataset) -> None:
     for keyword in RULES["tables"]:
         if source.get(keyword):
-            setattr(made, keyword, Sequence([_table(item) for item in source.get(keyword)]))
+            setattr(made, keyword, Sequence([_table(source, item) for item in source.get(keyword)]))
     for keyword, known in RULES["codes"].items():
         for item in source.get(keyword) or ():
             value, scheme = str(item.get("CodeValue") or ""), str(item.get("CodingSchemeDesignator") or "")
@@ -165,13 +166,20 @@ def _copy_sequences(source: Dataset, made: Dataset) -> None:
                 setattr(made, keyword, Sequence([_code(value, scheme, meaning)]))
 
 
-def _table(item: Dataset) -> Dataset:
-    """Descriptor and as many entries as it announces: what lies behind them could be anything."""
+def _table(source: Dataset, item: Dataset) -> Dataset:
+    """Descriptor and as many entries as it announces: what lies behind them could be anything.
+
+    Raises:
+        FilmError: its values rise and fall, as letters do and no table of a film does.
+    """
     made = Dataset()
     made["LUTDescriptor"] = item["LUTDescriptor"]
-    entries, data = int(item.LUTDescriptor[0]) or 65536, item.LUTData
-    kept = data[: 2 * entries] if isinstance(data, bytes) else list(data)[:entries]
-    made.add_new("LUTData", "OW" if isinstance(data, bytes) else "US", kept)
+    entries = lut_entries(source, item, int(item.LUTDescriptor[0]) or 65536)
+    steps = np.diff(entries)
+    if (steps > 0).any() and (steps < 0).any():
+        found = "a look-up table whose values rise and fall, in which a text may hide"
+        raise _refusal("film", found, "one that rises or falls", "export the film without it")
+    made.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
     return made
 
 
@@ -269,8 +277,9 @@ def _check(opened: DicomFilm, label: str, seen: bool) -> None:
     if source.SOPClassUID == SecondaryCaptureImageStorage and not stated:
         found = "a secondary capture that does not say if text is burnt in"
         raise _refusal(label, found, clean, "look; then --seen")
-    if lines := text_lines(opened.film.gray8()):
-        places = ", ".join(f"rows {line.top}-{line.bottom} columns {line.left}-{line.right}" for line in lines[:3])
+    if lines := find_text(opened.film, opened.stored):
+        boxes = list(dict.fromkeys(line.box for line in lines))[:3]
+        places = ", ".join("rows {}-{} columns {}-{}".format(*box) for box in boxes)
         raise _refusal(label, f"what looks like text at {places}", clean, "look; if there is none, use --seen")
 
 

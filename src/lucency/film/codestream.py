@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,7 +226,7 @@ def check_rle(frame: bytes, pixels: int) -> None:
     """Refuse an RLE frame of which a segment unpacks to more than `pixels` bytes and their padding (PS3.5, annex G)."""
     count, *offsets = struct.unpack_from("<16I", frame.ljust(64, b"\0"))
     starts = [*offsets[: min(count, 15)], len(frame)]
-    for at, stop in zip(starts[:-1], starts[1:], strict=True):
+    for at, stop in pairwise(starts):
         size = 0
         while at < min(stop, len(frame)):
             run = frame[at]

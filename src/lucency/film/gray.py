@@ -110,7 +110,7 @@ def look_up(dataset: Dataset, item: Dataset, values: Values) -> Scaled:
     """A Modality or VOI LUT; values beyond its ends take its end entries. PS3.3 C.11.1.1 and C.11.2.1.1."""
     entries, first, bits = (int(number) for number in item.LUTDescriptor)
     entries = entries or 65536
-    table = _lut_entries(dataset, item, entries)
+    table = lut_entries(dataset, item, entries)
     if len(table) < entries or not 8 <= bits <= 16:
         raise refusal(f"a DICOM with a look-up table of {len(table)} entries instead of {entries}, {bits} bits each")
     if first >= 32768 and values.min() < 0:
@@ -120,7 +120,8 @@ def look_up(dataset: Dataset, item: Dataset, values: Values) -> Scaled:
     return Scaled(np.minimum(table[index], top), 0.0, top)
 
 
-def _lut_entries(dataset: Dataset, item: Dataset, entries: int) -> Values:
+def lut_entries(dataset: Dataset, item: Dataset, entries: int) -> Values:
+    """The first `entries` values of a look-up table in `dataset`, in whichever way they are written."""
     data = item.LUTData
     if isinstance(data, bytes):
         order = "<" if dataset.original_encoding[1] in (True, None) else ">"
