@@ -169,7 +169,7 @@ def has_round_field(film: Film) -> bool:
     """
     cells = _thumbnail(film).mean(axis=2)
     corners = [cells[rows, columns].mean() for rows in CORNER for columns in CORNER]
-    return sum(corner < 0.5 * cells[CENTRE, CENTRE].mean() for corner in corners) >= 2
+    return bool(sum(corner < 0.5 * cells[CENTRE, CENTRE].mean() for corner in corners) >= 2)
 
 
 def has_lesion(film: Film) -> bool:
