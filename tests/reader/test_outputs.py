@@ -68,3 +68,14 @@ def test_a_card_without_either_always_answers() -> None:
     assert failed_checks(plain, none).shape == (1, 0)
     assert abstains(card(GATE, Abstention()))
     assert abstains(card(Gate(), SETS))
+
+
+def test_of_several_classes_the_leading_ones_are_named_best_first():
+    model = Model(format="onnx", file="m", backbone="none")
+    several = Card(name="x", task="multiclass", labels=("a", "b", "c", "d"), model=model)
+    logits = np.array([[0.0, 3.0, 1.0, -1.0]], dtype=np.float32)
+    chances = np.exp(logits) / np.exp(logits).sum()
+    maps = np.arange(4, dtype=np.float32).reshape(1, 4, 1, 1)
+    found = reading(several, "film", Outputs(logits, chances, maps, np.zeros((1, 0), np.float32)), 0, ())
+    assert [one["label"] for one in found.to_json()["leading"]] == ["b", "c", "a"]
+    assert found.map[0, 0] == 1

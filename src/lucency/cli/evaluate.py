@@ -80,7 +80,7 @@ def evaluate(
 
 def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequence[Subgroup] = ()) -> str:
     """The report as text for a terminal."""
-    from lucency.evaluate.report import ALL, MACRO
+    from lucency.evaluate.report import ALL, MACRO, WEIGHTED
 
     counts = ", ".join(f"{name} {n:,}" for name, n in zip(report.label_names, report.films_per_label, strict=True))
     patients = f"{report.patients:,} patients" if report.patients_known else "patients not all known"
@@ -91,16 +91,39 @@ def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequen
         lines += ["", *_confusion(report)]
     lines.append("")
     for measure in report.measures:
-        if report.task == "binary" or measure.finding in (ALL, MACRO):
-            lines.append(
-                f"{measure.name.replace('_', ' '):20}{measure.finding if measure.finding == MACRO else '':6}{measure}"
-            )
+        if report.task == "binary" or measure.finding in (ALL, MACRO, WEIGHTED):
+            kind = f"{measure.finding if measure.finding in (MACRO, WEIGHTED) else '':10}"
+            lines.append(f"{measure.name.replace('_', ' '):20}{kind if report.task != 'binary' else ' ' * 6}{measure}")
+    if report.task != "binary":
+        lines += ["", *_per_class(report)]
     lines += parts_table(parts)
     resampled = "patients" if report.patients_known else "films as if each were another patient"
     lines += ["", f"In brackets: 95 % intervals, resampling {resampled}."]
     if out:
         lines.append(f"Written to {out}: report.json, predictions.csv and five plots")
     return "\n".join(lines)
+
+
+PER_CLASS = ("sensitivity", "specificity", "auroc", "average_precision", "ece")
+
+
+def _per_class(report: Report) -> list[str]:
+    """A line per class: each against all others."""
+    wide = max(10, *(len(name) + 2 for name in report.label_names))
+    head = f"{'class':{wide}}{'films':>7}" + "".join(f"{name.replace('_', ' '):>24}" for name in PER_CLASS)
+    rows = zip(report.label_names, report.films_per_label, strict=True)
+    return [
+        head,
+        *(
+            f"{name:{wide}}{films:>7,}" + "".join(f"{_short(report, metric, name):>24}" for metric in PER_CLASS)
+            for name, films in rows
+        ),
+    ]
+
+
+def _short(report: Report, metric: str, finding: str) -> str:
+    measure = report.measure(metric, finding)
+    return "not defined" if measure.value is None else str(measure)
 
 
 def parts_table(parts: Sequence[Subgroup]) -> list[str]:

@@ -56,6 +56,8 @@ def _show(path: Path, reading: Reading, drawn: Path | None, json: bool) -> None:
         return
     refer = ": refer" if reading.verdict != reading.called else ""
     echo(f"{one_line(path)}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}{refer}")
+    if len(reading.leading) > 1:
+        echo(f"  {reading.shares}")
     for warning in reading.warnings:
         echo(f"  doubt: {warning}")
     if drawn:
@@ -63,7 +65,13 @@ def _show(path: Path, reading: Reading, drawn: Path | None, json: bool) -> None:
 
 
 def _draw(reader: Reader, path: Path, film: Film, reading: Reading, folder: Path, taken: set[str]) -> Path:
-    """Write the overlay of a film; two films of the same name get two files."""
+    """Write the overlay of a film, and of several classes one of each leading one; two of a name get two files.
+
+    Returns:
+        that of the finding.
+    """
+    import re
+
     from lucency.files import write_bytes
     from lucency.paint import overlay, png
 
@@ -72,9 +80,12 @@ def _draw(reader: Reader, path: Path, film: Film, reading: Reading, folder: Path
         number += 1
         name = f"{path.stem}-{number}"
     taken.add(name)
-    picture = overlay(film, reading.map, reader.preprocess, lungs=reader.lung_outline(film))
-    out = folder / f"{name}.map.png"
-    write_bytes(out, png(picture))
+    outline, out = reader.lung_outline(film), folder / f"{name}.map.png"
+    for index, label in (reading.leading or {reading.index: ""}).items():
+        evidence = reading.map if index == reading.index else reading.maps[index]
+        picture = overlay(film, evidence, reader.preprocess, lungs=outline)
+        of_class = re.sub(r"\W+", "-", label)
+        write_bytes(out if index == reading.index else folder / f"{name}.{of_class}.map.png", png(picture))
     return out
 
 

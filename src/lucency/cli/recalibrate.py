@@ -33,7 +33,9 @@ def recalibrate(
     finding: Finding = None,
     allow_missing: AllowMissing = False,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
-    method: Annotated[str, typer.Option(help="temperature, platt, beta, isotonic, none or keep.")] = "platt",
+    method: Annotated[
+        str, typer.Option(help="auto (best by log loss), temperature, platt, beta, isotonic, none or keep.")
+    ] = "platt",
     threshold: Annotated[
         str, typer.Option(help="youden, sensitivity=0.95, cost=5:1, a number, or keep: call the same films.")
     ] = "youden",
@@ -141,7 +143,8 @@ def table(new: Recalibrated, on: str, out: Path) -> str:
     point, numbers = card.operating_point, card.calibration.parameters
     shown = ", ".join(f"{name} {values[0]:.3g}" for name, values in numbers.items() if len(values) == 1)
     lines.append(f"calibration {card.calibration.method}{f' ({shown})' if shown else ''}")
-    lines.append(f"threshold {point.threshold:.4g}, by {point.chosen_by}")
+    if predictions.task != "multiclass":
+        lines.append(f"threshold {point.threshold:.4g}, by {point.chosen_by}")
     if card.abstention.least:
         needs = ", ".join(f"{name} {least:.3g}" for name, least in zip(card.labels, card.abstention.least, strict=True))
         lines.append(f"uncertain unless one label alone has at least: {needs} (coverage {card.abstention.coverage:g})")

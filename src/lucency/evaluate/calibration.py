@@ -4,7 +4,7 @@ A calibration is a method and named lists of numbers, stored in a bundle's card,
 
     none          z
     temperature   z / temperature                                                Guo et al. 2017
-    platt         slope z + offset                                               Platt 1999
+    platt         slope z + offset; of several classes vector scaling             Platt 1999; Guo et al. 2017
     beta          a ln p - b ln(1 - p) + c,  p = sigmoid(z)                      Kull, Silva Filho & Flach 2017
     isotonic      logit(y), y on the polyline through (logits, probabilities)    Zadrozny & Elkan 2002
 
@@ -127,13 +127,15 @@ APPLY: dict[str, Callable[[Floats, Lists], Floats]] = {
 
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1 / 64, 64.0
+PULL = 1.0
+"""Films' worth of evidence that a class's slope and offset are those of the others."""
 
 
 def fit_calibration(method: Method, predictions: Predictions, fitted_on: str = "") -> Calibration:
     """Fit `method` to the logits and labels of `predictions`.
 
     Args:
-        method: none; temperature (any task); platt (binary, multilabel); beta, isotonic (binary).
+        method: none; temperature (any task); platt (any task); beta, isotonic (binary).
         predictions: films that the network was not trained on, of every label.
         fitted_on: the films in words, for the card.
 
@@ -146,7 +148,7 @@ def fit_calibration(method: Method, predictions: Predictions, fitted_on: str = "
     tasks, fit = METHODS[method]
     if predictions.task not in tasks:
         raise UsageError(
-            f"calibration {method} is for {' and '.join(tasks)} tasks, not {predictions.task}; use temperature"
+            f"calibration {method} is for {' and '.join(tasks)} tasks, not {predictions.task}; use temperature or platt"
         )
     truth = one_vs_rest(predictions.labels, predictions.task, predictions.logits.shape[1])
     if method != "none":
@@ -188,12 +190,39 @@ def _fit_temperature(logits: Floats, truth: Bools, task: Task) -> Parameters:
 
 
 def _fit_platt(logits: Floats, truth: Bools, task: Task) -> Parameters:
+    if task == "multiclass":
+        return _fit_vector(logits, truth)
     lines = [
         _logistic(np.stack([z, np.ones_like(z)], axis=1), t, 1)
         for z, t in zip(logits.T, _targets(truth).T, strict=True)
     ]
     slopes, offsets = zip(*lines, strict=True)
     return {"slope": slopes, "offset": offsets}
+
+
+def _fit_vector(logits: Floats, truth: Bools) -> Parameters:
+    """Vector scaling (Guo et al. 2017): a slope and an offset for each class before the softmax.
+
+    PULL draws both towards those of a common temperature, so that a class of few films keeps to the others.
+    """
+    from scipy.optimize import minimize
+
+    target, classes = _softmax_targets(truth), truth.shape[1]
+    (temperature,) = _fit_temperature(logits, truth, "multiclass")["temperature"]
+    start = np.concatenate([np.full(classes, 1 / temperature), np.zeros(classes)])
+
+    def loss(numbers: Floats) -> tuple[float, Floats]:
+        slope, offset = numbers[:classes], numbers[classes:]
+        z = slope * logits + offset
+        spread = np.logaddexp.reduce(z, axis=1, keepdims=True)
+        error = (np.exp(z - spread) - target) / len(z)
+        away = numbers - start
+        gradient = np.concatenate([(error * logits).sum(axis=0), error.sum(axis=0)]) + 2 * PULL * away / len(z)
+        return float((spread.sum() - (target * z).sum() + PULL * away @ away) / len(z)), gradient
+
+    bounds = [(1 / MAX_TEMPERATURE, None)] * classes + [(None, None)] * classes
+    best = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 1e-12})
+    return {"slope": tuple(best.x[:classes].tolist()), "offset": tuple(best.x[classes:].tolist())}
 
 
 def _fit_beta(logits: Floats, truth: Bools, task: Task) -> Parameters:
@@ -261,7 +290,7 @@ def _require_both(predictions: Predictions, truth: Bools) -> None:
 METHODS: dict[str, tuple[tuple[Task, ...], Callable[[Floats, Bools, Task], Parameters]]] = {
     "none": (("binary", "multiclass", "multilabel"), _fit_none),
     "temperature": (("binary", "multiclass", "multilabel"), _fit_temperature),
-    "platt": (("binary", "multilabel"), _fit_platt),
+    "platt": (("binary", "multiclass", "multilabel"), _fit_platt),
     "beta": (("binary",), _fit_beta),
     "isotonic": (("binary",), _fit_isotonic),
 }

@@ -15,7 +15,7 @@ from lucency.evaluate.confidence_intervals import proportion_interval
 from lucency.evaluate.metrics import COUNTED, Finding, count, equal_count_bins, ratio
 from lucency.evaluate.predictions import Predictions
 from lucency.evaluate.report import Report, findings
-from lucency.evaluate.selective_prediction import confidence, correct_calls, risk_coverage, risk_interval
+from lucency.evaluate.selective_prediction import augrc, confidence, correct_calls, risk_coverage, risk_interval
 from lucency.files import beside
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -148,7 +148,9 @@ def risk_plot(report: Report, predictions: Predictions) -> Figure:
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axes = figure.add_subplot()
     share, wrong = risk_coverage(confident, correct)
-    axes.step(share, wrong, color=COLOURS[0], where="post", label="only the most confident films answered")
+    area = float(augrc(confident, correct, np.ones((1, len(correct))))[0])
+    label = f"only the most confident films answered (AUGRC {area:.4f})"
+    axes.step(share, wrong, color=COLOURS[0], where="post", label=label)
     at = np.linspace(0.02, 1, 99)
     low, high = risk_interval(confident, correct, predictions.groups(), at)
     axes.fill_between(at, low, high, color=COLOURS[0], alpha=0.15, linewidth=0, label="95 % interval, by patient")

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from lucency.arrays import Floats, Ints
 from lucency.errors import SourceError, UsageError
-from lucency.evaluate.calibration import Calibration, Method, apply, fit_calibration, probabilities, recalibrated
+from lucency.evaluate.calibration import (
+    Calibration,
+    Method,
+    apply,
+    fit_calibration,
+    log_loss,
+    one_vs_rest,
+    probabilities,
+    recalibrated,
+)
 from lucency.evaluate.confidence_intervals import Estimate, bootstrap, ece_interval
 from lucency.evaluate.metrics import weighted_ece
 from lucency.evaluate.operating_point import OperatingPoint, choose_operating_point
@@ -28,6 +38,12 @@ from lucency.evaluate.selective_prediction import (
 )
 
 DEFAULT = OperatingPoint(0.5, "default", "", float("nan"), float("nan"))
+CHOICES: dict[Task, tuple[Method, ...]] = {
+    "binary": ("temperature", "platt", "beta"),
+    "multiclass": ("temperature", "platt"),
+    "multilabel": ("temperature", "platt"),
+}
+"""What `auto` chooses among, those with fewest parameters first."""
 KEEP = "keep"
 """A method or rule that leaves the bundle's own."""
 SMALLEST = 1e-12
@@ -38,7 +54,7 @@ SMALLEST = 1e-12
 class RecalibrationConfig:
     """What to fit."""
 
-    method: Method | None = "platt"
+    method: Method | Literal["auto"] | None = "platt"
     """None: the probabilities stay."""
     rule: str = "youden"
     """As `choose_operating_point` takes it, a threshold such as `0.5`, or `keep`."""
@@ -75,7 +91,8 @@ def fit_recalibration(predictions: Predictions, config: RecalibrationConfig, fit
         UsageError: the method, rule or coverage is unknown or out of range, or not for the task.
         SourceError: films with or without the finding are missing.
     """
-    calibration = fit_calibration(config.method, predictions, fitted_on) if config.method else None
+    method = best_method(predictions) if config.method == "auto" else config.method
+    calibration = fit_calibration(method, predictions, fitted_on) if method else None
     new = recalibrated(predictions, calibration) if calibration else predictions
     point = _point(config, calibration, new, fitted_on)
     least: tuple[float, ...] = ()
@@ -87,9 +104,34 @@ def fit_recalibration(predictions: Predictions, config: RecalibrationConfig, fit
     return Recalibration(calibration, point, least)
 
 
+def best_method(predictions: Predictions, folds: int = 5, seed: int = 0) -> Method:
+    """The calibration of CHOICES with the lowest log loss on patients that it was not fitted to.
+
+    One with more parameters is taken only where it gains more than a standard error over the folds.
+
+    Raises:
+        SourceError: a label has a single patient.
+    """
+    losses: dict[Method, list[float]] = {method: [] for method in CHOICES[predictions.task]}
+    for rest, held in stratified_patient_folds(predictions, folds, seed):
+        part, there = predictions.pick(rest), predictions.pick(held)
+        truth = one_vs_rest(there.labels, there.task, there.logits.shape[1])
+        for method in losses:
+            logits = apply(fit_calibration(method, part), there.logits)
+            losses[method].append(log_loss(logits, truth, there.task))
+    best, *others = losses
+    for method in others:
+        gain = np.subtract(losses[best], losses[method])
+        if gain.mean() > gain.std(ddof=1) / len(gain) ** 0.5:
+            best = method
+    return best
+
+
 def _point(
     config: RecalibrationConfig, calibration: Calibration | None, new: Predictions, fitted_on: str
 ) -> OperatingPoint:
+    if new.task == "multiclass":
+        return config.kept  # the most probable class is called
     if config.rule == KEEP:
         return _measured(_kept(config, calibration, new.task), new, config.kept.chosen_on)
     try:
@@ -219,8 +261,7 @@ def recalibration_gain(
 
 def _closed_form(part: Part, estimate: Estimate, groups: Ints) -> Estimate:
     """A share of films with its closed interval; any other mean as it is."""
-    values, among = part
-    if among.any() and np.isin(values, (0.0, 1.0)).all():
+    if part[1].any() and all(np.isin(side, (0.0, 1.0)).all() for side in part):
         return Estimate(estimate.value, *part_interval(part, groups))
     return estimate
 
@@ -238,10 +279,18 @@ def _parts(predictions: Predictions, called: Ints) -> dict[str, Part]:
         "brier": (np.sum([(f.probability - f.truth) ** 2 for f in each], axis=0), everything),
         "accuracy": (correct, everything),
     }
+    if predictions.task == "multiclass":
+        found["balanced_accuracy"] = (correct, _by_class(predictions.labels))
     if predictions.task == "binary":
         found["sensitivity"] = (correct, (predictions.labels == 1).astype(np.float64))
         found["specificity"] = (correct, (predictions.labels == 0).astype(np.float64))
     return {**found, **answered_parts(predictions, called)}
+
+
+def _by_class(labels: Ints) -> Floats:
+    """Weights that let each class count alike, (n,), with the mean 1."""
+    counts = np.bincount(labels)
+    return np.asarray(len(labels) / (np.count_nonzero(counts) * counts[labels]))
 
 
 def _mean_ece(weights: Floats, predictions: Predictions) -> Floats:

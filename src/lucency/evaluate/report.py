@@ -25,6 +25,7 @@ from lucency.evaluate.confidence_intervals import (
     metric_interval,
 )
 from lucency.evaluate.metrics import METRICS, UNDEFINED, Finding, compute_metrics, confusion_matrix, ece, ratio
+from lucency.evaluate.multiclass import Summary, summaries, top_label, weighted_mean
 from lucency.evaluate.predictions import Predictions, Task, read_predictions
 from lucency.evaluate.selective_prediction import answered_parts, part_interval, part_mean
 from lucency.files import parse_json, write_text
@@ -40,6 +41,8 @@ ALL = "all"
 """The finding of a figure about every label at once."""
 MACRO = "macro"
 """The finding of a plain mean over the labels (one against the rest)."""
+WEIGHTED = "weighted"
+"""The finding of a mean over the labels, weighed by their films."""
 FIXED = "every resample gives the same value"
 EXACT = "nothing varies: exact binomial bounds over patients"
 
@@ -176,8 +179,8 @@ def _measures(
     predictions: Predictions, threshold: float, groups: Ints, resamples: int, seed: int
 ) -> tuple[Measure, ...]:
     each = findings(predictions, threshold)
-    overall = _overall(predictions, each)
-    result = bootstrap(_statistic(each, overall), groups, resamples, seed)
+    overall, more = _overall(predictions, each), summaries(predictions, threshold)
+    result = bootstrap(_statistic(each, overall, more), groups, resamples, seed)
     names = [(name, finding) for finding in each for name in METRICS]
     measures = [
         _ece(finding, groups, resamples, seed)
@@ -187,25 +190,33 @@ def _measures(
     ]
     if not overall:
         return tuple(measures)
-    start = len(names)
-    means = [_bootstrapped(result, start + i, name, MACRO) for i, name in enumerate(METRICS)]
+    start = len(names) + 2 * len(METRICS)
+    means = [
+        _bootstrapped(result, len(names) + i, name, kind)
+        for i, (kind, name) in enumerate((kind, name) for kind in (MACRO, WEIGHTED) for name in METRICS)
+    ]
     whole = [
-        _closed_form(result, start + len(METRICS) + i, name, ALL, _overall_interval(per_film, groups))
+        _closed_form(result, start + i, name, ALL, _overall_interval(per_film, groups))
         for i, (name, per_film) in enumerate(overall.items())
     ]
+    whole += [_bootstrapped(result, start + len(overall) + i, name, ALL) for i, name in enumerate(more)]
+    if predictions.task == "multiclass":
+        whole.append(_ece(top_label(predictions, ALL), groups, resamples, seed))
     return (*whole, *means, *measures)
 
 
-def _statistic(each: tuple[Finding, ...], overall: dict[str, Floats]) -> Statistic:
-    """Weights (b, n) -> every metric of every finding, then, of several, their means and the overall figures."""
+def _statistic(each: tuple[Finding, ...], overall: dict[str, Floats], more: dict[str, Summary]) -> Statistic:
+    """Weights (b, n) -> every metric of every finding, then, of several, their two means and the overall figures."""
 
     def statistic(weights: Floats) -> Floats:
         columns = [compute_metrics(finding, weights) for finding in each]
         if not overall:
             return columns[0]
         total = weights.sum(axis=1)
-        whole = [ratio(weights @ per_film, total)[:, None] for per_film in overall.values()]
-        return np.concatenate([*columns, np.mean(columns, axis=0), *whole], axis=1)
+        whole = [ratio(weights @ per_film, total) for per_film in overall.values()]
+        whole += [summary(weights) for summary in more.values()]
+        means = np.mean(columns, axis=0), weighted_mean(columns, each, weights)
+        return np.concatenate([*columns, *means, np.stack(whole, axis=1)], axis=1)
 
     return statistic
 
@@ -330,6 +341,7 @@ def to_json(report: Report, about: Mapping[str, Any]) -> dict[str, Any]:
             "rows": "true label",
             "columns": "called",
             "counts": {name: table.tolist() for name, table in report.confusion.items()},
+            "shares": {name: _shares(table) for name, table in report.confusion.items()},
         },
         "intervals": {
             "level": LEVEL,
@@ -340,6 +352,12 @@ def to_json(report: Report, about: Mapping[str, Any]) -> dict[str, Any]:
         },
         "metrics": [asdict(measure) for measure in report.measures],
     }
+
+
+def _shares(table: Ints) -> list[list[float | None]]:
+    """A confusion matrix whose rows sum to 1; None in the row of a label without films."""
+    rows = table.sum(axis=1, keepdims=True) + np.zeros_like(table)
+    return [[finite(share) for share in row] for row in ratio(table.astype(np.float64), rows)]
 
 
 def open_predictions(path: Path) -> tuple[Predictions, float]:

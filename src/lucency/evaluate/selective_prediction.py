@@ -138,6 +138,25 @@ def risk_coverage(confident: Floats, correct: Floats, weights: Floats | None = N
     return answered / answered[-1], wrong / np.maximum(answered, 1)
 
 
+def augrc(confident: Floats, correct: Floats, weights: Floats) -> Floats:
+    """Area under the generalised risk–coverage curve, (b,): lower is better. Traub et al. 2024, arXiv:2407.01032.
+
+        AUGRC = ∫ P(wrong and among the c most confident) dc,  c from 0 to 1
+
+    Half the share of wrong calls for a random order; the chance that a film is answered wrongly where the share that
+    is answered is drawn at random.
+
+    Args:
+        confident, correct: (n,), as for `risk_coverage`.
+        weights: (b, n).
+    """
+    order = np.argsort(-confident, kind="stable")
+    share = weights[:, order] / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
+    wrong = np.cumsum(share * (1 - correct[order]), axis=1)
+    before = wrong - share * (1 - correct[order])
+    return np.asarray((share * (wrong + before) / 2).sum(axis=1))
+
+
 def risk_interval(
     confident: Floats, correct: Floats, groups: Ints, at: Floats, resamples: int = 300, seed: int = 0
 ) -> tuple[Floats, Floats]:

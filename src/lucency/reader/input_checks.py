@@ -45,7 +45,7 @@ GATE_WORDS = {
     "features": "this is unlike the films the network learned from: another machine, very blurred, or other patients",
 }
 """What a failed check of the card's gate means."""
-NO_SUCH_FILM = frozenset({"layout", "lungs_missing", "blank", "levels", "modality", "view", "part"})
+NO_SUCH_FILM = frozenset({"layout", "lungs_missing", "blank", "levels", "modality", "view", "part", "colour"})
 """Codes that mean that this is no film of the kind learned from: it gets no probability. The others are soft."""
 
 

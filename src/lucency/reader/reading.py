@@ -16,6 +16,9 @@ from lucency.reader.bands import REFER, Band, bands, why
 from lucency.reader.input_checks import GATE_WORDS, NO_SUCH_FILM, Doubt
 from lucency.reader.outputs import Floats, Outputs, accepted, called_label, failed_checks
 
+LEADING = 3
+"""Labels named of several."""
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -72,6 +75,20 @@ class Reading:
         return np.zeros_like(found) if self.withheld else found
 
     @property
+    def leading(self) -> dict[int, str]:
+        """The three most probable of several labels, best first: number → label; empty where `withheld`."""
+        if self.withheld or self.card is None:
+            return {}
+        order = np.argsort(-self.probabilities, kind="stable")[:LEADING]
+        labels = self.card.labels[-self.card.findings :]
+        return {int(index): labels[index] for index in order}
+
+    @property
+    def shares(self) -> str:
+        """`mel 0.612, nv 0.301, bkl 0.051`: the leading labels with their probabilities."""
+        return ", ".join(f"{label} {self.probabilities[index]:.3f}" for index, label in self.leading.items())
+
+    @property
     def bands(self) -> tuple[Band, ...]:
         """What each stretch of the probability is called, from 0 to 1; empty for a task of several findings."""
         return bands(self.card) if self.card else ()
@@ -87,7 +104,7 @@ class Reading:
             return f"no probability: {self.withheld}"
         shown = REFER if self.verdict == UNCERTAIN else self.verdict or "nothing found"
         reason = why(self.bands, self.probability, self.verdict)
-        return f"{self.finding} {self.probability:.3f}: {shown}{f' ({reason})' if reason else ''}"
+        return f"{self.shares or f'{self.finding} {self.probability:.3f}'}: {shown}{f' ({reason})' if reason else ''}"
 
     @property
     def further_doubts(self) -> tuple[str, ...]:
@@ -107,6 +124,10 @@ class Reading:
         }
         if len(self.probabilities) > 1:
             facts["probabilities"] = None if self.withheld else [float(value) for value in self.probabilities]
+            facts["leading"] = [
+                {"label": label, "probability": float(self.probabilities[index])}
+                for index, label in self.leading.items()
+            ]
         return {**facts, "warnings": list(self.warnings)}
 
     def __repr__(self) -> str:
