@@ -12,9 +12,20 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from film.conftest import MakeDicom
+from film.test_lossless_jpeg import encoded
 from lucency.files import sha256_bytes
 from lucency.film import open_film
 from web.browser import read, served
@@ -113,31 +124,62 @@ def test_sigmoid_window(tab: Any, make_dicom: MakeDicom) -> None:
     assert here["pixels"] == sha256_bytes(open_film(data).gray8().tobytes())
 
 
-def test_compressed_dicom(tab: Any, make_dicom: MakeDicom) -> None:
-    def compressed(data: bytes, syntax: str) -> bytes:
-        dataset = pydicom.dcmread(io.BytesIO(data))
+def compressed(data: bytes, syntax: str, frame: bytes | None = None) -> bytes:
+    """The same film in another transfer syntax: `frame` as it is, or encoded by pydicom."""
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    if frame is None:
         dataset.compress(syntax)
-        stream = io.BytesIO()
-        dataset.save_as(stream)
-        return stream.getvalue()
-
-    gray = np.add.outer(np.arange(64), np.arange(80)).astype(np.uint8)
-    jpeg = pydicom.dcmread(io.BytesIO(make_dicom(gray)))
-    jpeg.PixelData = pydicom.encaps.encapsulate([stored(gray, "JPEG", quality=95)])
-    jpeg["PixelData"].VR = "OB"
-    jpeg.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    else:
+        dataset.PixelData = pydicom.encaps.encapsulate([frame])
+        dataset["PixelData"].VR = "OB"
+        dataset.file_meta.TransferSyntaxUID = syntax
     stream = io.BytesIO()
-    jpeg.save_as(stream)
-    runs = [compressed(make_dicom(film, BitsStored=bits), RLELossless) for film, bits in ((gray, 8), (RAMP12, 12))]
-    same(tab, [*runs, stream.getvalue()])
-    (told,) = read(tab, [compressed(make_dicom(RAMP12, BitsStored=12), JPEG2000Lossless)])
-    assert told["kind"] == "FilmError"
-    assert "JPEG 2000 Lossless" in told["error"]
+    dataset.save_as(stream)
+    return stream.getvalue()
+
+
+GRAY = np.add.outer(np.arange(64), np.arange(80)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless], ids=lambda syntax: syntax.name)
+def test_compressed_dicom(tab: Any, make_dicom: MakeDicom, syntax: str) -> None:
+    signed = make_dicom(RAMP12.astype(np.int16) - 2048, BitsStored=12)
+    plain = [make_dicom(GRAY), make_dicom(RAMP12, BitsStored=12), make_dicom(RAMP12 * 13)]
+    same(tab, [compressed(data, syntax) for data in plain + ([] if syntax == JPEGLSLossless else [signed])])
+
+
+def test_jpeg_in_dicom(tab: Any, make_dicom: MakeDicom) -> None:
+    same(tab, [compressed(make_dicom(GRAY), JPEGBaseline8Bit, stored(GRAY, "JPEG", quality=95))])
+    ways: list[dict[str, int]] = [{}, *({"predictor": number} for number in range(2, 6)), {"restart": 6}]
+    lossless = [encoded(RAMP12, bits=12, **way) for way in ways] + [encoded(RAMP12 * 13)]
+    films = [compressed(make_dicom(RAMP12, BitsStored=12), JPEGLosslessSV1, frame) for frame in lossless[:-1]]
+    same(tab, [*films, compressed(make_dicom(RAMP12), JPEGLossless, lossless[-1])])
+
+
+def test_what_a_codestream_says_of_itself_counts(tab: Any, make_dicom: MakeDicom) -> None:
+    """A stream of another size or cut short is refused, and so is a syntax that is not read."""
+    small, other = make_dicom(RAMP12, BitsStored=12), make_dicom(RAMP12[:40], BitsStored=12)
+    broken = []
+    for syntax in (JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1):
+        frame = encoded(RAMP12, bits=12)
+        if syntax != JPEGLosslessSV1:
+            frame = pydicom.encaps.get_frame(pydicom.dcmread(io.BytesIO(compressed(small, syntax))).PixelData, 0)
+        broken += [compressed(other, syntax, frame), compressed(small, syntax, frame[: len(frame) // 2])]
+    for told in read(tab, broken):
+        assert told["kind"] == "FilmError"
+        assert "DICOM" in told["error"] or "JPEG" in told["error"]
+    (told,) = read(tab, [compressed(small, HTJ2KLossless, b"\0\0")])
+    assert "High-Throughput JPEG 2000" in told["error"]
     assert "decompress it first" in told["error"]
 
 
 def test_real_dicom(tab: Any, pydicom_data: Path) -> None:
-    same(tab, [(pydicom_data / "RG1_UNCR.dcm").read_bytes()])
+    names = ("RG1_UNCR.dcm", "JPGLosslessP14SV1_1s_1f_8b.dcm", "JPEG-LL.dcm", "RG3_J2KI.dcm")
+    same(tab, [(pydicom_data / name).read_bytes() for name in names if (pydicom_data / name).is_file()])
+
+
+def test_real_jpeg_2000(tab: Any, shared: Path) -> None:
+    same(tab, [path.read_bytes() for path in sorted((shared / "data/dicom").glob("*_J2KI.dcm"))])
 
 
 def test_refusals_say_what_was_found(tab: Any, make_dicom: MakeDicom) -> None:

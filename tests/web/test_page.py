@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.uid import JPEG2000Lossless
 
+from film.conftest import MakeDicom
 from lucency.bundle import DEFAULT
 from lucency.data.phantom import draw
 from lucency.film import open_film
@@ -22,6 +24,7 @@ from lucency.preprocess import Preprocess
 from lucency.reader import Reader
 from lucency.web import CSP
 from web.browser import COLOUR, DESKTOP, PHONE, axe, ready, served
+from web.test_films import compressed
 from web.test_parity import stored
 
 INT8 = DEFAULT.with_name("int8")
@@ -153,6 +156,20 @@ def test_reads_again_when_the_server_is_gone(browser: Any, pages: dict[str, Path
     policy = tab.evaluate("async () => (await fetch('./')).headers.get('Content-Security-Policy')")
     assert policy == CSP
     tab.context.close()
+
+
+def test_a_codec_is_loaded_when_a_film_needs_it(
+    tab: Any, films: list[Path], make_dicom: MakeDicom, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+    tab.context.on("request", lambda request: asked.append(request.url))
+    load(tab, films[:1])
+    assert not [url for url in asked if "/codecs/" in url]
+    plain = make_dicom(np.asarray(Image.open(films[1])).astype(np.uint16) * 16, BitsStored=12)
+    (tmp_path / "jpeg2000.dcm").write_bytes(compressed(plain, JPEG2000Lossless))
+    load(tab, [tmp_path / "jpeg2000.dcm"])
+    assert {url.rsplit("/", 1)[1] for url in asked if "/codecs/" in url} == {"openjpeg.js", "openjpeg.wasm"}
+    assert not tab.locator("#list .unread").count()
 
 
 FORBIDDEN = """async () => {

@@ -37,8 +37,8 @@ CSP = (
 )
 """The page's policy: load from its own origin, connect nowhere else."""
 
-ON_DEMAND = "litert/litert_wasm_"
-"""Of the two runtimes a browser keeps only the one that it can run."""
+ON_DEMAND = ("litert/litert_wasm_", "codecs/")
+"""Not kept with the rest: of the two runtimes a browser keeps the one that it can run, and a codec once it is used."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,10 @@ def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
         )
     files = {path.name: path.read_bytes() for path in sorted((HERE / "page").iterdir())}
     files |= {ENGLISH.name: translation(texts)} if texts else {}
-    files |= {f"litert/{path.stem}": gzip.decompress(path.read_bytes()) for path in sorted(HERE.glob("runtime/*.gz"))}
-    files["litert/LICENSE"] = (HERE / "runtime/LICENSE").read_bytes()
+    for folder, place in (("runtime", "litert"), ("codecs", "codecs")):
+        packed = sorted((HERE / folder).glob("*.gz"))
+        files |= {f"{place}/{path.stem}": gzip.decompress(path.read_bytes()) for path in packed}
+        files[f"{place}/LICENSE"] = (HERE / folder / "LICENSE").read_bytes()
     files |= _lung_files()
     files |= {f"bundle/{name}": content for name, content in _bundle_files(bundle).items()}
     files[WORKER] = _worker(files)

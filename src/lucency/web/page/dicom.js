@@ -1,20 +1,23 @@
 // DICOM: one gray frame for presentation, in the gray that its header prescribes, as lucency.film.dicom reads it.
-// Uncompressed, RLE and baseline JPEG; of any other transfer syntax the refusal says what to do.
+// Uncompressed, RLE, baseline and lossless JPEG, JPEG-LS, JPEG 2000; of any other transfer syntax the refusal says what to do.
 
+import { decodeBy } from "./codecs.js";
 import { parse } from "./dicom_parse.js";
 import { checkSize, damaged, FilmError, refusal } from "./errors.js";
 import { readJpeg } from "./jpeg.js";
+import { decodeLossless } from "./lossless_jpeg.js";
 
 const RLE = "1.2.840.10008.1.2.5", JPEG = "1.2.840.10008.1.2.4.50", DEFLATED = "1.2.840.10008.1.2.1.99";
 const PLAIN = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"];
-const NAMES = {
-  "1.2.840.10008.1.2.4.51": "JPEG Extended",
-  "1.2.840.10008.1.2.4.57": "JPEG Lossless",
-  "1.2.840.10008.1.2.4.70": "JPEG Lossless, first order",
-  "1.2.840.10008.1.2.4.80": "JPEG-LS Lossless",
-  "1.2.840.10008.1.2.4.81": "JPEG-LS",
-  "1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless",
-  "1.2.840.10008.1.2.4.91": "JPEG 2000",
+const NAMES = { "1.2.840.10008.1.2.4.51": "JPEG Extended", "1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000 Lossless" };
+/** (frame, width, height) → pixels, by transfer syntax: JPEG Lossless, JPEG-LS, JPEG 2000. */
+const DECODERS = {
+  "1.2.840.10008.1.2.4.57": decodeLossless,
+  "1.2.840.10008.1.2.4.70": decodeLossless,
+  "1.2.840.10008.1.2.4.80": (...given) => decodeBy("jpegls", ...given),
+  "1.2.840.10008.1.2.4.81": (...given) => decodeBy("jpegls", ...given),
+  "1.2.840.10008.1.2.4.90": (...given) => decodeBy("jpeg2000", ...given),
+  "1.2.840.10008.1.2.4.91": (...given) => decodeBy("jpeg2000", ...given),
 };
 const FOR_PROCESSING = ["1", "2", "3"].map((kind) => `1.2.840.10008.5.1.4.1.1.1.${kind}.1`);
 const REQUIRED = { Rows: "00280010", Columns: "00280011", BitsAllocated: "00280100", BitsStored: "00280101" };
@@ -70,10 +73,10 @@ async function stored(dataset, width, height, allocated) {
   const { syntax } = dataset, size = width * height;
   if (PLAIN.includes(syntax)) return uncompressed(dataset, size, allocated);
   if (syntax === RLE) return runLengths(dataset.frame(), size, allocated / 8);
-  if (syntax !== JPEG || allocated !== 8) {
+  if (!(syntax in DECODERS) && (syntax !== JPEG || allocated !== 8)) {
     throw refusal("found_syntax", "advice_syntax", { syntax: NAMES[syntax] ?? "another syntax" });
   }
-  const picture = await readJpeg(dataset.frame(), 1);
+  const picture = await (DECODERS[syntax]?.(dataset.frame(), width, height) ?? readJpeg(dataset.frame(), 1));
   if (picture.width !== width || picture.height !== height) throw refusal("found_short", "advice_export");
   return picture;
 }

@@ -27,7 +27,7 @@ export function checkJpeg(bytes, mostComponents) {
 }
 
 /** The frame header, T.81 B.2.2: size, components, bits, and which process codes it. */
-function frameOf(bytes) {
+export function frameOf(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 2; at + 10 <= bytes.length && bytes[at] === 0xff; ) {
     const marker = bytes[at + 1];
@@ -83,24 +83,34 @@ const RESTART = 0xd0, SCAN = 0xda, TABLES = 0xc4, INTERVAL = 0xdd, END = 0xd9;
 
 /** @returns {"leftover"|""} whether data is left behind the last block @throws {FilmError} codes or blocks are missing */
 export function findDamage(bytes, frame) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), tables = {};
-  let damage = "", restart = 0, at = 2;
-  while (at + 4 <= bytes.length && bytes[at] === 0xff && bytes[at + 1] !== END) {
-    const marker = bytes[at + 1], length = marker === 0xff ? -1 : view.getUint16(at + 2), body = bytes.subarray(at + 4, at + 2 + length);
-    at += 2 + length;
+  const tables = {};
+  let damage = "", restart = 0;
+  for (const segment of segmentsOf(bytes)) {
+    const { marker, body, at } = segment;
     if (marker === TABLES) readTables(body, tables);
-    if (marker === INTERVAL) restart = view.getUint16(at - 2);
+    if (marker === INTERVAL) restart = (body[0] << 8) | body[1];
     if (marker !== SCAN) continue;
     const bits = new Bits(bytes, at);
     walk(bits, blocksOf(frame, body, tables), restart);
     if (!bits.ended()) damage = "leftover";
-    at = bits.next();
+    segment.next = bits.next();
   }
   return damage;
 }
 
+/** The segments of a stream up to its end: marker, body, where it ends. Who reads on behind a scan sets `next`. */
+export function* segmentsOf(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 2; at + 4 <= bytes.length && bytes[at] === 0xff && bytes[at + 1] !== END; ) {
+    const marker = bytes[at + 1], length = marker === 0xff ? -1 : view.getUint16(at + 2);
+    const segment = { marker, body: bytes.subarray(at + 4, at + 2 + length), at: at + 2 + length, next: at + 2 + length };
+    yield segment;
+    at = segment.next;
+  }
+}
+
 /** For each code of up to 16 bits, at every 16 bits that begin with it: its length and symbol; T.81, annex C. */
-function readTables(body, tables) {
+export function readTables(body, tables) {
   for (let at = 0; at + 17 <= body.length; ) {
     const table = new Uint16Array(65536), counts = body.subarray(at + 1, at + 17);
     tables[body[at]] = table;
@@ -146,7 +156,7 @@ function walk(bits, { groups, group }, restart) {
 }
 
 /** The bits of a scan: a zero behind 0xff is left out, any other byte there is a marker and ends it. */
-class Bits {
+export class Bits {
   constructor(bytes, at) {
     Object.assign(this, { bytes, at, value: 0, count: 0 });
   }
@@ -158,6 +168,17 @@ class Bits {
     if (!found) throw damaged("JPEG");
     this.skip(found >> 8);
     return found & 255;
+  }
+
+  /** A difference of a lossless scan: its number of bits is coded, the bits follow; T.81, F.2.2.1 and H.1.2.2. */
+  difference(table) {
+    const size = this.symbol(table);
+    if (!size) return 0;
+    if (size >= 16) return 32768;
+    this.need(size);
+    const bits = (this.value >>> (this.count - size)) & (2 ** size - 1);
+    this.skip(size);
+    return bits < 2 ** (size - 1) ? bits - 2 ** size + 1 : bits;
   }
 
   skip(count) {

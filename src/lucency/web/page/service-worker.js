@@ -36,7 +36,14 @@ async function answer(request) {
   if (new URL(request.url).origin !== location.origin) return Response.error();
   const asked = new URL(request.url).pathname === new URL("index.html", registration.scope).pathname ? registration.scope : request;
   const kept = await (await caches.open(KEPT)).match(asked, { ignoreSearch: true });
-  return withPolicy(kept ?? (await fetch(request)));
+  return withPolicy(kept ?? (await fetched(request)));
+}
+
+/** From the network; a codec, which is needed now and then, is kept from then on. */
+async function fetched(request) {
+  const response = await fetch(request);
+  if (response.ok && request.url.startsWith(`${registration.scope}codecs/`)) await (await caches.open(KEPT)).put(request, response.clone());
+  return response;
 }
 
 function withPolicy(response) {

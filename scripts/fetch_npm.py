@@ -1,6 +1,7 @@
-"""Make src/lucency/web/runtime again: LiteRT.js as published on npm, checked by its hash, packed small.
+"""Make src/lucency/web/runtime and codecs again: LiteRT.js, OpenJPEG and CharLS as published on npm, checked by their
+hashes, packed small.
 
-    python scripts/fetch_litert_js.py
+    python scripts/fetch_npm.py
 
 Needs npm. The same packages always give the same bytes, so `git diff` tells whether anything has changed.
 """
@@ -16,42 +17,54 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-RUNTIME = ROOT / "src/lucency/web/runtime"
+WEB = ROOT / "src/lucency/web"
 
 PACKAGES = {
     "@litertjs/core@2.5.3": "a97660833e9e7e1063c95e12016718881240b14f7438728a2f62785e912d30fd",
     "@litertjs/wasm-utils@2.5.3": "ce2a1f8379c067be49e59752e5a7f40db6be09f6e497f0f11e59f17b515366a7",
+    "@cornerstonejs/codec-openjpeg@1.3.6": "e81b0597fbd58d4b3b55b2f06dbca58b83d82b644ac799871324de7da46ce04b",
+    "@cornerstonejs/codec-charls@1.2.7": "0383755533c104b171b3c0e2bcc45c3c5e9c317e7e6f35ffef38a74371bfa93f",
 }
 """Package -> SHA-256 of its tarball."""
 
 FILES = {
     "@litertjs/core@2.5.3": {
-        "dist/index.js": "core.js",
-        "wasm/litert_wasm_internal.js": "litert_wasm_internal.js",
-        "wasm/litert_wasm_internal.wasm": "litert_wasm_internal.wasm",
-        "wasm/litert_wasm_compat_internal.js": "litert_wasm_compat_internal.js",
-        "wasm/litert_wasm_compat_internal.wasm": "litert_wasm_compat_internal.wasm",
+        "dist/index.js": "runtime/core.js",
+        "wasm/litert_wasm_internal.js": "runtime/litert_wasm_internal.js",
+        "wasm/litert_wasm_internal.wasm": "runtime/litert_wasm_internal.wasm",
+        "wasm/litert_wasm_compat_internal.js": "runtime/litert_wasm_compat_internal.js",
+        "wasm/litert_wasm_compat_internal.wasm": "runtime/litert_wasm_compat_internal.wasm",
     },
-    "@litertjs/wasm-utils@2.5.3": {"dist/index.js": "wasm-utils.js"},
+    "@litertjs/wasm-utils@2.5.3": {"dist/index.js": "runtime/wasm-utils.js"},
+    "@cornerstonejs/codec-openjpeg@1.3.6": {
+        "dist/openjpegwasm_decode.js": "codecs/openjpeg.js",
+        "dist/openjpegwasm_decode.wasm": "codecs/openjpeg.wasm",
+    },
+    "@cornerstonejs/codec-charls@1.2.7": {
+        "dist/charlswasm_decode.js": "codecs/charls.js",
+        "dist/charlswasm_decode.wasm": "codecs/charls.wasm",
+    },
 }
 """Package -> file in it -> name here. `internal` needs relaxed SIMD, which Safari lacks; `compat` does not."""
 
 CHANGES = {
     b'from "@litertjs/wasm-utils"': b'from "./wasm-utils.js"',
     b"//# sourceMappingURL=index.js.map": b"",
+    b"define([], () => OpenJPEGWASM);": b"define([], () => OpenJPEGWASM);\nexport default OpenJPEGWASM;",
+    b"define([], () => CharLSWASM);": b"define([], () => CharLSWASM);\nexport default CharLSWASM;",
 }
-"""What is changed in the two modules: a browser without a bundler resolves no bare name."""
+"""What is changed: a browser without a bundler resolves no bare name, and imports modules only."""
 
 
 def main() -> None:
     """Fetch, check, change, pack."""
-    RUNTIME.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for package, digest in PACKAGES.items():
             tarball = fetched(package, Path(folder), digest)
             for inside, name in FILES[package].items():
                 packed = gzip.compress(changed(member(tarball, inside)), 9, mtime=0)
-                (RUNTIME / f"{name}.gz").write_bytes(packed)
+                (WEB / name).parent.mkdir(parents=True, exist_ok=True)
+                (WEB / f"{name}.gz").write_bytes(packed)
                 print(f"{name}.gz  {len(packed):,} bytes")
 
 

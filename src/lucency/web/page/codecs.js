@@ -1,0 +1,59 @@
+// JPEG 2000 and JPEG-LS, decoded by OpenJPEG and CharLS in WebAssembly, which are loaded when the first such film comes.
+
+import { checkSize, damaged } from "./errors.js";
+
+const CODECS = {
+  jpeg2000: { file: "openjpeg", decoder: "J2KDecoder", header: jpeg2000Size },
+  jpegls: { file: "charls", decoder: "JpegLSDecoder", header: jpegLsSize },
+};
+const loaded = {};
+
+/**
+ * @param {"jpeg2000"|"jpegls"} name @param {Uint8Array} bytes a codestream of one component
+ * @param {number} width @param {number} height what the header around it states
+ * @returns {Promise<{pixels: Uint8Array|Uint16Array, width, height}>} @throws {FilmError} damaged, or of another size
+ */
+export async function decodeBy(name, bytes, width, height) {
+  const codec = CODECS[name], stated = codec.header(bytes);
+  // What the stream says of itself is what a decoder allocates by.
+  if (!stated || stated.width !== width || stated.height !== height || stated.components !== 1) throw damaged("DICOM");
+  checkSize(stated.width, stated.height);
+  const module = await (loaded[name] ??= load(codec.file));
+  const decoder = new module[codec.decoder]();
+  try {
+    decoder.getEncodedBuffer(bytes.length).set(bytes);
+    decoder.decode();
+    const { bitsPerSample, componentCount } = decoder.getFrameInfo(), out = decoder.getDecodedBuffer();
+    const wide = bitsPerSample > 8, size = width * height;
+    if (componentCount !== 1 || out.length !== size * (wide ? 2 : 1)) throw damaged("DICOM");
+    const copied = out.slice();
+    return { pixels: wide ? new Uint16Array(copied.buffer, copied.byteOffset, size) : copied, width, height };
+  } catch {
+    throw damaged("DICOM"); // a decoder throws numbers
+  } finally {
+    decoder.delete();
+  }
+}
+
+async function load(file) {
+  const { default: start } = await import(`./codecs/${file}.js`);
+  const quiet = () => {};
+  return start({ locateFile: () => new URL(`codecs/${file}.wasm`, import.meta.url).href, print: quiet, printErr: quiet });
+}
+
+/** SIZ, ISO/IEC 15444-1, A.5.1: it follows the start of the codestream. */
+function jpeg2000Size(bytes) {
+  if (bytes.length < 42 || bytes[0] !== 0xff || bytes[1] !== 0x4f || bytes[2] !== 0xff || bytes[3] !== 0x51) return null;
+  const view = new DataView(bytes.buffer, bytes.byteOffset), at = (place) => view.getUint32(place);
+  const tiles = Math.ceil(at(8) / at(24)) * Math.ceil(at(12) / at(28));
+  return tiles <= 4096 ? { width: at(8) - at(16), height: at(12) - at(20), components: view.getUint16(40) } : null;
+}
+
+/** Start of frame, ITU-T T.87, C.2.2. */
+function jpegLsSize(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 2; at + 10 <= bytes.length && bytes[at] === 0xff; at += 2 + view.getUint16(at + 2)) {
+    if (bytes[at + 1] === 0xf7) return { height: view.getUint16(at + 5), width: view.getUint16(at + 7), components: bytes[at + 9] };
+  }
+  return null;
+}
