@@ -1,4 +1,4 @@
-"""How fast a bundle reads, stage by stage and as a process, and in how much memory. Only runs need PyTorch."""
+"""Speed of a bundle, by stage and as a process, and its memory. Only runs need PyTorch."""
 
 from __future__ import annotations
 
@@ -242,13 +242,13 @@ def _rows(pace: Pace) -> list[str]:
 
 
 def to_json(measured: Measured, films: str) -> dict[str, Any]:
-    """The same for machines; units are in the names."""
+    """The measurements as JSON; units are in the names."""
     bundles = [{**asdict(bench), "cold": None if cold is None else asdict(cold)} for bench, cold in measured]
     return {"lucency": __version__, "machine": machine(), "films": films, "stages_in": "ms", "bundles": bundles}
 
 
 def machine() -> dict[str, Any]:
-    """The machine that this runs on."""
+    """Description of this machine."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),

@@ -1,4 +1,4 @@
-"""`lucency train` as it is called."""
+"""`lucency train`: folds and seeds."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ epochs = 1
 """
 
 
-def test_one_fold_alone_learns_from_the_other_folds(tmp_path: Path) -> None:
+def test_one_fold_trains_on_the_others(tmp_path: Path) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY)
     asked = ["train", str(recipe), "--data", "phantom:40", "--folds", "3", "--fold", "2"]
     assert run([*asked, "--out", str(tmp_path / "run")]) == 0
     rest, _ = Fold(2, 3).split(read_dataset("phantom:40"))
-    learn, _, _ = train_val_split(rest, DataSettings(image_size=32))
-    assert open_bundle(tmp_path / "run").card.training.split_hash == split_hash(learn, range(len(learn)))
+    train, _, _ = train_val_split(rest, DataSettings(image_size=32))
+    assert open_bundle(tmp_path / "run").card.training.split_hash == split_hash(train, range(len(train)))
 
 
-def test_a_fold_of_no_number_of_folds_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fold_without_folds_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY)
     assert run(["train", str(recipe), "--data", "phantom:40", "--fold", "2", "--out", str(tmp_path / "run")]) == 2
@@ -42,7 +42,7 @@ def test_a_fold_of_no_number_of_folds_is_refused(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("asked", [["--seeds"], ["--seeds", "--folds", "3", "--fold", "2"]])
-def test_seeds_for_one_run_are_refused(asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_seeds_need_cross_validation(asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY)
     assert run(["train", str(recipe), "--data", "phantom:40", *asked, "--out", str(tmp_path / "run")]) == 2

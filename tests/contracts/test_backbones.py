@@ -1,4 +1,4 @@
-"""What every row of BACKBONES promises, with either head. A new row is held to all of it unasked."""
+"""The contract of every row of BACKBONES, with either head."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FINDINGS = 2
 
 @cache
 def _classifier(backbone: str, head: str) -> Classifier:
-    """Small, random, and alive: norms whose moments fit what passes through, and a head that tells films apart."""
+    """A small random network whose norms fit its activations and whose logits differ between films."""
     torch.manual_seed(0)
     settings = ModelSettings(backbone=backbone, width=WIDTH, head=head)  # type: ignore[arg-type]
     classifier = build(settings, FINDINGS)
     with torch.no_grad():
         for part in classifier.modules():
             if isinstance(part, nn.BatchNorm2d):
-                part.momentum = None  # the average over all films seen
+                part.momentum = None  # the average over all films
         classifier.activations(_films(4))
         for part in classifier.head.modules():
             if isinstance(part, nn.Linear):
@@ -43,7 +43,7 @@ def _films(count: int, side: int = 64) -> Tensor:
 
 
 DEEPER = ("efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite3")
-"""The same modules as efficientnet_lite0, only more of them."""
+"""The same modules as efficientnet_lite0, but more."""
 rows = pytest.mark.parametrize(
     "backbone", [pytest.param(name, marks=[pytest.mark.slow] if name in DEEPER else []) for name in BACKBONES]
 )
@@ -92,7 +92,7 @@ def test_map_is_grad_cam_by_autograd(backbone: str, head: str) -> None:
 
 
 @rows
-def test_a_film_reads_the_same_twice_alone_and_in_company(backbone: str) -> None:
+def test_outputs_do_not_depend_on_the_batch(backbone: str) -> None:
     # In double precision: kernels for one film add up in another order than those for several.
     classifier = copy.deepcopy(_classifier(backbone, "linear")).double()
     films = _films(2).double()
@@ -104,7 +104,7 @@ def test_a_film_reads_the_same_twice_alone_and_in_company(backbone: str) -> None
 
 
 @rows
-def test_weights_survive_the_disk(backbone: str) -> None:
+def test_weights_round_trip(backbone: str) -> None:
     classifier = _classifier(backbone, "dense128")
     other = build(ModelSettings(backbone=backbone, width=WIDTH, head="dense128"), FINDINGS).eval()
     stream = io.BytesIO(safetensors.torch.save(classifier.state_dict()))
@@ -114,7 +114,7 @@ def test_weights_survive_the_disk(backbone: str) -> None:
 
 
 @rows
-def test_blocks_hold_every_parameter_once_and_in_order(backbone: str) -> None:
+def test_blocks_have_every_parameter_once_in_order(backbone: str) -> None:
     classifier = _classifier(backbone, "linear")
     held = [id(part) for block in blocks(classifier) for part in block.parameters()]
     assert held == [id(part) for part in classifier.features.parameters()]
@@ -136,7 +136,7 @@ def test_blocks_run_in_their_order(backbone: str) -> None:
 
 
 @rows
-def test_channels_last_changes_speed_only(backbone: str) -> None:
+def test_channels_last_gives_the_same_outputs(backbone: str) -> None:
     classifier = _classifier(backbone, "linear")
     film = _films(2)
     with torch.no_grad():
@@ -147,15 +147,15 @@ def test_channels_last_changes_speed_only(backbone: str) -> None:
 
 
 @rows
-def test_every_parameter_learns(backbone: str) -> None:
-    """A loss that sees the logits moves each of them: nothing is built and then left out of the forward pass."""
+def test_every_parameter_has_a_gradient(backbone: str) -> None:
+    """The loss of the logits has a gradient for each: no part is unused in the forward pass."""
     classifier = build(ModelSettings(backbone=backbone, width=WIDTH), FINDINGS)
     classifier(_films(2)).square().sum().backward()
     assert all(part.grad is not None for part in classifier.parameters())
 
 
 @rows
-def test_counts_are_those_of_the_network_that_runs(backbone: str) -> None:
+def test_counts_equal_the_built_network(backbone: str) -> None:
     """The counting on shapes alone agrees with the tensors of the built classifier."""
     classifier = _classifier(backbone, "dense128")
     counted = count_flops(backbone, WIDTH, 64, "dense128", FINDINGS)
@@ -166,8 +166,8 @@ def test_counts_are_those_of_the_network_that_runs(backbone: str) -> None:
 
 
 @rows
-def test_the_forward_pass_with_its_map_is_one_graph(backbone: str) -> None:
-    """torch.export follows it without a branch on data: what every exporter starts from."""
+def test_forward_map_exports_as_one_graph(backbone: str) -> None:
+    """torch.export traces it without data-dependent branches."""
 
     class WithMap(nn.Module):
         def __init__(self, classifier: Classifier) -> None:

@@ -1,4 +1,4 @@
-"""What every row of TARGETS promises: the run's own answers, from one file, where PyTorch cannot be imported."""
+"""The contract of every row of TARGETS: the run's outputs, from one file, without PyTorch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ cropped to their lungs."""
 CELLS = {"finer": 4, "finest": 8, "lungs": 24}
 """Rows of the map of a film of SIDE: 32 pixels a cell, unless the name ends so."""
 LATER = ("mobilenet_v2 dense128", "mobilenet_v2 finer")
-"""What the other rows hold together; they are slow."""
+"""Combinations of the above; slow."""
 pairs = pytest.mark.parametrize(
     "pair",
     [
@@ -58,7 +58,7 @@ pairs = pytest.mark.parametrize(
 targets = pytest.mark.parametrize("pair", [(to, "mobilenet_v2 linear") for to in TARGETS], ids="-".join, indirect=True)
 
 ALIKE = {"float16": 0.99, "weights": 0.99, "int8": 0.95}
-"""Least correlation of logits and of maps. A trained network is judged by `lucency parity`. A wrong layout or swapped
+"""Least correlation of logits and of maps. `lucency parity` compares trained networks. A wrong layout or swapped
 channels give about 0."""
 NO_TORCH = """
 import sys
@@ -94,7 +94,7 @@ def test_a_reader_opens_every_target() -> None:
 
 
 @pairs
-def test_logits_and_maps_are_the_runs(pair: tuple[Path, Path]) -> None:
+def test_logits_and_maps_equal_the_runs(pair: tuple[Path, Path]) -> None:
     source, export = (Reader.open(path) for path in pair)
     films = squares(6, SIDE)
     ours, theirs = source.read_batch(films), export.read_batch(films)
@@ -106,7 +106,7 @@ def test_logits_and_maps_are_the_runs(pair: tuple[Path, Path]) -> None:
 
 
 @pairs
-def test_probability_in_the_graph_is_the_cards_calibration(pair: tuple[Path, Path]) -> None:
+def test_probability_in_the_graph_equals_the_cards_calibration(pair: tuple[Path, Path]) -> None:
     bundle = open_bundle(pair[1])
     assert bundle.card.calibration.in_graph
     for square in squares(3, SIDE):
@@ -137,7 +137,7 @@ def test_reads_where_torch_cannot_be_imported(pair: tuple[Path, Path], tmp_path:
 
 
 @targets
-def test_the_bundle_verifies_and_keeps_no_folder_of_this_machine(pair: tuple[Path, Path]) -> None:
+def test_the_bundle_verifies_and_has_no_local_paths(pair: tuple[Path, Path]) -> None:
     found = verify_golden(pair[1])
     assert found is not None
     assert found.films == 4
@@ -161,7 +161,7 @@ def test_targets_agree_with_each_other(place: Path) -> None:
 
 @targets
 @pytest.mark.parametrize("quantize", ["float16", "weights", "int8"])
-def test_smaller_editions_answer_alike(pair: tuple[Path, Path], quantize: str, tmp_path: Path) -> None:
+def test_quantized_outputs_correlate(pair: tuple[Path, Path], quantize: str, tmp_path: Path) -> None:
     run, whole = pair
     to = open_bundle(whole).card.model.format
     assert quantize in TARGETS[to].quantize  # type: ignore[index]
@@ -176,7 +176,7 @@ def test_smaller_editions_answer_alike(pair: tuple[Path, Path], quantize: str, t
 
 
 def raw(path: Path, square: np.ndarray) -> dict[str, np.ndarray]:
-    """All answers of the file itself, without lucency's reader."""
+    """All outputs of the file itself, without lucency's reader."""
     bundle = open_bundle(path)
     film = square[None, :, :, None].astype(np.float32)
     content = bundle.read(bundle.card.model.file)

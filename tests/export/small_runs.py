@@ -1,4 +1,4 @@
-"""Runs small enough to be exported in seconds, with random weights that are alive."""
+"""Runs small enough to export in seconds, with random weights whose logits differ between films."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DAMPED = 0.3
 
 
 def squares(count: int, side: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Drawn chest films, every second one ill, uint8 (n, side, side). What int8 does to noise is not what it is for."""
+    """Drawn chest films, every second one positive, uint8 (n, side, side); int8 is not made for noise."""
     films = [Image.fromarray(draw((seed, number), bool(number % 2), side=96).film) for number in range(count)]
     return np.stack([np.asarray(film.resize((side, side), Image.Resampling.BILINEAR)) for film in films])
 
@@ -41,7 +41,7 @@ def few_units(head: str, findings: int) -> Classifier:
 
 
 def alive(classifier: Classifier, side: int) -> Classifier:
-    """The classifier with norms whose moments fit films, and a head that tells films apart.
+    """The classifier with norms fitted to films, and logits that differ between films.
 
     Branches beside a shortcut are damped to DAMPED, as in a trained network: at full gain they are chaos.
     """

@@ -1,4 +1,4 @@
-"""Calibration inside the network against lucency.evaluate.calibration, and what targets make of it."""
+"""Calibration inside the network against lucency.evaluate.calibration, and on targets."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def inside(calibration: Calibration, logits: np.ndarray, task: str = "binary") -
     return module(torch.from_numpy(logits.astype(np.float32))).numpy()
 
 
-def test_every_method_has_its_arithmetic() -> None:
+def test_every_calibration_method_has_a_module() -> None:
     assert set(EXAMPLES) == set(PARAMETERS) == {*SCORES, "isotonic"}
 
 
 @pytest.mark.parametrize("method", PARAMETERS)
-def test_as_outside_the_network(method: str) -> None:
+def test_calibration_equals_evaluates(method: str) -> None:
     calibration = Calibration(method=method, parameters=EXAMPLES[method])  # type: ignore[arg-type]
     # Single precision, as networks give them: half a unit of its last place, down a step of 300 a logit, is 1e-5.
     logits = np.concatenate([np.linspace(-30, 30, 241), [-1.0, -0.9995, -0.999, 4.0]]).astype(np.float32)[:, None]
@@ -55,7 +55,7 @@ def test_isotonic_by_hand() -> None:
     assert found[:, 0] == pytest.approx([0.1, 0.1, 0.3, 0.5, 0.7, 0.9, 0.9], abs=1e-6)
 
 
-def test_isotonic_step_between_logits_that_nearly_coincide() -> None:
+def test_isotonic_step_between_close_logits() -> None:
     near = float(np.nextafter(np.float32(1), np.float32(2)))
     calibration = Calibration(method="isotonic", parameters={"logits": (1.0, near), "probabilities": (0.2, 0.8)})
     assert inside(calibration, np.array([[0.9], [1.0], [near], [1.1]]))[:, 0] == pytest.approx([0.2, 0.2, 0.8, 0.8])
@@ -75,7 +75,7 @@ def test_a_slope_for_each_finding() -> None:
 
 @given(st.lists(st.floats(-20, 20, width=32), min_size=2, max_size=12, unique=True), st.integers(0, 2**31))
 @settings(deadline=None, max_examples=50)
-def test_any_polyline_rises_and_stays_between_its_ends(logits: list[float], seed: int) -> None:
+def test_isotonic_polylines_are_monotone_and_bounded(logits: list[float], seed: int) -> None:
     levels = np.sort(np.random.default_rng(seed).uniform(0.01, 0.99, len(logits)))
     lists = {"logits": tuple(sorted(logits)), "probabilities": tuple(levels.tolist())}
     found = inside(Calibration(method="isotonic", parameters=lists), np.linspace(-25, 25, 101)[:, None])[:, 0]
@@ -83,14 +83,14 @@ def test_any_polyline_rises_and_stays_between_its_ends(logits: list[float], seed
     assert levels[0] - 1e-6 <= found.min() <= found.max() <= levels[-1] + 1e-6
 
 
-def test_numbers_that_do_not_fit_are_refused() -> None:
+def test_invalid_parameters_raise() -> None:
     with pytest.raises(BundleError, match="needs the numbers"):
         Calibrated(Calibration(method="platt", parameters={"slope": (1.0,)}), "binary", 1)
 
 
 @pytest.mark.parametrize("to", TARGETS)
 @pytest.mark.parametrize("method", ["beta", "isotonic"])
-def test_targets_have_every_operation_it_needs(to: str, method: str, tmp_path: Path) -> None:
+def test_targets_support_every_operation(to: str, method: str, tmp_path: Path) -> None:
     """The other methods are sums, products and sigmoids; tests/contracts exports two of them."""
     calibration = Calibration(method=method, parameters=EXAMPLES[method])  # type: ignore[arg-type]
     card: Card = card_of("binary", "linear", 16, calibration=calibration)

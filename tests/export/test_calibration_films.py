@@ -1,4 +1,4 @@
-"""Ranges are measured on films that the run learned from, and on no other."""
+"""int8 ranges are measured on the run's training films only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def names(films: Dataset) -> set[str]:
     return {record.name for record in films.samples}
 
 
-def test_found_again() -> None:
+def test_calibration_films_are_the_training_films() -> None:
     films, settings = read_dataset("phantom:60"), DataSettings(validation=0.2)
     learned, judged, _ = train_val_split(films, settings)
     found = training_films(card_for(learned, settings), films, None)
@@ -42,7 +42,7 @@ def test_found_again() -> None:
     assert names(found).isdisjoint(names(judged))
 
 
-def test_found_again_for_a_fold() -> None:
+def test_calibration_films_of_a_fold() -> None:
     films, settings = read_dataset("phantom:80"), DataSettings(validation=0.2)
     rest, held = Fold(2, 4).split(films)
     learned, _, _ = train_val_split(rest, settings)
@@ -59,12 +59,12 @@ def test_other_films_are_refused(fold: Fold | None) -> None:
         training_films(card_for(learned, settings), films, fold)
 
 
-def test_no_such_fold() -> None:
+def test_an_unknown_fold_raises() -> None:
     with pytest.raises(UsageError, match="from 1 to 5, received 6"):
         Fold(6, 5).split(read_dataset("phantom:80"))
 
 
-def test_squares_are_prepared_as_the_card_says() -> None:
+def test_squares_follow_the_cards_preprocessing() -> None:
     films, settings = read_dataset("phantom:40"), DataSettings(validation=0.2)
     learned, _, _ = train_val_split(films, settings)
     found = calibration_squares(card_for(learned, settings), films, None, count=8)
@@ -85,14 +85,14 @@ def listed(kinds: list[tuple[int, str, int]]) -> Dataset:
     return Dataset(("normal", "pneumonia"), records)
 
 
-def test_as_many_of_each_kind_by_hand() -> None:
+def test_sampling_is_balanced_by_kind() -> None:
     films = listed([(0, "none", i) for i in range(50)] + [(1, "bacteria", i) for i in range(100)] + [(1, "virus", 0)])
     chosen = stratified_sample(films, 30)
     causes = [films.samples[i].columns["cause"] for i in chosen]
     assert (causes.count("none"), causes.count("bacteria"), causes.count("virus")) == (10, 10, 1)
 
 
-def test_each_patient_once_while_there_are_enough() -> None:
+def test_sampling_prefers_new_patients() -> None:
     films = listed([(label, "", patient) for label in (0, 1) for patient in range(10) for _ in range(7)])
     chosen = stratified_sample(films, 20)
     assert len({films.samples[i].patient for i in chosen}) == len(chosen) == 20
@@ -102,7 +102,7 @@ def test_each_patient_once_while_there_are_enough() -> None:
     st.lists(st.tuples(st.integers(0, 1), st.sampled_from("abc"), st.integers(0, 5)), min_size=1), st.integers(1, 40)
 )
 @settings(deadline=None)
-def test_no_film_twice_and_about_as_many_as_asked_for(kinds: list[tuple[int, str, int]], count: int) -> None:
+def test_sampling_takes_distinct_films(kinds: list[tuple[int, str, int]], count: int) -> None:
     films = listed(kinds)
     chosen = stratified_sample(films, count).tolist()
     assert len(set(chosen)) == len(chosen)

@@ -1,4 +1,4 @@
-"""Exporting a run: what is refused, and what is left behind."""
+"""Exporting a run: errors, and that failures leave nothing."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("runs") / "run", "mobilenet_v1", "linear", side=SIDE, width=0.25)
 
 
-def test_no_such_target(run: Path, tmp_path: Path) -> None:
+def test_an_unknown_target_raises(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one of litert, onnx; received 'tflite'"):
         export_run(run, "tflite", tmp_path / "out")  # type: ignore[arg-type]
 
 
-def test_no_such_edition(run: Path, tmp_path: Path) -> None:
+def test_an_unknown_quantization_raises(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="received 'int4'"):
         export_run(run, "litert", tmp_path / "out", "int4")  # type: ignore[arg-type]
 
 
-def test_a_bundle_is_no_run(run: Path, tmp_path: Path) -> None:
+def test_exporting_a_bundle_raises(run: Path, tmp_path: Path) -> None:
     export_run(run, "onnx", tmp_path / "out")
     with pytest.raises(BundleError, match="expected a run"):
         export_run(tmp_path / "out", "onnx", tmp_path / "again")
@@ -41,9 +41,7 @@ def test_a_bundle_is_no_run(run: Path, tmp_path: Path) -> None:
     assert export_run(run, "onnx", tmp_path / "out", replace=True) == open_bundle(tmp_path / "out").card
 
 
-def test_an_operator_that_a_phone_lacks_leaves_nothing(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_export_leaves_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(content: bytes, outputs: tuple[str, ...]) -> None:
         raise ExportError("litert: expected built-in operators only, found FlexErf")
 
@@ -54,6 +52,6 @@ def test_an_operator_that_a_phone_lacks_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_a_converter_raises_is_one_line() -> None:
+def test_converter_errors_are_one_line() -> None:
     assert litert.first_line(ValueError("first\nsecond")) == "ValueError: first"
     assert litert.first_line(KeyError()) == "KeyError"

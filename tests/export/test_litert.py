@@ -1,4 +1,4 @@
-"""What the LiteRT target refuses, and how it is quantised."""
+"""The LiteRT target: checks and quantisation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_converted_network_passes(content: bytes) -> None:
     litert.check(content, OUTPUTS)
 
 
-def test_operators_that_a_phone_lacks_are_refused(content: bytes) -> None:
+def test_operators_outside_litert_raise(content: bytes) -> None:
     def flex(model: schema.ModelT) -> None:
         model.operatorCodes[0].builtinCode = schema.BuiltinOperator.CUSTOM
         model.operatorCodes[0].customCode = b"FlexErf"
@@ -48,7 +48,7 @@ def test_operators_that_a_phone_lacks_are_refused(content: bytes) -> None:
         litert.check(changed(content, flex), OUTPUTS)
 
 
-def test_an_open_shape_is_refused(content: bytes) -> None:
+def test_a_dynamic_shape_raises(content: bytes) -> None:
     def opened(model: schema.ModelT) -> None:
         tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
         tensor.shapeSignature = np.array([-1, SIDE, SIDE, 1], dtype=np.int32)
@@ -57,13 +57,13 @@ def test_an_open_shape_is_refused(content: bytes) -> None:
         litert.check(changed(content, opened), OUTPUTS)
 
 
-def test_other_names_are_refused(content: bytes) -> None:
+def test_other_output_names_raise(content: bytes) -> None:
     with pytest.raises(ExportError, match="doubt"):
         litert.check(content, (*OUTPUTS, "doubt"))
 
 
 @pytest.mark.parametrize(("module", "what"), [("litert_torch", "convert"), ("ai_edge_quantizer", "quantise")])
-def test_a_missing_library_is_one_line(module: str, what: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_raises(module: str, what: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     network = ExportNetwork(few_units("linear", 1), card_of("binary", "linear", SIDE))
     with pytest.raises(ExportError, match=r"pip install 'lucency\[export\]'") as caught:
@@ -111,13 +111,13 @@ def test_int8_sums_are_int8_in_the_middle_only(deep: bytes) -> None:
     assert runner.get_input_details()["film"]["dtype"] == np.float32
     assert {item["dtype"] for item in runner.get_output_details().values()} == {np.float32}
     steps = [step for step in litert.steps(deep) if step.operator == "CONV_2D" and step.inside]
-    told = [(step.rows, kinds[shortly(step.output)]) for step in steps]
+    found = [(step.rows, kinds[shortly(step.output)]) for step in steps]
     whole, less = np.float32, np.int8
-    assert told == [(32, whole), (16, whole), (8, whole), (4, less), (4, less), (2, whole)]
+    assert found == [(32, whole), (16, whole), (8, whole), (4, less), (4, less), (2, whole)]
     assert len(small) < 0.4 * len(deep)  # the large weights of the others are int8 too
 
 
-def test_int8_ranges_hold_the_brightest_film_of_all(deep: bytes) -> None:
+def test_int8_ranges_include_the_brightest_film(deep: bytes) -> None:
     """One film of many is far brighter; a moving average would clip it."""
     films = np.concatenate([np.full((40, WIDE, WIDE), 10, np.uint8), np.full((1, WIDE, WIDE), 250, np.uint8)])
     films[:, ::2] += 5
@@ -127,7 +127,7 @@ def test_int8_ranges_hold_the_brightest_film_of_all(deep: bytes) -> None:
     assert np.abs(whole - less).max() < 0.05 * np.abs(whole).max()
 
 
-def test_int8_logits_have_the_mean_of_the_float_files(deep: bytes) -> None:
+def test_int8_bias_correction_matches_the_float_mean(deep: bytes) -> None:
     films = squares(16, WIDE)
     small = litert.int8(deep, films)
     whole, less = litert.logits(deep, films), litert.logits(small, films)
@@ -135,7 +135,7 @@ def test_int8_logits_have_the_mean_of_the_float_files(deep: bytes) -> None:
     assert np.abs((whole - less).mean()) < 1e-5 * np.abs(whole).max()
 
 
-def test_a_bias_that_was_moved_is_taken_back(content: bytes) -> None:
+def test_a_harmful_bias_correction_is_reverted(content: bytes) -> None:
     def moved(model: schema.ModelT) -> None:
         graph = model.subgraphs[0]
         dense = [step for step in graph.operators if len(graph.tensors[step.outputs[0]].shape) == 2]
@@ -149,7 +149,7 @@ def test_a_bias_that_was_moved_is_taken_back(content: bytes) -> None:
     np.testing.assert_allclose(litert.logits(litert.correct_bias(content, other, films), films), before, atol=1e-5)
 
 
-def test_int8_without_films_is_refused(content: bytes) -> None:
+def test_int8_without_films_raises(content: bytes) -> None:
     with pytest.raises(ExportError, match="--data"):
         litert.int8(content, None)
 

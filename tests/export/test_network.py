@@ -1,4 +1,4 @@
-"""The network that targets are given: the same answers, batch norms folded, the run's own left alone."""
+"""The exported network: the same outputs, batch norms fused, the run's own unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .small_runs import alive, card_of, few_units, squares
 
 
 @pytest.mark.parametrize("head", ["linear", "dense128"])
-def test_answers_are_the_classifiers(head: str) -> None:
+def test_outputs_equal_the_classifiers(head: str) -> None:
     # In float64, where what is folded differs by rounding alone.
     classifier = alive(build(ModelSettings(width=0.35, head=head), 3), 64).double()  # type: ignore[arg-type]
     film = squares(1, 64)[0].astype(np.float64)
@@ -29,7 +29,7 @@ def test_answers_are_the_classifiers(head: str) -> None:
     assert found["probability"].sum().item() == pytest.approx(1)
 
 
-def test_folding_takes_out_every_norm_and_leaves_the_original() -> None:
+def test_fusing_removes_every_norm_and_keeps_the_original() -> None:
     classifier = alive(build(ModelSettings(width=0.35), 1), 64)
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
     twin = fuse_batchnorm(classifier)
@@ -38,7 +38,7 @@ def test_folding_takes_out_every_norm_and_leaves_the_original() -> None:
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
 
 
-def test_a_gate_adds_its_numbers() -> None:
+def test_a_gate_adds_doubts() -> None:
     gate = OODDetector(Gaussian(64, 2), Gaussian(256, 1)).eval()
     network = ExportNetwork(alive(few_units("linear", 1), 16), card_of("binary", "linear", 16), gate)
     film = torch.from_numpy(squares(1, 16)[0].astype(np.float32))[None, :, :, None]

@@ -1,4 +1,4 @@
-"""What the ONNX target refuses, and how it is quantised."""
+"""The ONNX target: checks and quantisation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .small_runs import alive, card_of, few_units, squares
 SIDE = 16
 OUTPUTS = ("logit", "probability", "map")
 CHANNELS = 256
-"""Of the last convolution, the one that is large enough to be packed."""
+"""Channels of the last convolution, the only one large enough to be packed."""
 
 
 @pytest.fixture(scope="module")
@@ -35,40 +35,40 @@ def answer(content: bytes, square: np.ndarray) -> np.ndarray:
     return found
 
 
-def test_a_converted_network_passes_and_tells_nothing_of_its_making(content: bytes) -> None:
+def test_a_converted_network_has_no_build_metadata(content: bytes) -> None:
     target.check(content, OUTPUTS)
     model = onnx.load_from_string(content)
     assert not any(node.doc_string or node.metadata_props for node in model.graph.node)
     assert b".py" not in content
 
 
-def test_operators_outside_the_standard_are_refused(content: bytes) -> None:
+def test_operators_outside_the_standard_raise(content: bytes) -> None:
     model = onnx.load_from_string(content)
     model.graph.node[0].domain = "com.microsoft"
     with pytest.raises(ExportError, match=r"ai\.onnx only, found com\.microsoft:"):
         target.check(model.SerializeToString(), OUTPUTS)
 
 
-def test_weights_outside_the_file_are_refused(content: bytes) -> None:
+def test_external_weights_raise(content: bytes) -> None:
     model = onnx.load_from_string(content)
     onnx.external_data_helper.set_external_data(model.graph.initializer[0], "weights.bin")
     with pytest.raises(ExportError, match="self-contained"):
         target.check(model.SerializeToString(), OUTPUTS)
 
 
-def test_an_open_shape_is_refused(content: bytes) -> None:
+def test_a_dynamic_shape_raises(content: bytes) -> None:
     model = onnx.load_from_string(content)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     with pytest.raises(ExportError, match="static shape"):
         target.check(model.SerializeToString(), OUTPUTS)
 
 
-def test_other_names_are_refused(content: bytes) -> None:
+def test_other_output_names_raise(content: bytes) -> None:
     with pytest.raises(ExportError, match="doubt"):
         target.check(content, (*OUTPUTS, "doubt"))
 
 
-def test_a_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     network = ExportNetwork(few_units("linear", 1), card_of("binary", "linear", SIDE))
     with pytest.raises(ExportError, match=r"pip install 'lucency\[export\]'") as caught:
@@ -76,7 +76,7 @@ def test_a_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_weights_edition_rounds_to_127_steps_a_channel(content: bytes) -> None:
+def test_weights_are_rounded_to_127_steps_per_channel(content: bytes) -> None:
     small = target.weights(content, None)
     target.check(small, OUTPUTS)
     before = {item.name: numpy_helper.to_array(item) for item in onnx.load_from_string(content).graph.initializer}
@@ -91,7 +91,7 @@ def test_weights_edition_rounds_to_127_steps_a_channel(content: bytes) -> None:
 
 
 def rounded(content: bytes, edition: str) -> bytes:
-    """The float32 file with the weights that the edition should hold, computed here."""
+    """The float32 file with the weights that the quantised file should have, computed here."""
     model = onnx.load_from_string(content)
     for item in model.graph.initializer:
         values = numpy_helper.to_array(item)
@@ -107,7 +107,7 @@ def rounded(content: bytes, edition: str) -> bytes:
 
 
 @pytest.mark.parametrize("edition", ["float16", "weights"])
-def test_smaller_editions_answer_as_their_rounded_weights_do(content: bytes, edition: str) -> None:
+def test_quantized_files_equal_networks_with_rounded_weights(content: bytes, edition: str) -> None:
     small = getattr(target, edition)(content, None)
     film = squares(1, SIDE)[0]
     found, whole = answer(small, film), answer(content, film)
@@ -116,7 +116,7 @@ def test_smaller_editions_answer_as_their_rounded_weights_do(content: bytes, edi
     np.testing.assert_allclose(found, answer(rounded(content, edition), film), atol=1e-4 * np.abs(whole).max())
 
 
-def test_int8_works_on_int8_up_to_the_features_and_in_float_after(content: bytes) -> None:
+def test_int8_covers_the_backbone_only(content: bytes) -> None:
     small = target.int8(content, squares(8, SIDE))
     target.check(small, OUTPUTS)
     graph = onnx.load_from_string(small).graph
@@ -130,6 +130,6 @@ def test_int8_works_on_int8_up_to_the_features_and_in_float_after(content: bytes
     assert not any("DequantizeLinear" in kinds for kinds in sources[:2])  # finer
 
 
-def test_int8_without_films_is_refused(content: bytes) -> None:
+def test_int8_without_films_raises(content: bytes) -> None:
     with pytest.raises(ExportError, match="--data"):
         target.int8(content, None)

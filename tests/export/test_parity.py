@@ -1,4 +1,4 @@
-"""Parity by hand: two networks known by heart, one a little brighter than the other."""
+"""Parity by hand: two readers of brightness, one shifted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_pair(folder: Path, shift: float = 0.0) -> tuple[Path, Path]:
     return folder / "source", folder / "export"
 
 
-def test_by_hand(tmp_path: Path) -> None:
+def test_compare_by_hand(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path, shift=8)  # every logit half lower
     films = read_dataset(write_films(tmp_path / "films", normal=[100, 132, 120], ill=[200, 133, 160]))
     found = compare(Reader.open(source), Reader.open(export), films, "six films")
@@ -35,7 +35,7 @@ def test_by_hand(tmp_path: Path) -> None:
     assert found.parity.logit_mean == pytest.approx(0.5, abs=1e-6)
     assert found.parity.logit_max == pytest.approx(0.5, abs=1e-6)
     assert found.parity.map_correlation is None or found.parity.map_correlation > 0.999
-    # between 128 and 136 gray the two disagree: one normal film and one ill one
+    # between 128 and 136 gray the two disagree: one normal film and one positive
     assert {(flip.film, flip.label) for flip in found.flips} == {
         ("NORMAL/IM-0002-0001.png", "normal"),
         ("PNEUMONIA/person2_bacteria_2.png", "pneumonia"),
@@ -47,14 +47,14 @@ def test_by_hand(tmp_path: Path) -> None:
     assert found.parity.auroc_source == found.parity.auroc_export == 1.0
 
 
-def test_a_file_and_itself(tmp_path: Path) -> None:
+def test_a_bundle_equals_itself(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path)
     films = read_dataset(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
     found = compare(Reader.open(source), Reader.open(export), films, "four films")
     assert (found.parity.logit_max, found.parity.flips, found.flips) == (0.0, 0, ())
 
 
-def test_a_film_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
+def test_an_unreadable_film_is_skipped(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path)
     root = write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210])
     (root / "NORMAL" / "IM-0001-0001.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
@@ -63,14 +63,14 @@ def test_a_film_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
     assert len(found.unreadable) == 1
 
 
-def test_a_bundle_of_another_run_is_refused(tmp_path: Path) -> None:
+def test_a_bundle_of_another_run_raises(tmp_path: Path) -> None:
     source, _ = write_pair(tmp_path)
     films = read_dataset(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
     with pytest.raises(BundleError, match="its card names other weights"):
         compare(Reader.open(source), Reader.open(source), films, "films")
 
 
-def test_another_preprocessing_is_refused(tmp_path: Path) -> None:
+def test_another_preprocessing_raises(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path)
     bundle = open_bundle(export)
     card = bundle.card.model_copy(
@@ -91,14 +91,14 @@ def test_correlations_by_hand() -> None:
     assert np.isnan(found[2])
 
 
-def test_correlations_as_numpy_says() -> None:
+def test_correlations_equal_numpys() -> None:
     rng = np.random.default_rng(0)
     ours, theirs = rng.normal(size=(2, 5, 3, 4, 4))
     expected = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(ours, theirs, strict=True)]
     assert correlations(ours, theirs).tolist() == pytest.approx(expected)
 
 
-def test_the_card_takes_it(tmp_path: Path) -> None:
+def test_parity_is_a_field_of_the_card(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path, shift=8)
     films = read_dataset(write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210]))
     parity = compare(Reader.open(source), Reader.open(export), films, "films").parity

@@ -12,7 +12,7 @@ from lucency.models import BACKBONES, backbone, blocks, build, channels
 from lucency.recipe import ModelSettings
 
 
-def test_an_unknown_backbone_is_refused_with_the_nearest() -> None:
+def test_an_unknown_backbone_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match="unknown backbone 'mobilnet_v2'; did you mean 'mobilenet_v2'"):
         backbone("mobilnet_v2")
     with pytest.raises(UsageError, match=r"known are mobilenet_v1, .* and timm:NAME"):
@@ -26,12 +26,12 @@ def test_settings_reach_the_network() -> None:
     assert classifier(torch.zeros(2, 1, 32, 32)).shape == (2, 3)
 
 
-def test_a_prior_of_three_quarters_starts_at_its_log_odds() -> None:
+def test_bias_starts_at_the_log_odds_of_the_prior() -> None:
     classifier = build(ModelSettings(backbone="mobilenet_v1", width=0.25), bias=[math.log(3)])
     assert torch.sigmoid(classifier.head.last.bias).item() == pytest.approx(0.75)
 
 
-def test_the_lecture_classifier_has_the_numbers_of_its_keras_original() -> None:
+def test_the_lecture_classifier_has_as_many_parameters_as_in_keras() -> None:
     """Keras: MobileNetV2 without top 2,257,984, then 128 and 1 dense units: 2,422,081 with the norms' moments."""
     state = build(ModelSettings(head="dense128")).state_dict()
     ours = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
@@ -39,7 +39,7 @@ def test_the_lecture_classifier_has_the_numbers_of_its_keras_original() -> None:
     assert sum(value.numel() for value in ours.values()) == 2_422_081
 
 
-def test_weights_that_do_not_fit_are_refused(shared: object) -> None:
+def test_weights_of_another_network_raise(shared: object) -> None:
     settings = ModelSettings(backbone="mobilenet_v2", width=0.5, weights=f"{shared}/weights/mobilenet_v2-b0353104.pth")
     with pytest.raises(WeightsError, match="check backbone and width"):
         build(settings)

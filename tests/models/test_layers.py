@@ -1,4 +1,4 @@
-"""The bricks: channel rounding, the two paddings, the residual."""
+"""Layers: channel rounding, the two paddings, the residual."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lucency.models.layers import Inverted, Padding, Unit, divisible, initialise
 
 @given(st.floats(1, 4000))
 @settings(deadline=None)
-def test_divisible_is_a_multiple_of_eight_that_takes_away_at_most_a_tenth(channels: float) -> None:
+def test_divisible_is_a_multiple_of_8_and_loses_at_most_a_tenth(channels: float) -> None:
     rounded = divisible(channels)
     assert rounded % 8 == 0
     assert rounded >= max(8, 0.9 * channels)
@@ -27,7 +27,7 @@ def test_divisible_on_channels_of_published_widths(channels: float, expected: in
 
 
 def _picks(padding: Padding, side: int, kernel: int) -> torch.Tensor:
-    """A stride-2 unit that passes on what lies under the centre of its kernel."""
+    """A stride-2 unit that returns the pixel under the centre of its kernel."""
     unit = Unit(1, 1, kernel, 2, active=False, padding=padding).eval()
     with torch.no_grad():
         unit.conv.weight.zero_()
@@ -36,14 +36,14 @@ def _picks(padding: Padding, side: int, kernel: int) -> torch.Tensor:
         return unit(torch.arange(side * side, dtype=torch.float32).reshape(1, 1, side, side))[0, 0]
 
 
-def test_where_the_paddings_put_the_first_window() -> None:
+def test_position_of_the_first_window_by_padding() -> None:
     """On a 4×4 image with values 0..15 and kernel 3, centres fall on rows 0, 2 or, padded below and right, 1, 3."""
     torch.testing.assert_close(_picks("symmetric", 4, 3), torch.tensor([[0.0, 2.0], [8.0, 10.0]]))
     torch.testing.assert_close(_picks("same", 4, 3), torch.tensor([[5.0, 7.0], [13.0, 15.0]]))
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
-def test_on_an_odd_side_the_paddings_agree(kernel: int) -> None:
+def test_paddings_agree_on_odd_sides(kernel: int) -> None:
     torch.testing.assert_close(_picks("symmetric", 7, kernel), _picks("same", 7, kernel))
 
 
@@ -56,7 +56,7 @@ def test_a_unit_leaves_the_side_over_its_stride_rounded_up(
     assert unit(torch.zeros(1, 2, side, side)).shape == (1, 3, -(-side // stride), -(-side // stride))
 
 
-def test_inverted_adds_its_input_only_where_it_fits() -> None:
+def test_inverted_adds_its_input_only_for_equal_shapes() -> None:
     film = torch.randn(1, 8, 6, 6)
     for outputs, stride, added in ((8, 1, True), (8, 2, False), (16, 1, False)):
         block = Inverted(8, outputs, 3, stride).eval()
@@ -65,7 +65,7 @@ def test_inverted_adds_its_input_only_where_it_fits() -> None:
         torch.testing.assert_close(answer, film if added else torch.zeros_like(answer))
 
 
-def test_first_weights_keep_the_scale_of_the_signal() -> None:
+def test_initial_weights_keep_the_variance() -> None:
     """He et al. 2015: variance 2 / fan-out; a depthwise 3×3 has fan-out 9."""
     unit = Unit(4096, 4096, 3, depthwise=True)
     initialise(unit)

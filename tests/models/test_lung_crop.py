@@ -1,4 +1,4 @@
-"""The lungs: found, cropped, standardised; and maps brought back to the film."""
+"""The lung crop: segmentation, crop, standardisation, maps on the film."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def crop() -> LungCrop:
     return LungCrop(96, 6)
 
 
-def test_segmenter_answers_as_its_numpy_twin(films: torch.Tensor, crop: LungCrop) -> None:
+def test_segmenter_equals_the_numpy_version(films: torch.Tensor, crop: LungCrop) -> None:
     box = crop.box(crop.lungs(films)).numpy()
     middles = (np.arange(SIDE) + 0.5) / SIDE
     for film, found in zip(films[:, 0].numpy().astype(np.uint8), box, strict=True):
@@ -57,7 +57,7 @@ def test_lungs_lie_in_their_box(crop: LungCrop) -> None:
         assert inside.mean() > 0.99
 
 
-def test_cropped_pixels_are_what_pillow_crops(films: torch.Tensor, crop: LungCrop) -> None:
+def test_cropped_pixels_equal_pillows(films: torch.Tensor, crop: LungCrop) -> None:
     boxes = crop.box(crop.lungs(films)).clamp(0, 1)
     cropped = resample(films[:, 0], boxes, crop.centers).numpy()
     for film, corners, found in zip(films[:, 0].numpy().astype(np.uint8), boxes.tolist(), cropped, strict=True):
@@ -68,33 +68,33 @@ def test_cropped_pixels_are_what_pillow_crops(films: torch.Tensor, crop: LungCro
 
 
 @pytest.mark.parametrize("squeezed", [0.6, 0.8])
-def test_the_box_takes_the_aspect_away(films: torch.Tensor, crop: LungCrop, squeezed: float) -> None:
+def test_the_crop_does_not_depend_on_aspect(films: torch.Tensor, crop: LungCrop, squeezed: float) -> None:
     """A film with as much black beside it as makes the chest narrower is read as the same picture."""
     narrow = round(SIDE * squeezed)
     film = Image.fromarray(films[0, 0].numpy().astype(np.uint8))
     canvas = Image.new("L", (SIDE, SIDE), 40)
     canvas.paste(film.resize((narrow, SIDE), Image.Resampling.BILINEAR), ((SIDE - narrow) // 2, 0))
     other = torch.from_numpy(np.asarray(canvas, dtype=np.float32).copy())[None, None]
-    seen = [crop(gray).pixels.numpy() for gray in (films[:1], other)]
-    assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.9
+    cropped = [crop(gray).pixels.numpy() for gray in (films[:1], other)]
+    assert np.corrcoef(cropped[0].ravel(), cropped[1].ravel())[0, 1] > 0.9
 
 
-def test_levels_are_standardised_inside_the_lungs_and_exposure_is_gone() -> None:
+def test_standardise_by_hand() -> None:
     """By hand: the lungs are the left half, half of it 50 and half 150; mean 100, deviation 50."""
     pixels = torch.full((1, 1, 48, 48), 255.0)
     pixels[..., :24, :24], pixels[..., 24:, :24] = 50.0, 150.0
     mask = torch.zeros(1, 1, 48, 48)
     mask[..., :24] = 1
-    seen, weights = standardise(pixels, mask, 2)
-    assert seen[0, 0, 4, 4].item() == pytest.approx(-0.9 * 50 / 51, abs=0.01)
-    assert seen[0, 0, 40, 4].item() == pytest.approx(0.9 * 50 / 51, abs=0.01)
-    assert not seen[..., 28:].any()
+    cropped, weights = standardise(pixels, mask, 2)
+    assert cropped[0, 0, 4, 4].item() == pytest.approx(-0.9 * 50 / 51, abs=0.01)
+    assert cropped[0, 0, 40, 4].item() == pytest.approx(0.9 * 50 / 51, abs=0.01)
+    assert not cropped[..., 28:].any()
     torch.testing.assert_close(weights[0], torch.tensor([[0.5, 0.0], [0.5, 0.0]]), atol=1e-3, rtol=0)
     darker, _ = standardise(pixels * 0.5, mask, 2)
-    torch.testing.assert_close(darker, seen, atol=1e-4, rtol=0.02)  # 1 is added to a deviation of 25 or 50
+    torch.testing.assert_close(darker, cropped, atol=1e-4, rtol=0.02)  # 1 is added to a deviation of 25 or 50
 
 
-def test_nothing_outside_the_lungs_is_read(films: torch.Tensor) -> None:
+def test_pixels_outside_the_lungs_do_not_matter(films: torch.Tensor) -> None:
     mask = torch.zeros(len(films), 1, 48, 48)
     mask[..., 10:38, 8:40] = 1
     other = films.clone()
@@ -103,7 +103,7 @@ def test_nothing_outside_the_lungs_is_read(films: torch.Tensor) -> None:
     torch.testing.assert_close(first, second)
 
 
-def test_maps_return_to_the_film_with_nothing_lost(films: torch.Tensor, crop: LungCrop) -> None:
+def test_maps_on_the_film_keep_their_mean(films: torch.Tensor, crop: LungCrop) -> None:
     maps = torch.randn(len(films), 2, 6, 6, generator=torch.Generator().manual_seed(0))
     box = crop.box(crop.lungs(films)).clamp(0, 1)
     back = crop.on_film(maps, box)
@@ -111,7 +111,7 @@ def test_maps_return_to_the_film_with_nothing_lost(films: torch.Tensor, crop: Lu
     torch.testing.assert_close(back.mean((2, 3)), maps.mean((2, 3)), atol=1e-5, rtol=1e-4)
 
 
-def test_a_map_lands_where_its_box_lies(crop: LungCrop) -> None:
+def test_a_map_lies_at_its_box(crop: LungCrop) -> None:
     """By hand: the box is the right half of the film's upper half; its one cell covers 12 × 12 of 24 × 24 cells."""
     back = crop.on_film(torch.ones(1, 1, 1, 1), torch.tensor([[0.5, 0.0, 1.0, 0.5]]))[0, 0]
     assert back[:12, 12:].numpy() == pytest.approx(np.full((12, 12), 4.0), abs=1e-5)  # a quarter of the film, mean 1
@@ -134,7 +134,7 @@ def test_lungs_without_detail_give_no_evidence(films: torch.Tensor) -> None:
         torch.testing.assert_close(classifier(painted.float()), classifier.head.last.bias.expand(len(films), 1))
 
 
-def test_a_film_of_no_lungs_still_gives_finite_answers(crop: LungCrop) -> None:
+def test_a_film_without_lungs_has_finite_outputs(crop: LungCrop) -> None:
     for gray in (0.0, 90.0, 255.0):
         found = crop(torch.full((1, 1, SIDE, SIDE), gray))
         assert torch.isfinite(found.pixels).all()
@@ -155,7 +155,7 @@ def test_map_adds_up_to_the_logit_and_the_segmenter_is_frozen(films: torch.Tenso
     assert not any(weight.requires_grad for weight in classifier.crop.parameters())
 
 
-def test_without_crop_reads_what_was_cropped(films: torch.Tensor) -> None:
+def test_without_crop_equals_the_whole_network(films: torch.Tensor) -> None:
     classifier = classifier_of_lungs()
     with torch.no_grad():
         cropped = classifier.crop_input(films)

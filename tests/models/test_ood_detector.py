@@ -1,4 +1,4 @@
-"""The gate's two numbers: against a normal law's own distance, by hand, and at the limits."""
+"""The gate's distances: against the Mahalanobis distance, by hand, and at limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fitted(x: np.ndarray, axes: int) -> Gaussian:
     return found
 
 
-def test_with_all_directions_it_is_the_mahalanobis_distance() -> None:
+def test_a_gaussian_with_all_directions_is_the_mahalanobis_distance() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 5)) @ rng.normal(size=(5, 5)) + 3
     new = rng.normal(size=(7, 5)) * 4
@@ -40,14 +40,14 @@ def test_with_all_directions_it_is_the_mahalanobis_distance() -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-3)
 
 
-def test_a_film_of_the_kind_learned_from_has_about_one() -> None:
+def test_training_films_have_a_distance_of_about_1() -> None:
     rng = np.random.default_rng(1)
     mixing = rng.normal(size=(40, 40)) * np.linspace(3, 0.1, 40)
     found = fitted(rng.normal(size=(3000, 40)) @ mixing, 10)
     assert float(found(torch.from_numpy(rng.normal(size=(500, 40)) @ mixing).float()).mean()) == pytest.approx(1, 0.1)
 
 
-def test_thumbnails_know_no_brightness_and_no_contrast() -> None:
+def test_thumbnails_ignore_brightness_and_contrast() -> None:
     gray = torch.from_numpy(np.random.default_rng(2).uniform(40, 200, size=(2, 1, 64, 64))).float()
     small = thumbnails(torch.nn.functional.avg_pool2d(gray, 8).repeat_interleave(8, 2).repeat_interleave(8, 3))
     assert small.shape == (2, CELLS * CELLS)
@@ -65,14 +65,14 @@ def test_too_few_films() -> None:
         fit_gaussian(np.zeros((49, 8)), 4)
 
 
-def test_films_that_are_all_the_same_are_learned_and_another_is_far() -> None:
+def test_identical_training_films() -> None:
     found = fitted(np.ones((60, 8)), 4)
     far = found(torch.tensor([[1.0] * 8, [2.0] * 8]))[:, 0]
     assert far[0] == 0
     assert far[1] > 1e6
 
 
-def test_a_run_without_a_gate_and_one_with_a_broken_file() -> None:
+def test_a_missing_gate_and_a_broken_gate_file() -> None:
     card = Card(name="x", labels=("a", "b"), model=Model(format="torch", file="m", backbone="x"))
     assert load_ood_detector(Bundle("here", card, "", lambda name: b"")) is None  # type: ignore[arg-type]
     from lucency.files import sha256_bytes
@@ -83,7 +83,7 @@ def test_a_run_without_a_gate_and_one_with_a_broken_file() -> None:
 
 
 def learned(films: int = 200, seed: int = 3) -> tuple[np.ndarray, np.ndarray, OODDetector]:
-    """Thumbnails dark at the lower left, as if a heart lay there; features of some mixture."""
+    """Thumbnails dark at the lower left, like a heart; features of a mixture."""
     rng = np.random.default_rng(seed)
     heart = np.zeros((8, 8))
     heart[5:, :4] = -2.0
@@ -92,7 +92,7 @@ def learned(films: int = 200, seed: int = 3) -> tuple[np.ndarray, np.ndarray, OO
     return small, features, ood_detector_from_state(fit_numbers(small, features))
 
 
-def test_turned_thumbnails_are_told() -> None:
+def test_flipped_thumbnails_are_detected() -> None:
     small, features, gate = learned()
     square = small.reshape(-1, 8, 8)
     for column, turned in ((1, square[:, ::-1]), (2, square[:, :, ::-1])):
@@ -100,7 +100,7 @@ def test_turned_thumbnails_are_told() -> None:
         assert doubts.min() > 0 > score(gate, small, features)[:, column].max()
 
 
-def test_crossfit_doubts_are_those_of_new_films() -> None:
+def test_crossfit_scores_equal_those_of_new_films() -> None:
     small, features, gate = learned(400)
     new, _, _ = learned(400, seed=4)
     others = crossfit(small, np.arange(len(small)))
@@ -111,7 +111,7 @@ def test_crossfit_doubts_are_those_of_new_films() -> None:
     assert others.mean(axis=0) == pytest.approx(fresh.mean(axis=0), rel=0.1)
 
 
-def test_the_network_answers_what_was_measured() -> None:
+def test_the_exported_doubts_equal_the_measured_ones() -> None:
     _, _, gate = learned()
     gray, pooled = torch.rand(3, 1, 32, 32) * 255, torch.rand(3, 12) * 7
     doubt = gate(gray, pooled)

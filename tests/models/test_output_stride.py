@@ -21,7 +21,7 @@ def settled(name: str, stride: int) -> torch.nn.Module:
 
 @pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "efficientnet_lite0"])
 @pytest.mark.parametrize("stride", [4, 8, 16])
-def test_every_second_cell_is_the_coarse_map(name: str, stride: int) -> None:
+def test_every_second_cell_equals_the_coarse_map(name: str, stride: int) -> None:
     """TensorFlow's padding looks right and down first, so there its cells are the odd ones (1, 3, … of each 2)."""
     film = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -39,13 +39,13 @@ def test_no_weight_changes(name: str) -> None:
     assert all(torch.equal(coarse[key], fine[key]) for key in coarse)
 
 
-def test_others_networks_are_refused() -> None:
+def test_foreign_backbones_raise() -> None:
     pytest.importorskip("timm", reason="needs timm, which is optional")
     with pytest.raises(UsageError, match="only lucency's own backbones"):
         build(ModelSettings(backbone="timm:resnet10t", stride=16))
 
 
-def test_a_backbone_cut_short_is_its_beginning() -> None:
+def test_truncate_keeps_the_first_blocks() -> None:
     """MobileNetV1 after six blocks: stride 8, 256 channels; a cell sees 43 pixels of the film and no more."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -65,13 +65,13 @@ def test_a_backbone_cut_short_is_its_beginning() -> None:
     assert not moved[:, 3:].any()
 
 
-def test_a_depth_that_cannot_be() -> None:
+def test_an_invalid_depth_raises() -> None:
     with pytest.raises(UsageError, match="has 14 blocks, cannot keep 15"):
         build(ModelSettings(backbone="mobilenet_v1", depth=15))
 
 
-def test_evidence_handed_out_by_hand() -> None:
-    """Reach 1 on 4 × 1 cells: the first hands out to 2 (its own edge is the film's), the second to 3; so 4, 4, 1, 0.
+def test_spread_by_hand() -> None:
+    """Reach 1 on 4 × 1 cells: the first spreads over 2 (it is at the film's edge), the second over 3; so 4, 4, 1, 0.
     Then once more: 2 to each by the first, 4/3 by the second, 1/3 by the third.
     """
     evidence = torch.tensor([6.0, 3.0, 0.0, 0.0]).reshape(1, 1, 4, 1)
@@ -81,17 +81,17 @@ def test_evidence_handed_out_by_hand() -> None:
     assert Spread(5).eval()(evidence[:, :, :1]).item() == 6  # a map of one cell
 
 
-def test_evidence_on_the_rim_is_strongest_in_the_middle() -> None:
+def test_spread_evidence_of_a_ring_peaks_in_its_centre() -> None:
     rim = torch.zeros(1, 1, 7, 7)
     rim[..., 2:5, 2:5], rim[..., 3, 3] = 1, 0
     found = Spread(3).eval()(rim)
     assert found.argmax() == 3 * 7 + 3
-    ninths = 8 + 4 * 5 + 4 * 3  # of the rim, seen from the middle, its four neighbours and the four corners
+    ninths = 8 + 4 * 5 + 4 * 3  # of the ring, in the fields of the centre, its four neighbours and the four corners
     assert found[0, 0, 3, 3] == pytest.approx(ninths / 81)
 
 
 @pytest.mark.parametrize("head", ["linear", "dense128"])
-def test_no_logit_changes_by_handing_out(head: str) -> None:
+def test_spread_does_not_change_the_logits(head: str) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         plain = build(ModelSettings(width=0.35, stride=8, head=head)).eval()  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def test_no_logit_changes_by_handing_out(head: str) -> None:
     assert not torch.allclose(spread_out, sharp)
 
 
-def test_others_networks_hand_nothing_out() -> None:
+def test_spread_of_a_foreign_backbone_raises() -> None:
     pytest.importorskip("timm", reason="needs timm, which is optional")
     with pytest.raises(UsageError, match="spread: only lucency's own backbones"):
         build(ModelSettings(backbone="timm:resnet10t", spread=3))

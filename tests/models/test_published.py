@@ -1,4 +1,4 @@
-"""Paper against exact: every printed figure is right, or its error is named."""
+"""Printed figures against exact counts: each is right or has an erratum."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _name(row: Published) -> str:
 
 
 @pytest.mark.parametrize("row", PUBLISHED, ids=_name)
-def test_what_is_printed_is_exact_or_a_named_erratum(row: Published) -> None:
+def test_printed_figures_are_exact_or_errata(row: Published) -> None:
     counted = count_flops(row.backbone, row.width, row.side)
     off = abs(row.madds_m - counted.madds() / 1e6)
     assert (off > 1) == bool(row.erratum), f"printed {row.madds_m}, exact {counted.madds() / 1e6:.2f}"
@@ -48,15 +48,15 @@ def test_exact_multiply_adds(backbone: str, width: float, side: int, millions: f
     assert count_flops(backbone, width, side).madds() / 1e6 == pytest.approx(millions, abs=0.0051)
 
 
-def test_the_sixteen_are_all_there_and_each_backbone_has_a_figure() -> None:
+def test_all_checkpoints_and_backbones_are_listed() -> None:
     assert len(of("mobilenet_v1")) == 16
     assert all(of(name) for name in BACKBONES)
     for name, row in BACKBONES.items():
         assert (of(name)[0].width, of(name)[0].side) == (1.0, row.side)
 
 
-def test_accuracy_never_falls_with_more_work() -> None:
-    """Within a backbone, at one width, a larger side never reads worse: a swapped digit would show."""
+def test_accuracy_rises_with_side() -> None:
+    """Within a backbone, at one width, a larger side is never less accurate: finds swapped digits."""
     for upper in PUBLISHED:
         for lower in PUBLISHED:
             if (upper.backbone, upper.width) == (lower.backbone, lower.width) and upper.side > lower.side:

@@ -1,4 +1,4 @@
-"""MobileNetV1's folded weights: a convolution with a bias must come out as our convolution with its norm."""
+"""MobileNetV1's folded weights: a convolution with a bias becomes our convolution with its norm."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _slim(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
     return fixed | {f"{top}/weights": draw(1001, 1, 1, 1024), f"{top}/convolution_bias": draw(1001)}
 
 
-def test_folded_layers_act_as_convolutions_with_a_bias() -> None:
+def test_folded_layers_equal_convolutions_with_bias() -> None:
     fixed = _slim(np.random.default_rng(0))
     network = BACKBONES["mobilenet_v1"].build(1.0).eval()
     state = from_slim(fixed, "here")
@@ -60,13 +60,13 @@ def test_the_background_class_is_left_out() -> None:
     assert state["dense.bias"][0].item() == fixed["MobilenetV1/Logits/Conv2d_1c_1x1/convolution_bias"][1]
 
 
-def test_another_network_is_refused() -> None:
+def test_another_network_raises() -> None:
     fixed = {name: value for name, value in _slim(np.random.default_rng(2)).items() if "Conv2d_9_" not in name}
     with pytest.raises(WeightsError, match="here: expected slim's float MobileNetV1, found no Conv2d_9_depthwise"):
         from_slim(fixed, "here")
 
 
-def test_a_broken_tflite_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_broken_tflite_raises(tmp_path: Path) -> None:
     path = tmp_path / "x.tflite"
     path.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(40))
     with pytest.raises(WeightsError, match=r"x.tflite: expected") as caught:

@@ -1,4 +1,4 @@
-"""The optional row, against a stand-in for timm that has its calls and one small network."""
+"""timm networks, with a stub of timm that has one small network."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def timm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", module)
 
 
-def test_without_timm_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_timm_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UsageError, match="timm:resnet18: expected timm to be installed; pip install timm"):
         build(ModelSettings(backbone="timm:resnet18"))
 
 
 @pytest.mark.usefixtures("timm")
-def test_a_timm_network_becomes_a_classifier() -> None:
+def test_build_from_timm() -> None:
     classifier = build(ModelSettings(backbone="timm:small", head="linear"), findings=2).eval()
     film = torch.rand(1, 1, 64, 64) * 255
     logits, maps = classifier.forward_map(film)
@@ -76,13 +76,13 @@ def test_a_timm_network_becomes_a_classifier() -> None:
 
 
 @pytest.mark.usefixtures("timm")
-def test_its_stages_are_opened_into_blocks() -> None:
+def test_timm_stages_are_opened_into_blocks() -> None:
     found = blocks(build(ModelSettings(backbone="timm:small")))
     assert [part.out_channels for part in found] == [4, 4, 6, 6, 10]
 
 
 @pytest.mark.usefixtures("timm")
-def test_its_weights_come_from_timm_or_from_a_file(tmp_path: Path) -> None:
+def test_timm_weights_from_timm_or_a_file(tmp_path: Path) -> None:
     from_timm = build(ModelSettings(backbone="timm:small", weights="imagenet")).features.state_dict()
     torch.manual_seed(7)
     published = _Small().state_dict()
@@ -102,12 +102,12 @@ def test_its_weights_come_from_timm_or_from_a_file(tmp_path: Path) -> None:
         (ModelSettings(backbone="timm:small.shy", weights="imagenet"), WeightsError, "No pretrained weights exist"),
     ],
 )
-def test_what_cannot_be_is_refused(settings: ModelSettings, error: type[Exception], message: str) -> None:
+def test_invalid_timm_settings_raise(settings: ModelSettings, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         build(settings)
 
 
 @pytest.mark.usefixtures("timm")
-def test_the_row_states_what_timm_states() -> None:
+def test_the_row_has_timms_configuration() -> None:
     row = backbone("timm:small")
     assert (row.mean, row.std, row.side) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 96)

@@ -54,7 +54,10 @@ def known(**about: Any) -> ReportContext:
         model=Model(format="torch", file="model.safetensors", backbone="mobilenet_v2", parameters=2_225_153),
         operating_point=OperatingPoint(threshold=0.5, chosen_by="Youden", chosen_on="400 validation films"),
         training=Training(recipe=RECIPE, source="kermany", films=4000, patients=2600, split_hash="ab" * 32, minutes=9),
-        limits=("Research use only; not a medical device.", "400 films chose the checkpoint; figures on them flatter."),
+        limits=(
+            "Research use only; not a medical device.",
+            "400 films chose the checkpoint; figures on them are optimistic.",
+        ),
         licence="Apache-2.0",
     )
     return build_context(card, "c" * 64, predictions(), 0.5, {**ABOUT, **about}, resamples=100)

@@ -1,4 +1,4 @@
-"""Augmentation of a batch: by hand, by limit, and beside Pillow and scipy."""
+"""Augmentation of a batch: by hand, at limits, and against Pillow and scipy."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ EVERYTHING = AugmentSettings(
 
 
 def params(count: int = 4, **changes: float) -> AugmentParams:
-    """Parameters that change nothing, except for these."""
+    """Neutral parameters, except for these."""
     neutral = AugmentParams.draw(NEUTRAL, count, np.random.default_rng(0))
     centred = {"x": 0.5, "y": 0.5} | changes
     return replace(neutral, **{name: torch.full((count,), value) for name, value in centred.items()})
 
 
-def seen(films: np.ndarray, size: int = SIDE, boxes: Any = None, **changes: float) -> np.ndarray:
+def augmented(films: np.ndarray, size: int = SIDE, boxes: Any = None, **changes: float) -> np.ndarray:
     return augment(torch.from_numpy(films), params(len(films), **changes), size, boxes).numpy()
 
 
@@ -49,14 +49,14 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_neutral_parameters_give_the_bytes_of_the_film() -> None:
-    assert np.array_equal(seen(FILMS), FILMS)
+def test_neutral_parameters_change_nothing() -> None:
+    assert np.array_equal(augmented(FILMS), FILMS)
 
 
 @pytest.mark.parametrize("size", [96, 160, 200])
-def test_neutral_parameters_at_another_size_are_preprocessing(size: int) -> None:
+def test_neutral_parameters_equal_preprocessing(size: int) -> None:
     expected = np.stack([Preprocess(size)(Film(film)) for film in FILMS]).astype(np.float32)
-    assert np.abs(seen(FILMS, size) - expected).max() <= 1
+    assert np.abs(augmented(FILMS, size) - expected).max() <= 1
 
 
 def test_neutral_settings_draw_neutral_parameters() -> None:
@@ -66,7 +66,7 @@ def test_neutral_settings_draw_neutral_parameters() -> None:
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=20, deadline=None)
-def test_any_draw_gives_whole_gray_levels_and_the_same_ones_again(seed: int) -> None:
+def test_augmentation_is_deterministic_and_gives_whole_gray_levels(seed: int) -> None:
     drawn = AugmentParams.draw(EVERYTHING, 4, np.random.default_rng(seed))
     films = torch.from_numpy(FILMS.copy())
     found = augment(films, drawn, 48, generator=generator())
@@ -91,7 +91,7 @@ def replace_noise(drawn: AugmentSettings) -> AugmentSettings:
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=40, deadline=None)
-def test_boxes_never_leave_the_film(seed: int) -> None:
+def test_boxes_stay_inside_the_film(seed: int) -> None:
     rng = np.random.default_rng(seed)
     drawn = AugmentParams.draw(EVERYTHING.model_copy(update={"zoom": (0.5, 2.0)}), 8, rng)
     low, high = rng.uniform(0, 0.4, (8, 2)), rng.uniform(0.6, 1, (8, 2))
@@ -101,14 +101,14 @@ def test_boxes_never_leave_the_film(seed: int) -> None:
         assert bool((right > left).all() and (bottom > top).all())
 
 
-def test_the_box_by_hand() -> None:
+def test_crop_box_by_hand() -> None:
     # a film shown twice as wide: half its width is kept, all of its height, from the left when x is 0
     assert crop_boxes(params(1, aspect=2.0, x=0.0)).tolist() == [[0, 0, 0.5, 1]]
     # half as wide: half its height is kept, from the bottom when y is 1
     assert crop_boxes(params(1, aspect=0.5, y=1.0)).tolist() == [[0, 0.5, 1, 1]]
 
 
-def test_the_box_within_a_box_by_hand() -> None:
+def test_crop_box_within_a_box_by_hand() -> None:
     box = torch.tensor([[0.25, 0.5, 0.75, 1.0]])
     assert crop_boxes(params(1), box).tolist() == box.tolist()
     assert crop_boxes(params(1, zoom=0.5), box).tolist() == [[0.375, 0.625, 0.625, 0.875]]
@@ -116,45 +116,47 @@ def test_the_box_within_a_box_by_hand() -> None:
     assert crop_boxes(params(1, zoom=2.0), box).tolist() == [[0, 0.25, 1, 1]]
 
 
-def test_a_boxed_film_is_the_box_stretched() -> None:
+def test_augmenting_a_box_equals_augmenting_its_content() -> None:
     box = torch.tensor([[0.25, 0.25, 0.75, 0.75]]).expand(4, 4)
     quarter = SIDE // 4
     inner = np.ascontiguousarray(FILMS[:, quarter:-quarter, quarter:-quarter])
     # inside: at the rim, antialiasing looks beyond the box
-    assert np.abs(seen(FILMS, 64, box) - seen(inner, 64))[:, 2:-2, 2:-2].max() <= 1
+    assert np.abs(augmented(FILMS, 64, box) - augmented(inner, 64))[:, 2:-2, 2:-2].max() <= 1
 
 
-def test_a_wider_aspect_makes_things_wider() -> None:
+def test_aspect_widens_the_content() -> None:
     gray = np.zeros((1, 60, 60), dtype=np.uint8)
     gray[:, 20:40, 20:40] = 255
-    wide = seen(gray, 60, aspect=1.5)[0] > 127
+    wide = augmented(gray, 60, aspect=1.5)[0] > 127
     assert wide.any(axis=0).sum() == pytest.approx(30, abs=1)
     assert wide.any(axis=1).sum() == pytest.approx(20, abs=1)
 
 
-def test_left_stays_left() -> None:
+def test_films_are_not_mirrored() -> None:
     gray = np.tile(np.linspace(220, 40, 40).astype(np.uint8), (50, 40, 1))  # falls from left to right
     drawn = AugmentParams.draw(EVERYTHING.model_copy(update={"rotate": 0.0}), 50, np.random.default_rng(0))
     found = augment(torch.from_numpy(gray), drawn, 40, generator=generator())
     assert bool((found[:, :, :10].mean((1, 2)) > found[:, :, 30:].mean((1, 2))).all())
 
 
-def test_rotation_is_that_of_pillow() -> None:
+def test_rotation_equals_pillows() -> None:
     expected = np.stack([Image.fromarray(film).rotate(4, Image.Resampling.BILINEAR) for film in FILMS])
-    assert np.abs(seen(FILMS, rotate=4.0) - expected).mean() < 0.8  # Pillow truncates, half a gray level on average
+    assert (
+        np.abs(augmented(FILMS, rotate=4.0) - expected).mean() < 0.8
+    )  # Pillow truncates, half a gray level on average
 
 
 def test_tone_by_hand() -> None:
     gray = np.array([[[0, 51], [127, 255]]], dtype=np.uint8)
     # gamma 2 on 51/255 = 0.2 gives 0.04 · 255 = 10.2
-    assert seen(gray, 2, gamma=2.0)[0, 0, 1] == 10
+    assert augmented(gray, 2, gamma=2.0)[0, 0, 1] == 10
     # contrast 0.5 pulls towards 127.5: 0 becomes 63.75, 255 becomes 191.25
-    half = seen(gray, 2, contrast=0.5)[0]
+    half = augmented(gray, 2, contrast=0.5)[0]
     assert (half[0, 0], half[1, 1]) == (64, 191)
-    assert seen(gray, 2, brightness=10.0)[0, 1, 1] == 255
+    assert augmented(gray, 2, brightness=10.0)[0, 1, 1] == 255
 
 
-def test_noise_has_the_stated_spread_and_no_bias() -> None:
+def test_noise_has_the_given_standard_deviation_and_mean_0() -> None:
     gray = np.full((1, 200, 200), 128, dtype=np.uint8)
     noisy = augment(torch.from_numpy(gray), params(1, noise=8.0), 200, generator=generator())
     assert noisy.std() == pytest.approx(8, rel=0.03)
@@ -162,19 +164,19 @@ def test_noise_has_the_stated_spread_and_no_bias() -> None:
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.8, 1.5, 6.0])
-def test_blur_is_that_of_scipy(sigma: float) -> None:
+def test_blur_equals_scipys(sigma: float) -> None:
     film = FILMS[0].astype(np.float32)
     matrix = gaussian_matrix(torch.tensor([sigma]), SIDE)[0].numpy()
     assert matrix @ film @ matrix.T == pytest.approx(ndimage.gaussian_filter(film, sigma), abs=0.02)
 
 
-def test_sharpness_blurs_below_zero_and_raises_edges_above() -> None:
+def test_sharpness_blurs_below_0_and_sharpens_above() -> None:
     step = np.repeat(np.uint8([[[60] * 30 + [180] * 30]]), 60, axis=1)
-    rise = {amount: np.abs(np.diff(seen(step, 60, sharpness=amount)[0, 30])).max() for amount in (-1.5, 0.0, 1.0)}
+    rise = {amount: np.abs(np.diff(augmented(step, 60, sharpness=amount)[0, 30])).max() for amount in (-1.5, 0.0, 1.0)}
     assert rise[-1.5] < rise[0.0] == 120 < rise[1.0]
 
 
-def test_channels_of_a_film_move_alike_and_mirrors_and_tints_are_what_they_say():
+def test_colour_films_by_hand():
     settings = AugmentSettings(rotate=30, flip="both", tint=0.2, zoom=(0.7, 1.0))
     drawn = AugmentParams.draw(settings, 6, np.random.default_rng(3), channels=3)
     for name in ("rotate", "zoom", "x", "y", "left_right", "top_bottom"):

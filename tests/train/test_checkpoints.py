@@ -1,4 +1,4 @@
-"""A damaged checkpoint is noticed, named, and the one before it used; a full disk costs the epoch in progress alone."""
+"""A damaged checkpoint is detected and the previous one used; a full disk loses only the current epoch."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(bytes(content))
 
 
-def test_what_is_written_is_read_and_torch_opens_it_too(folder: Path) -> None:
+def test_checkpoints_round_trip_and_open_in_torch(folder: Path) -> None:
     for found in (read_checkpoint(folder / LAST), torch.load(folder / LAST, weights_only=True)):
         assert torch.equal(found["state_dict"]["w"], state(3)["state_dict"]["w"])
     assert read_checkpoint(folder / PREVIOUS)["epoch"] == 2
     assert {path.name for path in folder.iterdir()} == {BEST, LAST, PREVIOUS}
 
 
-def test_every_flipped_bit_is_noticed(folder: Path) -> None:
+def test_a_flipped_bit_raises(folder: Path) -> None:
     content = (folder / LAST).read_bytes()
     assert checkpoints.verified(content)
     for place in range(len(content)):
@@ -57,7 +57,7 @@ def test_every_flipped_bit_is_noticed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\0" * 5000])
-def test_an_empty_or_cut_file_is_noticed(folder: Path, content: bytes) -> None:
+def test_an_empty_or_truncated_file_raises(folder: Path, content: bytes) -> None:
     (folder / LAST).write_bytes(content)
     with pytest.raises(TrainingError, match="damaged"):
         read_checkpoint(folder / LAST)
@@ -72,9 +72,7 @@ def test_a_checkpoint_of_an_earlier_version_is_read_and_checked(tmp_path: Path) 
         read_checkpoint(tmp_path / LAST)
 
 
-def test_a_damaged_last_checkpoint_gives_way_to_the_epoch_before(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_find_last_falls_back_to_the_previous_epoch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert find_last(folder) == folder / LAST
     assert capsys.readouterr().err == ""
     (folder / LAST).write_bytes(b"")
@@ -85,7 +83,7 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_epoch_before(
     assert "this phase starts again" in capsys.readouterr().err
 
 
-def test_stopped_between_two_renames_the_previous_epoch_is_there(folder: Path) -> None:
+def test_an_interrupted_rename_leaves_the_previous_epoch(folder: Path) -> None:
     (folder / LAST).unlink()
     assert find_last(folder) == folder / PREVIOUS
 
@@ -106,7 +104,7 @@ def test_a_damaged_best_checkpoint_of_another_epoch_is_an_error(tmp_path: Path) 
         read_best(tmp_path, METRIC)
 
 
-def test_a_full_disk_leaves_the_checkpoint_that_was_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_existing_checkpoint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, content: bytes) -> None:
         with path.open("wb") as stream:
             stream.write(content[:1000])

@@ -1,4 +1,4 @@
-"""What a network is given, batch by batch: it follows from seed, epoch and batch."""
+"""Batches depend on seed, epoch and index only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def epoch(examples: Examples, seed: int, number: int, batch: int = 2) -> list[Ba
     return list(train_loader(examples, DataSettings(imbalance="none"), batch, seed, number))
 
 
-def test_seed_epoch_and_batch_decide_everything() -> None:
+def test_batches_depend_on_seed_epoch_and_index() -> None:
     first, again = epoch(NOISY, 3, 1), epoch(NOISY, 3, 1)
     assert all(
         torch.equal(a, b) for one, other in zip(first, again, strict=True) for a, b in zip(one, other, strict=True)
@@ -33,7 +33,7 @@ def test_batches_of_an_epoch_are_drawn_independently() -> None:
     assert not torch.equal(batches[0].inputs, batches[1].inputs)
 
 
-def test_an_epoch_holds_each_film_once_with_its_label_and_group() -> None:
+def test_an_epoch_has_each_film_once() -> None:
     plain = Examples(FILMS, LABELS, MISLED)
     found = Batch(*(torch.cat(part) for part in zip(*epoch(plain, 0, 0), strict=True)))
     places = [int((film[0] == FILMS).all((1, 2)).nonzero()) for film in found.inputs]
@@ -42,12 +42,12 @@ def test_an_epoch_holds_each_film_once_with_its_label_and_group() -> None:
     assert torch.equal(found.misled, MISLED[places])
 
 
-def test_no_batch_of_one_film_is_left_over() -> None:
+def test_no_batch_has_a_single_film() -> None:
     features = Examples(torch.zeros(7, 3), torch.zeros(7, dtype=torch.int64))
     assert [len(batch.labels) for batch in epoch(features, 0, 0, batch=3)] == [3, 3]
 
 
-def test_validation_batches_are_in_order_and_as_they_are() -> None:
+def test_validation_batches_are_in_order_and_not_augmented() -> None:
     (batch,) = val_loader(Examples(FILMS, LABELS), 8)
     assert torch.equal(batch.inputs[:, 0], FILMS.float())
     assert batch.labels.tolist() == [0, 1, 0, 1]

@@ -11,8 +11,8 @@ from lucency.train.losses import TEMPERATURE, DistillationLoss, ForwardOutput
 BATCH = Batch(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]), torch.zeros(2, dtype=torch.bool))
 
 
-class Says(nn.Module):
-    """A network that says the same of every film."""
+class Constant(nn.Module):
+    """A network with the same logits for every film."""
 
     def __init__(self, *logits: float) -> None:
         super().__init__()
@@ -26,22 +26,22 @@ def cost(task: Task, student: Tensor, *teachers: nn.Module) -> Tensor:
     return DistillationLoss(teachers, task)(ForwardOutput(BATCH, student, torch.empty(0), torch.empty(0)))  # type: ignore[arg-type]
 
 
-def test_nothing_pulls_where_the_student_says_the_same() -> None:
-    for task, said in (("binary", (1.5,)), ("multiclass", (1.0, -2.0, 0.5)), ("multilabel", (1.0, -2.0))):
-        student = torch.tensor(said).expand(2, -1).clone().requires_grad_()
-        cost(task, student, Says(*said)).backward()  # type: ignore[arg-type]
+def test_no_gradient_where_student_and_teacher_agree() -> None:
+    for task, logits in (("binary", (1.5,)), ("multiclass", (1.0, -2.0, 0.5)), ("multilabel", (1.0, -2.0))):
+        student = torch.tensor(logits).expand(2, -1).clone().requires_grad_()
+        cost(task, student, Constant(*logits)).backward()  # type: ignore[arg-type]
         assert student.grad is not None
         assert student.grad.abs().max().item() == pytest.approx(0, abs=1e-6)
 
 
-def test_the_student_is_pulled_to_the_mean_of_the_teachers() -> None:
-    """By chances, not logits: teachers at logits 4 and -4 say one half on average, and 8 and 0 say something else."""
+def test_distillation_targets_the_mean_probability() -> None:
+    """Probabilities are averaged, not logits: teachers at 4 and -4 average to one half, those at 8 and 0 do not."""
     student = torch.zeros(2, 1, requires_grad=True)
-    cost("binary", student, Says(4.0), Says(-4.0)).backward()
+    cost("binary", student, Constant(4.0), Constant(-4.0)).backward()
     assert student.grad is not None
     assert student.grad.abs().max().item() == pytest.approx(0, abs=1e-6)
     wanted = (torch.sigmoid(torch.tensor(8.0) / TEMPERATURE) + 0.5) / 2
     student.grad = None
-    cost("binary", student, Says(8.0), Says(0.0)).backward()
+    cost("binary", student, Constant(8.0), Constant(0.0)).backward()
     # d/dz of T² · BCE(z / T, p) is T · (sigmoid(z / T) - p), here at z = 0, over two films
     assert student.grad[0, 0].item() == pytest.approx(TEMPERATURE * (0.5 - wanted.item()) / 2)

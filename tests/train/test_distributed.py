@@ -1,4 +1,4 @@
-"""Several processes train one network as one process would."""
+"""Training by several processes equals training by one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lucency.train.manifest import Manifest, claim
 from train.together import gather, leave, resumed, stopped, together, train
 
 DATA = "phantom:56"
-"""38 films to learn from, which two processes can share evenly, and 18 to judge on."""
+"""38 training films, which two processes can share evenly, and 18 validation films."""
 DRAWN = "phantom:300"
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -52,7 +52,7 @@ def trained(chosen: Recipe, out: Path, processes: int = 2, data: str = DATA) -> 
     return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
 
 
-def test_alone_everything_is_as_it_was() -> None:
+def test_single_process_operations_are_identities() -> None:
     films = read_dataset("phantom:6")
     assert (distributed.world_size(), distributed.rank(), distributed.is_main_process()) == (1, 0, True)
     assert distributed.shard_patients(films) is films
@@ -62,7 +62,7 @@ def test_alone_everything_is_as_it_was() -> None:
     assert distributed.all_gather(torch.ones(2, 1)).tolist() == [[1.0], [1.0]]
 
 
-def test_films_are_dealt_once_and_patients_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_partition_films_by_patient(monkeypatch: pytest.MonkeyPatch) -> None:
     films = read_dataset("phantom:90")
     monkeypatch.setattr(distributed, "world_size", lambda: 3)
     shares, parts = [], []
@@ -80,7 +80,7 @@ def test_films_are_dealt_once_and_patients_whole(monkeypatch: pytest.MonkeyPatch
     assert np.ptp(counts, axis=0).max() <= 2, "and classes are dealt evenly"
 
 
-def test_what_cannot_be_parted_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_indivisible_shards_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "world_size", lambda: 3)
     with pytest.raises(TrainingError, match="a batch that 3 processes divide evenly, the recipe has 32"):
         distributed.shard_batch_size(32)
@@ -88,7 +88,7 @@ def test_what_cannot_be_parted_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
         distributed.shard_films(read_dataset("phantom:2"))
 
 
-def test_two_processes_tell_each_other(tmp_path: Path) -> None:
+def test_collectives_of_two_processes(tmp_path: Path) -> None:
     together(gather, tmp_path)
     one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert one == other
@@ -99,18 +99,18 @@ def test_two_processes_tell_each_other(tmp_path: Path) -> None:
         "flag": True,
         "mean": [0.5, 0.5],
     }
-    told = [json.loads((tmp_path / f"items-{rank}.json").read_text()) for rank in (0, 1)]
-    assert told == [["from 0", "from 1", "from 1"], []], "the first reports for all"
+    items = [json.loads((tmp_path / f"items-{rank}.json").read_text()) for rank in (0, 1)]
+    assert items == [["from 0", "from 1", "from 1"], []], "only the main process gets the items"
     # Means taken with weights 1 and 3 count for 1/4 and 3/4 of that of all; DDP divides by 2.
     assert [json.loads((tmp_path / f"scale-{rank}.json").read_text()) for rank in (0, 1)] == [0.5, 1.5]
 
 
-def test_who_is_left_alone_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_process_whose_peer_died_raises(capfd: pytest.CaptureFixture[str]) -> None:
     together(leave, ends=(1, 0), start="spawn")
     assert "TrainingError: another of 2 processes failed" in capfd.readouterr().err
 
 
-def test_a_folder_that_not_all_machines_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_not_on_a_shared_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "FILE_VISIBLE_S", 0.0)
     (tmp_path / "there").touch()
     distributed.wait_for_file(tmp_path / "there")
@@ -124,7 +124,7 @@ LEVERS = {"swa": 1, "teachers": 1, "wise_ft": 0.5}
 @pytest.mark.parametrize(("finetune", "epochs"), [pytest.param({}, 4, marks=pytest.mark.slow), (LEVERS, 5)])
 def test_both_processes_end_with_the_same_weights(finetune: dict[str, Any], epochs: int, tmp_path: Path) -> None:
     rows = trained(recipe(finetune=finetune), tmp_path / "run")
-    assert len(rows) == epochs  # going back is a row too
+    assert len(rows) == epochs  # interpolation adds a row
     for phase in ("head", "finetune"):
         one, other = (torch.load(tmp_path / f"{phase}-{rank}.pt", weights_only=True) for rank in (0, 1))
         assert all(torch.equal(one[name], other[name]) for name in one), phase
@@ -142,7 +142,7 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("data", WHOLE)
-def test_whole_batches_make_two_processes_one(data: dict[str, Any], tmp_path: Path) -> None:
+def test_two_processes_equal_one_on_full_batches(data: dict[str, Any], tmp_path: Path) -> None:
     """All films in one batch, nothing drawn: the mean of two equal halves' gradients is the gradient of the whole.
 
     What is left is rounding in float32, which Adam amplifies where gradients are almost zero, the more the higher lr:
@@ -177,7 +177,7 @@ def _start(chosen: Recipe) -> dict[str, torch.Tensor]:
     return {name: value.detach() for name, value in build(chosen.model, 1).named_parameters()}
 
 
-def test_a_run_of_another_number_of_processes_is_not_resumed(tmp_path: Path) -> None:
+def test_resuming_with_another_world_size_raises(tmp_path: Path) -> None:
     films = read_dataset("phantom:6")
     claim(tmp_path / "run", Manifest.of(recipe(), films, films, 2), False)
     assert not claim(tmp_path / "run", Manifest.of(recipe(), films, films, 2), True)
@@ -186,7 +186,7 @@ def test_a_run_of_another_number_of_processes_is_not_resumed(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
+def test_two_processes_resume_exactly(tmp_path: Path) -> None:
     whole = trained(recipe(), tmp_path / "whole" / "run")
     out = tmp_path / "stopped" / "run"
     out.parent.mkdir()
@@ -199,21 +199,21 @@ def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
     assert ends[0] == ends[1]
 
 
-def test_a_launcher_that_started_another_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_world_size_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in zip(distributed.TORCHRUN, ("0", "4", "0", "127.0.0.1", "1"), strict=True):
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="expected 2 processes, found 4"), distributed.process_group(2, 1):
         pass
 
 
-def test_what_srun_says_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {"PROCID": "5", "NTASKS": "8", "LOCALID": "1", "NODEID": "2", "JOB_NAME": "train", "NODELIST": "node7"}
-    said["NTASKS_PER_NODE"] = "2"
-    for name, value in said.items():
+def test_sruns_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"PROCID": "5", "NTASKS": "8", "LOCALID": "1", "NODEID": "2", "JOB_NAME": "train", "NODELIST": "node7"}
+    variables["NTASKS_PER_NODE"] = "2"
+    for name, value in variables.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     for name in (*distributed.TORCHRUN, "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "environ", dict(os.environ))  # what is written is forgotten with the test
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # restored after the test
     assert distributed.is_launched()
     distributed._read_slurm()
     assert [os.environ[name] for name in (*distributed.TORCHRUN[:4], "GROUP_RANK")] == ["5", "8", "1", "node7", "2"]
@@ -226,9 +226,9 @@ def test_what_srun_says_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_as_well_as_one(tmp_path: Path) -> None:
-    """Said beforehand: with all that is drawn at random, the mean validation loss and AUROC of three runs of two
-    processes lie within three standard errors of the means of five runs of one, at the same batch; all have learned.
+def test_two_processes_train_as_well_as_one(tmp_path: Path) -> None:
+    """Fixed before the first run: with all random draws, the mean validation loss and AUROC of three runs of two
+    processes lie within three standard errors of the means of five runs of one, at the same batch size.
     """
     chosen = recipe(
         data={"image_size": 65},
@@ -255,7 +255,7 @@ def test_two_processes_learn_as_well_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_torchrun_starts_it(tmp_path: Path) -> None:
+def test_torchrun_trains(tmp_path: Path) -> None:
     toml = tmp_path / "tiny.toml"
     toml.write_text(
         'name = "tiny"\n[data]\nimage_size = 32\n[model]\nwidth = 0.35\n[head]\nepochs = 1\n[finetune]\nepochs = 0\n'

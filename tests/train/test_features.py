@@ -37,7 +37,7 @@ def broken() -> Film:
     raise FilmError("bad.png: expected an image, found text")
 
 
-def test_features_are_the_networks_own_pool(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
+def test_features_equal_the_pooled_activations(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     found = pooled_features(classifier, films, SQUARE, tmp_path)
     gray = torch.from_numpy(np.stack([SQUARE(record.load()) for record in films.samples])).unsqueeze(1).float()
     classifier.eval()
@@ -46,7 +46,7 @@ def test_features_are_the_networks_own_pool(classifier: Classifier, films: Datas
     np.testing.assert_allclose(found.vectors, expected, atol=1e-5)
 
 
-def test_the_second_time_nothing_is_computed_and_all_is_the_same(
+def test_the_second_call_reads_the_cache(
     classifier: Classifier, films: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = pooled_features(classifier, films, SQUARE, tmp_path)
@@ -55,7 +55,7 @@ def test_the_second_time_nothing_is_computed_and_all_is_the_same(
     assert np.array_equal(first.vectors, again.vectors)
 
 
-def test_a_crash_in_the_middle_keeps_the_batches_before_it(
+def test_a_crash_keeps_the_finished_batches(
     classifier: Classifier, films: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "BATCH", 8)
@@ -80,7 +80,7 @@ def test_a_crash_in_the_middle_keeps_the_batches_before_it(
     )
 
 
-def test_the_key_follows_weights_and_preprocessing_but_not_the_head(classifier: Classifier) -> None:
+def test_the_key_depends_on_weights_and_preprocessing_but_not_the_head(classifier: Classifier) -> None:
     before = network_digest(classifier, SQUARE)
     assert before == network_digest(classifier, Preprocess(32, "crop"))
     assert before != network_digest(classifier, Preprocess(32, "pad"))
@@ -92,7 +92,7 @@ def test_the_key_follows_weights_and_preprocessing_but_not_the_head(classifier: 
     assert before != network_digest(classifier, SQUARE)
 
 
-def test_a_film_whose_content_changes_is_computed_anew(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
+def test_a_changed_film_is_computed_again(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     one = films.subset([0])
     before = pooled_features(classifier, one, SQUARE, tmp_path).vectors
     other = replace(one, samples=(replace(one.samples[0], load=films.samples[1].load),))
@@ -100,7 +100,7 @@ def test_a_film_whose_content_changes_is_computed_anew(classifier: Classifier, f
     assert not np.array_equal(before, after)
 
 
-def test_a_broken_film_is_gone_past_and_told(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
+def test_an_unreadable_film_is_skipped_and_reported(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     bad = Sample("bad.png", 0, broken)
     found = pooled_features(classifier, replace(films, samples=(bad, *films.samples[:3])), SQUARE, tmp_path)
     assert [record.name for record in found.films.samples] == [record.name for record in films.samples[:3]]
@@ -108,12 +108,12 @@ def test_a_broken_film_is_gone_past_and_told(classifier: Classifier, films: Data
     assert "bad.png" in str(found.unreadable[0])
 
 
-def test_no_readable_film_at_all_is_an_error(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
+def test_no_readable_film_raises(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none of 1 could be read; the first: bad\.png"):
         pooled_features(classifier, replace(films, samples=(Sample("bad.png", 0, broken),)), SQUARE, tmp_path)
 
 
-def test_the_network_is_left_as_it_was(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
+def test_the_network_is_unchanged(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     classifier.train()
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
     pooled_features(classifier, films.subset([0, 1]), SQUARE, tmp_path)
@@ -121,7 +121,7 @@ def test_the_network_is_left_as_it_was(classifier: Classifier, films: Dataset, t
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
 
 
-def test_a_cache_that_cannot_be_written_says_so(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
+def test_an_unwritable_cache_raises(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another with --cache"):
         pooled_features(classifier, films.subset([0]), SQUARE, tmp_path / "file")
@@ -137,7 +137,7 @@ def test_a_flipped_byte_of_a_vector_is_computed_again(classifier: Classifier, fi
 
 
 @pytest.mark.parametrize("damage", ["garbage", "hole", "empty"])
-def test_a_broken_cache_is_made_again(
+def test_a_damaged_cache_is_rebuilt(
     classifier: Classifier, films: Dataset, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = pooled_features(classifier, films, SQUARE, tmp_path).vectors

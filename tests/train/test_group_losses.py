@@ -15,26 +15,26 @@ MISLED = torch.tensor([False, False, True, False])
 NONE = torch.zeros(4, dtype=torch.bool)
 
 
-def test_misled_films_weigh_more_by_hand() -> None:
+def test_misled_weight_by_hand() -> None:
     found = Objective("binary", misled=3.0)(LOGITS, LABELS, MISLED)
     a, b, c, d = LOSSES
     assert found.item() == pytest.approx((a + b + 3 * c + d) / 6)
 
 
-def test_both_weights_are_multiplied() -> None:
+def test_class_and_misled_weights_are_multiplied() -> None:
     objective = Objective("binary", torch.tensor([2.0, 1.0]), misled=3.0)
     a, b, c, d = LOSSES
     assert objective(LOGITS, LABELS, MISLED).item() == pytest.approx((2 * a + b + 3 * c + 2 * d) / 8)
     assert objective.total_weight(LABELS, MISLED).item() == 8
 
 
-def test_the_mean_of_a_batch_is_the_objective() -> None:
+def test_mean_loss_equals_the_objective() -> None:
     objective = Objective("binary", torch.tensor([2.0, 1.0]))
     assert MeanLoss(objective)(LOGITS, LABELS, NONE).item() == pytest.approx(objective(LOGITS, LABELS).item())
 
 
 def test_group_dro_by_hand() -> None:
-    """Groups: normal (films 0 and 3), normal misled (none), ill (1), ill misled (2). Algorithm 1, one step of 0.5."""
+    """Groups: normal (films 0, 3), normal misled (none), positive (1), positive misled (2). One step of 0.5."""
     a, b, c, d = LOSSES
     means = [(a + d) / 2, 0.0, b, c]
     grown = [math.exp(0.5 * mean) / 4 for mean in means]
@@ -44,21 +44,21 @@ def test_group_dro_by_hand() -> None:
     assert dro.group_weights.tolist() == pytest.approx([share / sum(grown) for share in grown])
 
 
-def test_group_dro_leans_to_the_group_that_is_read_worst() -> None:
+def test_group_dro_raises_the_weight_of_the_worst_group() -> None:
     dro = GroupDROLoss(Objective("binary"), 2, 0.5)
     for _ in range(20):
         dro(LOGITS, LABELS, MISLED)
-    assert int(dro.group_weights.argmax()) == 0  # the normals, one of them called ill
+    assert int(dro.group_weights.argmax()) == 0  # the normals, one of them called positive
 
 
-def test_group_dro_lets_the_gradient_through() -> None:
+def test_group_dro_has_a_gradient() -> None:
     logits = LOGITS.clone().requires_grad_()
     GroupDROLoss(Objective("binary"), 2, 0.5)(logits, LABELS, MISLED).backward()
     assert logits.grad is not None
     assert bool((logits.grad != 0).all())
 
 
-def test_sparse_by_hand() -> None:
+def test_sparsity_loss_by_hand() -> None:
     maps = torch.tensor([[[[1.0, -3.0]]]])
     batch = Batch(torch.zeros(1, 1, 8, 8), LABELS[:1], NONE[:1])
     assert SparsityLoss(0.5)(ForwardOutput(batch, LOGITS[:1], maps, torch.zeros(1, 4))).item() == 1.0

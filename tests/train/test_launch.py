@@ -1,4 +1,4 @@
-"""Processes are started together, and end together; whatever happens is told once."""
+"""The launcher: processes end together, and errors are printed once."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def launched(program: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return launch.launch(2, [])
 
 
-def test_all_end_well(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    assert launched("print('said by', rank)", monkeypatch) == 0
-    assert capfd.readouterr().out == "said by 0\n"
+def test_all_processes_succeed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    assert launched("print('printed by', rank)", monkeypatch) == 0
+    assert capfd.readouterr().out == "printed by 0\n"
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_one_fails_and_ends_the_other(
+def test_a_failed_process_ends_the_others(
     rank: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(launch, "MESSAGE_S", 0.1)
@@ -42,20 +42,22 @@ def test_one_fails_and_ends_the_other(
     assert capfd.readouterr().err.splitlines()[-1 if rank == 0 else 0 :] == ["lucency: no"]
 
 
-def test_what_all_have_to_say_is_said_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_common_error_is_printed_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     assert launched("time.sleep(0 if rank == '1' else 0.5); sys.exit('lucency: no')", monkeypatch) == 1
     assert capfd.readouterr().err == "lucency: no\n"
 
 
-def test_what_nobody_foresaw_is_told_whole(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unexpected_error_prints_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(launch, "MESSAGE_S", 0.1)
     assert launched("if rank == '1': 1 / 0\ntime.sleep(600)", monkeypatch) == 1
-    told = capfd.readouterr().err
-    assert told.startswith("Traceback")
-    assert told.endswith("ZeroDivisionError: division by zero\n")
+    error = capfd.readouterr().err
+    assert error.startswith("Traceback")
+    assert error.endswith("ZeroDivisionError: division by zero\n")
 
 
-def test_one_is_killed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_process_is_reported(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(launch, "MESSAGE_S", 0.1)
     assert launched("if rank == '1': os.kill(os.getpid(), 9)\ntime.sleep(600)", monkeypatch) == 128 + 9
     assert capfd.readouterr().err == "lucency: process 2 of 2 was ended by SIGKILL; short of memory?\n"
@@ -64,7 +66,7 @@ def test_one_is_killed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=lambda n: str(n)
 )
-def test_none_outlives_the_launcher(number: signal.Signals, code: int, tmp_path: Path) -> None:
+def test_no_process_outlives_the_launcher(number: signal.Signals, code: int, tmp_path: Path) -> None:
     program = (
         START + ALONE + "launch.end_with_launcher()\n"
         f"open({str(tmp_path)!r} + '/' + rank, 'w').write(str(os.getpid()))\n"
@@ -94,6 +96,6 @@ def until(true: object, seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
-def test_outside_a_launcher_nothing_is_watched() -> None:
+def test_without_a_launcher_nothing_is_watched() -> None:
     assert launch.LAUNCHER not in os.environ
     launch.end_with_launcher()

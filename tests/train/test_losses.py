@@ -33,7 +33,7 @@ def test_focal_with_gamma_zero_is_cross_entropy(logit: float, label: int) -> Non
     assert focal(loss, 0.0).item() == pytest.approx(loss.item())
 
 
-def test_focal_as_in_the_paper() -> None:
+def test_focal_loss_equals_the_papers_example() -> None:
     # Lin et al. 2017, section 3.2: with gamma = 2 a film read at p = 0.9 counts 100 times less
     loss = torch.tensor([-math.log(0.9)])
     assert (loss / focal(loss, 2.0)).item() == pytest.approx(100, rel=1e-5)
@@ -44,7 +44,7 @@ def test_weights_by_hand() -> None:
     assert weighted_mean(torch.tensor([1.0, 4.0]), torch.tensor([3.0, 1.0])).item() == 1.75
 
 
-def test_balanced_weights_make_a_constant_answer_indifferent_to_the_imbalance() -> None:
+def test_balanced_weights_cancel_the_imbalance() -> None:
     labels = torch.tensor([0] + [1] * 9)
     logit = torch.zeros(10, 1, requires_grad=True)
     weights = torch.tensor([10 / 2, 10 / 18])
@@ -53,7 +53,7 @@ def test_balanced_weights_make_a_constant_answer_indifferent_to_the_imbalance() 
     assert logit.grad.sum().item() == pytest.approx(0, abs=1e-7)
 
 
-def test_smoothing_moves_the_best_logit_from_infinity_to_its_target() -> None:
+def test_smoothing_makes_the_best_logit_finite() -> None:
     best = torch.tensor([[math.log(0.95 / 0.05)]], requires_grad=True)
     cross_entropy(best, torch.tensor([1]), "binary", smoothing=0.05).sum().backward()
     assert best.grad is not None

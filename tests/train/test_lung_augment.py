@@ -1,4 +1,4 @@
-"""Views of the lungs' box: drawn again alike, acquisition taken away, opacities where they are said to be."""
+"""Views of the lungs' box: deterministic, re-acquired, opacities at their cells."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_same_generator_draws_the_same_views(films: torch.Tensor, crop: Lung
     assert not torch.equal(first.pixels, other.pixels)
 
 
-def test_settings_of_nothing_leave_the_film_as_reading_sees_it(films: torch.Tensor, crop: LungCrop) -> None:
+def test_zero_settings_equal_the_readers_view(films: torch.Tensor, crop: LungCrop) -> None:
     """Up to the tone curve, which maps gray levels linearly, and the mask's drawn dilation."""
     view, plain = view_of(films, crop, STILL), crop(films)
     mask = resample(plain.lungs[:, 0], plain.box, crop.centers)[:, None]  # type: ignore[index,arg-type]
@@ -53,14 +53,14 @@ def test_settings_of_nothing_leave_the_film_as_reading_sees_it(films: torch.Tens
     torch.testing.assert_close(view.cells, plain.weights, atol=2e-3, rtol=0)
 
 
-def test_views_are_finite_blank_outside_and_weigh_one(films: torch.Tensor, crop: LungCrop) -> None:
+def test_views_are_finite_and_blank_outside_the_lungs(films: torch.Tensor, crop: LungCrop) -> None:
     view = view_of(films, crop, WILD, 3, paint=True)
     assert torch.isfinite(view.pixels).all()
     assert not view.pixels[:, :, 0, 0].any()
     torch.testing.assert_close(view.cells.sum((1, 2)), torch.ones(4), atol=0.01, rtol=0)
 
 
-def test_an_opacity_brightens_the_lungs_where_it_says_and_nowhere_else(films: torch.Tensor, crop: LungCrop) -> None:
+def test_a_painted_opacity_brightens_only_its_cells(films: torch.Tensor, crop: LungCrop) -> None:
     found = crop(films)
     pixels = torch.nn.functional.interpolate(films, (192, 192))
     inside = torch.nn.functional.interpolate(found.lungs, (192, 192), mode="bilinear")
@@ -87,7 +87,7 @@ def test_exchanged_contrast_moves_towards_the_other_film() -> None:
     assert max(ratios) <= 3.01
 
 
-def test_no_exchange_and_no_scales_change_nothing() -> None:
+def test_zero_exchange_and_scales_change_nothing() -> None:
     films = torch.rand(2, 1, 192, 192, generator=torch.Generator().manual_seed(0)) * 255
     same = rescale_bands(films, torch.ones_like(films), STILL, Draw(2, torch.Generator().manual_seed(1)))
     torch.testing.assert_close(same, films, atol=1e-3, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Views of frozen blocks: planned by class and setting, kept, found again, and what the whole network answers."""
+"""Cached views: the plan by class and setting, the cache, and equality with the whole network."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_rarer_classes_and_settings_have_more_views(films: Dataset) -> None:
     assert sum(painted) / len(plan) == pytest.approx(0.2, abs=0.05)
 
 
-def test_packing_is_undone() -> None:
+def test_unpack_inverts_pack() -> None:
     activations, cells, opacity = torch.randn(2, 5, 8, 8), torch.rand(2, 4, 4), torch.rand(2, 4, 4)
     packed = pack(activations, View(torch.empty(0), cells, opacity))
     assert packed.shape == (2, 7, 8, 8)
@@ -62,7 +62,7 @@ def test_packing_is_undone() -> None:
         assert torch.equal(one, other)
 
 
-def test_views_are_computed_once_and_found_again(films: Dataset, classifier: Classifier, tmp_path: Path) -> None:
+def test_views_are_cached(films: Dataset, classifier: Classifier, tmp_path: Path) -> None:
     first = lung_views(classifier, films, RECIPE, tmp_path, augmented=True)
     files = sorted(tmp_path.rglob("*.npy"))
     again = lung_views(classifier, films.subset([3, 1, 2]), RECIPE, tmp_path, augmented=True)
@@ -72,7 +72,7 @@ def test_views_are_computed_once_and_found_again(films: Dataset, classifier: Cla
     assert len(again) > 0
 
 
-def test_other_augmentation_is_another_cache(films: Dataset, classifier: Classifier, tmp_path: Path) -> None:
+def test_the_cache_depends_on_the_augmentation(films: Dataset, classifier: Classifier, tmp_path: Path) -> None:
     few = films.subset([0, 1])
     other = RECIPE.model_copy(update={"augment": RECIPE.augment.model_copy(update={"noise": 9.0})})
     for recipe in (RECIPE, other):
@@ -80,7 +80,7 @@ def test_other_augmentation_is_another_cache(films: Dataset, classifier: Classif
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_what_trains_answers_as_the_whole_network(films: Dataset, classifier: Classifier, tmp_path: Path) -> None:
+def test_the_view_network_equals_the_whole_network(films: Dataset, classifier: Classifier, tmp_path: Path) -> None:
     views = lung_views(classifier, films, RECIPE, tmp_path, augmented=False)
     network = ViewNetwork(classifier, RECIPE).eval()
     from lucency.data.decode import decode_squares

@@ -17,7 +17,7 @@ FILMS = read_dataset("phantom:6")
 RECIPE = Recipe(name="x")
 
 
-def test_a_run_is_claimed_once(tmp_path: Path) -> None:
+def test_a_claimed_folder_raises_without_resume(tmp_path: Path) -> None:
     own = Manifest.of(RECIPE, FILMS, FILMS)
     assert not claim(tmp_path / "run", own, resume=False)
     assert not claim(tmp_path / "run", own, resume=True)
@@ -27,7 +27,7 @@ def test_a_run_is_claimed_once(tmp_path: Path) -> None:
     assert claim(tmp_path / "run", own, resume=True)
 
 
-def test_two_processes_never_write_to_one_run(tmp_path: Path) -> None:
+def test_a_second_process_cannot_claim_a_run(tmp_path: Path) -> None:
     own = Manifest.of(RECIPE, FILMS, FILMS)
     with contextlib.ExitStack() as first:
         assert not lock_and_claim(tmp_path / "run", own, False, first)
@@ -37,14 +37,14 @@ def test_two_processes_never_write_to_one_run(tmp_path: Path) -> None:
         assert not lock_and_claim(tmp_path / "run", own, True, third), "the lock ends with the process"
 
 
-def test_what_changed_is_named(tmp_path: Path) -> None:
+def test_resume_names_what_changed(tmp_path: Path) -> None:
     claim(tmp_path / "run", Manifest.of(RECIPE, FILMS, FILMS), resume=False)
     other = Manifest.of(RECIPE.model_copy(update={"seed": 1}), FILMS.subset([0, 1]), FILMS)
     with pytest.raises(TrainingError, match="its recipe and its training films changed"):
         claim(tmp_path / "run", other, resume=True)
 
 
-def test_the_plan_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+def test_the_manifest_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     own = Manifest.of(RECIPE, FILMS, FILMS)
     recipe = json.loads(own.recipe)
     recipe["tune"] = {**recipe.pop("finetune"), "mixup": 0.0}

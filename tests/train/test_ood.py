@@ -1,4 +1,4 @@
-"""`lucency gate`, on a small untrained network and phantoms: what it learns, keeps and refuses."""
+"""`lucency gate`, on a small untrained network and phantoms: what it fits and refuses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = {"image_size": 48, "validation": 0.4}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run as training leaves it, but for the training; the same with a gate; the same exported in spirit."""
+    """An untrained run; the same with a gate; the same as if exported."""
     root = tmp_path_factory.mktemp("gate")
     films = read_dataset(DATA)
     learned, _, _ = train_val_split(films, DataSettings.model_validate(SETTINGS))
@@ -44,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_new_run_with_limits_and_the_old_one_untouched(place: Path) -> None:
+def test_gate_writes_a_new_run_and_keeps_the_old_one(place: Path) -> None:
     card = verify(place / "gated")
     assert [check.name for check in card.gate.checks] == ["layout", "upside_down", "mirrored", "features"]
     assert all(check.alarms <= 0.01 for check in card.gate.checks)
@@ -72,12 +72,12 @@ def test_phantoms_pass_and_other_pictures_are_uncertain(place: Path, tmp_path: P
         assert reading.warnings
 
 
-def test_other_films_than_those_learned_from(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_films_of_another_run_are_an_error(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["gate", str(place / "run"), "--data", "phantom:100", "--out", str(tmp_path / "out")]) == 4
     assert "films that the run was trained on, these are others" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_nothing_is_written_over(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_bundle_is_not_overwritten(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["gate", str(place / "run"), "--data", DATA, "--out", str(place / "gated")]) == 10
     assert "holds a run already" in capsys.readouterr().err

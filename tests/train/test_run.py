@@ -1,4 +1,4 @@
-"""Training end to end on a few phantoms: what is promised of runs, killed runs and repeated runs."""
+"""Training end to end on a few phantoms: runs, resumed runs, repeated runs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def whole(films: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_run_holds_weights_card_history_and_plan(whole: Path) -> None:
+def test_a_run_has_weights_card_history_and_manifest(whole: Path) -> None:
     names = {path.name for path in whole.iterdir()}
     assert {"model.safetensors", "card.json", "history.csv", "history.png", "manifest.json"} <= names
     card = json.loads((whole / "card.json").read_text())
@@ -87,16 +87,16 @@ def test_another_seed_other_weights(whole: Path, films: Dataset, tmp_path: Path)
 @pytest.mark.parametrize(
     "stop_at", [1, 4, pytest.param(3, marks=pytest.mark.slow), pytest.param(6, marks=pytest.mark.slow)]
 )
-def test_a_run_stopped_anywhere_resumes_to_the_same_weights(
+def test_an_interrupted_run_resumes_to_the_same_weights(
     whole: Path, films: Dataset, tmp_path: Path, stop_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped before the n-th validation of the run: in the head's epochs (1, 2) or in the tuning's (3, 4, 5)."""
-    seen = {"epochs": 0}
+    """Stopped before the n-th validation of the run: in the head's epochs (1, 2) or in fine-tuning's (3, 4, 5)."""
+    calls = {"epochs": 0}
     original = ClassifierModule.on_validation_epoch_end
 
     def stop(self: ClassifierModule) -> None:
-        seen["epochs"] += 1
-        if seen["epochs"] == stop_at:
+        calls["epochs"] += 1
+        if calls["epochs"] == stop_at:
             raise InterruptedError("pulled the plug")
         original(self)
 
@@ -144,7 +144,7 @@ def _toml(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def test_a_run_goes_on_from_its_last_epoch_even_where_it_was_not_the_best(films: Dataset, tmp_path: Path) -> None:
+def test_resume_starts_from_the_last_epoch_not_the_best(films: Dataset, tmp_path: Path) -> None:
     worse = recipe(head={"epochs": 0}, finetune={"epochs": 4, "lr": 0.3, "schedule": "constant", "ema": 0.0})
     worse = worse.model_copy(update={"seed": 4})
     train_run(worse, films, tmp_path / "run", tmp_path / "cache")
@@ -152,7 +152,7 @@ def test_a_run_goes_on_from_its_last_epoch_even_where_it_was_not_the_best(films:
         name: torch.load(tmp_path / "run" / "checkpoints" / "finetune" / f"{name}.ckpt", weights_only=True)["epoch"]
         for name in ("best", "last")
     }
-    assert kept["best"] < kept["last"] == 3  # else the test says nothing
+    assert kept["best"] < kept["last"] == 3  # otherwise the test is void
 
 
 LEVERS: list[dict[str, Any]] = [
@@ -162,7 +162,7 @@ LEVERS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("lever", LEVERS, ids=[json.dumps(lever) for lever in LEVERS])
-def test_levers_move_the_weights_and_a_stopped_run_resumes_to_the_same(
+def test_settings_change_the_weights_and_resume_exactly(
     whole: Path, films: Dataset, tmp_path: Path, lever: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = recipe(**lever)
@@ -184,25 +184,23 @@ def test_levers_move_the_weights_and_a_stopped_run_resumes_to_the_same(
 
 
 @pytest.mark.parametrize("asked", [{"data": {"misled": 2.0}}, {"data": {"imbalance": "group_dro"}}])
-def test_what_only_two_classes_have_is_refused_for_more_before_anything_is_done(
-    films: Dataset, tmp_path: Path, asked: dict[str, Any]
-) -> None:
+def test_binary_only_settings_raise_for_more_classes(films: Dataset, tmp_path: Path, asked: dict[str, Any]) -> None:
     many = replace(films, task="multiclass")
     with pytest.raises(UsageError, match="two classes, received a multiclass task"):
         train_run(recipe(**{"data": {"resize_mode": "stretch"}, **asked}), many, tmp_path / "run", tmp_path / "cache")
     assert not (tmp_path / "run").exists()
 
 
-def test_going_back_is_judged_and_told(whole: Path, films: Dataset, tmp_path: Path) -> None:
-    said = train_run(recipe(finetune={"wise_ft": 0.5}), films, tmp_path / "run", whole.parent / "cache")
+def test_interpolated_weights_are_validated(whole: Path, films: Dataset, tmp_path: Path) -> None:
+    line = train_run(recipe(finetune={"wise_ft": 0.5}), films, tmp_path / "run", whole.parent / "cache")
     with (tmp_path / "run" / "history.csv").open() as file:
         *epochs, back = list(csv.DictReader(file))
     assert len(epochs) == 2 + 3
     assert back["train_loss"] == "nan"
-    assert f"{float(back['val_auroc']):.4f}" in said
+    assert f"{float(back['val_auroc']):.4f}" in line
 
 
-def test_the_best_epoch_is_put_back_even_if_training_did_not_stop_early(whole: Path) -> None:
+def test_the_best_epoch_is_kept_without_early_stopping(whole: Path) -> None:
     rows = [line.split(",") for line in (whole / "history.csv").read_text().splitlines()]
     column = rows[0].index("val_auroc")
     tuned = [float(row[column]) for row in rows[1:] if row[0] == "finetune"]
@@ -214,20 +212,20 @@ def test_the_best_epoch_is_put_back_even_if_training_did_not_stop_early(whole: P
         assert np.array_equal(kept[name.removeprefix("network.")], tensor.numpy())
 
 
-def test_early_stopping_ends_a_run_that_no_longer_improves(films: Dataset, tmp_path: Path) -> None:
+def test_early_stopping(films: Dataset, tmp_path: Path) -> None:
     still = recipe(head={"epochs": 30, "lr": 1e-12, "patience": 2}, finetune={"epochs": 0})
     train_run(still, films, tmp_path / "run", tmp_path / "cache")
     assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == 1 + 3
 
 
-def test_resuming_another_run_is_refused(whole: Path, films: Dataset) -> None:
+def test_resuming_another_run_raises(whole: Path, films: Dataset) -> None:
     with pytest.raises(TrainingError, match="its recipe changed"):
         train_run(recipe(head={"epochs": 1}), films, whole, whole.parent / "cache", resume=True)
     with pytest.raises(TrainingError, match="its training films"):
         train_run(recipe(), read_dataset("phantom:50"), whole, whole.parent / "cache", resume=True)
 
 
-def test_a_folder_that_holds_something_is_not_overwritten(whole: Path, films: Dataset, tmp_path: Path) -> None:
+def test_a_non_empty_folder_raises(whole: Path, films: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="--resume, or choose another --out"):
         train_run(recipe(), films, whole, whole.parent / "cache")
     (tmp_path / "note.txt").write_text("mine")
@@ -236,27 +234,27 @@ def test_a_folder_that_holds_something_is_not_overwritten(whole: Path, films: Da
     assert (tmp_path / "note.txt").read_text() == "mine"
 
 
-def test_a_finished_run_resumes_to_itself(whole: Path, films: Dataset) -> None:
+def test_resuming_a_finished_run_does_nothing(whole: Path, films: Dataset) -> None:
     before = (whole / "card.json").read_bytes()
     assert "finished already" in train_run(recipe(), films, whole, whole.parent / "cache", resume=True)
     assert (whole / "card.json").read_bytes() == before
 
 
-def test_one_class_only_is_refused(films: Dataset, tmp_path: Path) -> None:
-    ill = films.subset([index for index, record in enumerate(films.samples) if record.label == 1])
+def test_a_single_class_raises(films: Dataset, tmp_path: Path) -> None:
+    positives = films.subset([index for index, record in enumerate(films.samples) if record.label == 1])
     with pytest.raises(SourceError, match="class 'normal' has no film"):
-        train_run(recipe(), ill, tmp_path / "run", tmp_path / "cache")
+        train_run(recipe(), positives, tmp_path / "run", tmp_path / "cache")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("imbalance", ["none", "oversample", "focal"])
-def test_each_answer_to_the_imbalance_trains(films: Dataset, tmp_path: Path, imbalance: str) -> None:
+def test_every_imbalance_setting_trains(films: Dataset, tmp_path: Path, imbalance: str) -> None:
     chosen = recipe(data={"imbalance": imbalance}, finetune={"epochs": 1})
     train_run(chosen, films, tmp_path / "run", tmp_path / "cache")
     assert (tmp_path / "run" / "card.json").exists()
 
 
-def test_only_the_last_blocks_move_when_only_they_are_thawed(films: Dataset, tmp_path: Path) -> None:
+def test_frozen_blocks_keep_their_weights(films: Dataset, tmp_path: Path) -> None:
     settings = recipe(
         finetune={"epochs": 1, "unfreeze_blocks": 1, "ema": 0.0, "batch_norm": "frozen"}, head={"epochs": 0}
     )
@@ -275,18 +273,18 @@ def test_only_the_last_blocks_move_when_only_they_are_thawed(films: Dataset, tmp
     assert moved == [False] * (len(moved) - 1) + [True]
 
 
-def test_a_loss_that_is_no_number_is_told(films: Dataset, tmp_path: Path) -> None:
+def test_a_nan_loss_raises(films: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"loss is nan|loss is inf"):
         train_run(recipe(finetune={"lr": 1e30, "ema": 0.0}), films, tmp_path / "run", tmp_path / "cache")
 
 
-def test_the_price_of_evidence_is_part_of_the_loss(films: Dataset) -> None:
+def test_the_sparsity_loss_is_added(films: Dataset) -> None:
     assert auxiliary_losses(TrainingData(films, films, recipe())) == []
     assert auxiliary_losses(TrainingData(films, films, recipe(finetune={"sparse": 0.5}))) == [SparsityLoss(0.5)]
 
 
-def test_a_network_trained_on_views_reads_whole_films(films: Dataset, tmp_path: Path) -> None:
-    """What validated in training, from cached views, is what the network answers by itself on whole films."""
+def test_training_on_views_equals_validation_on_films(films: Dataset, tmp_path: Path) -> None:
+    """The validation loss from cached views equals the network's own on whole films."""
     cropped = recipe(
         data={"image_size": 64, "resize_mode": "stretch", "imbalance": "none"},
         model={"lung_crop": 96, "depth": 5},

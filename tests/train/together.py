@@ -1,4 +1,4 @@
-"""Processes that train together, started by a test; each leaves behind what it ended with."""
+"""Test processes that train together and write their results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def together(
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     context = multiprocessing.get_context(start)
-    context.set_forkserver_preload(["lucency.train"])  # importing PyTorch takes longer than what most tests do
+    context.set_forkserver_preload(["lucency.train"])  # importing PyTorch takes longer than most tests
     processes = [context.Process(target=member, args=(rank, port, work, arguments)) for rank in range(COUNT)]
     for process in processes:
         process.start()
@@ -46,7 +46,7 @@ def member(rank: int, port: int, work: Callable[..., None], arguments: tuple[Any
 
 
 def train(recipe: str, data: str, out: Path) -> None:
-    """Train, and keep what the network was before the best weights were put back."""
+    """Train, and keep the last weights, before the best are loaded."""
     import torch
 
     from lucency.data import read_dataset
@@ -65,7 +65,7 @@ def train(recipe: str, data: str, out: Path) -> None:
 
 
 def stopped(recipe: str, data: str, out: Path, epoch: int) -> None:
-    """Train, and be stopped by Ctrl-C in that epoch of fine-tuning."""
+    """Train until Ctrl-C in that epoch of fine-tuning."""
     from lucency.models import Classifier
     from lucency.train.module import ClassifierModule
 
@@ -84,7 +84,7 @@ def stopped(recipe: str, data: str, out: Path, epoch: int) -> None:
 
 
 def resumed(recipe: str, data: str, out: Path) -> None:
-    """Go on with a run that was stopped."""
+    """Resume an interrupted run."""
     from lucency.data import read_dataset
     from lucency.recipe import parse_recipe
     from lucency.train import train_run

@@ -1,4 +1,4 @@
-"""A bundle: a directory, or a .zip, of model file(s), card.json and hashes. The only bridge from training to reading.
+"""Bundles: a directory or .zip of model file(s), card.json and hashes, the only bridge from training to reading.
 
 A run is the same thing with a network in PyTorch. The format is specified in docs/bundle.md.
 """

@@ -127,7 +127,7 @@ class OperatingPoint(Part):
     chosen_by: str = "default"
     chosen_on: str = ""
     sensitivity: Share | None = None
-    """On the films that the calibration was fitted on; optimistic where these chose the threshold."""
+    """On the films that the calibration was fitted on; optimistic if these chose the threshold."""
     specificity: Share | None = None
     """As `sensitivity`."""
 
@@ -224,7 +224,7 @@ class Parity(Part):
 
 
 class Card(Part):
-    """card.json: all that a reader needs to know of a bundle, and a person before trusting it."""
+    """card.json: what a reader needs to know about a bundle, and its user before trusting it."""
 
     schema_version: Literal[1] = 1
     name: str
@@ -244,7 +244,7 @@ class Card(Part):
     metrics: tuple[Metric, ...] = ()
     parity: Parity | None = None
     limits: tuple[str, ...] = ()
-    """What it was not made for, one sentence each."""
+    """What the reader was not made for, one sentence each."""
     licence: str = ""
     files: dict[FileName, Digest] = {}
     """SHA-256 of every file of the bundle but card.json and card.sha256."""

@@ -53,7 +53,7 @@ class Golden(Part):
 
 
 def golden_bytes(golden: Golden) -> bytes:
-    """The file as it is written."""
+    """The content of golden.json."""
     return (golden.model_dump_json(indent=1) + "\n").encode()
 
 
@@ -61,7 +61,7 @@ def parse_golden(content: bytes, where: str) -> Golden:
     """The golden outputs of a bundle; `where` opens the message.
 
     Raises:
-        BundleError: not JSON, or not as docs/bundle.md says.
+        BundleError: not JSON, or not valid by docs/bundle.md.
     """
     try:
         return Golden.model_validate(parse_json(content))

@@ -1,6 +1,6 @@
 """Signatures of bundles: Ed25519 (RFC 8032) over card.json, which holds the hash of every other file.
 
-Hashes show damage. Whoever alters a bundle can compute them again; a signature cannot be made without the key.
+Hashes show damage, but can be recomputed after an alteration; a signature cannot be made without the key.
 Needs lucency[sign].
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 CONTEXT = b"lucency bundle 1\n"
-"""Signed before the card, so that the signature serves for nothing else."""
+"""Prefix of the signed bytes, so that the signature is valid for bundles only."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Signature:
     fingerprint: str
     """SHA-256 of the public key, hexadecimal."""
     trusted: bool
-    """Whether the caller gave this key. Else anyone may have signed."""
+    """Whether the caller gave this key; otherwise anyone may have signed."""
 
 
 def make_keys(private: Path) -> Path:
@@ -54,7 +54,7 @@ def make_keys(private: Path) -> Path:
 
 
 def sign(folder: Path, key: Path) -> Signature:
-    """Sign the bundle in a folder, in place of an earlier signature.
+    """Sign the bundle in a folder, replacing an earlier signature.
 
     Raises:
         BundleError: no bundle, or an altered one.
@@ -75,7 +75,7 @@ def sign(folder: Path, key: Path) -> Signature:
 
 
 def check_signature(bundle: Bundle, key: Path | None = None) -> Signature | None:
-    """The signature of a bundle; None where it has none and no key asks for one.
+    """The signature of a bundle; None if it has none and no key is given.
 
     Args:
         bundle: an open one.

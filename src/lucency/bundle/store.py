@@ -1,4 +1,4 @@
-"""Open, verify and write a bundle or run: a directory or a .zip; nothing outside it, nothing through a link."""
+"""Open, verify and write a bundle or run: a directory or a .zip, without links and paths that leave it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CARD = "card.json"
 SUM = "card.sha256"
 """The card's own hash, in the format of `sha256sum -c`."""
 SIGNATURE = "card.sig"
-"""Who vouches for the card: lucency.bundle.sign. A bundle need not have one."""
+"""Signature of the card (lucency.bundle.sign); optional."""
 MAX_BYTES = 1 << 30
-"""Of one file of a bundle: a zip bomb is refused."""
+"""Limit of one file of a bundle, against zip bombs."""
 MAX_TEXT_BYTES = 1 << 26
-"""The same for text, which takes many times its size once it is parsed."""
+"""Limit of text, which takes many times its size once parsed."""
 TEXT = (".json", ".sha256", ".sig")
 AGAIN = "get the bundle again"
 
@@ -44,7 +44,7 @@ class Bundle:
     """SHA-256 of card.json. The card holds the hash of every other file, so this identifies the whole bundle."""
     load: Load = field(repr=False)
     signature: bytes = b""
-    """Of card.json; empty where there is none. Not checked yet: lucency.bundle.sign does."""
+    """Of card.json, not checked (lucency.bundle.sign does); empty if there is none."""
 
     def read(self, name: str) -> bytes:
         """The content of a file that the card lists.
@@ -119,7 +119,7 @@ def _parse(path: Path, text: bytes) -> Card:
 
 
 def describe_invalid(error: ValidationError) -> str:
-    """What is wrong with a card, to follow its path in a message."""
+    """What is wrong with a card, to follow its path in an error message."""
     item: dict[str, Any] = dict(error.errors()[0])
     place = ".".join(str(part) for part in item["loc"] if part != "[key]")
     if item["loc"][-1:] == ("[key]",):
@@ -131,7 +131,7 @@ def describe_invalid(error: ValidationError) -> str:
 
 
 def _open_store(path: Path) -> Load:
-    """A function that loads a file of the bundle by its name."""
+    """A function that loads a file of the bundle by name."""
     if path.is_dir():
         return lambda name: _from_directory(path, name)
     if not path.exists():
@@ -173,7 +173,7 @@ def _from_zip(path: Path, root: str, name: str) -> bytes:
 
 
 def _zip_root(path: Path) -> str:
-    """The folder inside the zip that holds the card: none, or the one that zipping a directory leaves."""
+    """The folder inside the zip with the card: "", or the directory that was zipped."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -207,7 +207,7 @@ def _check_size(path: Path, name: str, size: int) -> None:
 
 
 def card_bytes(card: Card) -> bytes:
-    """The card as it is written: two-space indents, UTF-8, one newline at the end."""
+    """The content of card.json: two-space indents, UTF-8, one newline at the end."""
     return (card.model_dump_json(indent=2) + "\n").encode()
 
 
@@ -215,7 +215,7 @@ def write_bundle(out: Path, card: Card, files: Mapping[str, bytes | Path], repla
     """Write `files` and the card that lists them, with their hashes, to the directory `out`.
 
     A new directory appears whole or not at all. Into an existing directory without a card (an unfinished run), the
-    files are written first and the card last: without a card it is no bundle.
+    files are written first and the card last: without a card it is not a bundle.
 
     Returns:
         the card with `files` filled in.

@@ -1,4 +1,4 @@
-"""From a run to a bundle for a phone: TARGETS says how each kind of file is written, quantised and checked.
+"""From a run to a bundle for a phone: TARGETS lists how each kind of file is written, quantised and checked.
 
 To add a target, see docs/adding-a-target.md. Nothing heavy is imported before a target is used.
 """
@@ -34,7 +34,7 @@ class Target:
     quantize: Mapping[str, Quantizer]
     """By name, as in --quantize."""
     check: Callable[[bytes, tuple[str, ...]], None]
-    """(file, names of its outputs): raises ExportError where a plain runtime could not read it."""
+    """(file, names of its outputs): raises ExportError if a plain runtime could not read it."""
 
 
 def _quantizers(module: ModuleType) -> dict[str, Quantizer]:
@@ -45,4 +45,4 @@ TARGETS: dict[TargetName, Target] = {
     "litert": Target("model.tflite", litert.convert, _quantizers(litert), litert.check),
     "onnx": Target("model.onnx", onnx.convert, _quantizers(onnx), onnx.check),
 }
-"""Name, as in --to and in the card's model.format, to how such a file is made."""
+"""Name, as in --to and in the card's model.format, to target."""

@@ -20,12 +20,12 @@ SAMPLE = 256
 
 
 def training_films(card: Card, films: Dataset, fold: Fold | None) -> Dataset:
-    """The training films of the run of `card`, found again in `films`.
+    """The training films of the run of `card` in `films`.
 
     Args:
         card: of a run.
         films: the data set that it was trained on.
-        fold: which one, where the run is one of a cross-validation.
+        fold: the held-out fold of a run of a cross-validation.
 
     Raises:
         ExportError: the split hash differs, so these are other films.
@@ -58,7 +58,7 @@ def calibration_squares(card: Card, films: Dataset, fold: Fold | None, count: in
 def stratified_sample(films: Dataset, count: int) -> NDArray[np.int64]:
     """Indices of about `count` films, equally many of each stratum, each patient once if possible; deterministic.
 
-    A rare kind counts as much as a common one: it may hold the widest ranges.
+    Rare strata count as much as common ones: they may have the widest ranges.
     """
     kinds = strata(films)
     share = -(-count // kinds.shape[1])
@@ -73,7 +73,7 @@ def stratified_sample(films: Dataset, count: int) -> NDArray[np.int64]:
 
 
 def _evenly_spaced(items: NDArray[np.int64], count: int) -> list[int]:
-    """`count` of the items, or all where there are fewer."""
+    """`count` of the items, or all if there are fewer."""
     if len(items) > count:
         items = items[np.linspace(0, len(items) - 1, count).round().astype(int)]
     return [int(item) for item in items]

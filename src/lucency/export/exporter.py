@@ -25,7 +25,7 @@ from lucency.reader.outputs import Engine
 
 LICENCE = "LICENSE"
 GOLDEN_FILMS = {"normal": (11, False), "pneumonia": (11, True), "normal-2": (12, False), "pneumonia-2": (13, True)}
-"""Phantoms, never a patient's film: name → (seed, ill). The first two differ by the pneumonia alone."""
+"""Phantoms, not patients' films: name → (seed, pneumonia). The first two differ only by the pneumonia."""
 GOLDEN_SIDE = 320
 """Rows of a golden film: enough to be reduced, small enough to ship."""
 FLOAT = Tolerance(logit=1e-3, probability=1e-3, map=1e-2, doubt=1e-2)
@@ -132,7 +132,7 @@ def _golden_files(card: Card, files: dict[str, bytes]) -> dict[str, bytes]:
 def golden_files(card: Card, engine: Engine) -> dict[str, bytes]:
     """The files of a bundle's golden folder, with the outputs of `engine`, an opened network of the bundle."""
     preprocess = Preprocess.from_json(card.preprocess.model_dump())
-    films = {name: draw(seed, ill, side=GOLDEN_SIDE).film for name, (seed, ill) in GOLDEN_FILMS.items()}
+    films = {name: draw(seed, positive, side=GOLDEN_SIDE).film for name, (seed, positive) in GOLDEN_FILMS.items()}
     if preprocess.channels == 3:
         films = {name: in_colour(film) for name, film in films.items()}
         squares = {name: preprocess(Film.of_rgb(film, name)) for name, film in films.items()}

@@ -53,7 +53,7 @@ def convert(network: ExportNetwork, side: int) -> bytes:
     try:
         with held_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            litert_torch.config.show_progress = False  # it goes to stdout, where --json is
+            litert_torch.config.show_progress = False  # it would go to stdout, as --json does
             content = litert_torch.convert(network, (), {INPUT: example_film(side, network.channels)}).model_content()
     except Exception as error:  # the converter's own exceptions share no other base
         raise ExportError(f"litert: cannot convert this network ({first_line(error)})") from error
@@ -67,7 +67,7 @@ def first_line(error: Exception) -> str:
 
 
 def check(content: bytes, outputs: tuple[str, ...]) -> None:
-    """Refuse a file that a plain LiteRT runtime could not read.
+    """Raise if a plain LiteRT runtime could not read a file.
 
     Raises:
         ExportError: a custom or Flex operator, a dynamic shape, or other names of input and outputs.
@@ -125,7 +125,7 @@ def int8(content: bytes, squares: Pixels | None) -> bytes:
     cells: either added more error than the whole middle. With the last ones in float32 the map still adds up to the
     logit. The mean shift of the logits is corrected (`correct_bias`).
     Ranges are the minimum and maximum over all films. The library's default, a moving average of each film's range,
-    clips what stands out, which is what pneumonia does.
+    clips outliers, which pneumonia causes.
 
     Raises:
         ExportError: no films to measure on.
@@ -239,9 +239,9 @@ class Step:
     output: str
     """Name of its output tensor."""
     read: int
-    """Rows of its input; 0 where that is no image."""
+    """Rows of its input; 0 if that is not an image."""
     rows: int
-    """Rows of its output; 0 where that is no image."""
+    """Rows of its output; 0 if that is not an image."""
     weights: int
     """Numbers in its largest constant."""
     inside: bool
@@ -289,7 +289,7 @@ def steps(content: bytes) -> list[Step]:
 
 
 def _rows(tensor: Any) -> int:
-    """Height of an image (n, h, w, k); 0 of anything else."""
+    """Height of an image (n, h, w, k); 0 for anything else."""
     return int(tensor.shape[1]) if tensor.shape is not None and len(tensor.shape) == 4 else 0
 
 
@@ -318,5 +318,5 @@ def _quantizer(content: bytes) -> Iterator[tuple[Any, Any]]:
             yield module.Quantizer(content), module
     except ExportError:
         raise
-    except Exception as error:  # the library raises whatever its parts raise
+    except Exception as error:  # the library has no common base class
         raise ExportError(f"litert: cannot quantise this network ({first_line(error)})") from error

@@ -1,4 +1,4 @@
-"""The network that targets convert: all arithmetic inside, so that a port has nothing to get wrong."""
+"""The network that targets convert, with all arithmetic inside, so that ports need none."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Lists = Mapping[str, Tensor]
 
 
 class ExportNetwork(nn.Module):
-    """Film to logit, calibrated probability, signed map and, where the run has a gate, doubt.
+    """Film to logit, calibrated probability, signed map and, if the run has a gate, doubt.
 
     film: float32 (1, s, s, 1) or (1, s, s, 3) with the values 0..255 of its bytes. logit, probability: (1, f).
     map: (1, h, w, f), in logits. doubt: (1, k). Channels last throughout, as phones expect.
     """
 
     def __init__(self, classifier: Classifier, card: Card, gate: OODDetector | None = None) -> None:
-        """Copy the classifier, which stays as it is, and put normalisation, calibration and gate inside.
+        """Copy the classifier and add normalisation, calibration and gate.
 
         Raises:
             BundleError: the card's calibration does not match its findings.
@@ -117,7 +117,7 @@ def polyline(z: Tensor, lists: Lists) -> Tensor:
 
 
 def softplus(z: Tensor) -> Tensor:
-    """ln(1 + exp z) without overflow, of operations that every target has."""
+    """ln(1 + exp z) without overflow, of operations that every target supports."""
     return torch.relu(z) + torch.log(1 + torch.exp(-torch.abs(z)))
 
 

@@ -65,7 +65,7 @@ def convert(network: ExportNetwork, side: int) -> bytes:
             )
             assert program is not None
             program.save(stream, external_data=False)  # type: ignore[arg-type]  # its code takes a stream too
-    except Exception as error:  # torch.onnx wraps whatever it meets in its own exceptions
+    except Exception as error:  # torch.onnx wraps any error in its own exceptions
         raise ExportError(f"onnx: cannot convert this network ({first_line(error)})") from error
     model = onnx.load_from_string(stream.getvalue())
     _strip_notes(model)
@@ -82,7 +82,7 @@ def _strip_notes(model: Any) -> None:
 
 
 def check(content: bytes, outputs: tuple[str, ...]) -> None:
-    """Refuse a file that ONNX Runtime could not read everywhere.
+    """Raise if ONNX Runtime could not read a file everywhere.
 
     Raises:
         ExportError: an operator outside ai.onnx, weights outside the file, a dynamic shape, or other names.
@@ -149,7 +149,7 @@ def int8(content: bytes, squares: Pixels | None) -> bytes:
                     weight_type=q.QuantType.QInt8,
                     calibrate_method=q.CalibrationMethod.MinMax,
                 )
-        except Exception as error:  # the library raises whatever its parts raise
+        except Exception as error:  # the library has no common base class
             raise ExportError(f"onnx: cannot quantise this network ({first_line(error)})") from error
         return _store_weights(after.read_bytes(), _as_half, MIN_WEIGHTS)
 
@@ -201,7 +201,7 @@ def _ancestors(name: str, makers: dict[str, Any], stop: str = "") -> list[Any]:
 
 
 def _store_weights(content: bytes, store: Callable[[str, Floats32], Stored], least: int) -> bytes:
-    """The file with weights of at least that many numbers stored as `store` says; a runtime unpacks them on opening."""
+    """The file with weights of at least `least` elements stored by `store`; a runtime unpacks them on opening."""
     import onnx
     from onnx import numpy_helper
 

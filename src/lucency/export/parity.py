@@ -31,7 +31,7 @@ class Flip:
 
     film: str
     what: Literal["called", "uncertain"]
-    """Whether they call it differently, or only one of them is uncertain."""
+    """Whether they call different labels, or only one of them is uncertain."""
     label: str
     """By the data set."""
     source: tuple[float, ...]
@@ -71,7 +71,7 @@ def compare(source: Reader, export: Reader, films: Dataset, data: str) -> Compar
         source: an open run.
         export: an open bundle exported from it.
         films: labelled as their cards label them.
-        data: which films these are, in words, for the card.
+        data: description of the films, for the card.
 
     Raises:
         BundleError: the bundle was not exported from this run.
@@ -85,7 +85,7 @@ def compare(source: Reader, export: Reader, films: Dataset, data: str) -> Compar
 
 
 def require_same(source: Reader, export: Reader) -> None:
-    """Refuse a bundle that was not exported from this run.
+    """Raise if a bundle was not exported from this run.
 
     Raises:
         BundleError: it is a run, or its card names other weights or another preprocessing.

@@ -39,7 +39,7 @@ LITE_STD: Triple = (128 / 255, 128 / 255, 128 / 255)
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network cut before its pool, and what it expects."""
+    """A network cut before its pool, and the input it expects."""
 
     build: Callable[[float], nn.Module]
     """Width multiplier → features: normalised (n, 3, s, s) → A (n, k, h, w), with random weights."""
@@ -50,6 +50,11 @@ class Backbone:
     side: int
     """Pixels along the square that the published weights were trained on."""
     paper: str
+
+
+def _lite(size: int, side: int) -> Backbone:
+    build = partial(efficientnet_lite, size)
+    return Backbone(build, LITE_MEAN, LITE_STD, side, "Liu 2020; Tan & Le 2019, arXiv:1905.11946")
 
 
 BACKBONES: dict[str, Backbone] = {
@@ -67,46 +72,16 @@ BACKBONES: dict[str, Backbone] = {
         side=224,
         paper="Sandler et al. 2018, arXiv:1801.04381",
     ),
-    "efficientnet_lite0": Backbone(
-        build=partial(efficientnet_lite, 0),
-        mean=LITE_MEAN,
-        std=LITE_STD,
-        side=224,
-        paper="Liu 2020; Tan & Le 2019, arXiv:1905.11946",
-    ),
-    "efficientnet_lite1": Backbone(
-        build=partial(efficientnet_lite, 1),
-        mean=LITE_MEAN,
-        std=LITE_STD,
-        side=240,
-        paper="Liu 2020; Tan & Le 2019, arXiv:1905.11946",
-    ),
-    "efficientnet_lite2": Backbone(
-        build=partial(efficientnet_lite, 2),
-        mean=LITE_MEAN,
-        std=LITE_STD,
-        side=260,
-        paper="Liu 2020; Tan & Le 2019, arXiv:1905.11946",
-    ),
-    "efficientnet_lite3": Backbone(
-        build=partial(efficientnet_lite, 3),
-        mean=LITE_MEAN,
-        std=LITE_STD,
-        side=280,
-        paper="Liu 2020; Tan & Le 2019, arXiv:1905.11946",
-    ),
-    "efficientnet_lite4": Backbone(
-        build=partial(efficientnet_lite, 4),
-        mean=LITE_MEAN,
-        std=LITE_STD,
-        side=300,
-        paper="Liu 2020; Tan & Le 2019, arXiv:1905.11946",
-    ),
+    "efficientnet_lite0": _lite(0, side=224),
+    "efficientnet_lite1": _lite(1, side=240),
+    "efficientnet_lite2": _lite(2, side=260),
+    "efficientnet_lite3": _lite(3, side=280),
+    "efficientnet_lite4": _lite(4, side=300),
 }
 
 
 def backbone(name: str) -> Backbone:
-    """The row called `name`; for `timm:NAME` one made from what timm says of that network.
+    """The row called `name`; for `timm:NAME` a row from timm's own configuration of that network.
 
     Raises:
         UsageError: no such row (with the nearest one), or timm is not installed or does not know NAME.
@@ -125,9 +100,9 @@ def build(settings: ModelSettings, findings: int = 1, bias: Sequence[float] | No
     """The classifier that a recipe's [model] table describes, in training mode.
 
     Args:
-        settings: backbone, width, head, dropout and where the first weights come from.
-        findings: logits to answer with.
-        bias: where the logits start, one number a finding; log(p / (1 - p)) of its prior is a good place.
+        settings: backbone, width, head, dropout and initial weights.
+        findings: number of logits.
+        bias: initial logits, one per finding; log(p / (1 - p)) of its prior is a good choice.
 
     Raises:
         UsageError: unknown backbone, timm:NAME without timm, or a depth, stride or spread that it cannot have.

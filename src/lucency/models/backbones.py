@@ -30,7 +30,7 @@ V1_LAYERS = (
     (512, 1),
     (512, 1),
     (1024, 2),
-    (1024, 1),  # the paper prints stride 2; its own shapes, 7×7 in and out, and its counts need 1
+    (1024, 1),  # the paper prints stride 2; its own shapes, 7×7 in and out, and its counts imply 1
 )
 V2_STAGES = (
     # expansion, channels, blocks, stride of the first: table 2 of the paper
@@ -109,8 +109,8 @@ def mobilenet_v2(width: float = 1.0) -> nn.Sequential:
 def efficientnet_lite(size: int, width: float = 1.0) -> nn.Sequential:
     """Normalised (n, 3, s, s) → A (n, 1280, s/32, s/32), rounded up at each of the five halvings.
 
-    EfficientNet without what a phone is slow at: no squeeze-and-excitation, ReLU6 for swish, and the first and last
-    layers the same in all five.
+    EfficientNet without the operations that are slow on phones: no squeeze-and-excitation, ReLU6 instead of swish, and
+    the first and last layers the same in all five.
 
     Args:
         size: 0 to 4.

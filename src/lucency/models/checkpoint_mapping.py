@@ -1,4 +1,4 @@
-"""How others name the same weights: state dicts of torchvision, timm and efficientnet_pytorch, renamed to ours."""
+"""Weights from elsewhere: state dicts of torchvision, timm and efficientnet_pytorch, renamed to ours."""
 
 from __future__ import annotations
 
@@ -20,14 +20,23 @@ Rules = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to name the weights of a backbone."""
+    """A naming scheme for the weights of a backbone."""
 
     mark: str
     """A name that only this layout has."""
     dense: str
-    """What its 1000-way classifier is called; "" where it has none."""
+    """Name of its 1000-way classifier; "" if it has none."""
     rules: Rules
-    """Pattern and replacement; the first that matches renames. What none matches is not the backbone's."""
+    """Pattern and replacement; the first match renames. Unmatched names are not the backbone's."""
+
+
+def _rules(*rows: tuple[str, str, str]) -> Rules:
+    """Rules from rows (pattern of the convolution, pattern of its norm, our unit)."""
+    return tuple(
+        (rf"{theirs}\.(.*)", rf"{unit}.{part}.\{re.compile(theirs).groups + 1}")
+        for conv, norm, unit in rows
+        for theirs, part in ((conv, "conv"), (norm, "norm"))
+    )
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -36,55 +45,37 @@ LAYOUTS: dict[str, Layout] = {
     "torchvision": Layout(
         mark="features.0.0.weight",
         dense="classifier.1",
-        rules=(
-            (r"features\.1\.conv\.0\.0\.(.*)", r"1.depthwise.conv.\1"),
-            (r"features\.1\.conv\.0\.1\.(.*)", r"1.depthwise.norm.\1"),
-            (r"features\.1\.conv\.1\.(.*)", r"1.project.conv.\1"),
-            (r"features\.1\.conv\.2\.(.*)", r"1.project.norm.\1"),
-            (r"features\.(\d+)\.conv\.0\.0\.(.*)", r"\1.expand.conv.\2"),
-            (r"features\.(\d+)\.conv\.0\.1\.(.*)", r"\1.expand.norm.\2"),
-            (r"features\.(\d+)\.conv\.1\.0\.(.*)", r"\1.depthwise.conv.\2"),
-            (r"features\.(\d+)\.conv\.1\.1\.(.*)", r"\1.depthwise.norm.\2"),
-            (r"features\.(\d+)\.conv\.2\.(.*)", r"\1.project.conv.\2"),
-            (r"features\.(\d+)\.conv\.3\.(.*)", r"\1.project.norm.\2"),
-            (r"features\.(\d+)\.0\.(.*)", r"\1.conv.\2"),
-            (r"features\.(\d+)\.1\.(.*)", r"\1.norm.\2"),
+        rules=_rules(
+            (r"features\.1\.conv\.0\.0", r"features\.1\.conv\.0\.1", "1.depthwise"),
+            (r"features\.1\.conv\.1", r"features\.1\.conv\.2", "1.project"),
+            (r"features\.(\d+)\.conv\.0\.0", r"features\.(\d+)\.conv\.0\.1", r"\1.expand"),
+            (r"features\.(\d+)\.conv\.1\.0", r"features\.(\d+)\.conv\.1\.1", r"\1.depthwise"),
+            (r"features\.(\d+)\.conv\.2", r"features\.(\d+)\.conv\.3", r"\1.project"),
+            (r"features\.(\d+)\.0", r"features\.(\d+)\.1", r"\1"),
         ),
     ),
     "efficientnet_pytorch": Layout(
         mark="_conv_stem.weight",
         dense="_fc",
-        rules=(
-            (r"_conv_stem\.(.*)", r"stem.conv.\1"),
-            (r"_bn0\.(.*)", r"stem.norm.\1"),
-            (r"_blocks\.(\d+)\._expand_conv\.(.*)", r"\1.expand.conv.\2"),
-            (r"_blocks\.(\d+)\._bn0\.(.*)", r"\1.expand.norm.\2"),
-            (r"_blocks\.(\d+)\._depthwise_conv\.(.*)", r"\1.depthwise.conv.\2"),
-            (r"_blocks\.(\d+)\._bn1\.(.*)", r"\1.depthwise.norm.\2"),
-            (r"_blocks\.(\d+)\._project_conv\.(.*)", r"\1.project.conv.\2"),
-            (r"_blocks\.(\d+)\._bn2\.(.*)", r"\1.project.norm.\2"),
-            (r"_conv_head\.(.*)", r"last.conv.\1"),
-            (r"_bn1\.(.*)", r"last.norm.\1"),
+        rules=_rules(
+            ("_conv_stem", "_bn0", "stem"),
+            (r"_blocks\.(\d+)\._expand_conv", r"_blocks\.(\d+)\._bn0", r"\1.expand"),
+            (r"_blocks\.(\d+)\._depthwise_conv", r"_blocks\.(\d+)\._bn1", r"\1.depthwise"),
+            (r"_blocks\.(\d+)\._project_conv", r"_blocks\.(\d+)\._bn2", r"\1.project"),
+            ("_conv_head", "_bn1", "last"),
         ),
     ),
     "timm": Layout(
         mark="conv_stem.weight",
         dense="classifier",
-        rules=(
-            (r"conv_stem\.(.*)", r"stem.conv.\1"),
-            (r"bn1\.(.*)", r"stem.norm.\1"),
-            (r"blocks\.0\.(\d+)\.conv_dw\.(.*)", r"0-\1.depthwise.conv.\2"),
-            (r"blocks\.0\.(\d+)\.bn1\.(.*)", r"0-\1.depthwise.norm.\2"),
-            (r"blocks\.0\.(\d+)\.conv_pw\.(.*)", r"0-\1.project.conv.\2"),
-            (r"blocks\.0\.(\d+)\.bn2\.(.*)", r"0-\1.project.norm.\2"),
-            (r"blocks\.(\d+)\.(\d+)\.conv_pw\.(.*)", r"\1-\2.expand.conv.\3"),
-            (r"blocks\.(\d+)\.(\d+)\.bn1\.(.*)", r"\1-\2.expand.norm.\3"),
-            (r"blocks\.(\d+)\.(\d+)\.conv_dw\.(.*)", r"\1-\2.depthwise.conv.\3"),
-            (r"blocks\.(\d+)\.(\d+)\.bn2\.(.*)", r"\1-\2.depthwise.norm.\3"),
-            (r"blocks\.(\d+)\.(\d+)\.conv_pwl\.(.*)", r"\1-\2.project.conv.\3"),
-            (r"blocks\.(\d+)\.(\d+)\.bn3\.(.*)", r"\1-\2.project.norm.\3"),
-            (r"conv_head\.(.*)", r"last.conv.\1"),
-            (r"bn2\.(.*)", r"last.norm.\1"),
+        rules=_rules(
+            ("conv_stem", "bn1", "stem"),
+            (r"blocks\.0\.(\d+)\.conv_dw", r"blocks\.0\.(\d+)\.bn1", r"0-\1.depthwise"),
+            (r"blocks\.0\.(\d+)\.conv_pw", r"blocks\.0\.(\d+)\.bn2", r"0-\1.project"),
+            (r"blocks\.(\d+)\.(\d+)\.conv_pw", r"blocks\.(\d+)\.(\d+)\.bn1", r"\1-\2.expand"),
+            (r"blocks\.(\d+)\.(\d+)\.conv_dw", r"blocks\.(\d+)\.(\d+)\.bn2", r"\1-\2.depthwise"),
+            (r"blocks\.(\d+)\.(\d+)\.conv_pwl", r"blocks\.(\d+)\.(\d+)\.bn3", r"\1-\2.project"),
+            ("conv_head", "bn2", "last"),
         ),
     ),
 }
@@ -93,7 +84,7 @@ LAYOUTS: dict[str, Layout] = {
 def to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     """The backbone's weights under our names, with its classifier, if any, as dense.weight and dense.bias.
 
-    None where no layout is recognised.
+    None if no layout is recognised.
     """
     found = [layout for layout in LAYOUTS.values() if layout.mark in state]
     if not found:
@@ -109,17 +100,14 @@ def _rename(name: str, rules: Rules) -> str | None:
 
 
 def _number(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Number the blocks through: stem is 0, then each block, whether it is called 4 or 2-1 (stage-block), then last."""
+    """Number the parts: the stem is 0, then each block, named 4 or 2-1 (stage-block), then the last layer."""
     places = {name.split(".")[0] for name in state}
     if "stem" not in places:
         return state
     inner = sorted(places - {"stem", "last"}, key=lambda place: [int(part) for part in place.split("-")])
     numbers = {place: number for number, place in enumerate(["stem", *inner, "last"])}
-    return {f"{numbers[place]}.{rest}": value for (place, rest), value in _split(state)}
-
-
-def _split(state: dict[str, Tensor]) -> list[tuple[tuple[str, str], Tensor]]:
-    return [((name.split(".", 1)[0], name.split(".", 1)[1]), value) for name, value in state.items()]
+    parts = ((name.partition("."), value) for name, value in state.items())
+    return {f"{numbers[place]}.{rest}": value for (place, _, rest), value in parts}
 
 
 MAGIC = b"TFL3"
@@ -132,7 +120,7 @@ def read_tflite(path: Path) -> dict[str, Tensor]:
     """The weights of a slim MobileNetV1 under our names, with dense.weight and dense.bias, background class left out.
 
     Raises:
-        WeightsError: not a float MobileNetV1 of slim's.
+        WeightsError: not slim's float MobileNetV1.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -140,7 +128,7 @@ def read_tflite(path: Path) -> dict[str, Tensor]:
         interpreter = Interpreter(str(path))
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path}: expected a .tflite, cannot read it, or truncated; fetch the file anew") from error
+        raise WeightsError(f"{path}: expected a .tflite file, cannot read it; download it again") from error
     fixed = {
         detail["name"]: interpreter.get_tensor(detail["index"]).copy()
         for detail in interpreter.get_tensor_details()
@@ -150,7 +138,7 @@ def read_tflite(path: Path) -> dict[str, Tensor]:
 
 
 def from_slim(fixed: Mapping[str, Array], where: str) -> dict[str, Tensor]:
-    """Rename slim's tensors and turn their axes: (outputs, h, w, inputs) → (outputs, inputs, h, w).
+    """Rename slim's tensors and transpose them: (outputs, h, w, inputs) → (outputs, inputs, h, w).
 
     A folded convolution is our convolution with a norm of scale 1, shift bias, mean 0 and variance 1 - eps.
     """

@@ -20,9 +20,8 @@ Network = TypeVar("Network", bound=nn.Module)
 class Classifier(nn.Module):
     """Films to logits, and to maps that add up to them.
 
-    Films enter as float32 (n, 1, s, s), or (n, 3, s, s) in colour, with the values 0..255 of their bytes; what the
-    backbone expects of its input (three channels, normalised, the lungs alone) is the network's own affair and travels
-    with its weights.
+    Input is float32 (n, 1, s, s), or (n, 3, s, s) in colour, with the values 0..255 of the films' bytes. Cropping,
+    normalisation and the third channel are part of the network and travel with its weights.
 
         logit = sum over the cells of  weight(cell) · (w · A(cell)) + b
 
@@ -40,13 +39,13 @@ class Classifier(nn.Module):
         std: Sequence[float],
         crop: LungCrop | None = None,
     ) -> None:
-        """Put the parts together.
+        """Assemble the network.
 
         Args:
             features: the backbone.
             head: from its pooled features to logits.
             mean, std: of the backbone's three channels, on a scale of 0..1; unused with a crop, which standardises.
-            crop: leaves nothing of a film but its lungs; None reads whole films.
+            crop: crops films to the lungs; None reads whole films.
         """
         super().__init__()
         self.crop = crop
@@ -64,11 +63,11 @@ class Classifier(nn.Module):
         return films * self.scale + self.shift
 
     def crop_input(self, films: Tensor) -> CroppedInput:
-        """What is read of films (n, channels, s, s)."""
+        """The backbone's input for films (n, channels, s, s)."""
         return CroppedInput(films, self.weights, None, None) if self.crop is None else self.crop(films)
 
     def forward_features(self, pixels: Tensor) -> Tensor:
-        """What is read, (n, channels, t, t) → A (n, k, h, w), the activations entering the pool."""
+        """The backbone's input (n, channels, t, t) → A (n, k, h, w), the activations entering the pool."""
         found: Tensor = self.features(self.normalise(pixels))
         return found
 
@@ -77,7 +76,7 @@ class Classifier(nn.Module):
         return self.forward_features(self.crop_input(films).pixels)
 
     def pooled(self, films: Tensor) -> Tensor:
-        """Films (n, channels, s, s) → what the head reads, (n, k)."""
+        """Films (n, channels, s, s) → the head's input (n, k)."""
         cropped = self.crop_input(films)
         return pool(self.forward_features(cropped.pixels), cropped.weights)
 
@@ -96,28 +95,28 @@ class Classifier(nn.Module):
         return logits, maps
 
     def forward_all(self, films: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, and what the head read, (n, k)."""
+        """Logits and maps as `forward_map`, and the head's input (n, k)."""
         return self.forward_cropped(self.crop_input(films))
 
     def forward_cropped(self, cropped: CroppedInput) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, of films cropped beforehand."""
+        """`forward_all` on cropped films."""
         activations = self.forward_features(cropped.pixels)
         pooled = pool(activations, cropped.weights)
         return self.head(pooled), self.film_map(self.head.map(activations), cropped), pooled
 
     def film_map(self, evidence: Tensor, cropped: CroppedInput) -> Tensor:
-        """Evidence of each cell of what was read, (n, f, h, w) → the map on the whole film."""
+        """Evidence of each cell of the crop, (n, f, h, w) → the map on the whole film."""
         if cropped.weights is None:
             return evidence
         cells = evidence.shape[2] * evidence.shape[3]
         return self.uncrop(evidence * cropped.weights[:, None] * cells, cropped)
 
     def uncrop(self, maps: Tensor, cropped: CroppedInput) -> Tensor:
-        """Maps (n, f, h, w) of what was read → maps on the whole film, of the same mean."""
+        """Maps (n, f, h, w) on the crop → maps on the whole film, of the same mean."""
         return maps if self.crop is None or cropped.box is None else self.crop.on_film(maps, cropped.box)
 
     def without_crop(self, weights: Tensor | None = None) -> Classifier:
-        """The same network, its parameters shared, that reads what is already cropped; `weights` of the cells."""
+        """The same network with shared parameters, for cropped input; `weights` of the cells."""
         bare = Classifier(self.features, self.head, (0.0,) * 3, (1.0,) * 3)
         bare.weights = weights
         bare.scale, bare.shift = self.scale, self.shift
@@ -132,8 +131,7 @@ def pool(activations: Tensor, weights: Tensor | None) -> Tensor:
 def fuse_batchnorm(network: Network) -> Network:
     """A copy in evaluation mode whose batch norms are folded into the convolutions before them (Jacob et al. 2018).
 
-    Half the time of a forward pass on a CPU goes with the norms and the memory they pass over. Networks from elsewhere
-    keep theirs; converters fold those too.
+    Norms take half the time of a forward pass on a CPU. Networks from elsewhere keep theirs; converters fold those too.
     """
     twin = copy.deepcopy(network).eval()
     for unit in twin.modules():
@@ -147,8 +145,8 @@ def fuse_batchnorm(network: Network) -> Network:
 def fuse_input_scale(twin: Classifier) -> None:
     """Move the scale of the input into the first convolution: conv(scale · (gray + shift / scale)).
 
-    A product over the whole film less, a thirtieth of a reading. The zeros around the film stay zeros: what is padded
-    is the sum. Networks from elsewhere are left alone.
+    It saves one product over the whole film, a thirtieth of a reading. The padding stays zero, since the sum is padded.
+    Networks from elsewhere are unchanged.
     """
     first = twin.features[0] if isinstance(twin.features, nn.Sequential) else None
     if not isinstance(first, Unit):
@@ -157,6 +155,6 @@ def fuse_input_scale(twin: Classifier) -> None:
         first.conv.weight.mul_(twin.scale)
         twin.shift.div_(twin.scale)
         twin.scale.fill_(1.0)
-        if twin.crop is not None:  # three equal channels of nothing but the lungs: one will do
+        if twin.crop is not None:  # three equal channels: one is enough
             first.conv.weight = nn.Parameter(first.conv.weight.sum(1, keepdim=True))
             first.conv.in_channels = 1

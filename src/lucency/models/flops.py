@@ -1,4 +1,4 @@
-"""What a network costs: its layers, parameters and multiply-adds, counted on shapes alone.
+"""Layers, parameters and multiply-adds of a network, counted from shapes.
 
 Conventions, those of the MobileNet papers: one multiply-add (MAdd) is one product and its sum; norms, activations,
 additions and pools are not counted, and a bias costs none. `weights` are kernels only, and shares by type are shares of
@@ -24,7 +24,7 @@ Kind = Literal["convolution", "depthwise", "pointwise", "dense"]
 KINDS: tuple[Kind, ...] = ("convolution", "depthwise", "pointwise", "dense")
 
 Top = Literal["imagenet", "none", "linear", "dense128"]
-"""What stands on the pooled features: the published dense layer of 1000 classes, nothing, or one of our heads."""
+"""The layer on the pooled features: the published 1000-class dense layer, none, or one of our heads."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Layer:
     width: int
     weights: int
     others: int
-    """Trainable numbers that are no weights: bias, and the norm's scale and shift."""
+    """Trainable parameters other than weights: bias, and the norm's scale and shift."""
     moments: int
     """Running means and variances of the norm."""
 
@@ -57,7 +57,7 @@ class Factored:
 
         (k² · inputs + inputs · outputs) / (k² · inputs · outputs) = 1 / outputs + 1 / k²        Howard et al. 2017, 3.1
 
-    The places of the output cancel out, so weights and multiply-adds shrink alike.
+    The output's size cancels out, so weights and multiply-adds shrink by the same factor.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Flops:
 
     @property
     def parameters(self) -> int:
-        """All numbers a film meets, with the norms' moments: the total that Keras prints."""
+        """All parameters, including the norms' moments: the total that Keras prints."""
         return self.trainable + sum(layer.moments for layer in self.layers)
 
     def factored(self) -> tuple[Factored, ...]:
@@ -127,13 +127,13 @@ class Flops:
 def count_flops(
     backbone: str, width: float = 1.0, side: int | None = None, top: Top = "imagenet", findings: int = 1
 ) -> Flops:
-    """Count a backbone with what stands on it, without computing anything.
+    """Count a backbone with a layer on top, on the meta device.
 
     Args:
         backbone: a name in BACKBONES, or timm:NAME.
         width: the width multiplier.
         side: pixels along the film; by default the backbone's own.
-        top: what stands on the pooled features.
+        top: the layer on the pooled features.
         findings: logits of a linear or dense128 head.
 
     Raises:
@@ -147,7 +147,7 @@ def count_flops(
 
 
 def measure(network: nn.Module, film: Tensor) -> Flops:
-    """Count any network of convolutions, norms and dense layers by showing it one film, which may be on `meta`."""
+    """Count any network of convolutions, norms and dense layers by a forward pass, which may be on `meta`."""
     found: list[Layer] = []
     with torch.no_grad(), _hooks(network, found):
         network(film)
@@ -192,7 +192,7 @@ def _convolution(name: str, module: nn.Conv2d, output: Tensor) -> Layer:
     bias = 0 if module.bias is None else module.out_channels
     size = module.weight.numel()
     return Layer(
-        # Our units call their convolution conv; the unit's own name says more.
+        # Our units call their convolution conv; the unit's name is more telling.
         name=name.removesuffix(".conv").removeprefix("0."),
         kind=kind,
         kernel=kernel,
@@ -224,7 +224,7 @@ def overview(top: Top = "imagenet") -> list[dict[str, Any]]:
 
 
 def detail(name: str, width: float = 1.0, side: int | None = None, top: Top = "imagenet") -> dict[str, Any]:
-    """One backbone: totals, shares by type, every layer, and its published relatives beside our exact counts.
+    """One backbone: totals, shares by type, every layer, and published figures with our exact counts.
 
     Raises:
         UsageError: unknown backbone.
@@ -234,14 +234,14 @@ def detail(name: str, width: float = 1.0, side: int | None = None, top: Top = "i
     return {
         **_row(name, width, side, top, counted),
         "each_layer": [{**asdict(layer), "madds": layer.madds} for layer in counted.layers],
-        "published": [_beside_exact(row) for row in published.of(name)],
+        "published": [_with_exact(row) for row in published.of(name)],
         "errata": [asdict(erratum) for erratum in published.ERRATA],
         "conventions": CONVENTIONS,
     }
 
 
 def factoring(name: str, width: float = 1.0, side: int | None = None) -> dict[str, Any]:
-    """What depthwise + pointwise saves against full convolutions, layer by layer, and beside other networks.
+    """Savings of depthwise + pointwise against full convolutions, layer by layer, and a comparison with other networks.
 
     Raises:
         UsageError: unknown backbone.
@@ -310,6 +310,6 @@ def _row(name: str, width: float, side: int, top: Top, counted: Flops | None = N
     }
 
 
-def _beside_exact(row: published.Published) -> dict[str, Any]:
+def _with_exact(row: published.Published) -> dict[str, Any]:
     counted = count_flops(row.backbone, row.width, row.side)
     return {**asdict(row), "exact_madds": counted.madds(), "exact_parameters": counted.parameters}

@@ -1,7 +1,7 @@
 """Heads: from pooled features to logits, and from activations to the map that adds up to them.
 
-Both are exact and need no gradient, so phone, browser and server get the map in the one forward pass. Only plain
-arithmetic is used, nothing indexed by a condition, so that every exporter knows each step.
+Both are exact and need no gradient, so phone, browser and server get the map in the same forward pass. Only plain
+arithmetic is used, without conditional indexing, so that every exporter supports each operation.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ HIDDEN = 128
 
 
 class Head(nn.Module):
-    """What both heads answer: `head(p)`, `head.map(A)` and `head.constant(p)`, with p the mean of A over (h, w).
+    """The interface of heads: `head(p)`, `head.map(A)` and `head.constant(p)`, with p the mean of A over (h, w).
 
         head(p) = mean over (h, w) of head.map(A) + head.constant(p)        for every finding
 
-    in eval mode, where nothing is dropped.
+    in eval mode, without dropout.
     """
 
     last: nn.Linear
@@ -30,11 +30,11 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def constant(self, pooled: Tensor) -> Tensor:
-        """Pooled (n, k) → (n, findings): the part of each logit that no place in the film brings."""
+        """Pooled (n, k) → (n, findings): the part of each logit that has no place on the film."""
         raise NotImplementedError
 
     def set_bias(self, bias: Sequence[float]) -> None:
-        """Start at these logits, log(p / (1 - p)) of each finding's prior, so that no epoch is spent on learning it."""
+        """Set the initial logits, such as log(p / (1 - p)) of each finding's prior."""
         with torch.no_grad():
             self.last.bias.copy_(torch.tensor(list(bias)))
 
@@ -68,7 +68,7 @@ class Linear(Head):
 
 
 class Dense128(Head):
-    """Dense 128 with ReLU → dropout → dense: piecewise linear, so the map is exact on the piece where the film lies.
+    """Dense 128 with ReLU → dropout → dense: piecewise linear, so the map is exact on the piece that contains the film.
 
         h = W1 p + b1,   s = 1[h > 0]
         g_f = W1ᵀ (s ∘ w2_f),   M_f = sum_k g_fk A_k        Selvaraju et al. 2017, eq. 1, before its ReLU
@@ -99,10 +99,10 @@ class Dense128(Head):
         return self._open(pooled) @ self.hidden.bias + self.last.bias
 
     def _open(self, pooled: Tensor) -> Tensor:
-        """The product s ∘ w2, (n, findings, 128): the last weights, zero where the hidden unit is shut."""
+        """The product s ∘ w2, (n, findings, 128): the last weights, zero for inactive hidden units."""
         gate: Tensor = (self.hidden(pooled) > 0).to(pooled.dtype)
         return gate[:, None, :] * self.last.weight
 
 
 HEADS: dict[str, type[Linear] | type[Dense128]] = {"linear": Linear, "dense128": Dense128}
-"""What a recipe may call its head."""
+"""Names of heads in recipes."""

@@ -1,4 +1,4 @@
-"""The two bricks of every backbone here: a convolution with its norm, and the inverted residual."""
+"""The two blocks of every backbone here: a convolution with its norm, and the inverted residual."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Padding = Literal["symmetric", "same"]
-"""How a stride of 2 meets an even side: zeros on both sides alike, or, as TensorFlow does, more below and right."""
+"""Padding of a stride of 2 on an even side: equal on both sides or, as in TensorFlow, more below and right."""
 
 
 def divisible(channels: float, divisor: int = 8, least: int | None = None) -> int:
@@ -56,8 +56,8 @@ class Unit(nn.Module):
         out: Tensor = self.act(self.norm(self.conv(x)))
         return out
 
-    def widen(self, reach: int) -> None:
-        """Take the stride out and let the filter skip: its taps lie `reach` pixels apart (see output_stride)."""
+    def dilate(self, reach: int) -> None:
+        """Replace the stride by a dilation of `reach` pixels (see output_stride)."""
         kernel = self.conv.kernel_size[0]
         reach = reach if kernel > 1 else 1
         self.same = False  # with stride 1 the two paddings agree
@@ -75,9 +75,9 @@ class Unit(nn.Module):
 
 
 class Inverted(nn.Module):
-    """Inverted residual: widen by 1×1, filter each channel alone, narrow by a linear 1×1; add the input where it fits.
+    """Inverted residual: 1×1 expansion, depthwise filter, linear 1×1 projection; adds the input if the shapes agree.
 
-    Sandler et al. 2018, table 1. Without widening (factor 1) the first step is left out.
+    Sandler et al. 2018, table 1. Without expansion (factor 1) the first step is left out.
     """
 
     def __init__(

@@ -1,16 +1,16 @@
-"""What the network sees of a film: the box of the lungs, levels standardised inside them, one gray everywhere else.
+"""The crop to the lungs: their box, gray levels standardised inside them, one gray everywhere else.
 
-The network finds the lungs itself (`LungSegmenter`, a U-Net), so an exported bundle still takes whole films. How
-a film was cut and stretched, letters, arms, devices beside the chest and the exposure cannot reach the classifier:
+The network finds the lungs itself (`LungSegmenter`, a U-Net), so an exported bundle still takes whole films. Framing,
+aspect, letters, arms, devices beside the chest and exposure do not reach the classifier:
 
     p    = segmenter(film)                      probability of lung, 48 × 48
     box  = mean(p) ± REACH · std(p)             along each axis
     g, m = film and p, resampled to the box
     z    = (g - mean_m g) / (std_m g + 1)       mean and deviation weighted by m: inside the lungs
-    seen = clip(z, ±4) · soft(dilate(m))        0, the lungs' own mean, outside
+    x    = clip(z, ±4) · soft(dilate(m))        0, the lungs' own mean, outside
     cell = share of the lungs in each cell of the map, summing to 1; 0 where the lungs show no detail at all
 
-Only sums, products, pooling and comparisons with constants, which every exporter knows.
+Only sums, products, pooling and comparisons with constants, which every exporter supports.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SEGMENTER_SIZE = 96
-"""Pixels of the square in which the lungs are looked for."""
+"""Side of the segmenter's input, in pixels."""
 REACH = (1.75, 2.0)
-"""Half the box's width and height, in standard deviations of where the lungs are."""
+"""Half the box's width and height, in standard deviations of the lungs' position."""
 MIN_HALF = 0.15
 """Half the smallest box, as a share of the film."""
 FLOOR = 1e-3
-"""Added to each probability: where no lung is found at all, the box is the film."""
+"""Added to each probability, so that without lungs the box is the whole film."""
 MASK_CELLS = 48
 """Rows and columns of the mask inside the box."""
 CLIP = 4.0
 """Standardised levels are clipped here."""
 GAIN = 0.9
-"""Standardised levels times this are what an ImageNet backbone expects of normalised pixels."""
+"""Factor from standardised levels to the range that an ImageNet backbone expects."""
 FAINT_CELL = 0.25
 """A cell of the map with a smaller share of lung carries no evidence."""
 NEIGHBOURHOOD = 5
@@ -52,7 +52,7 @@ FILM_CELLS = 24
 
 
 class CroppedInput(NamedTuple):
-    """What the backbone reads of n films."""
+    """The backbone's input for n films."""
 
     pixels: Tensor
     """float32 (n, 1, t, t): standardised, 0 outside the lungs; or whole films, in 0..255."""
@@ -67,10 +67,10 @@ class CroppedInput(NamedTuple):
 
 
 class LungCrop(nn.Module):
-    """Gray films to what is read of them, and maps back to the film.
+    """Gray films to crops, and maps back to the film.
 
     Args:
-        size: pixels along the square that is read.
+        size: side of the crop in pixels.
         cells: rows and columns of the network's map.
     """
 
@@ -100,7 +100,7 @@ class LungCrop(nn.Module):
         return torch.cat([centre - half, centre + half], 1)
 
     def forward(self, gray: Tensor) -> CroppedInput:
-        """Films (n, 1, s, s) of 0..255 → what is read of them."""
+        """Films (n, 1, s, s) of 0..255 → crops."""
         small = small_film(gray)
         lungs = self._find(small)
         flat, box = flat_share(small, lungs), self.box(lungs)
@@ -111,10 +111,10 @@ class LungCrop(nn.Module):
         return CroppedInput(seen, weights * evidence[:, None, None], box, lungs, flat)
 
     def on_film(self, maps: Tensor, box: Tensor) -> Tensor:
-        """Maps (n, f, c, c) of what lies in the box → (n, f, 24, 24) on the film.
+        """Maps (n, f, c, c) on the box → (n, f, 24, 24) on the film.
 
         Each cell is divided among the cells of the film by overlap, and scaled so that the mean over the film equals
-        the mean over the box: with the head's constant it still adds up to the logit.
+        the mean over the box: with the head's constant they still add up to the logit.
         """
         rows = _overlaps(box[:, 1:2], box[:, 3:4], maps.shape[2], FILM_CELLS)
         columns = _overlaps(box[:, 0:1], box[:, 2:3], maps.shape[3], FILM_CELLS)
@@ -147,18 +147,18 @@ def standardise(pixels: Tensor, mask: Tensor, cells: int, dilation: int = 3) -> 
         pixels: gray levels in the box, (n, 1, t, t).
         mask: probability of lung in the box, (n, 1, 48, 48).
         cells: rows and columns of the map.
-        dilation: odd; cells of the mask by which it is dilated before it is used to blank.
+        dilation: odd; cells by which the mask is dilated before blanking.
 
     Returns:
-        (n, 1, t, t), scaled for an ImageNet backbone; (n, cells, cells), sums to 1 where lungs were found.
+        (n, 1, t, t), scaled for an ImageNet backbone; (n, cells, cells), sums to 1 if lungs were found.
     """
     size = (pixels.shape[2], pixels.shape[3])
     inside = F.interpolate(mask, size, mode="bilinear", align_corners=False)
     total = inside.sum((2, 3), keepdim=True) + 1.0
     centred = pixels - (pixels * inside).sum((2, 3), keepdim=True) / total
     deviation = ((centred * centred * inside).sum((2, 3), keepdim=True) / total).sqrt() + 1.0
-    seen = F.max_pool2d(mask, dilation, 1, dilation // 2) if dilation > 1 else mask
-    soft = F.avg_pool2d(seen, 3, 1, 1)
+    dilated = F.max_pool2d(mask, dilation, 1, dilation // 2) if dilation > 1 else mask
+    soft = F.avg_pool2d(dilated, 3, 1, 1)
     edge = ((F.interpolate(soft, size, mode="bilinear", align_corners=False) - 0.25) * 2.0).clamp(0.0, 1.0)
     share = torch.relu(F.avg_pool2d(mask, MASK_CELLS // cells)[:, 0] - FAINT_CELL)
     weights = share / (share.sum((1, 2), keepdim=True) + 1e-3)
@@ -166,7 +166,7 @@ def standardise(pixels: Tensor, mask: Tensor, cells: int, dilation: int = 3) -> 
 
 
 def resize(gray: Tensor, size: int) -> Tensor:
-    """Films (n, h, w) → (n, size, size), antialiased, bilinear: by constant matrices, small in a file."""
+    """Films (n, h, w) → (n, size, size), antialiased, bilinear, by constant matrices."""
     whole = torch.tensor([[0.0, 0.0, 1.0, 1.0]], dtype=gray.dtype, device=gray.device)
     rows = _tents(whole[:, 1:2], whole[:, 3:4], _centers(size, gray), gray.shape[1])[0]
     columns = _tents(whole[:, 0:1], whole[:, 2:3], _centers(size, gray), gray.shape[2])[0]
@@ -174,9 +174,9 @@ def resize(gray: Tensor, size: int) -> Tensor:
 
 
 def resample(gray: Tensor, box: Tensor, centers: Tensor) -> Tensor:
-    """Films (n, h, w) → what lies in each film's box, (n, k, k) for k centers, as two matrix products.
+    """Films (n, h, w) → the contents of each film's box, (n, k, k) for k centers, by two matrix products.
 
-    Pillow's antialiased bilinear filter, without rounding; what lies beyond the film is 0.
+    Pillow's antialiased bilinear filter, without rounding; pixels outside the film are 0.
     """
     rows = _tents(box[:, 1:2], box[:, 3:4], centers, gray.shape[1])
     columns = _tents(box[:, 0:1], box[:, 2:3], centers, gray.shape[2])
@@ -196,7 +196,7 @@ def _tents(start: Tensor, end: Tensor, centers: Tensor, given: int) -> Tensor:
 
 
 def _overlaps(start: Tensor, end: Tensor, given: int, wanted: int) -> Tensor:
-    """How much of each of `given` cells of a box lies in each of `wanted` cells of the film: (n, given, wanted)."""
+    """Share of each of `given` cells of a box in each of `wanted` cells of the film: (n, given, wanted)."""
     width = (end - start) / given
     first = start + width * torch.arange(given, dtype=start.dtype, device=start.device)
     edges = torch.arange(wanted, dtype=start.dtype, device=start.device) / wanted
@@ -222,7 +222,7 @@ def _neighbours(count: int, like: Tensor) -> Tensor:
 
 
 def _centers(count: int, like: Tensor | None = None) -> Tensor:
-    """Where the centers of `count` equal parts of 0..1 lie: (count,), on the device of `like`."""
+    """Centers of `count` equal parts of 0..1: (count,), on the device of `like`."""
     device = None if like is None else like.device
     return (torch.arange(count, dtype=torch.float32, device=device) + 0.5) / count
 
@@ -240,10 +240,10 @@ def unit(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class LungSegmenter(nn.Module):
-    """Standardised films (n, 1, 96, 96) → logits (n, 1, 48, 48): is it lung?"""
+    """Standardised films (n, 1, 96, 96) → logits of lung (n, 1, 48, 48)."""
 
     def __init__(self, unit: Callable[[int, int], nn.Module] = unit) -> None:
-        """Random weights; `unit` makes a convolution (inputs, outputs) with whatever follows it."""
+        """Random weights; `unit` makes a convolution (inputs, outputs) with its activation."""
         super().__init__()
         entering = (1, *ENCODER)
         parts: dict[str, nn.Module] = {}
@@ -258,15 +258,15 @@ class LungSegmenter(nn.Module):
         self.parts = nn.ModuleDict(parts)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Down: two convolutions a level, then the larger of each 2 × 2. Up: twice as large, beside what was there."""
-        passed = []
+        """Down: two convolutions a level, then 2 × 2 max pooling. Up: upsampling, concatenated with the skip."""
+        skips = []
         for level in range(len(ENCODER)):
             if level:
-                passed.append(x)
+                skips.append(x)
                 x = F.max_pool2d(x, 2)
             x = self.parts[f"down{level}b"](self.parts[f"down{level}a"](x))
         for level in range(len(DECODER)):
-            x = self.parts[f"up{level}"](torch.cat([F.interpolate(x, scale_factor=2.0), passed[-1 - level]], dim=1))
+            x = self.parts[f"up{level}"](torch.cat([F.interpolate(x, scale_factor=2.0), skips[-1 - level]], dim=1))
         found: Tensor = self.parts["last"](x)
         return found
 

@@ -1,18 +1,18 @@
-"""The gate: how unlike the films learned from a film is, as four small numbers inside the network.
+"""The gate: how far a film is from the training films, as four numbers computed inside the network.
 
-    layout        of its 8 × 8 thumbnail, each film's own brightness and contrast taken out: where dark lungs, heart and
-                  shoulders lie. A hand, a lateral, a photograph, a film inverted or on its side differ.
-    upside_down   a line through those 64 numbers that tells films from themselves upside down.
-    mirrored      another that tells films from their mirror images, by the heart.
-    features      of the direction of the pooled activations that the head reads: blur, noise, other machines.
+    layout        distance of the 8 × 8 thumbnail without its brightness and contrast: where dark lungs, heart and
+                  shoulders lie. Hands, laterals, photographs, inverted films and films on their side are far.
+    upside_down   linear probe of the thumbnail: films against films upside down.
+    mirrored      linear probe of the thumbnail: films against their mirror images, by the heart.
+    features      distance of the direction of the pooled activations: blur, noise, other machines.
 
-layout and features are the distance from a Gaussian of a few principal directions and even noise (probabilistic PCA,
-Tipping & Bishop 1999). Strange films shorten the pooled activations, and so come nearer: their length is taken out
-(Müller & Hein 2025), after which the distance finds what it is meant to (docs/calibration.md has both).
+layout and features are distances from a Gaussian of a few principal directions and isotropic noise (probabilistic PCA,
+Tipping & Bishop 1999). Unusual films have shorter pooled activations, which would bring them closer, so features are
+scaled to length 1 first (Müller & Hein 2025; docs/calibration.md has figures with and without).
 
     doubt = 1/d (|x - m|² / s² + sum_k (1/l_k - 1/s²) (v_k · (x - m))²)
 
-A film of the kind learned from has about 1. Only sums, products and a root: every exporter knows each step.
+A training film has about 1. Only sums, products and a root, which every exporter supports.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ OOD_FILE = "gate.safetensors"
 CELLS = 8
 """Rows and columns of the thumbnail."""
 CHECKS = ("layout", "upside_down", "mirrored", "features")
-"""The numbers in `doubt`, in their order."""
+"""The columns of `doubt`, in order."""
 LUNG_CHECKS = ("lungs_missing", "lungs_cut", "lungs_flat")
-"""Three more, of a network that crops to the lungs."""
+"""Three more columns, of a network that crops to the lungs."""
 TYPICAL_LUNG = 0.05
 """Share of a film that the smaller lung covers, about half of what is usual: `lungs_missing` is then about 1."""
 
 
 class Gaussian(nn.Module):
-    """Distance of d numbers from those learned from, in units of what is usual."""
+    """Squared distance of d features from the training films', about 1 for these."""
 
     mean: Tensor
     directions: Tensor
@@ -49,7 +49,7 @@ class Gaussian(nn.Module):
     noise: Tensor
 
     def __init__(self, size: int, directions: int) -> None:
-        """Room for `directions` principal directions of `size` numbers."""
+        """Buffers for `directions` principal directions of `size` features."""
         super().__init__()
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("directions", torch.zeros(directions, size))
@@ -65,13 +65,13 @@ class Gaussian(nn.Module):
 
 
 class LinearProbe(nn.Module):
-    """The log-odds that a thumbnail is turned."""
+    """The log-odds that a thumbnail is flipped."""
 
     weight: Tensor
     bias: Tensor
 
     def __init__(self, size: int) -> None:
-        """Room for `size` weights."""
+        """Buffers for `size` weights."""
         super().__init__()
         self.register_buffer("weight", torch.zeros(size, 1))
         self.register_buffer("bias", torch.zeros(1))
@@ -82,10 +82,10 @@ class LinearProbe(nn.Module):
 
 
 class OODDetector(nn.Module):
-    """Gray films and their pooled features to the numbers of `doubt`, in the order of CHECKS."""
+    """Gray films and their pooled features to `doubt`, in the order of CHECKS."""
 
     def __init__(self, layout: Gaussian, features: Gaussian) -> None:
-        """Room for what `lucency.train.ood` learns."""
+        """The detector before `lucency.train.ood` fits it."""
         super().__init__()
         self.layout = layout
         self.upside_down = LinearProbe(CELLS * CELLS)
@@ -95,7 +95,7 @@ class OODDetector(nn.Module):
     def forward(self, gray: Tensor, pooled: Tensor, cropped: CroppedInput | None = None) -> Tensor:
         """Gray films (n, 1, s, s) of 0..255 and their pooled features (n, k) → doubt (n, 4).
 
-        Of a network that crops to the lungs, the numbers of LUNG_CHECKS follow: (n, 7).
+        For a network that crops to the lungs, the columns of LUNG_CHECKS follow: (n, 7).
         """
         small = thumbnails(gray)
         doubts = [self.layout(small), self.upside_down(small), self.mirrored(small), self.features(directions(pooled))]
@@ -120,11 +120,11 @@ def thumbnails(gray: Tensor) -> Tensor:
 
 
 def lung_doubts(cropped: CroppedInput) -> Tensor:
-    """What is read of n films → (n, 3), the numbers of LUNG_CHECKS; (n, 0) of whole films.
+    """Crops of n films → (n, 3), the columns of LUNG_CHECKS; (n, 0) for whole films.
 
-    lungs_missing: how little the smaller of the halves left and right of the lungs' mean covers of the film.
-    lungs_cut: the share of the lungs that lies along the film's edges.
-    lungs_flat: the share of the lungs that shows no detail.
+    lungs_missing: small where the smaller lung (the half left or right of the lungs' mean) covers little of the film.
+    lungs_cut: the share of the lungs along the film's edges.
+    lungs_flat: the share of the lungs without detail.
     """
     if cropped.lungs is None or cropped.flat is None:
         return cropped.pixels.new_empty((len(cropped.pixels), 0))
@@ -139,7 +139,7 @@ def lung_doubts(cropped: CroppedInput) -> Tensor:
 
 
 def load_ood_detector(bundle: Bundle) -> OODDetector | None:
-    """The gate of a run, in evaluation mode; None where its card has none.
+    """The gate of a run, in evaluation mode; None if its card has none.
 
     Raises:
         BundleError: the file is missing, altered, or not a gate.
@@ -153,7 +153,7 @@ def load_ood_detector(bundle: Bundle) -> OODDetector | None:
 
 
 def ood_detector_from_state(numbers: Mapping[str, Tensor]) -> OODDetector:
-    """A gate of the numbers in GATE: `layout.mean`, `layout.directions` …"""
+    """A gate with the given state: `layout.mean`, `layout.directions` …"""
     sizes = [numbers[f"{name}.directions"].shape for name in ("layout", "features")]
     gate = OODDetector(*(Gaussian(size, directions) for directions, size in sizes))
     gate.load_state_dict(dict(numbers))

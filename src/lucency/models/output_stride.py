@@ -1,4 +1,4 @@
-"""Truer maps: the last strides taken out and dilated instead, the last blocks left out, evidence handed out."""
+"""Finer maps: strides replaced by dilation, truncated backbones, evidence spread over receptive fields."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from lucency.errors import UsageError
 from lucency.models.layers import Inverted, Unit
 
 NEIGHBOURS = 3
-"""Cells a side over which evidence that was handed out is handed out once more."""
+"""Side, in cells, of the second spreading."""
 
 
 def set_output_stride(features: nn.Module, stride: int) -> None:
-    """Let one cell of the maps stand for `stride` pixels instead of 32; no weight changes.
+    """Make one cell of the maps cover `stride` pixels instead of 32; no weight changes.
 
-    A stride of 2 that would go beyond `stride` becomes 1, and every filter behind it reaches twice as far, so that
-    each sees what it saw: of the finer map every second cell is the coarse map's, exactly (Yu & Koltun 2016; DeepLab,
-    Chen et al. 2017, section 3.1). Training and reading cost about 1.6 times as much for 16, 4 times for 8.
+    A stride of 2 that would go beyond `stride` becomes 1, and every filter after it is dilated by 2, which keeps
+    receptive fields: every second cell of the finer map equals the coarse map's (Yu & Koltun 2016; DeepLab, Chen et al.
+    2017, section 3.1). Training and reading cost about 1.6 times as much for 16, 4 times for 8.
 
     Args:
         features: a backbone of ours; changed.
         stride: 4, 8, 16 or 32.
 
     Raises:
-        UsageError: the backbone's layers are not ours, so that their strides are unknown.
+    UsageError: the backbone's layers are not ours, so their strides are unknown.
     """
     units = [module for module in features.modules() if isinstance(module, Unit)]
     if not units and stride != 32:
@@ -38,7 +38,7 @@ def set_output_stride(features: nn.Module, stride: int) -> None:
         reached *= step
         if reached <= stride:
             continue
-        unit.widen(reach)
+        unit.dilate(reach)
         reach *= step
 
 
@@ -46,7 +46,7 @@ def stride_of(features: nn.Module) -> int:
     """Pixels of the square per cell of the map.
 
     Raises:
-        UsageError: the backbone's layers are not ours, so that their strides are unknown.
+    UsageError: the backbone's layers are not ours, so their strides are unknown.
     """
     units = [module for module in features.modules() if isinstance(module, Unit)]
     if not units:
@@ -55,13 +55,13 @@ def stride_of(features: nn.Module) -> int:
 
 
 def truncate(features: nn.Module, depth: int, expansion: bool = False) -> nn.Module:
-    """The first `depth` blocks of a backbone, or all of it where `depth` is 0.
+    """The first `depth` blocks of a backbone, or all of it if `depth` is 0.
 
-    With `expansion`, then the expansion of the next block, six times as wide: what SSDLite reads (Sandler et al. 2018,
+    With `expansion`, also the expansion of the next block, six times as wide, as in SSDLite (Sandler et al. 2018,
     section 6.2).
 
-    What a cell of the map stands for is what its layer can see. A whole MobileNet sees all of the film from every
-    cell, and may put the evidence beside the lesion; cut early, it cannot (Brendel & Bethge 2019, BagNets).
+    Truncation shrinks the receptive field of a cell. That of a whole MobileNet is the whole film, so evidence may lie
+    beside the lesion; in a truncated one it cannot (Brendel & Bethge 2019, BagNets).
 
     Raises:
         UsageError: the backbone is not one of ours, or has fewer blocks.
@@ -78,20 +78,20 @@ def truncate(features: nn.Module, depth: int, expansion: bool = False) -> nn.Mod
 
 
 class Spread(nn.Module):
-    """Each cell's activations handed out to the cells that it saw, instead of to its middle alone.
+    """Each cell's activations spread over its receptive field.
 
         A'(p) = sum over q with |p - q| <= r of A(q) / n(q),   n(q): cells of the film within r of q, itself included
 
-    twice: over what a cell sees, then over a cell's neighbours, since what it sees at the rim counts less than what it
-    sees in the middle (effective receptive fields, Luo et al. 2016).
+    twice: over the receptive field, then over a cell's neighbours, since the effective receptive field weights its rim
+    less than its middle (Luo et al. 2016).
 
-    A cell speaks as soon as it sees any part of a lesion. Drawn at the middle of what it saw, the evidence rings the
-    lesion and is often strongest beside it; handed out, it is strongest where those who spoke overlap. Nothing leaves
-    the film: the mean over it is unchanged, and so are logit, loss and gradients. Training therefore goes without.
+    A cell responds to any part of a lesion in its receptive field. Drawn at the centre of the field, the evidence rings
+    the lesion and is often strongest beside it; spread, it is strongest where responding fields overlap. The mean over
+    the film is unchanged, and so are logit, loss and gradients; training therefore leaves it out.
     """
 
     def __init__(self, cells: int) -> None:
-        """`cells`, odd: 2 r + 1, what a cell sees over the stride."""
+        """`cells`, odd: 2 r + 1, the receptive field over the stride."""
         super().__init__()
         self.cells = cells
 
@@ -101,13 +101,13 @@ class Spread(nn.Module):
             return x
         for cells in (self.cells, NEIGHBOURS):
             reach = cells // 2
-            seen = F.avg_pool2d(torch.ones_like(x[:1, :1]), cells, 1, reach)  # n(q) / cells², zeros beyond the film
-            x = F.avg_pool2d(x / seen, cells, 1, reach)
+            share = F.avg_pool2d(torch.ones_like(x[:1, :1]), cells, 1, reach)  # n(q) / cells², zeros beyond the film
+            x = F.avg_pool2d(x / share, cells, 1, reach)
         return x
 
 
 def spread_evidence(features: nn.Module, cells: int) -> None:
-    """Hand the last activations out over `cells` × `cells` (see `Spread`).
+    """Spread the last activations over `cells` × `cells` (see `Spread`).
 
     Args:
         features: a backbone of ours, cut and refined; changed unless `cells` is 1.

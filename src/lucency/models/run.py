@@ -44,10 +44,10 @@ def save_run(
 
     Args:
         out: a new directory, or one that holds no card yet.
-        classifier: its weights are copied; it is left as it is.
-        card: its model format, file and parameter count are filled in here, and the hashes.
-        files: name → content of whatever else belongs to the run.
-        replace: whether a run that is there already may be written over.
+        classifier: unchanged.
+        card: its model format, file, parameter count and hashes are filled in here.
+        files: name → content of further files.
+        replace: overwrite an existing run.
 
     Returns:
         the card as written.
@@ -89,7 +89,7 @@ def _classifier(bundle: Bundle) -> Classifier:
         include={"backbone", "width", "depth", "stride", "expansion", "lung_crop", "spread", "head"}
     )
     settings = ModelSettings.model_validate(shape)
-    with torch.random.fork_rng(devices=[]):  # the random first weights are replaced, and no one else's draw changes
+    with torch.random.fork_rng(devices=[]):  # the random initial weights are replaced anyway
         classifier = build(settings, findings=bundle.card.findings)
     try:
         classifier.load_state_dict(rename_weights(safetensors.torch.load(bundle.read(model.file))))
@@ -106,13 +106,13 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed blocks for the next step of the same network.
+    """Make glibc keep freed blocks for the next step of the same network.
 
-    By default every block above 32 MiB is mapped anew and cleared page by page by the kernel, then given back: at
-    224 pixels and 32 films most of a forward pass was spent there (docs/decisions.md). The process' peak is the same.
+    By default the kernel maps and clears every block above 32 MiB again for each allocation: at 224 pixels and 32
+    films that took most of a forward pass (docs/decisions.md). The process' peak is the same.
 
     Returns:
-        whether it was done; on systems without glibc nothing changes.
+        whether it succeeded; without glibc nothing changes.
     """
     if sys.platform != "linux":
         return False

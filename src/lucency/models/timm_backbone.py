@@ -1,4 +1,4 @@
-"""Any convolutional network of timm, as `timm:NAME`. Optional: timm is imported only when such a row is asked for."""
+"""Any convolutional network of timm, as `timm:NAME`. Optional: timm is imported only when used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lucency.errors import UsageError, WeightsError
 
 PREFIX = "timm:"
 STAGE_NAMES = ("blocks", "stages", "layer", "features")
-"""What timm's families call the parts that hold their blocks; these are opened, all else is one block each."""
+"""Names of the parts that hold blocks in timm's families; these are opened, every other part is one block."""
 
 Triple = tuple[float, float, float]
 
@@ -26,7 +26,7 @@ class TimmFeatures(nn.Module):
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """With no pool and no classes, a timm network answers with what would enter its pool."""
+        """Without pool and classes, a timm network returns the activations before its pool."""
         found: Tensor = self.net(x)
         return found
 
@@ -66,7 +66,7 @@ def pretrained(name: str) -> dict[str, Tensor]:
 
 
 def facts(name: str) -> tuple[Triple, Triple, int, str]:
-    """Mean, standard deviation, native side and reference of `timm:NAME`, as timm states them."""
+    """Mean, standard deviation, native side and reference of `timm:NAME`, from timm."""
     config = _timm(name).get_pretrained_cfg(name.removeprefix(PREFIX))
     if config is None:
         raise UsageError(f"{name}: timm does not know it; timm.list_models() prints what it knows")

@@ -20,7 +20,7 @@ from lucency.models.lung_crop import resample
 from lucency.recipe import AugmentSettings
 
 MID_GRAY = 127.5
-"""The gray level that a change of contrast leaves as it is."""
+"""The gray level that a change of contrast leaves unchanged."""
 UNSHARP_SIGMA = 1.2
 """Standard deviation of the blur in unsharp masking, pixels."""
 TRUNCATE = 4.0
@@ -29,7 +29,7 @@ TRUNCATE = 4.0
 
 @dataclass(frozen=True)
 class AugmentParams:
-    """What is drawn for b planes, one a film or three of a film in colour: float32 (b,) each."""
+    """Parameters for b planes, one per gray film or three per colour film: float32 (b,) each."""
 
     aspect: Tensor
     """Factor on width over height."""
@@ -118,7 +118,7 @@ def augment(
 
 
 def crop_boxes(params: AugmentParams, boxes: Tensor | None = None) -> Tensor:
-    """float32 (b, 4): left, top, right, bottom of what is kept of each box, as shares of the film.
+    """float32 (b, 4): left, top, right, bottom of the kept part of each box, as shares of the film.
 
     A box that is narrower by the factor `aspect` and stretched to the square shows a film that is wider by it. A zoom
     beyond 1 shows more than the box, but no more than the film.
@@ -141,7 +141,7 @@ def _mirror(gray: Tensor, params: AugmentParams) -> Tensor:
 
 
 def _sharpen(gray: Tensor, amount: Tensor) -> Tensor:
-    """Blur where `amount`, (b,), is below 0; mask unsharply where it is above."""
+    """Blur where `amount`, (b,), is below 0; unsharp masking where it is above."""
     if not bool((amount != 0).any()):
         return gray
     sigma = torch.where(amount > 0, torch.full_like(amount, UNSHARP_SIGMA), -amount)
@@ -165,7 +165,7 @@ def gaussian_matrix(sigma: Tensor, size: int) -> Tensor:
 
 
 def _rotate(gray: Tensor, degrees: Tensor) -> Tensor:
-    """Turn about the centre; what comes from beyond the film is black."""
+    """Rotate about the centre; pixels from outside the film are black."""
     if not bool((degrees != 0).any()):
         return gray
     angle = degrees * (pi / 180)
@@ -177,7 +177,7 @@ def _rotate(gray: Tensor, degrees: Tensor) -> Tensor:
 
 
 def _crop(gray: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """What lies in each box, resized to `size` pixels with antialiasing, as `Preprocess` does."""
+    """The contents of each box, resized to `size` pixels with antialiasing, as `Preprocess` does."""
     centres = (torch.arange(size, dtype=torch.float32, device=gray.device) + 0.5) / size
     cropped: Tensor = resample(gray, boxes, centres)
     return cropped

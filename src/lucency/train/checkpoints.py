@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or absent, with a checksum inside; where the last is damaged, the one before is used.
+"""Checkpoints, written atomically, with a checksum inside; if the last is damaged, the previous one is used.
 
 A checkpoint is the zip archive of torch.save with the SHA-256 of its bytes as the archive's comment, so torch.load
 opens it as well.
@@ -43,7 +43,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all.
 
     Raises:
-        OutputError: the disk is full, or the folder cannot be written. What was there before is kept.
+        OutputError: the disk is full, or the folder cannot be written. An existing file is kept.
     """
     stream = io.BytesIO()
     torch.save(state, stream)
@@ -72,7 +72,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def verified(content: bytes) -> bytes:
-    """What torch.save wrote. Raises ValueError where the checksum differs."""
+    """The bytes that torch.save wrote. Raises ValueError if the checksum differs."""
     length, digest = content[-DIGEST_BYTES - 2 : -DIGEST_BYTES], content[-DIGEST_BYTES:]
     plain = content[: -DIGEST_BYTES - 2] + b"\0\0"
     if length == DIGEST_BYTES.to_bytes(2, "little") and sha256_bytes(plain).encode() == digest:
@@ -125,7 +125,7 @@ def read_best(folder: Path, metric: str) -> dict[str, Any]:
 
 
 def full_disk_error(folder: Path, error: OSError | OutputError) -> OutputError:
-    """What a person reads when a checkpoint cannot be written."""
+    """The error for a checkpoint that cannot be written."""
     cause = error if isinstance(error, OSError) else error.__cause__
     reason = f"a checkpoint cannot be written ({getattr(cause, 'strerror', None) or cause or error})"
     return OutputError(f"{folder}: {reason}; free some space, then continue with --resume")

@@ -1,5 +1,5 @@
-"""Which films are in which batch, and how they are augmented: all of it follows from (seed, epoch, batch), so that a
-resumed run sees exactly what an uninterrupted one would have seen.
+"""Batches and their augmentation: both depend on (seed, epoch, batch) only, so that a resumed run has the same batches
+as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lucency.train.lung_views import Views
 
 
 class Batch(NamedTuple):
-    """What a network is trained or validated on at once."""
+    """A training or validation batch."""
 
     inputs: Tensor
     """float32 (b, k) features; or films (b, channels, size, size), in 0..255; or views, as lung_views packs them."""
@@ -44,7 +44,7 @@ class Examples:
     size: int = 0
     """Pixels along the square that the network sees; 0 for features."""
     augment: AugmentSettings | None = None
-    """What is drawn for films in training; None leaves them as they are."""
+    """Augmentation of films in training; None leaves them unchanged."""
     boxes: Tensor | None = None
     """float32 (n, 4): the part of each film that is cropped, as shares of it; None is the whole film."""
 
@@ -53,7 +53,7 @@ class Examples:
 
 
 class BatchDataset(Dataset[Batch]):
-    """The batches of one epoch, made when asked for.
+    """The batches of one epoch, made on access.
 
     Args:
         examples: n of them.
@@ -96,12 +96,12 @@ class BatchDataset(Dataset[Batch]):
 def train_loader(
     examples: Examples, settings: DataSettings, batch_size: int, seed: int, epoch: int
 ) -> DataLoader[Batch]:
-    """One epoch's batches in a fresh random order; rare classes repeated where the recipe says oversample."""
+    """One epoch's batches in a new random order; rare classes repeated if the recipe says oversample."""
     if settings.imbalance == "oversample":
         order = oversampled(examples.labels.numpy(), seed, epoch)
     else:
         order = np.random.default_rng((seed, epoch)).permutation(len(examples))
-    order = order[: all_min(len(order))]  # processes that train together take as many steps
+    order = order[: all_min(len(order))]  # all processes take the same number of steps
     if len(order) > batch_size and len(order) % batch_size == 1:
         order = order[:-1]  # batch normalisation has no variance over a single film
     return _loader(BatchDataset(examples, order, batch_size, (seed, epoch)))
@@ -113,5 +113,5 @@ def val_loader(examples: Examples, batch_size: int) -> DataLoader[Batch]:
 
 
 def _loader(batches: BatchDataset) -> DataLoader[Batch]:
-    # Batches are made in this process: films wait where the network is, and on two cores a worker would only compete.
+    # Batches are made in this process: films are on the network's device already, and workers would compete for cores.
     return DataLoader(batches, batch_size=None, shuffle=False, num_workers=0)

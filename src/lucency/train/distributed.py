@@ -1,8 +1,8 @@
-"""Several processes that train one network: how they find each other, who has which films, and what they exchange.
+"""Training by several processes: the process group, shards of films, and collective operations.
 
 Every process trains on its own patients and takes the same number of steps; DDP averages the gradients, and metrics are
-over the films of all. In a single process, each function gives back what it was given. The processes are those of the
-default group of torch.distributed, so these functions take no group.
+over the films of all. In a single process, each function returns its argument. All use the default group of
+torch.distributed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Item = TypeVar("Item")
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables that torchrun sets."""
 RANK_SEED_STEP = 1_000_003
-"""Between the seeds of two processes: they draw other augmentations and other dropout."""
+"""Between the seeds of two processes, for different augmentation and dropout."""
 FILE_VISIBLE_S = 60.0
 """Time for a file written on one machine to appear on the others."""
 TERMINATION_S = 15.0
@@ -45,7 +45,7 @@ def is_launched() -> bool:
 
 @contextmanager
 def process_group(devices: int, nodes: int) -> Iterator[None]:
-    """Join the other processes for as long as the block lasts; a single process joins nothing.
+    """Join the other processes for the duration of the block; nothing for a single process.
 
     Args:
         devices: processes on each machine, a GPU each where there are GPUs.
@@ -68,7 +68,7 @@ def process_group(devices: int, nodes: int) -> Iterator[None]:
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         yield
-        all_min(0)  # nobody leaves while another still works
+        all_min(0)  # a barrier: no process leaves while another still works
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
@@ -120,7 +120,7 @@ def shard_seed(seed: int) -> int:
 
 
 def shard_patients(films: Dataset) -> Dataset:
-    """This process's share of the training films: whole patients, dealt evenly in films and classes.
+    """This process's share of the training films: whole patients, balanced in films and classes.
 
     Raises:
         SourceError: a class has fewer patients than there are processes.
@@ -159,7 +159,7 @@ def shard_cache(cache: Path) -> Path:
 
 
 def all_min(count: int) -> int:
-    """The smallest of the processes' numbers."""
+    """The minimum over all processes."""
     if world_size() == 1:
         return count
     number = torch.tensor(count)
@@ -191,12 +191,12 @@ def gather_items(own: Sequence[Item]) -> list[Item]:
 
 
 def broadcast_flag(decide: Callable[[], bool]) -> bool:
-    """What the main process decides; the others wait for it."""
+    """The decision of the main process, for all."""
     if world_size() == 1:
         return decide()
-    answer = torch.tensor(decide() if is_main_process() else False)
-    dist.broadcast(answer, 0)
-    return bool(answer)
+    flag = torch.tensor(decide() if is_main_process() else False)
+    dist.broadcast(flag, 0)
+    return bool(flag)
 
 
 def loss_scale(weight: Tensor) -> Tensor:
@@ -216,7 +216,7 @@ def wait_for_file(file: Path) -> None:
     """Wait until this process sees a file that the main process wrote.
 
     Raises:
-        OutputError: it lies on a disk of another machine.
+        OutputError: it does not appear; the folder is not on a shared disk.
     """
     deadline = time.monotonic() + FILE_VISIBLE_S
     while not file.exists():  # a network file system may take a while to show it

@@ -83,7 +83,7 @@ def pooled_features(classifier: Classifier, films: Dataset, preprocess: Preproce
 
 
 def _stored(database: sqlite3.Connection, key: str) -> Vectors | None:
-    """The vector of a key; None where the cache lacks it or its checksum differs."""
+    """The vector of a key; None if it is missing or its checksum differs."""
     row = database.execute(GET, (key,)).fetchone()
     if row is None or _checksum(key, row[0]) != row[1]:
         return None
@@ -143,7 +143,7 @@ def _content_hash(sample: Sample) -> str:
 def _compute(
     database: sqlite3.Connection, classifier: Classifier, films: Dataset, keys: list[str], preprocess: Preprocess
 ) -> list[FilmError]:
-    """Compute what the cache lacks, one commit per batch."""
+    """Compute the missing vectors, one commit per batch."""
     unreadable: list[FilmError] = []
     network = fuse_batchnorm(classifier).to(local_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     outcomes = zip(keys, decode_each(films, preprocess), strict=True)

@@ -18,7 +18,7 @@ POLL_S = 0.1
 GRACE_S = 20.0
 """After Ctrl-C, for the processes to end by themselves."""
 MESSAGE_S = 3.0
-"""After a failure, for the main process to print the same error, where all processes fail for one reason."""
+"""After a failure, for the main process to print the error, if all processes fail for the same reason."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 LAUNCHER = "LUCENCY_LAUNCHER"
@@ -28,8 +28,8 @@ LAUNCHER = "LUCENCY_LAUNCHER"
 def launch(devices: int, arguments: Sequence[str]) -> int:
     """Run `lucency ARGUMENTS` in `devices` processes with the environment that torchrun sets.
 
-    Only the main process prints. If another fails, its last line is printed, and all are ended. Ctrl-C reaches this
-    process alone, which passes it on; no process outlives it.
+    Only the main process prints. If another fails, its last line is printed, and all are ended. This process passes
+    Ctrl-C on; no process outlives it.
 
     Returns:
         the exit code of the first process that failed, or 0.
@@ -59,7 +59,7 @@ def launch(devices: int, arguments: Sequence[str]) -> int:
 
 
 def end_with_launcher() -> None:
-    """In a process that `launch` started: exit as soon as the launcher has ended, for whatever reason."""
+    """In a process that `launch` started: exit as soon as the launcher has ended, for any reason."""
     if (launcher := os.environ.get(LAUNCHER)) is None:
         return
 
@@ -77,7 +77,7 @@ def _start(rank: int, devices: int, port: int, arguments: Sequence[str], log: IO
     threads = {"OMP_NUM_THREADS": max(1, (os.cpu_count() or 1) // devices)} | dict(os.environ)
     environment = {name: str(value) for name, value in {**threads, **place, **rendezvous}.items()}
     streams: dict[str, Any] = {} if rank == 0 else {"stdout": subprocess.DEVNULL, "stderr": log}
-    # In a session of its own, a process does not receive the terminal's Ctrl-C as well.
+    # A new session keeps the terminal's Ctrl-C away.
     return subprocess.Popen([*COMMAND, *arguments], env=environment, start_new_session=True, **streams)
 
 
@@ -105,7 +105,7 @@ def _report_failure(failed: int, processes: Sequence[subprocess.Popen[bytes]], l
 
 
 def _error_of(log: IO[bytes]) -> str:
-    """The last line; of an unexpected error, the whole traceback."""
+    """The last line of a log, or the whole traceback of an unexpected error."""
     log.seek(0)
     text = log.read().decode(errors="replace").strip()
     start = text.find("Traceback (most recent call last)")

@@ -1,4 +1,4 @@
-"""Losses: cross-entropy weighed by class, by group or by difficulty, and what fine-tuning adds to it."""
+"""Losses: cross-entropy weighted by class, group or difficulty, and the auxiliary losses of fine-tuning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lucency.train.distributed import all_gather, loss_scale, world_size
 from lucency.train.lung_views import unpack
 
 PAINTED_CELL = 0.12
-"""A cell of which more was painted is one of the finding."""
+"""Painted share above which a cell is positive."""
 TEMPERATURE = 2.0
 """Logits are divided by it in distillation, so that unlikely classes still count (Hinton et al. 2015)."""
 
@@ -68,12 +68,12 @@ class Objective:
         return weighted_mean(self.losses(logits, labels), self.weights(labels, misled))
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Of each film, (n,)."""
+        """The loss of each film, (n,)."""
         losses = cross_entropy(logits, labels, self.task, self.smoothing)
         return focal(losses, self.focal_gamma) if self.focal_gamma else losses
 
     def weights(self, labels: Tensor, misled: Tensor | None = None) -> Tensor | None:
-        """Of each film, (n,); None: all alike."""
+        """The weight of each film, (n,); None: all 1."""
         weights = None
         if self.class_weights is not None and self.task != "multilabel":
             weights = self.class_weights.to(labels.device)[labels]
@@ -102,7 +102,7 @@ class MeanLoss(nn.Module):
 
 
 class GroupDROLoss(nn.Module):
-    """Groups of films weigh more, the higher their loss.
+    """Group DRO: groups of films with a higher loss have a higher weight.
 
     Sagawa et al. 2020, Distributionally robust neural networks for group shifts, algorithm 1. Each class has two
     groups: films whose acquisition points to another class, and the others.
@@ -132,7 +132,7 @@ class GroupDROLoss(nn.Module):
 
 
 class ForwardOutput(NamedTuple):
-    """A training batch and what the network answers."""
+    """A training batch and the network's outputs on it."""
 
     batch: Batch
     logits: Tensor
@@ -144,12 +144,12 @@ class ForwardOutput(NamedTuple):
 
 
 AuxiliaryLoss = Callable[[ForwardOutput], Tensor]
-"""A scalar that is added to the loss of a batch."""
+"""A scalar added to the loss of a batch."""
 
 
 @dataclass(frozen=True)
 class SparsityLoss:
-    """Evidence costs wherever the map puts it, for or against: weight · mean |M| over films and places."""
+    """L1 penalty on the map: weight · mean |M| over films and places."""
 
     weight: float
 
@@ -159,9 +159,9 @@ class SparsityLoss:
 
 
 class LocalLoss(nn.Module):
-    """Cross-entropy of the cells whose truth is known: those of normal films, and of painted opacities.
+    """Cross-entropy of the cells with known labels: those of normal films, and of films with painted opacities.
 
-    A cell's logit is its evidence plus an offset, which is trained: the head's own bias belongs to whole films.
+    A cell's logit is its evidence plus a trained offset: the head's own bias is for whole films.
     """
 
     def __init__(self, weight: float) -> None:
@@ -170,7 +170,7 @@ class LocalLoss(nn.Module):
         self.offset = nn.Parameter(torch.tensor(-1.0))
 
     def forward(self, output: ForwardOutput) -> Tensor:
-        """A scalar; a cell counts by its weight in the map, a film by whether its cells are known."""
+        """A scalar; cells are weighted as in the map, films with unknown cells left out."""
         _, weights, painted = unpack(output.batch.inputs, output.maps.shape[-1])
         known = (output.batch.labels == 0) | (painted.sum((1, 2)) > 0)
         target = (painted > PAINTED_CELL).float()
@@ -181,7 +181,7 @@ class LocalLoss(nn.Module):
 
 @dataclass(frozen=True)
 class DistillationLoss:
-    """Learn the mean answer of several networks to the films as they are augmented (Hinton et al. 2015)."""
+    """Distillation of the mean prediction of several networks on the augmented films (Hinton et al. 2015)."""
 
     teachers: Sequence[nn.Module]
     """In evaluation mode; they take the input of the network that trains."""
@@ -192,8 +192,8 @@ class DistillationLoss:
         with torch.no_grad():
             for teacher in self.teachers:
                 teacher.to(output.logits.device)
-            answers = [self._probabilities(teacher(output.batch.inputs).float()) for teacher in self.teachers]
-            targets = torch.stack(answers).mean(0)
+            predictions = [self._probabilities(teacher(output.batch.inputs).float()) for teacher in self.teachers]
+            targets = torch.stack(predictions).mean(0)
         logits = output.logits / TEMPERATURE
         entropy = F.cross_entropy if self.task == "multiclass" else F.binary_cross_entropy_with_logits
         return TEMPERATURE**2 * entropy(logits, targets)

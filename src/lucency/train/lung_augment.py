@@ -1,8 +1,8 @@
-"""Augmentation of the lungs' box, in batches: another acquisition of the same chest, and opacities painted into it.
+"""Augmentation of the lungs' box, in batches: another acquisition of the same chest, and synthetic opacities.
 
-A network that sees the lungs alone can still tell classes by how a film was taken: the box's aspect, contrast at each
-scale, exposure across the film, sharpness, noise. Each is drawn anew for each view. Opacities painted into normal
-films show what pneumonia changes and nothing else, and where: the same film with and without.
+A network that sees only the lungs can still separate classes by acquisition: the box's aspect, contrast at each scale,
+exposure across the film, sharpness, noise. Each is drawn for each view. An opacity painted into a normal film changes
+what pneumonia changes and nothing else, at a known place.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ SCALES = (192, 96, 48, 24)
 LEVELS = 200.0
 """Gray levels between the darkest and the brightest percentile after the tone curve."""
 DILATIONS = (1, 3, 3, 5, 5)
-"""By how many cells the lungs' mask is dilated before the rest is blanked; one is drawn for each batch."""
+"""Cells by which the lungs' mask is dilated before the rest is blanked; one is drawn per batch."""
 BACKGROUND_QUANTILE = 0.75
-"""Of a film's gray levels: about that of soft tissue, which an opacity resembles."""
+"""Of a film's gray levels: about soft tissue, which an opacity resembles."""
 
 
 class View(NamedTuple):
-    """Views of n films, as the backbone reads them."""
+    """Views of n films, the input of the backbone."""
 
     pixels: Tensor
     """float32 (n, 1, t, t), standardised, blank outside the lungs."""
     cells: Tensor
     """float32 (n, c, c), the weight of each cell of the map."""
     opacity: Tensor
-    """float32 (n, c, c), how much of each cell was painted, 0 to 1."""
+    """float32 (n, c, c), painted share of each cell, 0 to 1."""
 
 
 class Draw:
@@ -101,12 +101,12 @@ def augment_lungs(
         pixels, opacity = paint_opacity(pixels, inside, draw)
     pixels = reacquire(pixels, inside, settings, draw)
     mask = F.avg_pool2d(inside, size // MASK_CELLS)
-    seen, weights = standardise(pixels, mask, cells, DILATIONS[int(draw.one() * len(DILATIONS))])
-    return View(seen, weights, F.adaptive_avg_pool2d(opacity, cells)[:, 0])
+    standardised, weights = standardise(pixels, mask, cells, DILATIONS[int(draw.one() * len(DILATIONS))])
+    return View(standardised, weights, F.adaptive_avg_pool2d(opacity, cells)[:, 0])
 
 
 def box_grid(boxes: Tensor, size: int, settings: AugmentSettings, draw: Draw) -> Tensor:
-    """Where each pixel of each view lies on its film, as `grid_sample` takes it: the box moved, stretched, rotated.
+    """The sampling grid of each view for `grid_sample`: the box moved, stretched, rotated.
 
     The box is widened along one axis only, so that the lungs fill the square along the other.
     """
@@ -136,15 +136,14 @@ def box_grid(boxes: Tensor, size: int, settings: AugmentSettings, draw: Draw) ->
 def paint_opacity(pixels: Tensor, inside: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
     """Paint a round, patchy, lobar or diffuse opacity into the lungs of each film.
 
-    Air gives way to soft tissue: the local mean rises towards the gray of what lies beside the lungs, and fine detail
-    loses some contrast.
+    Soft tissue replaces air: the local mean rises towards the gray beside the lungs, and fine detail loses contrast.
 
     Args:
         pixels: gray levels in the box, (n, 1, t, t).
         inside: probability of lung, the same shape.
 
     Returns:
-        the films; how much of the air is lost at each pixel, 0 to 1, the same shape.
+        the films; opacity of each pixel, 0 to 1, the same shape.
     """
     size = pixels.shape[-1]
     shape = opacity_shape(inside, draw) * inside
@@ -188,7 +187,7 @@ def lung_point(inside: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
 
 
 def reacquire(pixels: Tensor, inside: Tensor, settings: AugmentSettings, draw: Draw) -> Tensor:
-    """The same chest taken otherwise: tone curve, contrast at each scale, uneven exposure, sharpness, noise."""
+    """Another acquisition of the same chest: tone curve, contrast at each scale, uneven exposure, sharpness, noise."""
     low, high = quantile(pixels, 0.01), quantile(pixels, 0.995)
     pixels = ((pixels - low) / (high - low + 1)).clamp(0, 1.2) ** draw.log_uniform(*settings.gamma) * LEVELS
     pixels = rescale_bands(pixels, inside, settings, draw)

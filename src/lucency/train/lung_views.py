@@ -1,11 +1,11 @@
-"""Views of films computed once: what the frozen blocks of the backbone make of several augmentations of each film.
+"""Cached views: activations of the backbone's frozen blocks for several augmentations of each film.
 
-The frozen blocks hold most of the work and never change, so their activations for a fixed number of views of each film
-are kept on disk, half precision, and the blocks that train read them. Films of the rarer class, and of a rare
+The frozen blocks take most of the time and never change, so their activations for a fixed number of views of each film
+are cached on disk in half precision, and the trained blocks read them. Films of the rarer class, and of a rare
 acquisition, get more views, so that an epoch over all views is balanced. Views of a film do not depend on the fold.
 
-One folder of the cache holds shards; a shard is an array of views and a table that says of which film each is. What is
-missing is computed and becomes a new shard, written beside and renamed.
+A folder of the cache holds shards: arrays of views, each with a table of the films they are of. Missing views are
+computed and written as a new shard, atomically.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from lucency.train.lung_augment import View, augment_lungs
 
 BATCH = 48
 PLAIN, AUGMENTED, PAINTED = 0, 1, 2
-"""Kinds of view: the film as it is, as validation and reading see it; augmented; augmented, an opacity painted in."""
+"""Kinds of view: unchanged, as in validation and reading; augmented; augmented with a painted opacity."""
 VERSION = 1
-"""Of the augmentation: views of another version are computed anew."""
+"""Of the augmentation: views of another version are computed again."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """Views of films, in an order that follows from the films and the recipe."""
+    """Views of films, in an order fixed by films and recipe."""
 
     inputs: Sequence[NDArray[np.float16]]
-    """Shards, each (m, k + 2, h, w): activations; the weight of each cell; how much of each cell was painted."""
+    """Shards, each (m, k + 2, h, w): activations; weight of each cell; painted share of each cell."""
     index: NDArray[np.int64]
     """(v, 2): shard and row of each view."""
     labels: NDArray[np.int64]
@@ -53,7 +53,7 @@ class Views:
     unreadable: tuple[FilmError, ...] = ()
 
     device = torch.device("cpu")
-    """Where they wait."""
+    """The views' device."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -65,7 +65,7 @@ class Views:
 
 
 def plan_views(films: Dataset, recipe: Recipe) -> list[tuple[int, int]]:
-    """Which views an epoch has: (film, kind) for each.
+    """The views of an epoch: (film, kind) for each.
 
     A film of the largest class has `finetune.views` augmented views, one of a smaller class as many more as balance the
     classes, one of a rare acquisition `data.rare_weight` times as many. Normal films get painted views until these
@@ -96,7 +96,7 @@ class ViewNetwork(nn.Module):
         return self.forward_all(inputs)[0]
 
     def forward_all(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, the evidence of each cell (n, 1, c, c), and what the head read (n, k)."""
+        """Logits, the evidence of each cell (n, 1, c, c), and the head's input (n, k)."""
         activations, weights, _ = unpack(inputs, self.cells)
         found = self.blocks(activations.contiguous(memory_format=torch.channels_last))
         pooled = pool(found, weights)
@@ -109,7 +109,7 @@ def lung_views(classifier: Classifier, films: Dataset, recipe: Recipe, cache: Pa
     Args:
         classifier: crops to the lungs; its frozen blocks are run in evaluation mode.
         films: binary.
-        recipe: how many views, how augmented, how many blocks are frozen.
+        recipe: number of views, augmentation, frozen blocks.
         cache: folder of the cache.
         augmented: the plan of `plan_views`; otherwise one plain view of each film.
 
@@ -158,7 +158,7 @@ def _stored(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def _digest(classifier: Classifier, recipe: Recipe) -> str:
-    """SHA-256 over what views depend on: frozen blocks, segmenter, augmentation."""
+    """SHA-256 over all that views depend on: frozen blocks, segmenter, augmentation."""
     settings = recipe.augment.model_dump_json() + recipe.data.model_dump_json(include={"image_size", "resize_mode"})
     digest = hashlib.sha256(f"{VERSION} {settings} {recipe.finetune.unfreeze_blocks}".encode())
     for name, value in nn.ModuleList([frozen_blocks(classifier, recipe), _crop(classifier)]).state_dict().items():
@@ -182,7 +182,7 @@ def _crop(classifier: Classifier) -> LungCrop:
 def _add_shard(
     folder: Path, classifier: Classifier, films: Dataset, recipe: Recipe, views: Sequence[tuple[int, int, str]]
 ) -> tuple[FilmError, ...]:
-    """Compute views (film, kind, key) and keep them as a new shard."""
+    """Compute views (film, kind, key) and write them as a new shard."""
     number = len(list(folder.glob("*.npy")))
     chosen = sorted({film for film, _, _ in views})
     decoded = decode_squares(films.subset(chosen), preprocess_of(recipe.data))
@@ -212,7 +212,6 @@ def _write(
     generator = torch.Generator().manual_seed(VERSION * 1_000_003 + number)
     stored: Any = None
     batches = list(_batches(rows))
-    done = 0
     for kind, batch in track(batches, "views, once", len(batches)):
         films = squares[[rows[k][0] for k in batch]][:, None].float()
         view = _view(crop, films, kind, recipe, generator)
@@ -222,7 +221,6 @@ def _write(
             shape = (len(rows), activations.shape[1] + 2, *activations.shape[2:])
             stored = open_memmap(draft, "w+", np.float16, shape)
         stored[batch] = pack(activations, view).half().numpy()
-        done += len(batch)
     stored.flush()
 
 
@@ -238,7 +236,7 @@ def _view(crop: LungCrop, films: Tensor, kind: int, recipe: Recipe, generator: t
 
 
 def pack(activations: Tensor, view: View) -> Tensor:
-    """Activations (n, k, h, w) with the cells' weights and what was painted as two more channels, (n, k + 2, h, w)."""
+    """Activations (n, k, h, w) with cell weights and painted shares as two more channels, (n, k + 2, h, w)."""
     repeat = activations.shape[-1] // view.cells.shape[-1]
     more = torch.stack([view.cells, view.opacity], 1)
     return torch.cat([activations, more.repeat_interleave(repeat, 2).repeat_interleave(repeat, 3)], 1)

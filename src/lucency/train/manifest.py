@@ -38,7 +38,7 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """What decides a run; two runs with equal manifests end with equal weights on one machine."""
+    """All inputs of a run; two runs with equal manifests end with equal weights on one machine."""
 
     recipe: str
     """The recipe as JSON."""
@@ -57,7 +57,7 @@ class Manifest:
 
 
 def lock_and_claim(out: Path, manifest: Manifest, resume: bool, held: contextlib.ExitStack) -> bool:
-    """`claim` under a lock that `held` keeps: two processes never write to one run.
+    """`claim` under a lock kept in `held`, so that only one process writes to a run.
 
     Raises:
         OutputError: another process trains in `out`, or it cannot be written.
@@ -95,7 +95,7 @@ def claim(out: Path, manifest: Manifest, resume: bool) -> bool:
 
 
 def _read(out: Path) -> Manifest | None:
-    """The manifest that is there; a setting that its lucency did not know has its default."""
+    """The manifest in `out`; settings newer than it have their default."""
     path = out / MANIFEST if (out / MANIFEST).exists() else out / compat.OLD_MANIFEST
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
@@ -162,7 +162,7 @@ def save(
         limits=(
             *LIMITS,
             *filter(None, (MODALITIES[recipe.data.modality].limit,)),
-            f"{len(val)} films chose the checkpoint ({split}); figures on them flatter.",
+            f"{len(val)} films chose the checkpoint ({split}); figures on them are optimistic.",
         ),
         licence="Apache-2.0",
     )

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 Row = dict[str, float]
 """The metrics of one epoch, by name."""
 CURVES = (("loss", "loss (nats)"), ("accuracy", "accuracy"), ("auroc", "AUROC"), ("recall", "recall (sensitivity)"))
-"""The four curves, and what stands beside their axes."""
+"""The four curves and their axis labels."""
 INK = {"train": "#0072b2", "val": "#d55e00"}
-"""Blue and vermilion of Okabe & Ito: told apart by the colour-blind."""
+"""Blue and vermilion of Okabe & Ito, distinguishable by the colour-blind."""
 
 
 def epoch_metrics(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
@@ -87,7 +87,7 @@ def write_history(phases: dict[str, list[Row]], out: Path) -> None:
 
 
 def read_history(out: Path) -> dict[str, list[Row]]:
-    """The history of the run at `out`: name of the phase -> its rows; empty where there is none."""
+    """The history of the run at `out`: name of the phase -> its rows; empty if there is none."""
     path, phases = out / "history.csv", dict[str, list[Row]]()
     if path.is_file():
         for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
@@ -98,7 +98,7 @@ def read_history(out: Path) -> dict[str, list[Row]]:
 
 def draw_history(phases: Mapping[str, Sequence[Row]]) -> Figure:
     """The four curves over the epochs, the phases in order, as a matplotlib figure."""
-    from matplotlib.figure import Figure  # half a second that only those who draw should pay
+    from matplotlib.figure import Figure  # takes half a second to import
 
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     rows = [row for history in phases.values() for row in history]

@@ -35,7 +35,7 @@ class ClassifierModule(pl.LightningModule):
         train_batches: epoch -> the training batches of that epoch.
         val_batches: the validation batches.
         keep_frozen: called whenever training mode is switched on, to put frozen parts back into evaluation mode.
-        auxiliary: what is added to the loss; those that are modules are trained too.
+        auxiliary: added to the loss; those that are modules are trained too.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ClassifierModule(pl.LightningModule):
         return self.val_batches
 
     def configure_optimizers(self) -> Any:
-        """AdamW over what is not frozen, and the recipe's schedule."""
+        """AdamW over the trainable parameters, and the recipe's schedule."""
         trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trainable, self.settings.lr, weight_decay=self.settings.weight_decay, fused=True)
         return {
@@ -79,12 +79,12 @@ class ClassifierModule(pl.LightningModule):
         }
 
     def on_train_epoch_start(self) -> None:
-        """Training mode, except for what is frozen."""
+        """Training mode, except for frozen parts."""
         self.network.train()
         self.keep_frozen()
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Loss of a training batch. Dropout is drawn from (seed, epoch, batch): a resumed epoch repeats itself."""
+        """Loss of a training batch. Dropout depends on (seed, epoch, batch) only: a resumed epoch is the same."""
         torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + index)
         output = self._forward(batch)
         self.outputs["train"].append((output.logits.detach(), batch.labels))
@@ -114,7 +114,7 @@ class ClassifierModule(pl.LightningModule):
 
     @torch.no_grad()
     def validate(self) -> Row:
-        """Validation metrics of the network as it is after training; training metrics are NaN."""
+        """Validation metrics of the current weights; training metrics are NaN."""
         self.network.eval()
         self.outputs["val"].clear()
         for index, batch in enumerate(self.val_batches):
@@ -131,7 +131,7 @@ class ClassifierModule(pl.LightningModule):
         self.history = list(checkpoint["history"])
 
     def _forward(self, batch: Batch) -> ForwardOutput:
-        """Maps and features are computed only where an auxiliary loss needs them."""
+        """Maps and features are computed only for auxiliary losses."""
         if not self.auxiliary:
             empty = torch.empty(0)
             return ForwardOutput(batch, self.network(batch.inputs).float(), empty, empty)

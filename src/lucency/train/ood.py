@@ -1,4 +1,4 @@
-"""The out-of-distribution detector of a run: fitted to its training films, it refuses films of another kind."""
+"""The out-of-distribution detector of a run, fitted to its training films."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ALARMS = {
 }
 """How the allowed false alarms are divided among the checks: most for the hardest."""
 MAX_FILMS = 2000
-"""Training films that are measured; more hardly change the Gaussians."""
+"""Training films that are measured; more barely change the Gaussians."""
 MAX_CORRUPTED = 300
 """Films that are also measured with noise and blur."""
 NOISE, BLUR = 10.0, 1 / 60
@@ -82,13 +82,13 @@ def blur(films: Pixels) -> Pixels:
 
 
 CORRUPTIONS: dict[str, Callable[[Pixels], Pixels]] = {"noisy": add_noise, "blurred": blur}
-"""Corruptions that a network takes for findings. With low contrast among them, half of those films were refused, but no
-more of those that were misread."""
+"""Corruptions that a network takes for findings. Low contrast is not among them: with it half of those films were
+refused, but no more of the misread ones."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the detector measures of n films."""
+    """The detector's measurements of n films."""
 
     films: Dataset
     """The readable ones."""
@@ -97,21 +97,21 @@ class Measured:
     features: Floats
     """(n, k), directions of the pooled features."""
     lungs: Floats
-    """(n, 3), what LUNG_CHECKS measure; (n, 0) of a network that reads whole films."""
+    """(n, 3), measurements of LUNG_CHECKS; (n, 0) for a network that reads whole films."""
 
 
 def fit_gate(
     run: Bundle, films: Dataset, fold: Fold | None = None, alarms: float = 0.02, most: int = MAX_FILMS
 ) -> tuple[Card, bytes]:
-    """Fit the detector on the films of a run; set each limit on films that the check was not fitted to.
+    """Fit the detector on a run's films; set each limit on films that the check was not fitted to.
 
-    Features of training films lie closer together than those of new films, so theirs are limited on the validation
+    Features of training films lie closer together than those of new films, so their limit is set on the validation
     films. Thumbnails do not depend on the network: each film is measured by a fit to other patients.
 
     Args:
         run: an open run.
         films: the data set that it was trained on.
-        fold: which one, where the run is one of a cross-validation.
+        fold: the held-out fold of a run of a cross-validation.
         alarms: share of films of the same kind that may be refused, all checks together.
         most: training films that are measured.
 
@@ -149,7 +149,7 @@ def fit_gate(
 
 
 def _groups(inside: Dataset, outside: Dataset) -> NDArray[np.int64]:
-    """Patients of both; no patient is in both."""
+    """Patients of both sets, which share none."""
     first = inside.groups()
     return np.concatenate([first, outside.groups() + first.max() + 1])
 
@@ -184,7 +184,7 @@ def measure(
     doing: str,
     corrupt: Callable[[Pixels], Pixels] = lambda squares: squares,
 ) -> Measured:
-    """Thumbnail and pooled features of every readable film, its squares (n, side, side) corrupted beforehand."""
+    """Thumbnail and pooled features of every readable film, its squares (n, side, side) corrupted first."""
     decoded = decode_squares(films, preprocess)
     report_skipped(decoded.unreadable)
     rows = []
@@ -200,7 +200,7 @@ def measure(
 
 
 def set_limit(name: str, scores: Floats, groups: NDArray[np.int64], alarms: float) -> Check:
-    """The limit above which at most a share `alarms` of films of the same kind lie, patients counting alike."""
+    """The limit above which at most a share `alarms` of films of the same kind lie, each patient with equal weight."""
     highest = -fit_conformal(-scores[:, None], np.zeros(len(scores), dtype=np.int64), groups, 1 - alarms)[0]
     limit = highest or float(scores.max())
     if not highest:
@@ -212,7 +212,7 @@ def set_limit(name: str, scores: Floats, groups: NDArray[np.int64], alarms: floa
 
 
 def fit_numbers(small: Floats, features: Floats, corrupted: Sequence[Floats] = ()) -> dict[str, torch.Tensor]:
-    """What `models.ood_detector.ood_detector_from_state` takes.
+    """The state for `models.ood_detector.ood_detector_from_state`.
 
     Args:
         small: (n, 64), thumbnails.
@@ -221,7 +221,7 @@ def fit_numbers(small: Floats, features: Floats, corrupted: Sequence[Floats] = (
     """
     found = {"layout": fit_gaussian(small, DIRECTIONS["layout"])}
     found |= {name: fit_flip(small, axis) for name, axis in FLIPS.items()}
-    found["features"] = watch(fit_gaussian(features, DIRECTIONS["features"]), features, corrupted)
+    found["features"] = add_corruptions(fit_gaussian(features, DIRECTIONS["features"]), features, corrupted)
     return {f"{name}.{key}": value for name, part in found.items() for key, value in part.items()}
 
 
@@ -252,7 +252,7 @@ def crossfit(small: Floats, groups: NDArray[np.int64], others: Floats | None = N
 
 
 def fit_gaussian(x: Floats, axes_kept: int) -> dict[str, torch.Tensor]:
-    """The numbers of models.ood_detector.Gaussian by probabilistic PCA (Tipping & Bishop 1999, eq. 7 and 8).
+    """The state of models.ood_detector.Gaussian by probabilistic PCA (Tipping & Bishop 1999, eq. 7 and 8).
 
     Args:
         x: (n, d), of training films.
@@ -274,7 +274,9 @@ def fit_gaussian(x: Floats, axes_kept: int) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(value).float() for name, value in found.items()}
 
 
-def watch(found: dict[str, torch.Tensor], features: Floats, corrupted: Sequence[Floats]) -> dict[str, torch.Tensor]:
+def add_corruptions(
+    found: dict[str, torch.Tensor], features: Floats, corrupted: Sequence[Floats]
+) -> dict[str, torch.Tensor]:
     """The Gaussian `found` of `features` (n, d), with one more direction for each corruption (p, d).
 
         v = C^-1 (mean of the corrupted - mean), |v| = 1;  gain = CORRUPTED_WEIGHT / variance along v
@@ -295,7 +297,7 @@ def watch(found: dict[str, torch.Tensor], features: Floats, corrupted: Sequence[
 
 
 def fit_flip(small: Floats, axis: int) -> dict[str, torch.Tensor]:
-    """The numbers of models.ood_detector.LinearProbe: logistic regression that tells thumbnails from their flips.
+    """The state of models.ood_detector.LinearProbe: logistic regression of thumbnails against their flips.
 
     Args:
         small: (n, 64), of training films.

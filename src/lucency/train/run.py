@@ -59,16 +59,16 @@ TEACHER_SEED_STEP = 1_000
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What both phases train on."""
+    """The data of both phases."""
 
     train: Dataset
     val: Dataset
     """Films that choose the checkpoint."""
     recipe: Recipe
     misled: frozenset[str] = frozenset()
-    """Names of the films whose acquisition points to another class; empty where the recipe does not use them."""
+    """Names of the films whose acquisition points to another class; empty if the recipe does not use them."""
     teachers: Sequence[Classifier] = ()
-    """Networks whose answers fine-tuning distils."""
+    """Networks that fine-tuning distils."""
     watch: WatchPhase | None = None
     """Called after each epoch."""
 
@@ -84,18 +84,18 @@ class TrainingData:
 def train_run(
     recipe: Recipe, films: Dataset, out: Path, cache: Path, resume: bool = False, watch: WatchPhase | None = None
 ) -> str:
-    """Train by a recipe and leave a run: weights, card, history, manifest, checkpoints.
+    """Train by a recipe and write a run: weights, card, history, manifest, checkpoints.
 
     Args:
         recipe: every choice.
-        films: what to train on; those that the source calls `test` take no part.
+        films: to train on; those that the source calls `test` take no part.
         out: folder of the run; new or empty, or an unfinished run where `resume` is set.
         cache: folder of the feature cache.
         resume: continue from the last complete epoch, to the same result as without the stop.
         watch: called after each epoch, to show the course of training.
 
     Returns:
-        one line for a person: the result and where it is.
+        one line: the result and where it is.
 
     Raises:
         UsageError: the recipe needs two classes, and the films have more.
@@ -108,7 +108,7 @@ def train_run(
     manifest = Manifest.of(recipe, train, val, distributed.world_size())
     torch.manual_seed(recipe.seed)
     classifier = build(recipe.model, 1 if films.task == "binary" else len(films.labels))
-    # After the pretrained weights were found: a run that cannot start leaves no folder behind.
+    # Only now, with the pretrained weights loaded: a run that cannot start leaves no folder behind.
     with contextlib.ExitStack() as held:
         if distributed.broadcast_flag(lambda: lock_and_claim(out, manifest, resume, held)):
             return f"{out}: finished already"
@@ -219,7 +219,7 @@ def load_views(classifier: Classifier, data: TrainingData, cache: Path) -> tuple
 
 
 def trained_part(classifier: Classifier, recipe: Recipe) -> Classifier | ViewNetwork:
-    """What training runs: the blocks behind the cached views, or the network on films as they are augmented."""
+    """The trained network: the blocks after the cached views, or the whole network without its crop."""
     return ViewNetwork(classifier, recipe) if recipe.finetune.views else classifier.without_crop()
 
 
@@ -234,7 +234,7 @@ def labels_of(films: Dataset) -> Tensor:
 
 
 def auxiliary_losses(data: TrainingData) -> list[AuxiliaryLoss]:
-    """What fine-tuning adds to the loss of the labels."""
+    """The losses that fine-tuning adds to that of the labels."""
     found = list[AuxiliaryLoss]()
     if data.recipe.finetune.local:
         found.append(LocalLoss(data.recipe.finetune.local))
@@ -248,7 +248,7 @@ def auxiliary_losses(data: TrainingData) -> list[AuxiliaryLoss]:
 
 
 def make_loss(train: Dataset, recipe: Recipe, settings: FitSettings) -> MeanLoss | GroupDROLoss:
-    """The loss that answers the class imbalance of the training films as the recipe says."""
+    """The loss, with the recipe's remedy for class imbalance."""
     data, weights = recipe.data, None
     if data.imbalance == "class_weights" and train.task != "multilabel":
         found = class_weights(train.label_array(), data.class_weights, len(train.labels))
@@ -282,7 +282,7 @@ def unfreeze(classifier: Classifier, settings: FinetuneSettings) -> Callable[[],
 
 
 def train_teacher(recipe: Recipe, number: int, films: Dataset, out: Path, cache: Path) -> Classifier:
-    """A teacher: the recipe with another seed, trained on the same films or resumed; in evaluation mode."""
+    """A teacher: the recipe with another seed, trained on the same films; in evaluation mode."""
     seed, place = recipe.seed + number * TEACHER_SEED_STEP, out / "teachers" / str(number)
     own = recipe.model_copy(update={"seed": seed, "finetune": recipe.finetune.model_copy(update={"teachers": 0})})
     if distributed.is_main_process():
@@ -293,7 +293,7 @@ def train_teacher(recipe: Recipe, number: int, films: Dataset, out: Path, cache:
 
 
 def require_two_classes(recipe: Recipe, films: Dataset) -> None:
-    """Raise UsageError where a recipe uses misled films, which only two classes have, before anything is done."""
+    """Raise UsageError if a recipe uses misled films, which are defined for two classes only."""
     if films.task != "binary" and uses_misled(recipe.data):
         raise UsageError(
             f"{recipe.name}: [data] misled and group_dro need two classes, received a {films.task} task of "
@@ -302,7 +302,7 @@ def require_two_classes(recipe: Recipe, films: Dataset) -> None:
 
 
 def find_misled(train: Dataset, settings: DataSettings) -> frozenset[str]:
-    """Names of the films whose acquisition points to another class, where the recipe uses them."""
+    """Names of the films whose acquisition points to another class, if the recipe uses them."""
     if not uses_misled(settings):
         return frozenset()
     from lucency.data import acquisition_features  # scikit-learn takes a third of a second to import
@@ -311,7 +311,7 @@ def find_misled(train: Dataset, settings: DataSettings) -> frozenset[str]:
 
 
 def uses_misled(settings: DataSettings) -> bool:
-    """Whether a recipe weighs films by whether acquisition misleads."""
+    """Whether a recipe weights films whose acquisition misleads."""
     return settings.misled != 1 or settings.imbalance == "group_dro"
 
 
@@ -320,20 +320,20 @@ def cross_validate(
 ) -> tuple[Report, dict[str, Any]]:
     """Train one run per fold on the other folds, evaluate it on the fold, and pool the predictions.
 
-    The films that choose a fold's checkpoint come from its training patients: the fold itself decides nothing. The
-    threshold is 0.5, fixed beforehand.
+    The films that choose a fold's checkpoint are of its training patients, so the fold itself decides nothing. The
+    threshold is fixed at 0.5.
 
     Args:
         recipe: every choice.
-        films: what to train and evaluate on; those that the source calls `test` take no part.
+        films: to train and evaluate on; those that the source calls `test` take no part.
         folds: how many.
         out: folder that gets `fold-1` … and the pooled report.
         cache: folder of the feature cache, shared by the folds.
         resume: keep finished folds, continue with the others.
-        seeds: each fold has its own seed, counted up from the recipe's: the pooled results then cover seeds, too.
+        seeds: each fold has its own seed, counted up from the recipe's, so that pooled results cover seeds too.
 
     Returns:
-        the pooled report, and what it is about, as in report.json.
+        the pooled report, and its context for report.json.
     """
     films = without_test(films)
     films.require_trainable()

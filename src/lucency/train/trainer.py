@@ -1,4 +1,4 @@
-"""One phase of training, carried by Lightning: checkpoints, early stopping, averaging, logs, resume."""
+"""One phase of training by Lightning: checkpoints, early stopping, averaging, logs, resume."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fit(
 
     Args:
         module: the network and its data; holds the best weights afterwards.
-        settings: how long and how fast.
+        settings: epochs, learning rate, early stopping.
         folder: of this phase's checkpoints.
         title: of the phase, in progress and errors.
         watch: called after each epoch.
@@ -66,7 +66,7 @@ def fit(
         with warnings.catch_warnings():
             _ignore_advice()
             trainer.fit(module, ckpt_path=last, weights_only=True)
-    except SystemExit as stop:  # Lightning's answer to Ctrl-C
+    except SystemExit as stop:  # Lightning's reaction to Ctrl-C
         raise KeyboardInterrupt from stop
     except FloatingPointError as error:
         raise TrainingError(f"{title}: {error}; lower lr, or look for broken films with lucency audit") from error

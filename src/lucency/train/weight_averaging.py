@@ -18,7 +18,7 @@ class Averaging(WeightAveraging):
     """Validates and keeps the average of the weights."""
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Synchronise the network that trains on, too, before the average takes its place: a resumed run needs it."""
+        """Also synchronise the trained network before the average replaces it: a resumed run needs it."""
         sync_batchnorm(pl_module)
         super().on_validation_epoch_start(trainer, pl_module)
 
@@ -31,7 +31,7 @@ def averaging(settings: FinetuneSettings, steps_per_epoch: int) -> Averaging | N
 
 
 class MeanFrom:
-    """The mean of the weights after step `first` and each later one; before it, those of the last step."""
+    """The mean of the weights from step `first` on; before it, the latest weights."""
 
     def __init__(self, first: int) -> None:
         self.first = first
