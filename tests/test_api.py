@@ -32,7 +32,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "lucency.api"])
-def test_examples_run(module: str, names: dict[str, Any]) -> None:
+def test_doctests(module: str, names: dict[str, Any]) -> None:
     if module.startswith("lucency.dicom"):
         pytest.importorskip("pynetdicom", reason="needs lucency[dicom]")
     found = importlib.import_module(module)
@@ -48,7 +48,7 @@ def test_each_public_function_has_an_example_that_runs(name: str, names: dict[st
     names.update(test.globs)
 
 
-def test_importing_takes_nothing_along() -> None:
+def test_import_lucency_imports_no_dependency() -> None:
     program = (
         "import lucency, sys; print(sorted({name.split('.')[0] for name in sys.modules} & "
         "{'numpy', 'PIL', 'torch', 'scipy', 'pydantic', 'typer'}), [n for n in sys.modules if 'lucency.' in n])"
@@ -57,7 +57,7 @@ def test_importing_takes_nothing_along() -> None:
     assert done.stdout == "[] []\n"
 
 
-def test_every_public_name_is_there() -> None:
+def test_all_public_names_exist() -> None:
     assert all(getattr(lucency, name) is not None for name in lucency.__all__)
     assert set(lucency.__all__) <= set(dir(lucency))
     with pytest.raises(AttributeError, match="no attribute 'misspelt'"):

@@ -1,4 +1,4 @@
-"""Measuring a bundle: what is told, not how fast it is."""
+"""Benchmarks: their output, not the speed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_bundle_at_every_number_of_threads(place: Path) -> None:
                 assert name == "total" or spread.median < whole  # each film's total is the sum of its stages
 
 
-def test_drawn_films_are_gray_jpeg_of_the_stated_size(tmp_path: Path) -> None:
+def test_phantom_files_are_gray_jpeg_of_1024_pixels(tmp_path: Path) -> None:
     files = phantom_files(tmp_path, 2)
     for file in files:
         with Image.open(file) as film:
@@ -48,14 +48,14 @@ def test_drawn_films_are_gray_jpeg_of_the_stated_size(tmp_path: Path) -> None:
             assert np.asarray(film).std() > 20  # a chest, not a flat field
 
 
-def test_films_are_spread_over_the_data(place: Path) -> None:
+def test_some_files_are_evenly_spaced(place: Path) -> None:
     films = read_dataset(place / "films")
     names = [file.parent.name for file in some_files(films, 2)]
     assert names == ["NORMAL", "PNEUMONIA"]
     assert len(some_files(films, 100)) == 6
 
 
-def test_films_without_files() -> None:
+def test_films_without_files_raise() -> None:
     with pytest.raises(SourceError, match="expected films in separate files"):
         some_files(read_dataset("phantom:4"), 2)
 
@@ -75,9 +75,9 @@ def test_a_cold_start_that_fails(tmp_path: Path, place: Path) -> None:
 def test_table_and_json(place: Path) -> None:
     benches = measure([place / "bundle"], sorted((place / "films").rglob("*.png"))[:2], [1])
     cold = Cold(wall_s=0.5, python_s=0.02, import_share=0.25, peak_mb=100.0)
-    told = table([(benches[0], cold)], "2 films")
-    assert "brightness (onnx): 0.00 MB" in told
-    assert "0.50 s wall, 25 % imports (python alone 0.02 s); peak memory 100 MB" in told
+    text = table([(benches[0], cold)], "2 films")
+    assert "brightness (onnx): 0.00 MB" in text
+    assert "0.50 s wall, 25 % imports (python alone 0.02 s); peak memory 100 MB" in text
     content = json.loads(json.dumps(to_json([(benches[0], None)], "2 films")))
     (row,) = content["bundles"]
     assert (row["format"], row["cold"], row["paces"][0]["threads"]) == ("onnx", None, 1)
@@ -92,6 +92,6 @@ def test_the_command(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("threads", ["0", "two", ""])
-def test_threads_that_make_no_sense(place: Path, capsys: pytest.CaptureFixture[str], threads: str) -> None:
+def test_invalid_threads_are_usage_errors(place: Path, capsys: pytest.CaptureFixture[str], threads: str) -> None:
     assert run(["bench", str(place / "bundle"), "--threads", threads]) == 2
     assert "--threads: expected numbers such as 1,2" in capsys.readouterr().err

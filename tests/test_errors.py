@@ -11,12 +11,12 @@ from lucency.film import open_film
 CLASSES = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, LucencyError)]
 
 
-def test_each_class_has_a_code_of_its_own() -> None:
+def test_error_codes_are_distinct() -> None:
     assert len({row.code for row in CLASSES}) == len(CLASSES)
 
 
 @pytest.mark.parametrize("row", CLASSES, ids=lambda row: row.__name__)
-def test_the_drawing_names_each_class_with_its_code(row: type[LucencyError]) -> None:
+def test_the_error_tree_in_the_docstring_is_complete(row: type[LucencyError]) -> None:
     drawn = next(line.split() for line in (errors.__doc__ or "").splitlines() if f" {row.__name__} " in f" {line} ")
     assert row.code in drawn
 
@@ -26,7 +26,7 @@ def test_a_prefix_keeps_code_and_finding() -> None:
     assert (str(error), error.code, error.found) == ("a.png: found noise; expected PNG", FILM_DAMAGED, "noise")
 
 
-def test_codes_survive_the_way_between_processes() -> None:
+def test_errors_can_be_pickled() -> None:
     error = pickle.loads(pickle.dumps(FilmError("broken", code=FILM_DAMAGED, found="noise")))
     assert (str(error), error.code, error.found) == ("broken", FILM_DAMAGED, "noise")
 
@@ -34,7 +34,7 @@ def test_codes_survive_the_way_between_processes() -> None:
 @pytest.mark.parametrize(
     ("content", "code"), [(b"\x89PNG\r\n\x1a\n", "film_damaged"), (b"text", "film_unsupported")], ids=["cut", "text"]
 )
-def test_a_film_says_by_code_what_is_wrong(content: bytes, code: str) -> None:
+def test_film_errors_have_codes(content: bytes, code: str) -> None:
     with pytest.raises(FilmError) as caught:
         open_film(content)
     assert caught.value.code == code

@@ -19,14 +19,14 @@ from lucency.files import (
 )
 
 
-def test_content_arrives_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_beside_writes_the_content_and_leaves_no_draft(tmp_path: Path) -> None:
     write_text(tmp_path / "new" / "a.txt", "é")
     assert (tmp_path / "new" / "a.txt").read_bytes() == "é".encode()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.txt"]
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError])
-def test_a_stop_in_the_middle_leaves_what_was_there(tmp_path: Path, stop: type[BaseException]) -> None:
+def test_an_interrupted_write_keeps_the_old_content(tmp_path: Path, stop: type[BaseException]) -> None:
     target = tmp_path / "a.txt"
     target.write_text("before")
     with pytest.raises(stop), beside(target) as draft:
@@ -36,27 +36,27 @@ def test_a_stop_in_the_middle_leaves_what_was_there(tmp_path: Path, stop: type[B
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_secret_is_never_for_others_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+def test_a_private_file_is_never_readable_by_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = []
 
     def renamed(draft: Path, target: Path) -> None:
-        seen.append(stat.S_IMODE(draft.stat().st_mode))
+        modes.append(stat.S_IMODE(draft.stat().st_mode))
         draft.rename(target)
 
     monkeypatch.setattr(Path, "replace", renamed)
     with beside(tmp_path / "key", mode=0o600) as draft:
-        seen.append(stat.S_IMODE(draft.stat().st_mode))
-    assert seen == [0o600, 0o600]
+        modes.append(stat.S_IMODE(draft.stat().st_mode))
+    assert modes == [0o600, 0o600]
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
 
 
-def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+def test_an_uncreatable_folder_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot be written .*--out"):
         write_text(tmp_path / "file" / "below.txt", "x")
 
 
-def test_sha256_is_the_standard_one(tmp_path: Path) -> None:
+def test_sha256_equals_hashlibs(tmp_path: Path) -> None:
     # FIPS 180-2, appendix B.1: the digest of "abc"
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     (tmp_path / "abc").write_bytes(b"abc")
@@ -74,7 +74,7 @@ with locked(pathlib.Path(sys.argv[1]), sys.argv[2] == "shared"):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks on Windows")
 @pytest.mark.parametrize("mode", ["shared", "exclusive"])
-def test_a_lock_holds_against_another_process_and_ends_with_it(tmp_path: Path, mode: str) -> None:
+def test_locks_exclude_other_processes_and_end_with_theirs(tmp_path: Path, mode: str) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path), mode]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
@@ -94,11 +94,11 @@ def test_a_lock_holds_against_another_process_and_ends_with_it(tmp_path: Path, m
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, "[" * 100 + "]" * 100, "{", b"\xff"], ids=["deep", "100", "cut", "bytes"]
 )
-def test_json_that_cannot_be_read_is_one_kind_of_error(text: str | bytes) -> None:
+def test_parse_json_raises_value_error_only(text: str | bytes) -> None:
     with pytest.raises(ValueError):
         parse_json(text)
 
 
-def test_a_name_that_is_no_unicode_is_written_escaped(tmp_path: Path) -> None:
+def test_surrogates_are_escaped(tmp_path: Path) -> None:
     write_text(tmp_path / "a.csv", "\udcff.png")
     assert (tmp_path / "a.csv").read_text() == "\\udcff.png"

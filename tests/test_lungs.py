@@ -1,4 +1,4 @@
-"""The lung mask: its arithmetic against PyTorch, its quality on films that know their lungs."""
+"""The lung mask: its arithmetic against PyTorch, its quality on films with known lungs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lucency.lungs import (
 from lucency.preprocess import Preprocess, crop_or_pad
 
 
-def test_convolution_is_that_of_pytorch() -> None:
+def test_convolution_equals_pytorchs() -> None:
     rng = np.random.default_rng(0)
     x, weight = rng.normal(size=(3, 10, 12)), rng.normal(size=(5, 3, 3, 3))
     bias = rng.normal(size=5)
@@ -36,7 +36,7 @@ def test_convolution_is_that_of_pytorch() -> None:
     np.testing.assert_allclose(convolved(x, weight, bias), expected, rtol=1e-6)
 
 
-def test_overlap_by_hand() -> None:
+def test_dice_by_hand() -> None:
     one, other = np.array([[1, 1, 0]], bool), np.array([[0, 1, 1]], bool)
     assert dice(one, other) == pytest.approx(2 / 4)
     assert dice(one, one) == 1
@@ -44,12 +44,12 @@ def test_overlap_by_hand() -> None:
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
-@pytest.mark.parametrize("ill", [False, True])
-def test_lungs_of_drawn_films_are_found(fit: str, ill: bool) -> None:
-    """Patients that the training never drew; a white lung is a lung."""
+@pytest.mark.parametrize("positive", [False, True])
+def test_lungs_of_drawn_films_are_found(fit: str, positive: bool) -> None:
+    """Patients not used in training; consolidated lung is lung."""
     found = []
     for number in range(6):
-        phantom = draw((77, number), ill, side=160)
+        phantom = draw((77, number), positive, side=160)
         gray = Preprocess(image_size=128, resize_mode=fit)(Film(phantom.film))  # type: ignore[arg-type]
         true = (
             Preprocess(image_size=128, resize_mode=fit)(
@@ -66,7 +66,7 @@ def test_lungs_of_drawn_films_are_found(fit: str, ill: bool) -> None:
     assert min(found) > 0.9
 
 
-def test_any_size_and_no_chest_at_all() -> None:
+def test_any_film_size_and_films_without_chest() -> None:
     for shape in ((1, 1), (7, 7), (SIDE, SIDE), (300, 300)):
         mask = lung_mask(np.zeros(shape, np.uint8))
         assert mask.shape == shape
@@ -75,14 +75,14 @@ def test_any_size_and_no_chest_at_all() -> None:
     assert np.isfinite(lung_probability(noise)).all()
 
 
-def test_exposure_does_not_matter() -> None:
+def test_the_mask_does_not_depend_on_exposure() -> None:
     film = draw((77, 1), False, side=128).film[:, :128]
     half = (film // 2 + 60).astype(np.uint8)
     assert dice(lung_mask(film), lung_mask(half)) > 0.97
 
 
 @pytest.mark.parametrize("density", [0.3, 0.5, 0.6, 0.9])
-def test_components_are_those_of_scipy(density: float) -> None:
+def test_components_equal_scipys(density: float) -> None:
     mask = np.random.default_rng(0).random((31, 40)) < density
     pieces, sizes = components(mask)
     expected, count = ndimage.label(mask)
@@ -92,12 +92,12 @@ def test_components_are_those_of_scipy(density: float) -> None:
     assert components(np.zeros((3, 3), bool))[1].tolist() == [0]
 
 
-def test_a_mask_grows_by_a_square() -> None:
+def test_dilated_by_hand() -> None:
     mask = np.random.default_rng(0).random((20, 30)) > 0.98
     assert np.array_equal(dilated(mask, 2), ndimage.binary_dilation(mask, np.ones((5, 5))))
 
 
-def test_the_network_takes_its_size_from_its_weights() -> None:
+def test_the_network_derives_its_levels_from_the_weights() -> None:
     """One level down and none up: film and logits of one size."""
     centre = np.zeros((1, 1, 3, 3), np.float32)
     centre[0, 0, 1, 1] = 1
@@ -129,12 +129,12 @@ def pieces(*boxes: tuple[int, int, int, int], side: int = 48) -> np.ndarray:
         (pieces((8, 48, 6, 20), (8, 48, 28, 42)), ("cut_off",)),
     ],
 )
-def test_implausible_lungs_are_doubted(found: np.ndarray, doubts: tuple[str, ...]) -> None:
+def test_implausible_lungs_have_doubts(found: np.ndarray, doubts: tuple[str, ...]) -> None:
     assert _doubts(found) == doubts
     assert set(doubts) <= set(DOUBTS)
 
 
-def test_lungs_of_a_drawn_film_are_not_doubted() -> None:
+def test_lungs_of_a_drawn_film_have_no_doubts() -> None:
     phantom = draw((77, 3), True, side=160)
     found = find_lungs(phantom.film)
     assert found.doubts == ()

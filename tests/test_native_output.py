@@ -13,7 +13,7 @@ import pytest
 from lucency.native_output import held_stderr, quiet, quiet_dicom
 
 
-def test_warnings_and_logs_are_silent_inside_and_heard_after(caplog):
+def test_warnings_and_logs_are_silenced_inside_only(caplog):
     with quiet, quiet_dicom:
         warnings.warn("Invalid value for VR UI: 'DOE^JANE'", stacklevel=1)
         logging.getLogger("pydicom").warning("Invalid value for VR UI: 'DOE^JANE'")
@@ -25,7 +25,7 @@ def test_warnings_and_logs_are_silent_inside_and_heard_after(caplog):
         warnings.warn("heard", stacklevel=1)
 
 
-def test_threads_that_overlap_leave_the_program_as_it_was():
+def test_overlapping_threads_restore_warnings_and_logs():
     filters, level = list(warnings.filters), logging.getLogger("PIL").level
     first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
 
@@ -50,35 +50,35 @@ def test_threads_that_overlap_leave_the_program_as_it_was():
     assert logging.getLogger("PIL").level == level
 
 
-def test_an_error_inside_ends_the_silence():
+def test_an_error_inside_restores_output():
     filters = list(warnings.filters)
     with pytest.raises(KeyError), quiet:
         raise KeyError
     assert warnings.filters == filters
 
 
-def test_what_a_c_library_prints_is_not_heard(capfd):
+def test_output_of_c_libraries_is_silenced(capfd):
     with held_stderr(replay=False), held_stderr():
         os.write(2, b"TIFFFetchDirectory: Can not read TIFF directory.")
     os.write(2, b"heard")
     assert capfd.readouterr().err == "heard"
 
 
-def test_chatter_is_held_back(capfd: pytest.CaptureFixture[str]) -> None:
+def test_held_stderr_drops_output(capfd: pytest.CaptureFixture[str]) -> None:
     with held_stderr():
         os.write(2, b"chatter of a library in C\n")
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
 
 
-def test_chatter_before_a_failure_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+def test_held_stderr_prints_output_after_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="no"), held_stderr():
         os.write(2, b"why it failed\n")
         raise ValueError("no")
     assert capfd.readouterr().err == "why it failed\n"
 
 
-def test_threads_that_meet_leave_stderr_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+def test_overlapping_threads_restore_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     both = threading.Event()
 
     def chatter(number: int) -> None:
@@ -92,7 +92,7 @@ def test_threads_that_meet_leave_stderr_as_it_was(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().err == "after\n"
 
 
-def test_two_kinds_of_block_that_overlap_leave_stderr_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+def test_overlapping_blocks_of_two_kinds_restore_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     """A TIFF is decoded while a network is opened: each used to give the other's file back as stderr, for good."""
     decoding, opening, decoded = threading.Event(), threading.Event(), threading.Event()
 

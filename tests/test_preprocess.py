@@ -1,4 +1,4 @@
-"""Preprocessing: Pillow's own resize, the written specification, and the golden vectors are the same bytes."""
+"""Preprocessing: Pillow's resize, the written specification, and the golden vectors give the same bytes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ SIZES = st.integers(1, 90)
 @example(height=1, width=90, side=224, seed=1)
 @example(height=90, width=1, side=3, seed=2)
 @example(height=5, width=5, side=5, seed=3)
-def test_the_specification_is_pillows_resize(height, width, side, seed):
+def test_the_specification_equals_pillows_resize(height, width, side, seed):
     gray = noise(height, width, seed)
     pillow = Image.fromarray(gray).resize((side, height), Image.Resampling.BILINEAR)
     pillow = pillow.resize((side, side), Image.Resampling.BILINEAR)
@@ -75,7 +75,7 @@ def test_the_specification_is_pillows_resize(height, width, side, seed):
     assert np.array_equal(Preprocess(side, "stretch")(Film(gray)), np.asarray(pillow))
 
 
-def test_the_rows_come_first_even_where_pillow_would_begin_with_the_columns():
+def test_rows_are_resized_first_for_any_shape():
     # Pillow 13 does so for a film that shrinks much more in height than in width; the bytes differ.
     gray = noise(5, 2, 0)
     assert np.array_equal(Preprocess(3)(Film(gray)), resized(gray, 3))
@@ -83,7 +83,7 @@ def test_the_rows_come_first_even_where_pillow_would_begin_with_the_columns():
     assert not np.array_equal(Preprocess(3)(Film(gray)), other_way)
 
 
-def test_the_square_is_never_the_films_own_memory():
+def test_the_square_is_a_copy():
     film = Film(noise(5, 5, 4))
     square = Preprocess(5)(film)
     assert np.array_equal(square, film.pixels)
@@ -121,14 +121,14 @@ def test_halving_by_hand():
     assert Preprocess(3)(six).tolist()[0][1] == round((8 + 3 * 16 + 3 * 64) / 8)
 
 
-def test_crop_takes_the_centre_and_leaves_the_odd_pixel_right_and_below():
+def test_crop_takes_the_centre():
     assert crop_or_pad(np.arange(5, dtype=np.uint8).reshape(1, 5), "crop").tolist() == [[2]]
     assert crop_or_pad(np.arange(8, dtype=np.uint8).reshape(2, 4), "crop").tolist() == [[1, 2], [5, 6]]
     assert crop_or_pad(np.arange(10, dtype=np.uint8).reshape(2, 5), "crop").tolist() == [[1, 2], [6, 7]]
     assert crop_or_pad(np.arange(10, dtype=np.uint8).reshape(5, 2), "crop").tolist() == [[2, 3], [4, 5]]
 
 
-def test_pad_lays_the_film_on_black_and_leaves_the_odd_row_right_and_below():
+def test_pad_centres_the_film_on_black():
     assert crop_or_pad(np.array([[7, 8, 9]], np.uint8), "pad").tolist() == [[0, 0, 0], [7, 8, 9], [0, 0, 0]]
     assert crop_or_pad(np.array([[7, 8]], np.uint8), "pad").tolist() == [[7, 8], [0, 0]]
     assert crop_or_pad(np.array([[7], [8]], np.uint8), "pad").tolist() == [[7, 0], [8, 0]]
@@ -136,7 +136,7 @@ def test_pad_lays_the_film_on_black_and_leaves_the_odd_row_right_and_below():
 
 @settings(deadline=None, max_examples=60)
 @given(size=st.integers(1, 60), side=st.integers(1, 60), seed=st.integers(0, 1000))
-def test_a_square_film_fits_the_same_in_every_way(size, side, seed):
+def test_resize_modes_agree_on_square_films(size, side, seed):
     film = Film(noise(size, size, seed))
     first, *others = (Preprocess(side, fit)(film) for fit in RESIZE_MODES)
     assert all(np.array_equal(first, other) for other in others)
@@ -144,7 +144,7 @@ def test_a_square_film_fits_the_same_in_every_way(size, side, seed):
 
 @settings(deadline=None, max_examples=60)
 @given(height=SIZES, width=SIZES, fit=st.sampled_from(RESIZE_MODES), value=st.integers(0, 255), side=st.integers(1, 60))
-def test_a_flat_film_stays_flat(height, width, fit, value, side):
+def test_a_constant_film_stays_constant(height, width, fit, value, side):
     film = Film(np.full((height, width), value, np.uint8))
     answer = Preprocess(side, fit)(film)
     assert answer.shape == (side, side)
@@ -153,30 +153,30 @@ def test_a_flat_film_stays_flat(height, width, fit, value, side):
         assert set(answer.ravel().tolist()) == {value}
 
 
-def test_a_square_of_the_right_size_is_left_as_it_is():
+def test_a_square_of_the_right_size_is_unchanged():
     gray = noise(33, 33, 0)
     assert np.array_equal(Preprocess(33)(Film(gray)), gray)
 
 
-def test_the_answer_may_be_written_to():
+def test_the_square_is_writable():
     film = Film(noise(33, 33, 0))
     Preprocess(33)(film)[0, 0] = 1
     Preprocess(32)(film)[0, 0] = 1
 
 
-def test_sixteen_bits_are_reduced_before_anything_else():
+def test_16_bits_are_reduced_first():
     film = Film(np.random.default_rng(1).integers(0, 65536, (21, 34)).astype(np.uint16))
     for fit in RESIZE_MODES:
         assert np.array_equal(Preprocess(9, fit)(film), Preprocess(9, fit)(Film(film.gray8())))
 
 
 @given(side=st.integers(1, 4096), fit=st.sampled_from(RESIZE_MODES))
-def test_there_and_back_through_json(side, fit):
+def test_json_round_trip(side, fit):
     preprocess = Preprocess(side, fit)
     assert Preprocess.from_json(json.loads(json.dumps(preprocess.to_json()))) == preprocess
 
 
-def test_json_is_what_the_specification_says():
+def test_to_json_by_the_specification():
     stated = {"version": 1, "image_size": 224, "resize_mode": "stretch", "filter": "bilinear-antialiased"}
     assert Preprocess().to_json() == stated
 
@@ -184,31 +184,33 @@ def test_json_is_what_the_specification_says():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "expected version 1, came 2"),
-        ({"filter": "bilinear"}, "expected filter 'bilinear-antialiased', came 'bilinear'"),
-        ({"image_size": "224"}, "expected an image_size of 1 to 4096 pixels, came '224'"),
-        ({"resize_mode": "squeeze"}, "expected resize_mode to be one of stretch, crop, pad, came 'squeeze'"),
+        ({"version": 2}, "expected version 1, received 2"),
+        ({"filter": "bilinear"}, "expected filter 'bilinear-antialiased', received 'bilinear'"),
+        ({"image_size": "224"}, "expected an image_size of 1 to 4096 pixels, received '224'"),
+        ({"resize_mode": "squeeze"}, "expected resize_mode to be one of stretch, crop, pad, received 'squeeze'"),
         ({"resize_mode": ["pad"]}, "expected resize_mode to be one of"),
-        ({"mean": 0.5}, "expected version, image_size, resize_mode, filter, came"),
+        ({"mean": 0.5}, "expected version, image_size, resize_mode, filter, received"),
     ],
 )
-def test_a_card_that_states_otherwise_is_refused(change, message):
+def test_other_values_raise(change, message):
     with pytest.raises(BundleError, match=message):
         Preprocess.from_json(Preprocess().to_json() | change)
 
 
-def test_a_card_that_states_too_little_is_refused():
-    with pytest.raises(BundleError, match="expected version, image_size, resize_mode, filter, came version, filter"):
+def test_missing_keys_raise():
+    with pytest.raises(
+        BundleError, match="expected version, image_size, resize_mode, filter, received version, filter"
+    ):
         Preprocess.from_json({"version": 1, "filter": "bilinear-antialiased"})
 
 
 @pytest.mark.parametrize("side", [0, -1, 4097, 2.0, True])
-def test_a_side_out_of_range(side):
+def test_an_image_size_out_of_range_raises(side):
     with pytest.raises(UsageError, match="expected an image_size of 1 to 4096 pixels"):
         Preprocess(side)
 
 
-def test_a_card_under_the_old_names_is_read():
+def test_old_names_are_read():
     old = {"version": 1, "side": 96, "fit": "pad", "filter": "bilinear-antialiased"}
     assert Preprocess.from_json(old) == Preprocess(96, "pad")
     with pytest.raises(BundleError, match="expected version, image_size"):

@@ -6,12 +6,12 @@ from lucency import progress
 from lucency.progress import clock, line, track
 
 
-def test_items_pass_unchanged_and_quick_work_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_track_yields_items_and_is_quiet_at_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(track(iter("abc"), "spelling")) == ["a", "b", "c"]
     assert capsys.readouterr() == ("", "")
 
 
-def test_slow_work_says_how_far_and_how_long_still(
+def test_slow_work_shows_progress_and_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter(range(0, 1000, 15))
@@ -20,7 +20,7 @@ def test_slow_work_says_how_far_and_how_long_still(
     assert "reading films     1/2  50%" in capsys.readouterr().err
 
 
-def test_the_line_by_hand() -> None:
+def test_line_by_hand() -> None:
     assert line("reading", 25, 100, 10.0) == "reading    25/100  25%  2.5/s  0:30 left"
     assert line("reading", 7, None, 2.0) == "reading     7  3.5/s"
 
@@ -30,7 +30,7 @@ def test_clock_by_hand(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 
-def test_items_may_stand_for_several_films(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_may_be_worth_several_films(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock_ = iter(range(0, 1000, 20))
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock_)))
     assert list(progress.track(["ab", "c"], "reading", 3, worth=len)) == ["ab", "c"]

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and recognised by their content."""
+"""Atomic writes, locks, hashes, and listing files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_DEPTH = 64
 def beside(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary file next to `path`; rename it onto `path` if the block succeeds, else remove it.
 
-    Until it is renamed its owner alone may read it; then `mode` holds.
+    Until it is renamed only its owner may read it; then it has `mode`.
 
     Raises:
         OutputError: the folder cannot be made or written, or the disk is full.
@@ -39,7 +39,7 @@ def beside(path: Path, mode: int = 0o644) -> Iterator[Path]:
     try:
         yield draft
         with draft.open("rb") as stream:
-            os.fsync(stream.fileno())  # else a power cut leaves the new name with the content of neither
+            os.fsync(stream.fileno())  # otherwise a power cut may leave an empty file
         draft.chmod(mode)
         draft.replace(path)
     except OSError as error:
@@ -50,7 +50,7 @@ def beside(path: Path, mode: int = 0o644) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path, shared: bool = False) -> Iterator[None]:
-    """Keep other processes of lucency from writing to a folder or file; however this process ends, the lock ends too.
+    """Keep other processes of lucency from writing to a folder or file; the lock ends with the process.
 
     Windows and some network file systems have no such locks; there the block runs without one.
 
@@ -85,9 +85,9 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
 
 
 def walk_files(root: Path) -> Iterator[Path]:
-    """Everything below a folder that is no folder, folder by folder, sorted; hidden folders are skipped.
+    """All files below a folder, folder by folder, sorted; hidden folders are skipped.
 
-    Linked folders are entered, except where a link leads back to a folder that it lies in.
+    Linked folders are entered, except for links to a folder above.
     """
     yield from _walk(root, frozenset())
 
@@ -112,12 +112,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write `content` to `path` as UTF-8, whole or not at all; what is no Unicode in a file name is escaped."""
+    """Write `content` to `path` as UTF-8, whole or not at all; surrogates of undecodable file names are escaped."""
     write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def parse_json(content: str | bytes) -> Any:
-    """`json.loads`, all of whose failures are ValueErrors; more than MAX_DEPTH brackets in each other are one."""
+    """`json.loads` that raises ValueError only, also for more than MAX_DEPTH nested brackets."""
     try:
         found = json.loads(content)
     except RecursionError:
@@ -135,7 +135,7 @@ def _inside(outer: dict[str, Any] | list[Any]) -> Iterable[Any]:
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
-    """The one line a person reads when `path` cannot be written."""
+    """The error for a `path` that cannot be written."""
     reason = error.strerror or str(error)
     return OutputError(f"{path}: cannot be written ({reason}); free some space or choose another place with --out")
 

@@ -1,4 +1,4 @@
-"""HTML pages that need nothing else: templates/ in, one string out; no request leaves a page."""
+"""Self-contained HTML pages from templates/."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def render(template: str, /, **context: object) -> str:
-    """Fill `templates/<template>.html`; an undefined name is an error, and what films are called is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # 50 ms that reading a film does not need
+    """Fill `templates/<template>.html`; an undefined name is an error, and values are escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # takes 50 ms, not needed to read a film
 
     loader = PackageLoader("lucency", "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)

@@ -1,8 +1,8 @@
-"""Where the lungs are on a film: a small U-Net that was trained on drawn films, evaluated in numpy.
+"""Lung segmentation: a small U-Net, trained on drawn films, evaluated in numpy.
 
-Drawn films know their lungs to the pixel, with and without pneumonia in them; a mask by gray levels would leave out the
-white lung, which is where the evidence lies. The network (Ronneberger et al. 2015) needs no PyTorch, so any reader of
-an exported bundle has it. `scripts/train_lungs.py` trains it. Lung behind the heart counts.
+Drawn films have exact lung masks, with and without pneumonia; a mask by gray levels would miss consolidated lung, which
+is where the evidence lies. The network (Ronneberger et al. 2015) needs no PyTorch, so readers of exported bundles have
+it. `scripts/train_lungs.py` trains it. Lung behind the heart counts as lung.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ WEIGHTS = Path(__file__).parent / "models" / "lungs.npz"
 SIDE = 96
 """The film is brought to this side first, whatever its aspect; weights may state another one as `side`."""
 SMALLEST = 0.005
-"""A piece smaller than this share of the film is no lung."""
+"""A component smaller than this share of the film is not a lung."""
 SHARE = (0.08, 0.65)
-"""Lungs cover this share of a film, the least to the most."""
+"""Smallest and largest plausible share of a film."""
 BALANCE = 0.2
-"""The smaller lung has at least this share of the larger one's area."""
+"""Smallest plausible area of the smaller lung, as a share of the larger one's."""
 ASPECT = (0.5, 2.2)
-"""Width over height of the lungs' box on the square film, the least to the most."""
+"""Smallest and largest plausible width over height of the lungs' box on the square film."""
 CUT = 0.15
-"""Lungs that lie on this share of one edge of the film, or more, are cut off by it."""
+"""Lungs that cover this share of one edge of the film, or more, are cut off by it."""
 
 DOUBTS: dict[str, str] = {
     "no_lungs": "no lungs found",
@@ -42,7 +42,7 @@ DOUBTS: dict[str, str] = {
     "odd_shape": "the lungs found have an implausible shape",
     "cut_off": "the lungs are cut off by the film's edge",
 }
-"""Code of a doubt → what it says."""
+"""Code of a doubt → message."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Lungs:
     mask: Bools
     """(h, w), the film's own size."""
     logits: Floats32
-    """(g, g), the network's grid over the whole film: above zero in the lungs, nowhere else."""
+    """(g, g), the network's grid over the whole film: above zero only in the lungs."""
     doubts: tuple[str, ...]
     """Codes of DOUBTS."""
 
@@ -73,7 +73,7 @@ class Lungs:
 def find_lungs(gray: Pixels) -> Lungs:
     """Find the lungs of a film, uint8 (h, w), of any size and aspect.
 
-    The mask holds the two largest pieces that are likelier lung than not, their holes filled; possibly none.
+    The mask has the two largest components with a probability above 1/2, their holes filled; possibly none.
     """
     logits, pieces = _two_lungs(lung_logits(gray))
     return Lungs(_resized(logits, gray) > 0, logits, _doubts(pieces))
@@ -90,7 +90,7 @@ def lung_mask(gray: Pixels) -> Bools:
 
 
 def lung_probability(gray: Pixels) -> Floats32:
-    """How likely each pixel shows lung: float32 (h, w) in 0..1."""
+    """Probability of lung for each pixel: float32 (h, w) in 0..1."""
     return np.asarray(1 / (1 + np.exp(-_resized(lung_logits(gray), gray))))
 
 
@@ -111,15 +111,15 @@ def dilated(mask: Bools, pixels: int) -> Bools:
 
 
 def standardised(film: Floats32) -> Floats32:
-    """A film with mean 0 and standard deviation 1: exposure does not matter."""
+    """A film with mean 0 and standard deviation 1, which removes its exposure."""
     return np.asarray((film - film.mean()) / (film.std() + 1.0), dtype=np.float32)
 
 
 def network(film: Floats32, weights: Mapping[str, Floats32]) -> Floats32:
-    """Film (s, s) → logits at the resolution of the last level up; the weights say how many levels there are.
+    """Film (s, s) → logits at the resolution of the last level up; the weights define the number of levels.
 
-    Down: two convolutions a level, then the larger of each 2 × 2. Up: each cell twice as large, beside what was there
-    on the way down, one convolution a level. All 3 × 3 with ReLU; a 1 × 1 at the end.
+    Down: two convolutions a level, then 2 × 2 max pooling. Up: nearest upsampling, concatenated with the skip, one
+    convolution a level. All 3 × 3 with ReLU; a 1 × 1 at the end.
     """
     down = sum(name.startswith("down") and name.endswith("a.weight") for name in weights)
     up = sum(name.startswith("up") and name.endswith(".weight") for name in weights)
@@ -145,19 +145,19 @@ def convolved(x: Floats32, weight: Floats32, bias: Floats32) -> Floats32:
 
 
 def dice(found: Bools, true: Bools) -> float:
-    """Overlap of two masks: 2 |A ∩ B| / (|A| + |B|); 1 where both are empty."""
+    """Dice overlap of two masks: 2 |A ∩ B| / (|A| + |B|); 1 if both are empty."""
     total = int(found.sum()) + int(true.sum())
     return 2 * int((found & true).sum()) / total if total else 1.0
 
 
 def components(mask: Bools) -> tuple[Ints, Ints]:
-    """Connected pieces (4 neighbours) of a small mask.
+    """Connected components (4 neighbours) of a small mask.
 
     Returns:
         int64 (h, w), 0 outside and 1 … n in the pieces; (n + 1,) sizes, 0 for outside.
     """
     labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
-    while True:  # each piece takes its largest number, which runs along rows and columns in turn
+    while True:  # the largest number of each component spreads along rows and columns in turn
         before = labels
         for _ in range(4):  # to the right, down, to the left, up
             labels = np.rot90(_run_maximum(labels))
@@ -188,7 +188,7 @@ def _two_lungs(logits: Floats32) -> tuple[Floats32, Ints]:
 
 
 def _doubts(pieces: Ints) -> tuple[str, ...]:
-    """Codes of what is implausible of lungs on the square grid, (g, g) of piece 0, 1 or 2."""
+    """Codes of what is implausible about lungs on the square grid, (g, g) of component 0, 1 or 2."""
     lungs, side = pieces > 0, len(pieces)
     if not lungs.any():
         return ("no_lungs",)

@@ -1,4 +1,4 @@
-"""Work on threads, a bounded part of it done before it is asked for, in order."""
+"""Bounded prefetching on threads, in order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def prefetch(work: Callable[[Item], Done], items: Iterable[Item], threads: int, 
         work: called on `threads` threads.
         items: taken as they are needed.
         threads: at least 1.
-        in_flight: how many items are in work or wait to be taken, at most.
+        in_flight: at most so many items are in work or done and not yet yielded.
     """
     waiting = iter(items)
     pool = ThreadPoolExecutor(threads)

@@ -1,4 +1,4 @@
-"""The one road from a film to a network, specified to the bit in `docs/preprocessing.md`."""
+"""Preprocessing of a film for a network, specified to the bit in `docs/preprocessing.md`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lucency.errors import BundleError, UsageError
 from lucency.film import Film
 
 ResizeMode = Literal["stretch", "crop", "pad"]
-"""How a film meets the square: stretched to it, its centre cut out, or laid whole on black."""
+"""How a film becomes square: stretched, its centre cropped, or padded with black."""
 
 RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
 VERSIONS = {1: 1, 3: 2}
@@ -27,7 +27,7 @@ MAX_IMAGE_SIZE = 4096
 CACHED = 1 << 18
 """Pixels resized at a time, 2 MB in float64."""
 BLOCKS = (7, 8)
-"""Output pixels a product makes: wide enough for BLAS, narrow enough that few of the weights are zero."""
+"""Output pixels per matrix product: enough for BLAS, few enough that most weights are not zero."""
 _KEPT = threading.local()
 _Whole = NDArray[np.int64]
 
@@ -50,11 +50,11 @@ class Preprocess:
     def __post_init__(self) -> None:
         if type(self.image_size) is not int or not 1 <= self.image_size <= MAX_IMAGE_SIZE:
             raise UsageError(
-                f"preprocess: expected an image_size of 1 to {MAX_IMAGE_SIZE} pixels, came {self.image_size!r}"
+                f"preprocess: expected an image_size of 1 to {MAX_IMAGE_SIZE} pixels, received {self.image_size!r}"
             )
         if self.resize_mode not in RESIZE_MODES:
             modes = ", ".join(RESIZE_MODES)
-            raise UsageError(f"preprocess: expected resize_mode to be one of {modes}, came {self.resize_mode!r}")
+            raise UsageError(f"preprocess: expected resize_mode to be one of {modes}, received {self.resize_mode!r}")
         if self.channels not in VERSIONS:
             raise UsageError(f"preprocess: expected 1 or 3 channels, came {self.channels!r}")
 
@@ -75,7 +75,7 @@ class Preprocess:
 
     @classmethod
     def from_json(cls, stated: Mapping[str, Any]) -> Preprocess:
-        """The preprocessing that a card states; the names of cards that landed before are read too.
+        """The preprocessing of a card, also by the names of earlier versions.
 
         Raises:
             BundleError: another version or filter, an unknown or missing key, a value out of range.
@@ -85,11 +85,11 @@ class Preprocess:
         for key, value in {"version": VERSIONS.get(channels), "filter": FILTER}.items():
             if stated.get(key) != value:
                 raise BundleError(
-                    f"preprocess: expected {key} {value!r}, came {stated.get(key)!r}; a newer lucency may know it"
+                    f"preprocess: expected {key} {value!r}, received {stated.get(key)!r}; try a newer lucency"
                 )
         keys = ("version", "image_size", "resize_mode", *["channels"] * (channels != 1), "filter")
         if set(stated) != set(keys):
-            raise BundleError(f"preprocess: expected {', '.join(keys)}, came {', '.join(map(str, stated))}")
+            raise BundleError(f"preprocess: expected {', '.join(keys)}, received {', '.join(map(str, stated))}")
         try:
             return cls(stated["image_size"], stated["resize_mode"], channels)
         except UsageError as error:
@@ -140,7 +140,7 @@ def _resize_rows(lines: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     out = np.empty((len(lines), side), dtype=np.uint8)
     step = max(1, CACHED // windows.width)
     for top in range(0, len(lines), step):
-        # Cuts off: no sum is negative, none reaches 256.
+        # The cast truncates: no sum is negative, none reaches 256.
         out[top : top + step] = _sums(lines[top : top + step], windows)[:, :side]
     return out
 
@@ -149,9 +149,9 @@ def _sums(lines: NDArray[np.uint8], windows: _Windows) -> NDArray[np.float64]:
     """Every row's weighted sums and a half: uint8 (n, k) to float64 (n, groups · block), the first `side` of use.
 
     By matrix products in float64, which here are exact and so the same on any machine in any order: weights are whole
-    multiples of 2⁻²², so every sum is a whole number of them, below 2³¹ of the 2⁵³ that float64 tells apart. Adding a
-    half and cutting off is what `(sum + 2²¹) >> 22` is in whole numbers. One call makes the products of all groups:
-    each call of its own would cost as much as its product, and make other threads wait for Python's lock.
+    multiples of 2⁻²², so every sum is a whole number of them, below 2³¹, and float64 is exact up to 2⁵³. Adding a half
+    and truncating equals `(sum + 2²¹) >> 22` in integers. One call makes the products of all groups: separate calls
+    would each cost as much as their product, and hold Python's lock.
     """
     count, given = lines.shape
     groups, taken, block = windows.weights.shape
@@ -169,7 +169,7 @@ def _sums(lines: NDArray[np.uint8], windows: _Windows) -> NDArray[np.float64]:
 
 
 def _scratch(name: str, size: int) -> NDArray[np.float64]:
-    """`size` numbers of memory that this thread keeps: asked for anew, its pages cost as much as the products."""
+    """A buffer of `size` numbers, kept by this thread: a new one's page faults cost as much as the products."""
     kept: NDArray[np.float64] | None = getattr(_KEPT, name, None)
     if kept is None or kept.size < size:
         kept = np.empty(size)
@@ -179,7 +179,7 @@ def _scratch(name: str, size: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class _Windows:
-    """Groups of neighbouring output pixels: the input pixels that each takes, evenly apart, and their weights."""
+    """Groups of neighbouring output pixels: windows of input pixels at equal steps, and their weights."""
 
     left: int
     """Columns of zeros before a row, so that the first window begins at column 0."""
@@ -193,7 +193,7 @@ class _Windows:
 
 @lru_cache(maxsize=8)
 def _windows(given: int, side: int) -> _Windows:
-    """Section 4.1 of docs/preprocessing.md, in groups of whichever of BLOCKS asks for fewer products.
+    """Section 4.1 of docs/preprocessing.md, in groups of that size of BLOCKS which needs fewer products.
 
     The sum goes from the first weight to the last, as the last bit depends on it.
     """

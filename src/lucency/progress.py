@@ -10,7 +10,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 PATIENCE_S = 2.0
-"""Nothing is drawn before this many seconds: quick work stays quiet."""
+"""No progress is shown before this many seconds."""
 
 
 def track(
@@ -18,8 +18,8 @@ def track(
 ) -> Iterator[Item]:
     """Yield `items` unchanged; draw progress, rate and time left once they take longer than two seconds.
 
-    `total` is the sum of what items are `worth`: 1 each, or as many films as an item stands for. A terminal gets a bar
-    that moves; a log gets a line each ten seconds. Neither names a film.
+    `total` is the sum of `worth` over the items: 1 each, or the number of films in an item. A terminal gets a moving
+    bar, a log a line every ten seconds. Neither names a film.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
@@ -41,7 +41,7 @@ def track(
 
 
 def line(doing: str, done: int, total: int | None, seconds: float) -> str:
-    """One line of progress: what, how far, how fast, how long still.
+    """One line of progress: task, count, rate, time left.
 
     >>> line("reading films", 50, 100, 10.0)
     'reading films    50/100  50%  5.0/s  0:10 left'

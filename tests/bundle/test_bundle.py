@@ -1,4 +1,4 @@
-"""A bundle is written whole or not at all, and opened only as it was written."""
+"""Bundles: atomic writes, and checks on opening."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def rewrite(bundle: Path, change) -> None:  # type: ignore[no-untyped-def]
-    """Alter card.json as someone would who knows about card.sha256."""
+    """Alter card.json and update card.sha256."""
     content = json.loads((bundle / "card.json").read_text())
     change(content)
     text = json.dumps(content).encode()
@@ -37,20 +37,20 @@ def rewrite(bundle: Path, change) -> None:  # type: ignore[no-untyped-def]
     (bundle / "card.sha256").write_text(f"{sha256_bytes(text)}  card.json\n")
 
 
-def test_what_is_written_is_what_is_read(bundle: Path) -> None:
+def test_bundles_round_trip(bundle: Path) -> None:
     opened = open_bundle(bundle)
     assert {name: opened.read(name) for name in opened.card.files} == FILES
     assert opened.card == card(files={name: sha256_bytes(content) for name, content in FILES.items()})
     assert verify(bundle) == opened.card
 
 
-def test_the_cards_own_sum_is_as_sha256sum_writes_it(bundle: Path) -> None:
+def test_card_sha256_is_in_the_format_of_sha256sum(bundle: Path) -> None:
     text = (bundle / "card.json").read_bytes()
     assert (bundle / "card.sha256").read_text() == f"{sha256_bytes(text)}  card.json\n"
 
 
 @pytest.mark.parametrize("name", [*FILES, "card.json"])
-def test_a_changed_byte_is_refused(bundle: Path, name: str) -> None:
+def test_a_changed_byte_raises(bundle: Path, name: str) -> None:
     content = bytearray((bundle / name).read_bytes())
     content[2] ^= 1
     (bundle / name).write_bytes(bytes(content))
@@ -59,13 +59,13 @@ def test_a_changed_byte_is_refused(bundle: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*FILES, "card.json", "card.sha256"])
-def test_a_missing_file_is_refused(bundle: Path, name: str) -> None:
+def test_a_missing_file_raises(bundle: Path, name: str) -> None:
     (bundle / name).unlink()
     with pytest.raises(BundleError, match=f"{name} is missing"):
         verify(bundle)
 
 
-def test_a_link_is_refused(bundle: Path, tmp_path: Path) -> None:
+def test_a_link_raises(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_bytes(FILES["model.onnx"])
     (bundle / "model.onnx").unlink()
     (bundle / "model.onnx").symlink_to(tmp_path / "elsewhere")
@@ -73,21 +73,21 @@ def test_a_link_is_refused(bundle: Path, tmp_path: Path) -> None:
         verify(bundle)
 
 
-def test_a_linked_folder_is_refused(bundle: Path, tmp_path: Path) -> None:
+def test_a_linked_folder_raises(bundle: Path, tmp_path: Path) -> None:
     (bundle / "golden").rename(tmp_path / "elsewhere")
     (bundle / "golden").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BundleError, match="is a link"):
         verify(bundle)
 
 
-def test_a_file_that_the_card_does_not_list_is_not_read(bundle: Path) -> None:
+def test_unlisted_files_are_not_read(bundle: Path) -> None:
     (bundle / "extra").write_bytes(b"?")
     with pytest.raises(BundleError, match="extra is not listed"):
         open_bundle(bundle).read("extra")
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "golden/../../outside", "a\\b", ".hidden", "C:evil", ""])
-def test_a_path_that_leaves_the_bundle_is_refused(bundle: Path, name: str) -> None:
+def test_a_path_that_leaves_the_bundle_raises(bundle: Path, name: str) -> None:
     rewrite(bundle, lambda content: content["files"].update({name: "0" * 64}))
     with pytest.raises(BundleError, match="leads out of the bundle or has an unsafe name"):
         open_bundle(bundle)
@@ -96,14 +96,14 @@ def test_a_path_that_leaves_the_bundle_is_refused(bundle: Path, name: str) -> No
     assert not (bundle.parent / "other").exists()
 
 
-def test_a_newer_schema_is_refused(bundle: Path) -> None:
+def test_a_newer_schema_raises(bundle: Path) -> None:
     rewrite(bundle, lambda content: content.update(schema_version=2, something_new=True))
     with pytest.raises(BundleError, match="schema version 2, this lucency reads up to 1; upgrade lucency"):
         read_card(bundle)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda content: content.update(colour="red"), "does not know, 'colour'"),
         (lambda content: content["model"].update(format="pickle"), "at model.format"),
@@ -115,28 +115,28 @@ def test_a_newer_schema_is_refused(bundle: Path) -> None:
         (lambda content: content.pop("name"), "at name"),
     ],
 )
-def test_a_card_that_makes_no_sense_is_one_line(bundle: Path, change, told: str) -> None:  # type: ignore[no-untyped-def]
+def test_an_invalid_card_is_one_line(bundle: Path, change, message: str) -> None:  # type: ignore[no-untyped-def]
     rewrite(bundle, change)
-    with pytest.raises(BundleError, match=told) as caught:
+    with pytest.raises(BundleError, match=message) as caught:
         read_card(bundle)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff\xfe"])
-def test_what_is_no_card_is_one_line(bundle: Path, text: bytes) -> None:
+def test_a_card_that_is_not_json_is_one_line(bundle: Path, text: bytes) -> None:
     (bundle / "card.json").write_bytes(text)
     with pytest.raises(BundleError) as caught:
         read_card(bundle)
     assert "\n" not in str(caught.value)
 
 
-def test_a_card_that_forgets_its_model_file(bundle: Path) -> None:
+def test_a_card_without_its_model_file_raises(bundle: Path) -> None:
     rewrite(bundle, lambda content: content["files"].pop("model.onnx"))
     with pytest.raises(BundleError, match="does not list the model file"):
         verify(bundle)
 
 
-def test_nothing_there_and_something_else_there(tmp_path: Path) -> None:
+def test_missing_paths_and_other_files_raise(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="found nothing"):
         open_bundle(tmp_path / "none")
     (tmp_path / "film.png").write_bytes(b"film")
@@ -144,7 +144,7 @@ def test_nothing_there_and_something_else_there(tmp_path: Path) -> None:
         open_bundle(tmp_path / "film.png")
 
 
-def test_a_bundle_is_not_written_over_unasked(bundle: Path) -> None:
+def test_an_existing_bundle_is_not_overwritten_by_default(bundle: Path) -> None:
     before = (bundle / "card.json").read_bytes()
     with pytest.raises(OutputError, match="holds a bundle already"):
         write_bundle(bundle, card(name="other"), FILES)
@@ -153,7 +153,7 @@ def test_a_bundle_is_not_written_over_unasked(bundle: Path) -> None:
     assert verify(bundle).name == "other"
 
 
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -169,14 +169,14 @@ def test_a_card_without_its_model_file_is_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_new_card_takes_the_place_of_the_old(bundle: Path) -> None:
+def test_write_card_replaces_the_card(bundle: Path) -> None:
     parity = Parity(data="films", films=3, logit_mean=0.1, logit_max=0.2, map_correlation=0.9, flips=0)
     write_card(bundle, read_card(bundle).model_copy(update={"parity": parity}))
     assert verify(bundle).parity == parity
     assert len((bundle / "card.sha256").read_text().splitlines()) == 1
 
 
-def test_at_every_moment_of_a_new_card_the_bundle_is_valid(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bundle_is_valid_at_every_step_of_write_card(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """write_card stopped after each of its steps."""
     from lucency.bundle import store as write
 
@@ -203,7 +203,7 @@ def test_at_every_moment_of_a_new_card_the_bundle_is_valid(bundle: Path, monkeyp
     verify(bundle)
 
 
-def test_a_zip_reads_as_its_folder_and_is_always_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
+def test_zips_are_equal_to_their_folder_and_reproducible(bundle: Path, tmp_path: Path) -> None:
     write_zip(bundle, tmp_path / "one.zip")
     os.utime(bundle / "model.onnx", (0, 0))
     write_zip(bundle, tmp_path / "two.zip")
@@ -211,27 +211,27 @@ def test_a_zip_reads_as_its_folder_and_is_always_the_same_bytes(bundle: Path, tm
     assert verify(tmp_path / "one.zip") == verify(bundle)
 
 
-def test_a_zip_of_a_zip_is_that_zip(bundle: Path, tmp_path: Path) -> None:
+def test_zipping_a_zip_gives_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
     write_zip(bundle, tmp_path / "one.zip")
     write_zip(tmp_path / "one.zip", tmp_path / "two.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
-def test_an_altered_bundle_is_not_packed(bundle: Path, tmp_path: Path) -> None:
+def test_zipping_an_altered_bundle_raises(bundle: Path, tmp_path: Path) -> None:
     (bundle / "model.onnx").write_bytes(b"other weights")
     with pytest.raises(BundleError, match="has changed"):
         write_zip(bundle, tmp_path / "one.zip")
     assert not (tmp_path / "one.zip").exists()
 
 
-def test_a_zip_whose_folder_was_packed_too(bundle: Path, tmp_path: Path) -> None:
+def test_a_zip_with_its_folder(bundle: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "folder.zip", "w") as archive:
         for path in bundle.rglob("*"):
             archive.write(path, Path("bundle") / path.relative_to(bundle))
     assert verify(tmp_path / "folder.zip") == verify(bundle)
 
 
-def test_a_link_in_a_zip_is_refused(bundle: Path, tmp_path: Path) -> None:
+def test_a_link_in_a_zip_raises(bundle: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "linked.zip", "w") as archive:
         for name in ("card.json", "card.sha256", "golden/film.png"):
             archive.write(bundle / name, name)
@@ -242,7 +242,7 @@ def test_a_link_in_a_zip_is_refused(bundle: Path, tmp_path: Path) -> None:
         verify(tmp_path / "linked.zip")
 
 
-def test_a_file_that_swells_is_refused(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_bomb_raises(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_zip(bundle, tmp_path / "one.zip")
     monkeypatch.setattr("lucency.bundle.store.MAX_BYTES", 6)
     for path in (bundle, tmp_path / "one.zip"):
@@ -250,7 +250,7 @@ def test_a_file_that_swells_is_refused(bundle: Path, tmp_path: Path, monkeypatch
             open_bundle(path)
 
 
-def test_text_that_swells_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+def test_a_zip_bomb_of_text_raises_before_unpacking(tmp_path: Path) -> None:
     """64 MiB and a byte of spaces, in a zip of 64 KiB."""
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("card.json", b" " * (2**26 + 1))
@@ -259,8 +259,8 @@ def test_text_that_swells_is_refused_before_it_is_unpacked(tmp_path: Path) -> No
         open_bundle(tmp_path / "bomb.zip")
 
 
-def test_a_zip_that_states_a_smaller_size_than_it_has_is_refused(bundle: Path, tmp_path: Path) -> None:
-    """The stated size is what is compared with the limit, so no more than it may be unpacked."""
+def test_a_zip_with_a_false_size_raises(bundle: Path, tmp_path: Path) -> None:
+    """The limit is checked against the stated size, so no more than that may be unpacked."""
     write_zip(bundle, tmp_path / "one.zip")
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
         size = archive.getinfo("card.json").file_size.to_bytes(4, "little")
@@ -271,8 +271,8 @@ def test_a_zip_that_states_a_smaller_size_than_it_has_is_refused(bundle: Path, t
 
 
 @pytest.mark.parametrize("name", ["card.json", "model.onnx"])
-def test_a_name_that_a_zip_holds_twice_is_refused(bundle: Path, tmp_path: Path, name: str) -> None:
-    """Unzippers differ in which of the two they take: what one has checked another would run."""
+def test_a_duplicate_name_in_a_zip_raises(bundle: Path, tmp_path: Path, name: str) -> None:
+    """Unzippers differ in which of the two they take, so one may check what another runs."""
     write_zip(bundle, tmp_path / "one.zip")
     with zipfile.ZipFile(tmp_path / "one.zip", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr(name, (bundle / name).read_bytes())

@@ -1,4 +1,4 @@
-"""The published JSON Schema is the one that the code reads by, with every field described."""
+"""The published JSON Schema is that of the code, with every field described."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def test_the_published_schema_matches_the_code() -> None:
     )
 
 
-def test_it_is_closed_everywhere() -> None:
+def test_the_schema_forbids_unknown_fields() -> None:
     schema = json.loads(card_schema())
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["additionalProperties"] is False
     assert all(part["additionalProperties"] is False for part in schema["$defs"].values())
 
 
-def test_the_page_names_every_field() -> None:
+def test_bundle_md_names_every_field() -> None:
     page = (DOCS / "bundle.md").read_text(encoding="utf-8")
     schema = json.loads(card_schema())
     tables: list[dict[str, Any]] = [schema, *schema["$defs"].values()]

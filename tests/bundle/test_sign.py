@@ -1,4 +1,4 @@
-"""Hashes show damage; a signature shows a forgery whose hashes were computed again."""
+"""Signatures find forgeries whose hashes were recomputed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def signed(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def test_the_key_that_signed_is_recognised(signed: Path) -> None:
+def test_the_signing_key_is_accepted(signed: Path) -> None:
     found = check_signature(open_bundle(signed), signed.parent / "key.pub.pem")
     assert found is not None
     assert found.trusted
@@ -35,13 +35,13 @@ def test_the_key_that_signed_is_recognised(signed: Path) -> None:
     assert (unknown.fingerprint, unknown.trusted) == (found.fingerprint, False)
 
 
-def test_a_private_key_is_for_its_owner_alone_and_never_replaced(signed: Path) -> None:
+def test_private_keys_are_private_and_never_replaced(signed: Path) -> None:
     assert stat.S_IMODE((signed.parent / "key.pem").stat().st_mode) == 0o600
     with pytest.raises(UsageError, match="a key is never replaced"):
         make_keys(signed.parent / "key.pem")
 
 
-def test_a_forged_card_with_its_hashes_computed_again_is_found(signed: Path) -> None:
+def test_a_forged_card_with_recomputed_hashes_raises(signed: Path) -> None:
     signature = (signed / "card.sig").read_bytes()
     write_card(signed, read_card(signed).model_copy(update={"name": "forged"}))
     assert not (signed / "card.sig").exists(), "a new card is not what was signed"
@@ -52,7 +52,7 @@ def test_a_forged_card_with_its_hashes_computed_again_is_found(signed: Path) -> 
         check_signature(open_bundle(signed))
 
 
-def test_another_key_is_not_the_one_asked_for(signed: Path) -> None:
+def test_another_key_raises(signed: Path) -> None:
     make_keys(signed.parent / "other.pem")
     with pytest.raises(BundleError, match="expected a signature by"):
         check_signature(open_bundle(signed), signed.parent / "other.pub.pem")
@@ -61,7 +61,7 @@ def test_another_key_is_not_the_one_asked_for(signed: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"ed25519", b"rsa AAAA AAAA", b"ed25519 \xff \xff", b"ed25519 AAAA AAAA\n" * 9]
 )
-def test_a_broken_signature_is_refused(signed: Path, content: bytes) -> None:
+def test_a_broken_signature_raises(signed: Path, content: bytes) -> None:
     (signed / "card.sig").write_bytes(content)
     with pytest.raises(BundleError):
         check_signature(open_bundle(signed), signed.parent / "key.pub.pem")
@@ -74,7 +74,7 @@ def test_a_zip_keeps_the_signature(signed: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["key.pub.pem", "missing.pem", "bundle/card.json"])
-def test_what_is_no_private_key_signs_nothing(signed: Path, name: str) -> None:
+def test_signing_needs_a_private_key(signed: Path, name: str) -> None:
     with pytest.raises(UsageError, match="expected a private Ed25519 key"):
         sign(signed, signed.parent / name)
 
@@ -90,7 +90,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert run(["bundle", "verify", bundle, "--key", public]) == 0
     assert f"matches the key {public}" in capsys.readouterr().out
     assert run(["bundle", "verify", bundle, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["files"], told["signature"]["trusted"]) == (1, False)
+    output = json.loads(capsys.readouterr().out)
+    assert (output["files"], output["signature"]["trusted"]) == (1, False)
     (tmp_path / "bundle" / "card.sig").unlink()
     assert run(["bundle", "verify", bundle, "--key", public]) == 7

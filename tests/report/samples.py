@@ -1,4 +1,4 @@
-"""A reader that is known, and one of which nothing is."""
+"""A reader with a complete card, and one with an empty card."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ RECIPE: dict[str, Any] = {
 
 
 def predictions(films: int = 120) -> Predictions:
-    """Half ill, two films a patient; the first six ill films missed, the more surely the earlier."""
+    """Half positive, two films a patient; the first six positive films missed, with falling confidence."""
     labels = np.repeat(np.arange(films // 2) % 2, 2)
     logits = np.where(labels == 1, 2.0, -2.0) + 0.01 * np.arange(films)
-    ill = np.flatnonzero(labels == 1)
-    logits[ill[:6]] = -np.arange(7.0, 1.0, -1.0)
+    positive = np.flatnonzero(labels == 1)
+    logits[positive[:6]] = -np.arange(7.0, 1.0, -1.0)
     column = logits.reshape(-1, 1)
     cause = tuple("normal" if not label else ("virus", "bacteria")[i % 8 // 4] for i, label in enumerate(labels))
     return Predictions(
@@ -64,7 +64,7 @@ def known(**about: Any) -> ReportContext:
 
 
 def unknown() -> ReportContext:
-    """A reader of which the card says nothing, on films of which nobody says anything."""
+    """A reader with an empty card, on films without metadata."""
     card = Card(
         name="empty", labels=("normal", "pneumonia"), model=Model(format="onnx", file="model.onnx", backbone="none")
     )

@@ -1,4 +1,4 @@
-"""Checklists: every published item, filled from what is known and from nothing else."""
+"""Checklists: every published item, filled from the context only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRIPOD_NUMBERS = (
 """The 52 items of Collins et al. 2024."""
 
 
-def test_the_items_are_those_published() -> None:
+def test_all_published_items_are_listed() -> None:
     numbers = {guideline.name: [item.number for item in guideline.items] for guideline in GUIDELINES}
     assert " ".join(numbers["TRIPOD+AI checklist"]) == TRIPOD_NUMBERS
     assert len(numbers["TRIPOD+AI checklist"]) == 52
@@ -31,7 +31,7 @@ def test_the_items_are_those_published() -> None:
 
 @pytest.mark.parametrize("reader", [KNOWN, UNKNOWN], ids=["known", "unknown"])
 @pytest.mark.parametrize("guideline", GUIDELINES, ids=lambda guideline: guideline.name)
-def test_what_is_the_authors_is_left_to_the_author(guideline: Guideline, reader: ReportContext) -> None:
+def test_author_items_are_not_filled(guideline: Guideline, reader: ReportContext) -> None:
     for item, answer in fill(guideline, reader).rows:
         assert bool(answer.text) == (answer.status != "author"), item.number
         assert "None" not in answer.text, item.number
@@ -43,12 +43,12 @@ def status(reader: ReportContext, guideline: Guideline, number: str) -> str:
 
 
 @pytest.mark.parametrize("number", ["2", "3b", "3c", "5b", "6b", "14", "17", "18a", "18b", "18c", "18d", "19", "25"])
-def test_no_program_knows_these(number: str) -> None:
+def test_items_that_only_an_author_can_fill(number: str) -> None:
     assert status(KNOWN, TRIPOD, number) == "author"
 
 
 @pytest.mark.parametrize("number", ["6a", "8b", "12a", "12c", "13", "18e", "20b"])
-def test_what_the_card_and_the_source_do_not_say_is_not_said(number: str) -> None:
+def test_unknown_facts_are_not_filled(number: str) -> None:
     assert status(KNOWN, TRIPOD, number) in ("filled", "partly")
     assert status(UNKNOWN, TRIPOD, number) == "author"
 
@@ -57,7 +57,7 @@ def text(reader: ReportContext, number: str) -> str:
     return next(answer.text for item, answer in fill(TRIPOD, reader).rows if item.number == number)
 
 
-def test_figures_in_answers_are_those_of_the_report() -> None:
+def test_answers_have_the_reports_figures() -> None:
     auroc = KNOWN.report.measure("auroc")
     assert f"AUROC {auroc}" in text(KNOWN, "23a")
     assert "called at or above 0.5, chosen by Youden, on 400 validation films" in text(KNOWN, "15")
@@ -69,13 +69,13 @@ def test_figures_in_answers_are_those_of_the_report() -> None:
     )
 
 
-def test_markdown_has_a_row_an_item() -> None:
+def test_markdown_has_a_row_per_item() -> None:
     done = fill(MODEL_FACTS, KNOWN)
-    told = markdown(done)
-    rows = re.findall(r"^\| \d+ \|.*\|$", told, re.MULTILINE)
+    text = markdown(done)
+    rows = re.findall(r"^\| \d+ \|.*\|$", text, re.MULTILINE)
     assert len(rows) == len(MODEL_FACTS.items)
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 6 for row in rows)
-    assert summary(done) in told
+    assert summary(done) in text
     assert sum(done.counts.values()) == len(rows)
 
 
@@ -84,6 +84,6 @@ def test_every_answer_is_used_and_every_item_has_one() -> None:
     assert used == set(tomllib.loads((FOLDER / "answers.toml").read_text(encoding="utf-8")))
 
 
-def test_partitions_are_disjoint_where_each_patient_was_held_out() -> None:
+def test_partitions_are_disjoint_under_cross_validation() -> None:
     assert status(KNOWN, CLAIM, "20") == "partly"
     assert status(replace(KNOWN, cross_validated=True), CLAIM, "20") == "filled"

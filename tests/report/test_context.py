@@ -1,4 +1,4 @@
-"""What is known of a source, and what is not."""
+"""The context of a report."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lucency.report.context import SourceFacts, folds_of, reader_of_film, source
 from .samples import known, unknown
 
 
-def test_what_sources_state() -> None:
+def test_source_facts() -> None:
     assert source_facts("kermany").licence == "CC BY 4.0."
     assert "10.1016/j.cell.2018.02.010" in source_facts("kermany").citation
     assert source_facts("phantom").population.startswith("Nobody")
     assert source_facts("folder") == source_facts("no such source") == source_facts("") == SourceFacts()
 
 
-def test_what_sources_state_is_one_line() -> None:
+def test_source_facts_are_one_line() -> None:
     for name in SOURCES:
         assert not any("\n" in text for text in asdict(source_facts(name)).values())
 
@@ -32,13 +32,13 @@ def test_films_that_may_overlap_with_training() -> None:
     assert not known(split="all", source="folder").may_overlap
 
 
-def test_subgroups_by_the_columns_there_are() -> None:
+def test_subgroups_by_existing_columns() -> None:
     assert {part.column for part in known().subgroups} == {"cause", "sex"}
     assert unknown().subgroups == ()
     assert known().detectable is not None
 
 
-def test_folds_are_in_order_and_finished(tmp_path: Path) -> None:
+def test_folds_of_lists_finished_folds_in_order(tmp_path: Path) -> None:
     for number in range(1, 12):
         (tmp_path / f"fold-{number}").mkdir()
         if number != 11:
@@ -49,7 +49,7 @@ def test_folds_are_in_order_and_finished(tmp_path: Path) -> None:
     assert folds_of(tmp_path / "nothing") == ()
 
 
-def test_each_film_has_the_reader_that_never_saw_its_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_film_has_the_reader_of_its_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     films: Dataset = read_dataset("phantom:60")
     folds = tuple(Path(f"fold-{number}") for number in (1, 2, 3))
     monkeypatch.setattr("lucency.reader.Reader.open", lambda path: path)

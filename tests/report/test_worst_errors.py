@@ -13,7 +13,7 @@ from lucency.report.worst_errors import probability_of_truth, worst
 from .samples import predictions
 
 
-def test_the_surest_errors_come_first() -> None:
+def test_the_most_confident_errors_come_first() -> None:
     found = worst(predictions(), 0.5, each=4)
     # Ill films are 2, 3, 6, 7, 10, 11 …; the first six are missed with logits -7 to -2.
     assert found == {"missed": (2, 3, 6, 7), "false alarms": ()}
@@ -21,7 +21,7 @@ def test_the_surest_errors_come_first() -> None:
     assert len(worst(predictions(), 0.001, each=100)["false alarms"]) == 60
 
 
-def test_errors_that_were_answered_come_before_those_referred() -> None:
+def test_answered_errors_come_before_referred_ones() -> None:
     films = predictions()
     answered = np.ones(len(films), dtype=bool)
     answered[[2, 3]] = False

@@ -36,9 +36,9 @@ def test_names_cannot_break_the_metadata() -> None:
     assert yaml.safe_load(block)["model-index"][0]["results"][0]["dataset"]["name"] == 'films: "here"\n- there'
 
 
-def test_a_card_that_states_nothing_invents_nothing() -> None:
+def test_a_model_card_of_an_empty_card() -> None:
     reader = unknown()
-    told = model_card(reader, [fill(one, reader) for one in guidelines()])
-    assert "not stated in the card" in told
-    assert "The card states none, which does not mean that there are none." in told
-    assert yaml.safe_load(told.split("---\n", 2)[1])["license"] == "other"
+    card = model_card(reader, [fill(one, reader) for one in guidelines()])
+    assert "not stated in the card" in card
+    assert "The card states none, which does not mean that there are none." in card
+    assert yaml.safe_load(card.split("---\n", 2)[1])["license"] == "other"

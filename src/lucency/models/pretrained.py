@@ -239,7 +239,7 @@ def _load(features: nn.Module, state: dict[str, Tensor], where: str, backbone: s
         received = tuple(state[name].shape) if name in state else "nothing"
         raise WeightsError(
             f"{where}: made for another network than {backbone} as asked for: {len(wrong)} of {len(expected)} tensors "
-            f"differ, first {name}: expected {expected.get(name, 'nothing')}, found {received}; check backbone and width"
+            f"differ, first {name}: expected {expected.get(name, 'nothing')}, found {received}; check both"
         )
     features.load_state_dict(state, strict=False)
 

@@ -24,32 +24,32 @@ Map = NDArray[np.float32]
 """float32 (h, w), signed: above zero speaks for the finding, below zero against it."""
 
 LIMIT = 10.0
-"""Logits at which colours saturate unless told otherwise. The same for every film, so that two films compare."""
+"""Logits at which colours saturate by default. The same for every film, so that two films compare."""
 
-UNSEEN, ZERO, TOP = 0, 128, 255
-"""Levels: no evidence known here (outside what the network saw); none either way; as much as the scale can show."""
+OUTSIDE, ZERO, TOP = 0, 128, 255
+"""Levels: outside the network's input; no evidence either way; the end of the scale."""
 
 PAPER, INK, FAINT, WARN = (255, 255, 255), (20, 20, 20), (110, 110, 110), (170, 30, 0)
 
 AGAINST, NEITHER, FOR = (8, 40, 110), (134, 134, 134), (255, 222, 70)
-"""Dark blue → middle gray → bright yellow. Lightness rises all the way, so a gray print keeps the order; blue and
-yellow are what red-green blindness leaves apart. Red minus blue rises all the way too: over any gray film, that
-difference is the evidence and nothing else."""
+"""Dark blue → middle gray → bright yellow. Lightness is monotone, so a gray print keeps the order, and blue and yellow
+are distinct under red-green blindness. Red minus blue is monotone too: over any gray film, it depends on the evidence
+alone."""
 
 COVER = 0.72
-"""Share of the film's own gray that the strongest evidence hides where colours are laid over it."""
+"""Share of the film's gray that the strongest evidence hides in a blend."""
 LUNGS, BOX = (120, 190, 255), (255, 120, 60)
-"""Of the lungs' outline and of the box around the strongest place."""
+"""Colours of the lungs' outline and of the box around the strongest evidence."""
 CONTOURS = (0.5, 0.75)
 """Contours of an overlay, as shares of the map's maximum."""
 VEIL, VEIL_FROM = 0.35, 0.25
 """Opacity of the veil over the strongest evidence, and the share of the maximum where the veil begins."""
 BOXED = 0.75
-"""The box holds the cells around the strongest one with at least this share of its evidence."""
+"""The box bounds the cells around the strongest one with at least this share of its evidence."""
 KEY = "Yellow: strongest evidence for {finding}; box: its maximum; blue: lungs found"
 """How to read an overlay, in one line."""
 FAINT_SHARE = 0.1
-"""Of the scale's end, below which evidence is faint: it is drawn as a share of this instead of its own maximum."""
+"""Share of the scale's end below which evidence is faint: it is drawn relative to this instead of its own maximum."""
 
 
 def levels(values: NDArray[np.floating], limit: float = LIMIT) -> NDArray[np.uint8]:
@@ -57,7 +57,7 @@ def levels(values: NDArray[np.floating], limit: float = LIMIT) -> NDArray[np.uin
 
     Args:
         values: logits, any shape.
-        limit: logits at which the scale ends, both ways.
+        limit: logits at either end of the scale.
 
     Raises:
         ExplainError: a value is not a number or infinite, or the limit is not above zero.
@@ -77,18 +77,18 @@ def levels(values: NDArray[np.floating], limit: float = LIMIT) -> NDArray[np.uin
 
 
 def colourmap() -> NDArray[np.uint8]:
-    """The colour of each level, uint8 (256, 3); level 0 (not seen) is white, a colour no evidence has."""
+    """The colour of each level, uint8 (256, 3); level 0 (outside) is white, which no evidence has."""
     share = (np.arange(256) - ZERO) / (TOP - ZERO)
     anchors = np.array([AGAINST, NEITHER, FOR], dtype=np.float64)
     colours = np.stack([np.interp(share, [-1.0, 0.0, 1.0], channel) for channel in anchors.T], axis=1)
-    colours[UNSEEN] = 255
+    colours[OUTSIDE] = 255
     return np.asarray(np.rint(colours), dtype=np.uint8)
 
 
 def opacities() -> list[int]:
-    """How much of the film each level hides in an overlay, 0 to 255: nothing at zero, COVER at either end."""
+    """Opacity of each level in a blend, 0 to 255: nothing at zero, COVER at either end."""
     share = np.abs(np.arange(256) - ZERO) / (TOP - ZERO)
-    share[UNSEEN] = 0.0
+    share[OUTSIDE] = 0.0
     return [int(value) for value in np.rint(255 * COVER * share)]
 
 
@@ -124,22 +124,22 @@ def window(preprocess: Preprocess, height: int, width: int) -> Window:
 def place_map(
     evidence: Map, preprocess: Preprocess, height: int, width: int, limit: float = LIMIT, smooth: bool = True
 ) -> Image.Image:
-    """A map over a film of the given size, as levels (mode L); what the network did not see is level 0.
+    """A map over a film of the given size, as levels (mode L); level 0 outside the network's input.
 
     Between the centres of its cells the map is interpolated linearly, which cannot overshoot; `smooth=False` shows
     the cells as they are.
 
     Raises:
-        ExplainError: the map is not (h, w), is empty, or holds values that are not numbers.
+        ExplainError: the map is not (h, w), is empty, or has values that are not finite.
     """
     _check_map(evidence)
     left, top, right, bottom = window(preprocess, height, width)
-    seen = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    area = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     cell_x, cell_y = evidence.shape[1] / (right - left), evidence.shape[0] / (bottom - top)
-    box = (seen[0] - left) * cell_x, (seen[1] - top) * cell_y, (seen[2] - left) * cell_x, (seen[3] - top) * cell_y
-    spread = _resized(evidence, (seen[2] - seen[0], seen[3] - seen[1]), box, smooth)
-    canvas = Image.new("L", (width, height), UNSEEN)
-    canvas.paste(Image.fromarray(levels(spread, limit)), (seen[0], seen[1]))
+    box = (area[0] - left) * cell_x, (area[1] - top) * cell_y, (area[2] - left) * cell_x, (area[3] - top) * cell_y
+    spread = _resized(evidence, (area[2] - area[0], area[3] - area[1]), box, smooth)
+    canvas = Image.new("L", (width, height), OUTSIDE)
+    canvas.paste(Image.fromarray(levels(spread, limit)), (area[0], area[1]))
     return canvas
 
 
@@ -154,17 +154,17 @@ def _resized(
 
 @dataclass(frozen=True)
 class Legend:
-    """What stands around a map: how to read it, and why to doubt it."""
+    """How to read a map, and warnings about it."""
 
     limit: float = LIMIT
-    """Where the scale ends, both ways, in `unit`."""
+    """Either end of the scale, in `unit`."""
     finding: str = "the finding"
-    """What bright yellow speaks for and dark blue against."""
+    """The finding for which bright yellow is evidence, and against which dark blue is."""
     unit: str = "logits"
     title: str = ""
-    """One line above the film: the answer, the method. Never a patient's name: pictures travel."""
+    """One line above the film: the probability, the method. Never a patient's name: pictures are shared."""
     mark: str = ""
-    """A doubt that must be seen wherever the map is shown, such as a failed randomisation test."""
+    """A warning to show with the map, such as a failed randomisation test."""
 
 
 def overlay(
@@ -175,38 +175,38 @@ def overlay(
     smooth: bool = True,
     lungs: Map | None = None,
 ) -> Image.Image:
-    """The film in its own size and shape with the strongest evidence for the finding marked, mode RGB.
+    """The film at its own size with the strongest evidence for the finding marked, mode RGB.
 
     A veil and contours fall from the map's own maximum, and a box bounds the strongest place. Faint evidence, less
     than FAINT_SHARE of the legend's limit, is not stretched to look like more; without any the film is unchanged.
-    Nothing is cut off at the lungs' outline: evidence outside it is a doubt to be seen. A frame bounds what the
+    The lungs' outline cuts nothing off: evidence outside it is a warning. A frame bounds what the
     network saw of a cropped film.
 
     Args:
         film: any film.
         evidence: float32 (h, w), over the square the network saw.
         preprocess: how that square was cut from the film.
-        legend: where evidence is faint, and a mark to paint across the film.
+        legend: its limit defines faint evidence, its mark is painted across the film.
         smooth: interpolate between cells; False shows the network's own cells.
         lungs: (g, g) over the whole film, above zero in the lungs, as `lucency.lungs` finds them; outlined.
 
     Raises:
-        ExplainError: the map is empty, not two-dimensional, or holds values that are not numbers.
+        ExplainError: the map is empty, not two-dimensional, or has values that are not finite.
     """
     _check_map(evidence)
     legend = legend or Legend()
     top = max(float(evidence.max()), FAINT_SHARE * legend.limit)
-    seen = window(preprocess, film.height, film.width)
-    picture = _veiled(shown(film, preprocess), evidence / top, seen, smooth)
+    area = window(preprocess, film.height, film.width)
+    picture = _veiled(shown(film, preprocess), evidence / top, area, smooth)
     pen = ImageDraw.Draw(picture)
     wide = max(1, round(min(picture.size) / 300))
     if lungs is not None:
         _draw_contour(pen, lungs, 0.0, (0, 0, *picture.size), LUNGS, wide)
     if smooth:
         for share in CONTOURS:
-            _draw_contour(pen, evidence, share * top, seen, FOR, wide)
+            _draw_contour(pen, evidence, share * top, area, FOR, wide)
     if evidence.max() >= top:
-        pen.rectangle(_strongest(evidence, seen, picture.size), outline=BOX, width=2 * wide)
+        pen.rectangle(_strongest(evidence, area, picture.size), outline=BOX, width=2 * wide)
     return stamp(_framed(picture, preprocess), legend.mark)
 
 
@@ -223,25 +223,25 @@ def outlined(film: Film, lungs: Map) -> Image.Image:
     return picture
 
 
-def _veiled(film: Image.Image, share: Map, seen: Window, smooth: bool) -> Image.Image:
+def _veiled(film: Image.Image, share: Map, area: Window, smooth: bool) -> Image.Image:
     """A film in RGB under the veil: opacity by the evidence as a share of the strongest, from VEIL_FROM on."""
     picture = film.convert("RGB")
     opacity = np.clip((share - VEIL_FROM) / (1 - VEIL_FROM), 0, 1)
     rows, columns = np.flatnonzero(opacity.any(axis=1)), np.flatnonzero(opacity.any(axis=0))
     if not len(rows):
         return picture
-    # Only where it covers anything, and one cell around, into which it is interpolated.
+    # Only where the veil is visible, and one cell around, into which it is interpolated.
     top, bottom = max(rows[0] - 1, 0), min(rows[-1] + 2, len(opacity))
     left, right = max(columns[0] - 1, 0), min(columns[-1] + 2, opacity.shape[1])
     cells = Image.fromarray(np.rint(255 * VEIL * opacity[top:bottom, left:right]).astype(np.uint8))
-    cell_x, cell_y = (seen[2] - seen[0]) / opacity.shape[1], (seen[3] - seen[1]) / len(opacity)
-    x, y = round(seen[0] + left * cell_x), round(seen[1] + top * cell_y)
+    cell_x, cell_y = (area[2] - area[0]) / opacity.shape[1], (area[3] - area[1]) / len(opacity)
+    x, y = round(area[0] + left * cell_x), round(area[1] + top * cell_y)
     size = max(1, round((right - left) * cell_x)), max(1, round((bottom - top) * cell_y))
     mask = cells.resize(size, Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST)
     part = film.crop((x, y, x + size[0], y + size[1]))
     channels = [part.copy() for _ in FOR] if part.mode == "L" else list(part.split())
     for channel, value in zip(channels, FOR, strict=True):
-        channel.paste(value, (0, 0, *size), mask)  # in a third of the time that a paste into RGB takes
+        channel.paste(value, (0, 0, *size), mask)  # three times as fast as a paste into RGB
     picture.paste(Image.merge("RGB", channels), (x, y))
     return picture
 
@@ -260,18 +260,18 @@ def strongest_cells(evidence: Map) -> Window:
         box = grown
 
 
-def _strongest(evidence: Map, seen: Window, size: tuple[int, int]) -> Window:
+def _strongest(evidence: Map, area: Window, size: tuple[int, int]) -> Window:
     """The same box in the film's pixels."""
     box = np.array(strongest_cells(evidence)).reshape(2, 2)
-    cell = np.array([(seen[2] - seen[0]) / evidence.shape[1], (seen[3] - seen[1]) / evidence.shape[0]])
-    first, last = ((edge * cell + seen[:2]).round().clip(0, np.array(size) - 1) for edge in box)
+    cell = np.array([(area[2] - area[0]) / evidence.shape[1], (area[3] - area[1]) / evidence.shape[0]])
+    first, last = ((edge * cell + area[:2]).round().clip(0, np.array(size) - 1) for edge in box)
     return int(first[0]), int(first[1]), int(last[0]), int(last[1])
 
 
 def contour(values: Map, level: float) -> NDArray[np.float64]:
-    """Where a grid crosses a level, as segments (n, 2, 2) of (x, y) in cells, by marching squares.
+    """The contour of a grid at a level, as segments (n, 2, 2) of (x, y) in cells, by marching squares.
 
-    Lorensen & Cline 1987 in two dimensions. Around the grid everything lies below the level, so contours close.
+    Lorensen & Cline 1987 in two dimensions. Outside the grid all is below the level, so contours are closed.
     """
     v = np.pad(np.asarray(values, dtype=np.float64) - level, 1, constant_values=-1.0)
     v[v == 0] = -1e-9
@@ -290,15 +290,15 @@ def contour(values: Map, level: float) -> NDArray[np.float64]:
     crossed = np.stack([a * b < 0, b * c < 0, d * c < 0, a * d < 0], axis=2)
     pairs = crossed.sum(axis=2) == 2
     two = points[pairs][crossed[pairs]].reshape(-1, 2, 2)
-    saddles = crossed.all(axis=2)  # what lies above stays apart: each segment goes around one corner above
+    saddles = crossed.all(axis=2)  # each segment goes around one corner above the level
     first, other = points[saddles & (a > 0)], points[saddles & (b > 0)]
     return np.concatenate([two, first[:, [0, 3]], first[:, [1, 2]], other[:, [0, 1]], other[:, [2, 3]]])
 
 
 def _draw_contour(
-    pen: ImageDraw.ImageDraw, values: Map, level: float, seen: Window, colour: tuple[int, int, int], wide: int
+    pen: ImageDraw.ImageDraw, values: Map, level: float, area: Window, colour: tuple[int, int, int], wide: int
 ) -> None:
-    left, top, right, bottom = seen
+    left, top, right, bottom = area
     scale = np.array([(right - left) / values.shape[1], (bottom - top) / values.shape[0]])
     for segment in (contour(values, level) * scale + (left, top)).reshape(-1, 4).tolist():
         pen.line(segment, fill=colour, width=wide)
@@ -321,7 +321,7 @@ def map_alone(
 
 
 def png(picture: Image.Image) -> bytes:
-    """The picture as PNG, carrying the caption as its description and nothing of the film's origin."""
+    """The picture as PNG, with the caption as its description and no metadata of the film."""
     from PIL.PngImagePlugin import PngInfo
 
     facts = PngInfo()
@@ -332,7 +332,7 @@ def png(picture: Image.Image) -> bytes:
 
 
 def _framed(picture: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """Bound what the network saw, where that is less than the film."""
+    """Frame the network's input if it is less than the film."""
     left, top, right, bottom = window(preprocess, picture.height, picture.width)
     if left > 0 or top > 0:
         wide = max(1, max(picture.size) // 400)
@@ -341,7 +341,7 @@ def _framed(picture: Image.Image, preprocess: Preprocess) -> Image.Image:
 
 
 def stamp(picture: Image.Image, mark: str) -> Image.Image:
-    """Write a doubt across the top of a picture, large enough to survive a thumbnail, cut off rather than left out."""
+    """Write a warning across the top of a picture, large enough for a thumbnail, truncated if too long."""
     if not mark:
         return picture
     size = max(9, picture.width // 22)
@@ -360,10 +360,10 @@ def font_of(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def text_width(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
-    """Pixels that a line of text takes."""
+    """Width of a line of text in pixels."""
     return math.ceil(font.getlength(text))
 
 
 def line_height(font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
-    """Pixels between lines."""
+    """Height of a line in pixels."""
     return math.ceil(font.getbbox("Ag")[3]) + 2

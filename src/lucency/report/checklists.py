@@ -1,4 +1,4 @@
-"""Reporting guidelines (checklists/*.toml), filled in from what is known and from nothing else (answers.toml)."""
+"""Reporting guidelines (checklists/*.toml), filled in from the context only (answers.toml)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ RESEARCH = "Research use only; not a medical device."
 
 @dataclass(frozen=True)
 class Answer:
-    """What can be said to an item."""
+    """The answer to an item."""
 
     status: Status
     text: str = ""
-    """Empty where it is the author's alone."""
+    """Empty if only the author can answer."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def guidelines() -> tuple[Guideline, ...]:
 
 
 def fill(guideline: Guideline, context: ReportContext) -> FilledChecklist:
-    """Answer every item from what is known."""
+    """Answer every item from the context."""
     answers = answer_all(context)
     return FilledChecklist(
         guideline, tuple((item, answers.get(item.answer, Answer("author"))) for item in guideline.items)
@@ -149,7 +149,7 @@ def _phase(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def summary(checklist: FilledChecklist) -> str:
-    """How far a checklist is filled, in a line.
+    """How much of a checklist is filled, in a line.
 
     For example: 20 of 52 items filled, 14 partly, 18 the author's to fill
     """

@@ -1,4 +1,4 @@
-"""What is known of a reader when its report is written. Everything else is the author's to say."""
+"""The facts about a reader that its report is written from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMIT = (
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What a source states of its films; empty where it states nothing."""
+    """A source's facts about its films; "" where it states none."""
 
     population: str = ""
     labelled_by: str = ""
@@ -43,13 +43,13 @@ class ReportContext:
     report: Report
     predictions: Predictions
     subgroups: tuple[Subgroup, ...]
-    """By each column that makes subgroups."""
+    """By each column that defines subgroups."""
     about: Mapping[str, Any]
     """As in report.json: reader, data, source, split, command, threshold_chosen_by, unread, data_warnings."""
     trained_on: SourceFacts
     evaluated_on: SourceFacts
     detectable: float | None
-    """The difference in AUROC to a reader about as good that these films show four times in five."""
+    """The difference in AUROC to an equally good reader that these films detect with a power of 80 %."""
     cross_validated: bool = False
     """Whether each film was evaluated by a reader that was trained without films of its patient."""
 
@@ -75,7 +75,7 @@ def build_context(
     seed: int = 0,
     cross_validated: bool = False,
 ) -> ReportContext:
-    """Evaluate the predictions, overall and by every column that makes subgroups, and gather what else is known.
+    """Evaluate the predictions, overall and by every column that defines subgroups, and gather the other facts.
 
     Args:
         card: the reader's.
@@ -109,7 +109,7 @@ def build_context(
 
 
 def source_facts(source: str) -> SourceFacts:
-    """What the row `source` of SOURCES states.
+    """The facts of the row `source` of SOURCES.
 
     >>> source_facts("kermany").licence
     'CC BY 4.0.'
@@ -148,7 +148,7 @@ def card_of(folds: tuple[Path, ...]) -> tuple[Card, str]:
 
 
 def reader_of_film(folds: tuple[Path, ...], films: Dataset) -> Callable[[str], Reader]:
-    """Film name -> the reader that evaluated it, opened when it is first asked for.
+    """Film name -> the reader that evaluated it, opened on first use.
 
     Args:
         folds: of one run.

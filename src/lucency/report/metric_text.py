@@ -32,7 +32,7 @@ TITLES: dict[str, str] = {
     "f1": "F1",
 }
 NOT_CHOSEN = {"default": "the default", "given": "as given", "fixed beforehand": "fixed beforehand"}
-"""How a threshold that no film chose came about."""
+"""Text of a threshold that was not chosen on films."""
 
 
 def title(name: str) -> str:
@@ -45,12 +45,12 @@ def title(name: str) -> str:
 
 
 def meaning(measure: Measure) -> str:
-    """What the figure says of its finding."""
+    """The meaning of a figure."""
     return MEANINGS.get(measure.name, "").format(finding=measure.finding)
 
 
 def finding(context: ReportContext) -> str:
-    """What the reader looks for."""
+    """The finding or findings of the reader."""
     names = context.card.labels
     return names[1] if context.card.task == "binary" else ", ".join(names)
 

@@ -1,4 +1,4 @@
-"""The worst errors, each with the reader's map: what a person should look at before trusting a figure."""
+"""The worst errors, each with the reader's map."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIZE = 240
 
 @dataclass(frozen=True)
 class WorstError:
-    """A film called wrongly, and how it looks."""
+    """A film called wrongly, with its pictures."""
 
     name: str
     true: str
@@ -70,7 +70,7 @@ def paint_worst_errors(
 def worst(predictions: Predictions, threshold: float, each: int = SHOWN) -> dict[str, tuple[int, ...]]:
     """The wrong films with the least probability for the truth, by kind of error; indices into the predictions.
 
-    Films that the reader answers come first: where it refers, a person looks.
+    Films that the reader answers come first; the others are referred to a person anyway.
 
     Returns:
         For one finding "missed" and "false alarms"; for several labels "called wrongly".
@@ -85,7 +85,7 @@ def worst(predictions: Predictions, threshold: float, each: int = SHOWN) -> dict
 
 
 def probability_of_truth(predictions: Predictions) -> Floats:
-    """The probability of the true label (n,); of several findings, the least."""
+    """The probability of the true label (n,); for several findings, the smallest."""
     p = predictions.probabilities
     if predictions.task == "multiclass":
         return np.asarray(p[np.arange(len(p)), predictions.labels])

@@ -56,7 +56,7 @@ def write(context: ReportContext, reader_of: Callable[[str], Reader], films: Dat
         context: of the reader.
         reader_of: the name of a film -> the open reader that evaluated it, which paints the maps of errors.
         films: those of the predictions, by the same names.
-        out: a folder, made where missing.
+        out: a folder, made if missing.
 
     Returns:
         The files, the page first.
@@ -138,7 +138,7 @@ def model_card(context: ReportContext, checklists: Sequence[FilledChecklist]) ->
 
 
 def _hub(context: ReportContext) -> list[dict[str, Any]]:
-    """Metrics under the hub's names, with their interval in words."""
+    """Metrics under the hub's names, with their intervals."""
     return [
         {
             "type": HUB[measure.name],
