@@ -146,10 +146,40 @@ def write_dicom(root: Path) -> Path:
     return root
 
 
+def write_ham10000(root: Path) -> Path:
+    lines = ["lesion_id,image_id,dx,dx_type,age,sex,localization"]
+    for index in range(8):
+        put(root / f"part_{1 + index // 4}" / f"ISIC_{index}.jpg", jpeg(50 + index))
+        lines.append(f"HAM_{index // 2},ISIC_{index},{'mel' if index // 2 % 2 else 'nv'},histo,{30 + index},male,back")
+    put(root / "HAM10000_metadata.csv", "\n".join(lines).encode())
+    return root
+
+
+def write_aptos(root: Path) -> Path:
+    for index in range(8):
+        put(root / "train_images" / f"{index:03x}.png", jpeg(50 + index))
+    rows = [f"{index:03x},{index % 2}" for index in range(8)]
+    put(root / "train.csv", "\n".join(["id_code,diagnosis", *rows]).encode())
+    put(root / "sample_submission.csv", b"id_code,diagnosis\n000,0\n")
+    return root
+
+
+def write_eyes(root: Path) -> Path:
+    for index in range(4):
+        for side in ("left", "right"):
+            put(root / "normal" / f"{index}_{side}.jpg", jpeg(50 + index))
+            put(root / "glaucoma" / f"{100 + index}_{side}.jpg", jpeg(90 + index))
+        put(root / "glaucoma" / f"_{index // 2}_{7000 + index}.jpg", jpeg(150 + index))
+    return root
+
+
 SAMPLES: dict[str, Callable[[Path], Path]] = {
     "kermany": write_kermany,
     "folder": write_folder,
     "csv": write_csv,
+    "ham10000": write_ham10000,
+    "aptos": write_aptos,
+    "eyes": write_eyes,
     "tfrecord": write_tfrecord,
     "medmnist": write_medmnist,
     "dicom": write_dicom,

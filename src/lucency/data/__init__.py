@@ -6,9 +6,10 @@ A source is one module and one row in SOURCES.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from lucency.data import csv_table, dicom_tree, folder, kermany, medmnist, phantom, tfrecord
+from lucency.data import csv_table, dicom_tree, eye_folder, folder, image_table, kermany, medmnist, phantom, tfrecord
 from lucency.data.dataset import Dataset, Sample, SourceInfo, Task
 from lucency.data.folder import inventory, is_film
 from lucency.errors import SourceError, UsageError
@@ -50,10 +51,31 @@ SOURCES: dict[str, SourceInfo] = {
             read=medmnist.read,
             recognises=medmnist.recognises,
             patients_known=False,
-            population="pneumoniamnist: the Kermany films (children); chestmnist: NIH ChestX-ray14 (adults).",
+            population="pneumoniamnist: the Kermany films (children); chestmnist: NIH ChestX-ray14 (adults); and others.",
             counts="pneumoniamnist: 4,708 + 524 + 624 as train, val, test.",
             citation="Yang et al. 2023, MedMNIST v2, Scientific Data 10:41.",
             licence="CC BY 4.0.",
+        ),
+        SourceInfo(
+            name="ham10000",
+            read=partial(image_table.read, "ham10000"),
+            recognises=partial(image_table.recognises, "ham10000"),
+            patients_known=True,
+            population="Dermatoscopies of pigmented lesions, Vienna and Queensland, mostly of fair skin.",
+            labelled_by="Histology for half of them, else follow-up, consensus or confocal microscopy (column dx_type).",
+            counts="10,015 of 7,470 lesions: akiec 327, bcc 514, bkl 1,099, df 115, mel 1,113, nv 6,705, vasc 142.",
+            citation="Tschandl, Rosendahl & Kittler 2018, Scientific Data 5:180161.",
+            licence="CC BY-NC 4.0: no weights made from it may be sold.",
+        ),
+        SourceInfo(
+            name="aptos",
+            read=partial(image_table.read, "aptos"),
+            recognises=partial(image_table.recognises, "aptos"),
+            patients_known=False,
+            population="Retinas of people with diabetes, rural India, several cameras.",
+            labelled_by="One clinician each, grade 0 to 4 of diabetic retinopathy.",
+            counts="3,662 in train: 1,805 of grade 0, 370 of 1, 999 of 2, 193 of 3, 295 of 4.",
+            citation="APTOS 2019 Blindness Detection, Kaggle.",
         ),
         SourceInfo(name="csv", read=csv_table.read, recognises=csv_table.recognises, patients_known=True),
         SourceInfo(
@@ -69,6 +91,15 @@ SOURCES: dict[str, SourceInfo] = {
             ),
             citation=KERMANY_CITATION,
             licence="CC BY 4.0.",
+        ),
+        SourceInfo(
+            name="eyes",
+            read=eye_folder.read,
+            recognises=eye_folder.recognises,
+            patients_known=True,
+            population="Retinas of several collections, put together by class: the collection may tell the class.",
+            counts="4,217: cataract 1,038, diabetic retinopathy 1,098, glaucoma 1,007, normal 1,074.",
+            citation="eye_diseases_classification, Kaggle.",
         ),
         SourceInfo(name="dicom", read=dicom_tree.read, recognises=dicom_tree.recognises, patients_known=True),
         SourceInfo(name="folder", read=folder.read, recognises=folder.recognises, patients_known=False),
