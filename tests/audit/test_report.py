@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from html_pages import assert_whole_and_silent
 from lucency.audit import Audit, Finding, audit
@@ -145,3 +147,20 @@ def test_film_names_are_escaped() -> None:
     text = page(audit(Dataset(("a", evil), records, source=evil)), evil)
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_pictures_in_colour_are_no_outliers_of_a_kind_in_colour(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 80, 90, 3)).astype(np.uint8)
+    for index, one in enumerate(pixels):
+        path = tmp_path / ("mel", "nv")[index % 2] / f"{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(one if index else one[:, :, 0]).save(path)
+    films = read_dataset(tmp_path)
+
+    def named(modality: str) -> dict[str, int]:
+        return {finding.title: len(finding.groups) for finding in audit(films, modality).findings}
+
+    assert named("skin").get("Without colour") == 1
+    assert "In colour" not in named("skin")
+    assert named("chest_xray").get("In colour") == 23
+    assert "rulers" in page(audit(films, "skin"), "skin")

@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from lucency.audit.measurements import CHUNK, SIDE, THUMB, Measurements, in_chunks
 from lucency.data.dataset import Dataset
+from lucency.modality import Modality
 from lucency.preprocess import Preprocess
 
 ALIKE = 0.985
@@ -115,7 +116,8 @@ class Outlier:
 OUTLIER_KINDS: dict[str, tuple[str, str]] = {
     "blank": ("Blank", "almost uniform; leave it out"),
     "tiny": ("Tiny", "too small to read; look for the original"),
-    "colour": ("In colour", "a radiograph is gray; look at it"),
+    "colour": ("In colour", "such pictures are gray; look at it"),
+    "gray": ("Without colour", "such pictures are in colour; look at it"),
     "turned": ("Turned or inverted", "turn it back, or leave it out"),
     "stranger": ("Unlike the other films", "another view, another body part, no radiograph, or a rare one; look at it"),
     "mirrored": ("Mirrored, or the heart displaced", "compare with the side letter; mirror it back if it is mirrored"),
@@ -212,10 +214,11 @@ def _confirm(films: Dataset, first: int, second: int, orientation: str) -> Dupli
     return DuplicatePair(first, second, "processed", difference) if same else None
 
 
-def find_outliers(films: Measurements) -> tuple[Outlier, ...]:
-    """Films to look at, in order, each once."""
+def find_outliers(films: Measurements, kind: Modality) -> tuple[Outlier, ...]:
+    """Films to look at, in order, each once. Where mirror images are true, no orientation is wrong."""
     found: dict[int, Outlier] = {}
-    for check in (_blank, _tiny, _coloured, _misoriented_or_strange, _mirrored):
+    colour = _coloured if kind.channels == 1 else _gray
+    for check in (_blank, _tiny, colour, *(() if kind.flips else (_misoriented_or_strange, _mirrored))):
         for outlier in check(films):
             found.setdefault(outlier.film, outlier)
     return tuple(found[film] for film in sorted(found))
@@ -238,6 +241,11 @@ def _tiny(films: Measurements) -> list[Outlier]:
 def _coloured(films: Measurements) -> list[Outlier]:
     chroma = films.files["chroma"]
     return _named("colour", chroma > COLOURED, lambda i: f"channels differ by {chroma[i]:.0f} gray levels")
+
+
+def _gray(films: Measurements) -> list[Outlier]:
+    chroma = films.files["chroma"]
+    return _named("gray", chroma <= COLOURED, lambda i: f"channels differ by {chroma[i]:.0f} gray levels")
 
 
 def _misoriented_or_strange(films: Measurements) -> list[Outlier]:

@@ -16,6 +16,7 @@ from lucency.audit.measurements import Measurements, measure_films
 from lucency.audit.shortcuts import PROPERTIES, Shortcut, find_shortcuts
 from lucency.data.dataset import Dataset
 from lucency.html import data_url, notebook_block, render, table_html
+from lucency.modality import MODALITIES
 from lucency.tables import data_frame
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Audit:
     pairs: tuple[DuplicatePair, ...]
     shortcuts: tuple[Shortcut, ...]
     findings: tuple[Finding, ...]
+    modality: str = "chest_xray"
 
     @property
     def invalid(self) -> tuple[Finding, ...]:
@@ -75,6 +77,7 @@ class Audit:
             "schema": SCHEMA,
             "lucency": lucency.__version__,
             "source": self.films.source,
+            "modality": self.modality,
             "films": len(self.films),
             "left_out": dict(self.films.left_out),
             "valid": not self.invalid,
@@ -92,16 +95,20 @@ class Audit:
         return {**content, "groups": groups, "details": list(finding.details)}
 
 
-def audit(films: Dataset) -> Audit:
+def audit(films: Dataset, modality: str = "chest_xray") -> Audit:
     """Measure every film of a data set once and report what is wrong with the set.
+
+    Args:
+        films: of one kind.
+        modality: which, a row of lucency.modality.
 
     Raises:
         SourceError: no film can be read.
     """
     measured = measure_films(films)
     patients, pairs, shortcuts = count_patients(films), find_duplicates(measured), find_shortcuts(measured)
-    findings = collect_findings(measured, patients, pairs, find_outliers(measured), shortcuts)
-    return Audit(films, measured, patients, pairs, shortcuts, findings)
+    findings = collect_findings(measured, patients, pairs, find_outliers(measured, MODALITIES[modality]), shortcuts)
+    return Audit(films, measured, patients, pairs, shortcuts, findings, modality)
 
 
 def counts(films: Dataset) -> dict[str, dict[str, int]]:
@@ -138,6 +145,7 @@ def page(audit: Audit, title: str) -> str:
         title=title,
         audit=audit,
         films=audit.films,
+        kind=MODALITIES[audit.modality],
         counts=counts(audit.films),
         people=audit.patients,
         findings=[_shown(audit.measured.films, finding) for finding in audit.findings],
@@ -169,7 +177,8 @@ def _film(films: Dataset, index: int) -> dict[str, Any]:
         if isinstance(record.label, tuple)
         else films.labels[record.label]
     )
-    picture = Image.fromarray(record.load().gray8())
+    opened = record.load()
+    picture = Image.fromarray(opened.gray8() if opened.colour is None else opened.colour)
     picture.thumbnail((PICTURE, PICTURE), Image.Resampling.BILINEAR)
     facts = (record.split or "", label, record.patient or "")
     return {

@@ -39,6 +39,7 @@ PROPERTIES: dict[str, tuple[Callable[[Measurements], NDArray[np.floating]], bool
     "mean gray": (lambda m: m.rows["mean"], True),
     "contrast": (lambda m: m.rows["spread"], True),
     "sharpness": (lambda m: m.rows["sharpness"], True),
+    "colour": (lambda m: m.files["chroma"], True),
     "left-right balance": (lambda m: m.rows["balance"], True),
 }
 """Name -> (values, one or a few per film; whether disease itself may change it, as an opacity brightens a lung)."""

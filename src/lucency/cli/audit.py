@@ -23,6 +23,7 @@ def audit(
     out: Annotated[Path, typer.Option("--out", help="Folder for audit.html and audit.json.")] = Path("audit"),
     source: Source = "auto",
     allow_missing: AllowMissing = False,
+    modality: Annotated[str, typer.Option(help="Kind of picture, as data.modality of a recipe.")] = "chest_xray",
     as_json: Json = False,
 ) -> None:
     """Look at every film of a data set once: leaks, duplicates, odd films, shortcuts.
@@ -36,12 +37,15 @@ def audit(
 
     from lucency.audit import audit as audit_films
     from lucency.audit.report import page
-    from lucency.errors import SourceError
+    from lucency.errors import SourceError, UsageError
     from lucency.files import write_text
+    from lucency.modality import MODALITIES
 
     options = DataOptions(source, allow_missing=allow_missing)
 
-    found = audit_films(read_films(data, options, depends=False))
+    if modality not in MODALITIES:
+        raise UsageError(f"--modality {modality}: expected one of {', '.join(MODALITIES)}")
+    found = audit_films(read_films(data, options, depends=False), modality)
     told = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
     write_text(out / "audit.json", told + "\n")
     write_text(out / "audit.html", page(found, str(data)))
