@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +37,43 @@ def test_list(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads(capsys.readouterr().out)
     assert (facts["waiting"], len(facts["given_up"])) == (1, 1)
     assert "1.2.3" not in json.dumps(facts)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a disk of one's own needs root on Linux")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("ends", ["os._exit(9)", "del queue"], ids=["killed", "stopped"])
+def test_list_on_a_full_disk(small_disk: Path, capsys: pytest.CaptureFixture[str], ends: str) -> None:
+    words = "import os, sys, pathlib; from lucency.dicom.queue import Queue; queue = Queue(pathlib.Path(sys.argv[1]))"
+    script = f"{words}; queue.give_reserve(); queue.put('1.2.3', b'film' * 1000, 'digest'); {ends}"
+    subprocess.run([sys.executable, "-c", script, str(small_disk / "q")], check=False)
+    with (small_disk / "rest").open("wb", buffering=0) as rest, pytest.raises(OSError, match="No space left"):
+        while True:
+            rest.write(bytes(512))
+    for _ in range(2):
+        assert run(["pacs", "list", "--queue", str(small_disk / "q")]) == 0
+        assert capsys.readouterr().out.startswith("waiting 1  answered 0")
+
+
+def test_list_leaves_the_reserve_and_looks_beside_a_node(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node = Queue(queue)
+    assert run(["pacs", "list", "--queue", str(queue)]) == 1
+    node.put("1.2.5", b"film", "digest")
+    assert run(["pacs", "list", "--queue", str(queue)]) == 1
+    assert [line[:9] for line in capsys.readouterr().out.splitlines() if "waiting" in line] == [
+        "waiting 1",
+        "waiting 2",
+    ]
+    assert not node.is_short()
 
 
 def test_retry_and_forget(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,6 +56,21 @@ def test_a_folder_is_sorted_and_filtered_by_suffix(tmp_path: Path) -> None:
     assert all(Path(manifest.place(name)).is_file() for name in manifest.names())
 
 
+def test_a_folder_counts_pictures_that_are_not_named_like_films(tmp_path: Path) -> None:
+    for name, content in (
+        ("a.png", b""),
+        ("b.jfif", b"\xff\xd8\xff\xe0"),
+        ("c.txt", b"words"),
+        ("d", b"\x89PNG\r\n\x1a\n"),
+    ):
+        (tmp_path / name).write_bytes(content)
+    manifest = open_manifest(str(tmp_path))
+    for _ in range(2):
+        assert list(manifest.names()) == ["a.png"]
+        assert manifest.skipped == {".jfif": 1, ".txt": 1, "no suffix": 1}
+        assert +manifest.pictures == {".jfif": 1, "no suffix": 1}
+
+
 def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
     (tmp_path / "films" / "a").mkdir(parents=True)

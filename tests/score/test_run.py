@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import shutil
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -186,6 +187,21 @@ def test_an_empty_manifest_raises(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("\n\n")
     with pytest.raises(SourceError, match="expected films to score, it names none"):
         go(tmp_path / "list.txt", bundle, tmp_path / "out")
+
+
+def test_a_folder_that_lacks_more_than_a_tenth_of_its_films_raises(bundle: Bundle, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    for number in range(10):
+        shutil.copy(films.parent / "00000.png", tmp_path / "films" / f"{number}.{'jfif' if number in (3, 4) else 'png'}")
+    with pytest.raises(SourceError, match=r"2 of 10 pictures are not \(.jfif\).*--allow-missing"):
+        go(tmp_path / "films", bundle, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("part-*"))
+    assert go(tmp_path / "films", bundle, tmp_path / "out", allow_missing=True).scored_now == 8
+    (tmp_path / "films" / "3.jfif").unlink()
+    (tmp_path / "films" / "more").mkdir()
+    for number in range(2):  # one of ten
+        shutil.copy(tmp_path / "films" / "0.png", tmp_path / "films" / "more" / f"{number}.png")
+    assert go(tmp_path / "films", bundle, tmp_path / "more").scored_now == 10
 
 
 def test_a_manifest_of_bad_films(bundle: Bundle, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def show(
 
     Example: lucency pacs list --queue lucency-queue
     """
-    return _tell(_existing(queue), json)
+    return _tell(_existing(queue, look=True), json)
 
 
 @pacs.command()
@@ -206,10 +206,10 @@ def _tell(waiting: Queue, json: bool) -> int:
     return SOME_DEAD if dead else 0
 
 
-def _existing(folder: Path) -> Queue:
+def _existing(folder: Path, look: bool = False) -> Queue:
     from lucency.dicom.queue import Queue
     from lucency.errors import UsageError
 
     if not (folder / "queue.sqlite").is_file():
         raise UsageError(f"{folder}: expected the folder of a queue, found none; name it with --queue")
-    return Queue(folder)
+    return Queue(folder, look)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lucency.cli.inputs import Json, ShippedBundle
+from lucency.cli.inputs import AllowMissing, Json, ShippedBundle
 from lucency.cli.terminal import echo
 from lucency.errors import SOME_UNREADABLE
 
@@ -35,6 +35,7 @@ def score(
         Path | None,
         typer.Option(metavar="KEY", help="Write keyed hashes for paths; key file, created if absent."),
     ] = None,
+    allow_missing: AllowMissing = False,
     retry: Annotated[bool, typer.Option("--retry", help="Score films with transient failures again.")] = False,
     json: Json = False,
 ) -> int:
@@ -65,6 +66,7 @@ def score(
         _part(part),
         _key(no_paths) if no_paths else None,
         retry,
+        allow_missing,
     )
     _show(summary, json)
     return SOME_UNREADABLE if summary.failed else 0

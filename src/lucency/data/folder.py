@@ -220,13 +220,13 @@ def why_not(path: Path) -> Counter[str]:
     if path.is_dir():
         return Counter(in_subfolder=count_films(path))
     if is_regular(path):
-        return Counter(other_suffix=1) if _looks_like_a_film(path) else Counter(other_file=1)
+        return Counter(other_suffix=1) if looks_like_a_film(path) else Counter(other_file=1)
     return Counter(not_regular=1) if path.exists() else Counter(broken_link=1)
 
 
 def count_films(folder: Path) -> int:
     """Files at any depth that are films by name or content."""
-    return sum(is_film(path) or _looks_like_a_film(path) for path in walk(folder, Counter()))
+    return sum(is_film(path) or looks_like_a_film(path) for path in walk(folder, Counter()))
 
 
 def inventory(folder: Path) -> str:
@@ -283,7 +283,7 @@ def _identity(folder: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _looks_like_a_film(path: Path) -> bool:
+def looks_like_a_film(path: Path) -> bool:
     """Whether the first bytes are those of a picture, read or not."""
     with path.open("rb") as stream:
         kind = kind_of(stream.read(512))

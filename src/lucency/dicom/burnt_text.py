@@ -1,7 +1,7 @@
 """Looks for text burnt into the pixels, as shown and as stored, with the networks of PP-OCRv6 (package rapidocr).
 
-A line is text that is about three times as long as it is high, at any angle: a side marker with its technician's
-initials is none. Lines that read as words of WORDS are no names. What is found and what is not: docs/deid.md.
+A line is text of about four letters or more, at any angle: a side marker with its technician's initials is none. Lines
+that read as words of WORDS are no names. What is found and what is not: docs/deid.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lucency.errors import ExtraError
 from lucency.film import Film
 from lucency.film.dicom import Stored
 
-TILE, OVERLAP = 960, 192
+TILE, OVERLAP = 1088, 192
 """Pixels: the detector sees a film in squares, so that its memory is bounded; a multiple of its stride, 32."""
 SMALL, LARGE = 1024, 1600
 """Pixels along the longer side: below, a film is searched at twice its size; above, at half of it as well."""
@@ -31,8 +31,10 @@ AROUND = 13
 """Pixels along the square to whose mean a pixel is compared."""
 LIKELY, SURE = 0.3, 0.6
 """Probability of text that each pixel of a line has, and all of them on average, at least; as PP-OCR."""
-ELONGATION = 2.4
-"""Length over height of a line, at least."""
+SHORT, LONG = 2.4, 3.5
+"""Length over height: of a line at least, and from where on it need not be legible."""
+OBVIOUS = 0.8
+"""Probability of text, on average, of a line that is not legible."""
 TALLEST = 0.1
 """Height of a line over the shorter side of the film, at most."""
 FILLED = 0.6
@@ -42,8 +44,8 @@ UNCLIP = 1.6
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 STRIP = 48
 """Height of a line that is read, pixels."""
-LEGIBLE = 0.8
-"""Probability of its characters, on average."""
+LEGIBLE, CERTAIN = 0.6, 0.8
+"""Probability of its characters, on average, where it is read, and where it is one of WORDS."""
 WORDS = frozenset(
     (
         *("L", "R", "LEFT", "RIGHT", "LT", "RT", "AP", "PA", "LAT", "LATERAL", "VIEW", "CHEST", "PORTABLE", "PORT"),
@@ -66,6 +68,8 @@ class Line:
     """The direction of its longer side, rows and columns."""
     length: float
     height: float
+    sure: float = 1.0
+    """Probability of text, on average."""
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -87,7 +91,7 @@ def find_text(film: Film, stored: Stored) -> list[Line]:
     for view in views(film, stored):
         for scale in _scales(max(view.shape)):
             seen = _scaled(view, scale)
-            found += [_grown(line, 1 / scale) for line in _lines(_probability(seen)) if not _is_known(seen, line)]
+            found += [_grown(line, 1 / scale) for line in _lines(_probability(seen)) if _is_text(seen, line)]
     return found
 
 
@@ -134,23 +138,23 @@ def _lines(probability: NDArray[np.float32]) -> list[Line]:
     lines = []
     for label, where in enumerate(ndimage.find_objects(labels), start=1):
         inside = labels[where] == label
-        if inside.sum() < 8 or probability[where][inside].mean() < SURE:
+        if inside.sum() < 8 or (sure := float(probability[where][inside].mean())) < SURE:
             continue
-        line, filled = _measured(inside, (where[0].start, where[1].start))
+        line, filled = _measured(inside, (where[0].start, where[1].start), sure)
         tall = line.height > TALLEST * min(probability.shape)
-        if line.length >= ELONGATION * line.height and filled >= FILLED and not tall:
+        if line.length >= SHORT * line.height and filled >= FILLED and not tall:
             lines.append(line)
     return lines
 
 
-def _measured(inside: NDArray[np.bool_], corner: tuple[int, int]) -> tuple[Line, float]:
+def _measured(inside: NDArray[np.bool_], corner: tuple[int, int], sure: float) -> tuple[Line, float]:
     """The rectangle with the moments of a region, grown from core to line, and how much of the core is filled."""
     places = np.argwhere(inside).astype(float)
     spread, axes = np.linalg.eigh(np.cov(places.T) + np.eye(2) / 12)
     thin, long = np.sqrt(12 * spread)
     margin = UNCLIP * len(places) / (thin + long)  # on both sides together
     center = places.mean(axis=0) + corner
-    line = Line((center[0], center[1]), (axes[0, 1], axes[1, 1]), long + margin, thin + margin)
+    line = Line((center[0], center[1]), (axes[0, 1], axes[1, 1]), long + margin, thin + margin, sure)
     return line, len(places) / (thin * long)
 
 
@@ -179,15 +183,17 @@ def _detected(tile: Gray) -> NDArray[np.float32]:
     return result[0, 0, :height, :width]
 
 
-def _is_known(view: Gray, line: Line) -> bool:
-    """Whether the line says nothing but WORDS, either way up."""
+def _is_text(view: Gray, line: Line) -> bool:
+    """Whether a line is more than ribs, a side marker with initials, or WORDS: by what it says, either way up."""
     strip = _strip(view, line)
-    return any(_says_words(*_read(one)) for one in (strip, strip[::-1, ::-1]))
-
-
-def _says_words(text: str, legible: float) -> bool:
-    words = re.findall(r"\w+", text.upper())
-    return bool(words) and legible >= LEGIBLE and WORDS.issuperset(words)
+    readings = [_read(strip), _read(strip[::-1, ::-1])]
+    for text, sure in readings:
+        words = re.findall(r"\w+", text.upper())
+        if words and sure >= CERTAIN and WORDS.issuperset(words):
+            return False
+    letters = max(sum(map(str.isalnum, text)) if sure >= LEGIBLE else 0 for text, sure in readings)
+    long = line.length >= LONG * line.height
+    return letters >= 4 or (long and (letters == 3 or line.sure >= OBVIOUS))
 
 
 def _strip(view: Gray, line: Line) -> Gray:
@@ -229,4 +235,4 @@ def _network(name: str) -> Any:
 
 def _grown(line: Line, scale: float) -> Line:
     row, column = line.center
-    return Line((row * scale, column * scale), line.along, line.length * scale, line.height * scale)
+    return Line((row * scale, column * scale), line.along, line.length * scale, line.height * scale, line.sure)

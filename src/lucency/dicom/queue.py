@@ -103,18 +103,23 @@ def lock(folder: Path) -> sqlite3.Connection:
 class Queue:
     """The queue in a folder. May be shared between threads, and between processes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, look: bool = False) -> None:
         """Open or begin the queue; only its owner may look into the folder.
 
+        Args:
+            folder: of the queue.
+            look: only read it, which needs no room on the disk.
+
         Raises:
-            OutputError: it cannot be written there.
+            OutputError: it cannot be written, or read, there.
         """
         self.folder = folder
         self._lock = threading.Lock()
         self._decoded: dict[str, Accepted] = {}
-        self._database = _open(folder)
+        self._database = _look(folder) if look else _open(folder)
         weakref.finalize(self, self._database.close)
-        self.keep_reserve()
+        if not look:
+            self.keep_reserve()
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
@@ -296,6 +301,26 @@ def _open(folder: Path) -> sqlite3.Connection:
             return _connect(folder)
     except (OSError, sqlite3.Error) as error:
         raise OutputError(f"{folder}: no queue can be kept here ({error}); choose another --queue") from error
+
+
+def _look(folder: Path) -> sqlite3.Connection:
+    """Read alone. Where no node runs, without the shared memory file, for which a full disk has no room."""
+    place = (folder / "queue.sqlite").absolute().as_uri()
+    try:
+        for exclusive in (False, True):
+            database = sqlite3.connect(f"{place}?mode={'rw' if exclusive else 'ro'}", uri=True, timeout=60)
+            try:
+                if exclusive:
+                    database.execute("PRAGMA locking_mode=EXCLUSIVE")
+                database.execute("SELECT count(*) FROM films").fetchall()
+                return database
+            except sqlite3.OperationalError:
+                database.close()
+                if exclusive:
+                    raise
+    except sqlite3.Error as error:
+        raise OutputError(f"{folder}: the queue cannot be read ({error}); is it whole, and yours?") from error
+    raise AssertionError
 
 
 def _connect(folder: Path) -> sqlite3.Connection:

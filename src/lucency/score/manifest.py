@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from lucency.data.folder import FILM_SUFFIXES
+from lucency.data.folder import FILM_SUFFIXES, is_regular, looks_like_a_film
 from lucency.errors import SourceError, UsageError
 from lucency.files import walk_files
 from lucency.tables import open_text, parse_table
@@ -41,6 +41,8 @@ class Manifest:
     """Every film's name as in the manifest, in order; can be called repeatedly."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Files of a folder without the suffix of a film, by suffix; complete after an iteration of the names."""
+    pictures: Counter[str] = field(default_factory=Counter)
+    """Those of them that hold a picture all the same."""
 
     def place(self, name: str) -> str:
         """Path or URL of the film of that name."""
@@ -90,8 +92,8 @@ def open_manifest(source: str, column: str | None = None) -> Manifest:
         return _remote(source, column)
     path = Path(source)
     if path.is_dir():
-        skipped: Counter[str] = Counter()
-        return Manifest(source, str(path), partial(_walk, path, skipped), skipped)
+        skipped, pictures = Counter[str](), Counter[str]()
+        return Manifest(source, str(path), partial(_walk, path, skipped, pictures), skipped, pictures)
     if path.is_file():
         return Manifest(source, str(path.parent), _listed(source, column))
     if glob.has_magic(source):
@@ -122,15 +124,18 @@ def _listed(source: str, column: str | None) -> Names:
     return partial(_table, source, column) if suffix in (".csv", ".tsv") else partial(_lines, source)
 
 
-def _walk(root: Path, skipped: Counter[str]) -> Iterator[str]:
-    """Films below `root`, relative to it; other files are counted in `skipped`."""
+def _walk(root: Path, skipped: Counter[str], pictures: Counter[str]) -> Iterator[str]:
+    """Films below `root`, relative to it; other files are counted in `skipped`, and in `pictures` if they hold one."""
     skipped.clear()
+    pictures.clear()
     try:
         for path in walk_files(root):
             if _has_film_name(path.name):
                 yield str(path.relative_to(root))
             elif not path.name.startswith("."):
-                skipped[path.suffix.lower() or "no suffix"] += 1
+                kind = path.suffix.lower() or "no suffix"
+                skipped[kind] += 1
+                pictures[kind] += is_regular(path) and looks_like_a_film(path)
     except OSError as error:
         raise SourceError(f"{error.filename or root}: cannot be listed ({error.strerror or error})") from error
 

@@ -51,6 +51,7 @@ def score(
     part: tuple[int, int] = WHOLE,
     key: bytes | None = None,
     retry: bool = False,
+    allow_missing: bool = False,
 ) -> Summary:
     """Score a manifest; the same call after an interruption continues, and does nothing once all is scored.
 
@@ -64,9 +65,10 @@ def score(
         part: (k, n): only each n-th shard, from the k-th on, so that n machines can share a manifest.
         key: write names as their HMAC-SHA256 with this key.
         retry: score shards with transient failures again.
+        allow_missing: go on where more than a tenth of a folder's films are not named like films.
 
     Raises:
-        SourceError: the manifest names no film, or is not a list.
+        SourceError: the manifest names no film, is not a list, or lacks more than a tenth of the films.
         OutputError: `out` holds scores of another bundle or of other films, is in use, or cannot be written.
         BundleError: the bundle cannot be opened.
     """
@@ -75,6 +77,8 @@ def score(
     with lock_part(out, part):
         done, left, films = _plan(manifest, shards, write_name, part, retry)
         _report_skipped(manifest)
+        if not allow_missing:
+            _require_complete(manifest)
         if left:
             shards.begin()
         pieces = _pieces(manifest, shard, write_name, set(left))
@@ -91,6 +95,16 @@ def _report_skipped(manifest: Manifest) -> None:
     if manifest.skipped:
         counts = ", ".join(f"{count} {suffix}" for suffix, count in manifest.skipped.most_common())
         print(f"{manifest.source}: left out files that are not named like films: {counts}", file=sys.stderr)
+
+
+def _require_complete(manifest: Manifest) -> None:
+    missing, named = manifest.pictures.total(), sum(1 for _ in manifest.names()) if manifest.pictures.total() else 0
+    if missing > (missing + named) / 10:
+        kinds = ", ".join(sorted(+manifest.pictures))
+        raise SourceError(
+            f"{manifest.source}: expected films named like films, {missing} of {missing + named} pictures are not "
+            f"({kinds}); rename them, list them in a text file, or go on without them with --allow-missing"
+        )
 
 
 def _plan(
