@@ -33,10 +33,10 @@ LIKELY, SURE = 0.3, 0.6
 """Probability of text that each pixel of a line has, and all of them on average, at least; as PP-OCR."""
 SHORT, LONG = 2.4, 3.5
 """Length over height: of a line at least, and from where on it need not be legible."""
-OBVIOUS = 0.8
+OBVIOUS = 0.85
 """Probability of text, on average, of a line that is not legible."""
-TALLEST = 0.1
-"""Height of a line over the shorter side of the film, at most."""
+LOWEST, TALLEST = 8, 0.1
+"""Height of a line: pixels at least, and of the shorter side of the film at most."""
 FILLED = 0.6
 """Share of the line's rectangle that is text, at least: ribs and tubes are bent."""
 UNCLIP = 1.6
@@ -141,8 +141,8 @@ def _lines(probability: NDArray[np.float32]) -> list[Line]:
         if inside.sum() < 8 or (sure := float(probability[where][inside].mean())) < SURE:
             continue
         line, filled = _measured(inside, (where[0].start, where[1].start), sure)
-        tall = line.height > TALLEST * min(probability.shape)
-        if line.length >= SHORT * line.height and filled >= FILLED and not tall:
+        fits = LOWEST <= line.height <= TALLEST * min(probability.shape)
+        if line.length >= SHORT * line.height and filled >= FILLED and fits:
             lines.append(line)
     return lines
 
