@@ -192,7 +192,8 @@ def test_an_empty_manifest_raises(bundle: Bundle, tmp_path: Path) -> None:
 def test_a_folder_that_lacks_more_than_a_tenth_of_its_films_raises(bundle: Bundle, films: Path, tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     for number in range(10):
-        shutil.copy(films.parent / "00000.png", tmp_path / "films" / f"{number}.{'jfif' if number in (3, 4) else 'png'}")
+        suffix = "jfif" if number in (3, 4) else "png"
+        shutil.copy(films.parent / "00000.png", tmp_path / "films" / f"{number}.{suffix}")
     with pytest.raises(SourceError, match=r"2 of 10 pictures are not \(.jfif\).*--allow-missing"):
         go(tmp_path / "films", bundle, tmp_path / "out")
     assert not list((tmp_path / "out").glob("part-*"))
