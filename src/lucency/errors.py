@@ -55,6 +55,7 @@ EXTRAS = {
     **dict.fromkeys(("pyarrow", "fsspec"), "score"),
     "onnxruntime": "onnx",
     "rapidocr": "deid",
+    "h5py": "keras",
     "cryptography": "sign",
     "ray": "ray",
     "optuna": "tune",

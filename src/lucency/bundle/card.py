@@ -96,7 +96,9 @@ class Model(Part):
     """Pixels along the square around the lungs that the network reads; 0: it reads the whole film."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Cells a side over which a cell of the map is averaged; 1: none."""
-    head: Literal["linear", "dense128"] = "linear"
+    head: Literal["linear", "dense128", "imported"] = "linear"
+    architecture: FileName | None = None
+    """In a run of an imported network whose layers are none of ours: the file that lists them."""
     parameters: Count = 0
     """Number of learned parameters of the run."""
     quantize: Quantize = "none"

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("lucency.cli.score:score", "Read millions of films: a manifest in, Parquet out; stops and goes on"),
     "train": ("lucency.cli.train:train", "Fit a reader to a folder of films, by a recipe"),
     "recipes": ("lucency.cli.recipes:recipes", "List the recipes that ship, or print one to start your own from"),
+    "import": ("lucency.cli.import_:import_model", "Make a run of a network that Keras saved, without TensorFlow"),
     "tune": ("lucency.cli.tune:tune", "Search for a better recipe: registered, resumable, every trial recorded"),
     "evaluate": ("lucency.cli.evaluate:evaluate", "Judge a run or bundle on labelled films, with intervals by patient"),
     "compare": ("lucency.cli.compare:compare", "Compare two readers on the same films: DeLong, McNemar, power"),
@@ -48,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name -> (where the function is, what it does in a line)."""
 
-COMMAND_EXTRAS = {"train": "train", "tune": "tune", "export": "export", "deid": "deid"}
+COMMAND_EXTRAS = {"train": "train", "import": "keras", "tune": "tune", "export": "export", "deid": "deid"}
 """Commands whose extra contains lucency[evaluate] or a part of it."""
 BadUsage: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 """What typer raises for an unknown command or option; it has no public name of its own."""

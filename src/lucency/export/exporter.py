@@ -108,7 +108,13 @@ def _export_card(run: Card, to: TargetName, file: str, quantize: Quantize) -> Ca
     recipe = {**run.training.recipe}
     if isinstance(recipe.get("model"), dict):
         recipe["model"] = {**recipe["model"], "weights": PurePath(recipe["model"].get("weights", "none")).name}
-    model = {"format": to, "file": file, "quantize": quantize, "source": run.files[run.model.file]}
+    model = {
+        "format": to,
+        "file": file,
+        "quantize": quantize,
+        "source": run.files[run.model.file],
+        "architecture": None,
+    }
     return run.model_copy(
         update={
             "model": run.model.model_copy(update=model),

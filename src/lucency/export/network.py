@@ -51,6 +51,8 @@ class ExportNetwork(nn.Module):
         features = self.features(cropped.pixels)
         cells = features.permute(0, 2, 3, 1)  # channels last, as in the target: no transpose
         pooled = cells.mean((1, 2)) if cropped.weights is None else (cells * cropped.weights[..., None]).sum((1, 2))
+        if not self.classifier.head.averaged:
+            pooled = self.classifier.head.pool(features)
         logit = self.classifier.head(pooled)
         found = self.classifier.film_map(self.classifier.head.map(features), cropped).permute(0, 2, 3, 1)
         outputs = {"logit": logit, "probability": self.calibrated(logit), "map": found}

@@ -16,9 +16,10 @@ from torch import nn
 
 from lucency.errors import UsageError
 from lucency.models import timm_backbone
-from lucency.models.backbones import efficientnet_lite, mobilenet_v1, mobilenet_v2
+from lucency.models.backbones import TF_EPS, TF_PADDING, efficientnet_lite, mobilenet_v1, mobilenet_v2
 from lucency.models.classifier import Classifier
 from lucency.models.heads import HEADS
+from lucency.models.imported import Graph
 from lucency.models.lung_crop import LungCrop
 from lucency.models.output_stride import set_output_stride, spread_evidence, stride_of, truncate
 from lucency.models.pretrained import load_pretrained
@@ -69,6 +70,13 @@ BACKBONES: dict[str, Backbone] = {
         build=mobilenet_v2,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
+        side=224,
+        paper="Sandler et al. 2018, arXiv:1801.04381",
+    ),
+    "mobilenet_v2_tf": Backbone(  # as Keras and slim have it: more zeros below and right
+        build=partial(mobilenet_v2, eps=TF_EPS, padding=TF_PADDING),
+        mean=HALF,
+        std=HALF,
         side=224,
         paper="Sandler et al. 2018, arXiv:1801.04381",
     ),
@@ -130,6 +138,6 @@ def blocks(classifier: Classifier) -> list[nn.Module]:
 
 def channels(features: nn.Module) -> int:
     """How many maps the features end in: k of A (n, k, h, w)."""
-    if isinstance(features, timm_backbone.TimmFeatures):
+    if isinstance(features, timm_backbone.TimmFeatures | Graph):
         return features.channels
     return [part for part in features.modules() if isinstance(part, nn.Conv2d)][-1].out_channels

@@ -88,21 +88,22 @@ def mobilenet_v1(width: float = 1.0) -> nn.Sequential:
     return _initialised(blocks)
 
 
-def mobilenet_v2(width: float = 1.0) -> nn.Sequential:
+def mobilenet_v2(width: float = 1.0, *, eps: float = 1e-5, padding: Padding = "symmetric") -> nn.Sequential:
     """Normalised (n, 3, s, s) → A (n, 1280, s/32, s/32).
 
     Args:
         width: channels of every layer times this, rounded to a multiple of 8. The last layer keeps its 1280
             channels where width < 1 (section 6.1 of the paper) and widens with the others above.
+        eps, padding: as PyTorch's networks have them; TF_EPS and TF_PADDING make it Keras's and slim's.
     """
     channels = divisible(32 * width)
-    blocks: list[nn.Module] = [Unit(3, channels, 3, 2)]
+    blocks: list[nn.Module] = [Unit(3, channels, 3, 2, eps=eps, padding=padding)]
     for factor, base, count, first in V2_STAGES:
         outputs = divisible(base * width)
         for stride in [first] + [1] * (count - 1):
-            blocks.append(Inverted(channels, outputs, 3, stride, factor))
+            blocks.append(Inverted(channels, outputs, 3, stride, factor, eps=eps, padding=padding))
             channels = outputs
-    blocks.append(Unit(channels, divisible(LAST * max(1.0, width))))
+    blocks.append(Unit(channels, divisible(LAST * max(1.0, width)), eps=eps))
     return _initialised(blocks)
 
 

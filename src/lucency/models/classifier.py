@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lucency.models.heads import Dense128, Linear
+from lucency.models.heads import Head
 from lucency.models.layers import Unit
 from lucency.models.lung_crop import CroppedInput, LungCrop
 
@@ -34,7 +34,7 @@ class Classifier(nn.Module):
     def __init__(
         self,
         features: nn.Module,
-        head: Linear | Dense128,
+        head: Head,
         mean: Sequence[float],
         std: Sequence[float],
         crop: LungCrop | None = None,
@@ -44,7 +44,7 @@ class Classifier(nn.Module):
         Args:
             features: the backbone.
             head: from its pooled features to logits.
-            mean, std: of the backbone's three channels, on a scale of 0..1; unused with a crop, which standardises.
+            mean, std: of the backbone's channels, on a scale of 0..1; unused with a crop, which standardises.
             crop: crops films to the lungs; None reads whole films.
         """
         super().__init__()
@@ -54,12 +54,12 @@ class Classifier(nn.Module):
         self.head = head
         if crop is not None:
             mean, std = (0.0,) * 3, (1 / 255,) * 3
-        shape = (1, 3, 1, 1)
+        shape = (1, len(mean), 1, 1)
         self.register_buffer("scale", torch.tensor([1 / (255 * s) for s in std]).reshape(shape))
         self.register_buffer("shift", torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).reshape(shape))
 
     def normalise(self, films: Tensor) -> Tensor:
-        """(n, 1 or 3, s, s) of 0..255 → (n, 3, s, s): (films / 255 - mean) / std in one product and one sum."""
+        """(n, 1 or 3, s, s) of 0..255 → (n, 3 or 1, s, s): (films / 255 - mean) / std in one product and one sum."""
         return films * self.scale + self.shift
 
     def crop_input(self, films: Tensor) -> CroppedInput:
@@ -78,7 +78,7 @@ class Classifier(nn.Module):
     def pooled(self, films: Tensor) -> Tensor:
         """Films (n, channels, s, s) → the head's input (n, k)."""
         cropped = self.crop_input(films)
-        return pool(self.forward_features(cropped.pixels), cropped.weights)
+        return self.head.pool(self.forward_features(cropped.pixels), cropped.weights)
 
     def forward(self, films: Tensor) -> Tensor:
         """Films (n, channels, s, s) → logits (n, findings)."""
@@ -101,7 +101,7 @@ class Classifier(nn.Module):
     def forward_cropped(self, cropped: CroppedInput) -> tuple[Tensor, Tensor, Tensor]:
         """`forward_all` on cropped films."""
         activations = self.forward_features(cropped.pixels)
-        pooled = pool(activations, cropped.weights)
+        pooled = self.head.pool(activations, cropped.weights)
         return self.head(pooled), self.film_map(self.head.map(activations), cropped), pooled
 
     def film_map(self, evidence: Tensor, cropped: CroppedInput) -> Tensor:
@@ -121,11 +121,6 @@ class Classifier(nn.Module):
         bare.weights = weights
         bare.scale, bare.shift = self.scale, self.shift
         return bare.train(self.training)
-
-
-def pool(activations: Tensor, weights: Tensor | None) -> Tensor:
-    """A (n, k, h, w) → the mean over the cells, weighted by (n, h, w) where weights are given: (n, k)."""
-    return activations.mean((2, 3)) if weights is None else (activations * weights[:, None]).sum((2, 3))
 
 
 def fuse_batchnorm(network: Network) -> Network:

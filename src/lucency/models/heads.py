@@ -24,6 +24,12 @@ class Head(nn.Module):
     """
 
     last: nn.Linear
+    averaged: bool = True
+    """Whether it reads the means of A, as the heads here do; those of imported networks may read all of it."""
+
+    def pool(self, activations: Tensor, weights: Tensor | None = None) -> Tensor:
+        """A (n, k, h, w) → what the head reads: means (n, k) over the cells, weighted where (n, h, w) are given."""
+        return activations.mean((2, 3)) if weights is None else (activations * weights[:, None]).sum((2, 3))
 
     def map(self, activations: Tensor) -> Tensor:
         """A (n, k, h, w) → signed map (n, findings, h, w), in logits."""

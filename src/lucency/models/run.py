@@ -16,6 +16,7 @@ from lucency.bundle import Bundle, Card, open_bundle, write_bundle
 from lucency.compat import rename_weights
 from lucency.errors import BundleError
 from lucency.models import Classifier, build
+from lucency.models.imported import build_imported, parse_architecture
 from lucency.preprocess import Preprocess
 from lucency.recipe import ModelSettings
 
@@ -85,6 +86,8 @@ def load_run(bundle: Bundle) -> Run:
 
 def _classifier(bundle: Bundle) -> Classifier:
     model = bundle.card.model
+    if model.architecture is not None:
+        return _imported(bundle, model.architecture)
     shape = model.model_dump(
         include={"backbone", "width", "depth", "stride", "expansion", "lung_crop", "spread", "head"}
     )
@@ -99,6 +102,16 @@ def _classifier(bundle: Bundle) -> Classifier:
             f"and head {model.head}, which the card names; get the run again"
         ) from error
     return classifier.eval()
+
+
+def _imported(bundle: Bundle, architecture: str) -> Classifier:
+    try:
+        state = safetensors.torch.load(bundle.read(bundle.card.model.file))
+        return build_imported(parse_architecture(bundle.read(architecture)), state)
+    except BundleError as error:
+        raise error if str(error).startswith(str(bundle.path)) else error.prefixed(str(bundle.path)) from None
+    except safetensors.SafetensorError as error:
+        raise BundleError(f"{bundle.path}: {bundle.card.model.file} holds no weights; get the run again") from error
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3

@@ -27,7 +27,7 @@ from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_squares, preprocess_of
 from lucency.errors import FilmError, OutputError
 from lucency.models import Classifier, blocks
-from lucency.models.classifier import fuse_batchnorm, pool
+from lucency.models.classifier import fuse_batchnorm
 from lucency.models.lung_crop import LungCrop
 from lucency.progress import track
 from lucency.recipe import Recipe
@@ -99,7 +99,7 @@ class ViewNetwork(nn.Module):
         """Logits, the evidence of each cell (n, 1, c, c), and the head's input (n, k)."""
         activations, weights, _ = unpack(inputs, self.cells)
         found = self.blocks(activations.contiguous(memory_format=torch.channels_last))
-        pooled = pool(found, weights)
+        pooled = self.head.pool(found, weights)
         return self.head(pooled), self.head.map(found), pooled
 
 

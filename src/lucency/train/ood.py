@@ -19,7 +19,6 @@ from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import SourceError
 from lucency.evaluate.selective_prediction import fit_conformal
 from lucency.models import Classifier
-from lucency.models.classifier import pool
 from lucency.models.ood_detector import (
     CELLS,
     CHECKS,
@@ -193,7 +192,7 @@ def measure(
         gray = torch.from_numpy(squares[:, None].astype(np.float32))
         with torch.inference_mode():
             cropped = classifier.crop_input(gray)
-            pooled = pool(classifier.forward_features(cropped.pixels), cropped.weights)
+            pooled = classifier.head.pool(classifier.forward_features(cropped.pixels), cropped.weights)
             rows.append((thumbnails(gray), directions(pooled), lung_doubts(cropped)))
     small, features, lungs = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
     return Measured(decoded.films, small, features, lungs)
