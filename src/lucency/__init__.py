@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lucency.api import evaluate as evaluate
     from lucency.api import explain as explain
     from lucency.api import export as export
+    from lucency.api import import_model as import_model
     from lucency.api import load as load
     from lucency.api import train as train
     from lucency.data import Dataset as Dataset
@@ -47,7 +48,7 @@ NOTICE = "Research use only. Not for diagnosis."
 """Stands on every page, picture, table and file of readings."""
 
 _PUBLIC = {
-    "api": "Run audit evaluate explain export load train",
+    "api": "Run audit evaluate explain export import_model load train",
     "data": "Dataset read_dataset",
     "errors": "BundleError ExplainError ExportError ExtraError FilmError LucencyError OutputError RecipeError "
     "SourceError TrainingError UsageError WeightsError",

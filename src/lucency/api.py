@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 
     Row = dict[str, float]
 
-MODEL_FILES = (".h5", ".hdf5", ".keras", ".tflite", ".onnx")
-"""Suffixes of other programs' model files."""
+MODEL_FILES = (".h5", ".hdf5", ".keras")
+"""Suffixes of Keras's model files."""
 
 
 class Run(Reader):
@@ -87,8 +89,8 @@ def load(source: Path | str | None = None, threads: int = 1) -> Reader:
     (24, 24)
 
     Args:
-        source: a run or bundle (a folder or its .zip), or the name of one that ships, `default` or `int8`; without it
-            `default`.
+        source: a run or bundle (a folder or its .zip), a Keras file that rescales its input by itself, or the name of a
+            bundle that ships, `default` or `int8`; without it `default`.
         threads: films that are read side by side in a batch.
 
     Returns:
@@ -159,6 +161,42 @@ def train(
     folder = _new_run(chosen.name) if out is None else Path(out)
     train_run(chosen, _dataset(data), folder, Path(cache) if cache else folder.parent / "cache", resume, _live_curves())
     return Run(open_bundle(folder))
+
+
+def import_model(
+    model: Path | str,
+    out: Path | str,
+    classes: Sequence[str] = ("NORMAL", "PNEUMONIA"),
+    *,
+    pixel_range: str | None = None,
+    data: Dataset | Path | str | None = None,
+    **options: Any,
+) -> Run:
+    """Make a run of a network that Keras saved as .h5 or .keras, and open it. Needs lucency[keras], no TensorFlow.
+
+    >>> run = lucency.import_model("xray_model.h5", "runs/mine", pixel_range="0..1")     # doctest: +SKIP
+
+    Args:
+        model: the file.
+        out: folder of the run; new.
+        classes: names of the outputs in their order; of one sigmoid unit (0, 1).
+        pixel_range: 0..1, 0..255, -1..1, imagenet or caffe; needed where the network does not rescale by itself.
+        data: labelled films on which each range and resize mode left open is tried.
+        options: further arguments of `lucency.importing.import_model`.
+
+    Raises:
+        WeightsError: no Keras file, broken, or with a layer that is not supported.
+        UsageError: classes that do not fit the outputs, or no range and no data.
+        OutputError: `out` holds a run, or cannot be written.
+    """
+    from lucency.bundle import open_bundle
+    from lucency.errors import name_extra
+
+    with name_extra("keras"):
+        from lucency.importing import import_model as write
+
+    films = None if data is None else _dataset(data)
+    return Run(open_bundle(write(model, out, classes, pixel_range=pixel_range, films=films, **options).path))
 
 
 def evaluate(
@@ -317,11 +355,12 @@ def audit(data: Dataset | Path | str) -> Audit:
     return run(_dataset(data))
 
 
-def _imported(path: Path) -> Reader:
-    """What another program trained; there is no importer yet."""
-    from lucency.errors import BundleError
-
-    raise BundleError(f"{path}: expected a run or bundle, found another program's model file")
+def _imported(path: Path) -> Run:
+    """The network of a Keras file, in a folder that goes when the run does."""
+    folder = tempfile.TemporaryDirectory(prefix="lucency-")
+    run = import_model(path, Path(folder.name) / path.stem)
+    weakref.finalize(run, folder.cleanup)
+    return run
 
 
 def _recipe(recipe: Recipe | Mapping[str, Any] | Path | str, weights: str | None, seed: int | None) -> Recipe:

@@ -12,10 +12,13 @@ from lucency import __version__
 from lucency.bundle import Card, Model, OperatingPoint, Square, Training
 from lucency.data import Dataset
 from lucency.data.labels import fold, in_order, matching
-from lucency.errors import ExtraError, SourceError, UsageError, WeightsError
+from lucency.errors import SourceError, UsageError, WeightsError
 from lucency.files import sha256_file
 from lucency.importing.assemble import Assembled, assemble, with_range
 from lucency.importing.input_range import BYTES, RANGES, Tried, find_range, try_all
+from lucency.importing.keras_file import read_keras
+from lucency.importing.keras_graph import flatten
+from lucency.importing.keras_layers import translate
 from lucency.importing.onto_backbone import onto_backbone
 from lucency.models import Classifier
 from lucency.models.imported import ARCHITECTURE, IMPORTED
@@ -69,7 +72,6 @@ def import_model(
     Raises:
         WeightsError: no Keras file, broken, or with a layer that is not supported.
         UsageError: classes that do not fit the outputs, no such range, or no range and no films.
-        ExtraError: h5py is not installed.
         OutputError: `out` holds a run, or cannot be written.
     """
     source = Path(path)
@@ -97,13 +99,6 @@ def import_model(
 
 
 def _read(path: Path, classes: Sequence[str], flip: bool, image_size: int | None) -> tuple[Assembled, tuple[str, ...]]:
-    try:
-        from lucency.importing.keras_file import read_keras
-    except ModuleNotFoundError as error:
-        raise ExtraError.for_module(error.name) or error from error
-    from lucency.importing.keras_graph import flatten
-    from lucency.importing.keras_layers import translate
-
     file = read_keras(path)
     flat = flatten(file.config)
     network = assemble(translate(flat, file), _shape(flat.shape, image_size), classes, flip)
@@ -165,7 +160,7 @@ def _as_ours(network: Assembled) -> tuple[Model, Classifier, dict[str, bytes], s
         return model, network.classifier, {ARCHITECTURE: architecture.model_dump_json(indent=1).encode()}, said
     settings, classifier = ours
     shape = settings.model_dump(include={"backbone", "width", "head"})
-    model = Model(format="torch", file=WEIGHTS, **shape)
+    model = Model.model_validate({"format": "torch", "file": WEIGHTS, **shape})
     return model, classifier, {}, f"{settings.backbone} × {settings.width:g}, head {settings.head}: one of ours"
 
 

@@ -86,7 +86,7 @@ def translate(flat: Flat, file: KerasFile) -> Translated:
         inputs = tuple(outputs[name] for name in call.inputs)
         for index, part in enumerate(_parts(call, file)):
             name = _name(call.output + (f"_{index}" if index else ""), weights, layers)
-            layers.append(Layer(name=name, op=part.op, inputs=inputs, settings=dict(part.settings)))  # type: ignore[arg-type]
+            layers.append(Layer(name=name, op=part.op, inputs=inputs, settings=dict(part.settings)))
             weights |= {f"{name}.{key}": torch.from_numpy(np.array(value)) for key, value in part.weights.items()}
             inputs = (name,)
         outputs[call.output] = inputs[0] if inputs else FILM
