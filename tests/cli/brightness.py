@@ -1,4 +1,4 @@
-"""A bundle small enough to know by heart: the brighter the film, the more ill, logit = (mean gray - 128) / 16."""
+"""A reader of brightness: logit = (mean gray - 128) / 16."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def films(root: Path, *names: str) -> Path:
     return root
 
 
-def test_a_set_with_a_leak_leaves_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_leak_has_exit_code_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = films(
         tmp_path / "films",
         "train/NORMAL/IM-0001-0001.png",
@@ -28,20 +28,20 @@ def test_a_set_with_a_leak_leaves_4(tmp_path: Path, capsys: pytest.CaptureFixtur
         "test/PNEUMONIA/person2_virus_2.png",
     )
     assert run(["audit", str(data), "--out", str(tmp_path / "out")]) == 4
-    said = capsys.readouterr()
-    assert "Patients on both sides of a split: 1 patient with films in more than one split" in said.out
-    assert "results would be wrong: patients on both sides of a split" in said.err
+    printed = capsys.readouterr()
+    assert "Patients on both sides of a split: 1 patient with films in more than one split" in printed.out
+    assert "results would be wrong: patients on both sides of a split" in printed.err
     assert json.loads((tmp_path / "out" / "audit.json").read_text())["valid"] is False
     assert (tmp_path / "out" / "audit.html").read_text().startswith("<!doctype html>")
 
 
-def test_dangers_alone_leave_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dangers_alone_have_exit_code_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = films(tmp_path / "films", "NORMAL/IM-0001-0001.png", "PNEUMONIA/person1_virus_1.png")
     assert run(["audit", str(data), "--out", str(tmp_path / "out"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["valid"] is True
-    assert {finding["key"] for finding in told["findings"]} == {"blank"}
-    assert told == json.loads((tmp_path / "out" / "audit.json").read_text())
+    output = json.loads(capsys.readouterr().out)
+    assert output["valid"] is True
+    assert {finding["key"] for finding in output["findings"]} == {"blank"}
+    assert output == json.loads((tmp_path / "out" / "audit.json").read_text())
 
 
 def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +67,6 @@ def test_a_missing_extra_is_named_in_one_line(tmp_path: Path) -> None:
         "from lucency.cli import run\n"
         f"sys.exit(run(['audit', 'phantom:30', '--out', {str(tmp_path / 'out')!r}]))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert told.returncode == 2
-    assert told.stderr == "lucency: this needs sklearn: pip install 'lucency[evaluate]'\n"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert output.returncode == 2
+    assert output.stderr == "lucency: this needs sklearn: pip install 'lucency[evaluate]'\n"

@@ -1,4 +1,4 @@
-"""`lucency compare` on bundles known by heart and on what evaluate wrote."""
+"""`lucency compare` on readers of brightness and on folders written by evaluate."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_bundles_on_films(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--data", str(place / "films"), "--resamples", "100"]
     assert run(["compare", str(place / "first"), str(place / "strict"), *where, "--out", str(tmp_path / "c.json")]) == 0
-    said = capsys.readouterr().out
-    assert "8 films, 8 patients" in said
+    printed = capsys.readouterr().out
+    assert "8 films, 8 patients" in printed
     # The first calls 150, 140, 150, 210 and 220; the strict one (logit 4.6, gray 201.5) only 210 and 220.
-    assert "right: only A 2, only B 1" in said
-    told = json.loads((tmp_path / "c.json").read_text())
-    (finding,) = told["findings"]
+    assert "right: only A 2, only B 1" in printed
+    output = json.loads((tmp_path / "c.json").read_text())
+    (finding,) = output["findings"]
     assert finding["auroc"]["difference"] == 0
     assert finding["auroc"]["p"] == 1
     shares = {share["name"]: share for share in finding["shares"]}
     assert shares["sensitivity"]["difference"] == pytest.approx(0.5)
     assert shares["specificity"]["difference"] == pytest.approx(-0.25)
     assert shares["accuracy"]["balance"] == {"only_a": 2, "only_b": 1, "films": 8, "exact": 1.0, "mid_p": 0.625}
-    assert told["thresholds"] == [0.5, 0.99]
+    assert output["thresholds"] == [0.5, 0.99]
 
 
-def test_judgements_on_disk(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stored_predictions(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("first", "strict"):
         judge = ["evaluate", str(place / name), "--data", str(place / "films"), "--resamples", "100"]
         assert run([*judge, "--out", str(tmp_path / name)]) == 0
     capsys.readouterr()
     files = [str(tmp_path / "first"), str(tmp_path / "strict" / "predictions.csv")]
     assert run(["compare", *files, "--resamples", "100", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["thresholds"] == [0.5, 0.99]
-    assert told["findings"][0]["shares"][0]["balance"]["only_a"] == 2
+    output = json.loads(capsys.readouterr().out)
+    assert output["thresholds"] == [0.5, 0.99]
+    assert output["findings"][0]["shares"][0]["balance"]["only_a"] == 2
 
 
-def test_different_films_are_refused(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_films_are_an_error(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_films(tmp_path / "others", [50, 60], [200, 210], first=50)
     for name, data in (("a", place / "films"), ("b", tmp_path / "others")):
         judge = ["evaluate", str(place / "first"), "--data", str(data), "--resamples", "100"]

@@ -32,19 +32,19 @@ def drift(place: Path, now: str, out: Path, *more: str) -> int:
 
 def test_similar_films_raise_no_alarm(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert drift(place, "same", tmp_path) == 0
-    told = capsys.readouterr().out
-    assert "No shift found: 30 films of 30 patients against 30 films of 30 patients" in told
+    output = capsys.readouterr().out
+    assert "No shift found: 30 films of 30 patients against 30 films of 30 patients" in output
     assert "No shift found" in (tmp_path / "drift.html").read_text()
 
 
 def test_brighter_films_raise_an_alarm(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert drift(place, "brighter", tmp_path, "--json") == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((tmp_path / "drift.json").read_text())
-    shifted = {shift["name"] for shift in told["shifts"] if shift["alarm"]}
+    output = json.loads(capsys.readouterr().out)
+    assert output == json.loads((tmp_path / "drift.json").read_text())
+    shifted = {shift["name"] for shift in output["shifts"] if shift["alarm"]}
     assert {"mean gray", "score of pneumonia"} <= shifted
     assert "width / height" not in shifted
-    assert told["called"]["now"]["pneumonia"] > told["called"]["reference"]["pneumonia"]
+    assert output["called"]["now"]["pneumonia"] > output["called"]["reference"]["pneumonia"]
     page = (tmp_path / "drift.html").read_text()
     assert "Films have changed" in page
     assert "http" not in page.replace("http-equiv", "")

@@ -66,7 +66,7 @@ def explain(place: Path, out: Path, *more: str, bundle: str = "run") -> int:
 
 
 @pytest.mark.parametrize("method", ["cam", "grad_cam", "guided_backprop"])
-def test_a_picture_a_film(place: Path, tmp_path: Path, method: str) -> None:
+def test_one_picture_per_film(place: Path, tmp_path: Path, method: str) -> None:
     assert explain(place, tmp_path, "--method", method) == 0
     height, width, _ = pixels(tmp_path / f"a.{method}.png").shape
     assert width > 3 * 120  # film, overlay, map and scale, the film at its own 120 × 90
@@ -84,7 +84,9 @@ def test_an_exported_bundle_needs_no_pytorch(place: Path, tmp_path: Path, method
     assert (tmp_path / f"a.{method}.png").exists()
 
 
-def test_a_bundle_says_what_it_cannot_answer(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_that_a_bundle_does_not_support(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert explain(place, tmp_path, "--method", "shap", bundle="bundle") == 9
     assert "supports cam and occlusion, received method shap; explain the run" in capsys.readouterr().err
     assert explain(place, tmp_path, "--list-layers", bundle="bundle") == 9
@@ -100,7 +102,7 @@ def test_methods_and_layers_are_suggested(place: Path, tmp_path: Path, capsys: p
     assert "lime has no choice of layer; grad_cam" in capsys.readouterr().err
 
 
-def test_layers_are_listed_and_can_be_drawn(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_layers_are_listed_and_drawn(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "--bundle", str(place / "run"), "--list-layers"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["features", "1280", "maps", "of", "2", "×", "2"]
@@ -108,7 +110,7 @@ def test_layers_are_listed_and_can_be_drawn(place: Path, tmp_path: Path, capsys:
     assert np.shape(json.loads(capsys.readouterr().out)["map"]) == (8, 8)
 
 
-def test_the_opposite_is_the_other_label(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_opposite_names_the_other_label(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maps = []
     for more in ([], ["--opposite"]):
         assert explain(place, tmp_path, "--json", *more) == 0
@@ -116,8 +118,8 @@ def test_the_opposite_is_the_other_label(place: Path, tmp_path: Path, capsys: py
     np.testing.assert_allclose(maps[0], -maps[1])
 
 
-def test_a_doubt_is_painted_and_said(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The mark is dark red paper across overlay and map; nothing else on the page is."""
+def test_a_doubt_is_painted_and_printed(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The mark is a dark red bar across overlay and map; nothing else on the page is dark red."""
     for method, doubted in (("guided_backprop", True), ("grad_cam", False)):
         assert explain(place, tmp_path, "--method", method) == 0
         assert ("fails the randomisation test" in capsys.readouterr().out) == doubted
@@ -128,9 +130,7 @@ def test_a_doubt_is_painted_and_said(place: Path, tmp_path: Path, capsys: pytest
     assert (pixels(tmp_path / "sheet.png") == (170, 30, 0)).all(-1).sum() > 200
 
 
-def test_a_sheet_of_several_and_a_film_that_cannot_be_read(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sheet_and_an_unreadable_film(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.png").write_bytes(b"not a film")
     films = [str(place / "a.png"), str(tmp_path / "bad.png"), str(place / "b.png")]
     arguments = ["explain", *films, "--bundle", str(place / "run"), "--out", str(tmp_path / "maps"), "--sheet"]
@@ -139,7 +139,7 @@ def test_a_sheet_of_several_and_a_film_that_cannot_be_read(
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a.cam.png", "b.cam.png", "sheet.png"]
 
 
-def test_films_of_one_name_get_pictures_of_their_own(place: Path, tmp_path: Path) -> None:
+def test_films_of_one_name_have_separate_pictures(place: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "a.png"
     other.parent.mkdir()
     other.write_bytes((place / "b.png").read_bytes())
@@ -147,14 +147,14 @@ def test_films_of_one_name_get_pictures_of_their_own(place: Path, tmp_path: Path
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a-2.cam.png", "a.cam.png"]
 
 
-def test_no_film_and_no_such_label(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_films_and_unknown_labels(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "--bundle", str(place / "run")]) == 2
     assert "expected at least one film" in capsys.readouterr().err
     assert explain(place, tmp_path, "--finding", "fracture") == 2
     assert "expected pneumonia, got 'fracture'" in capsys.readouterr().err
 
 
-def test_broken_weights_are_one_line_and_no_picture(
+def test_broken_weights_are_one_line_without_a_picture(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     classifier = network()
@@ -167,13 +167,13 @@ def test_broken_weights_are_one_line_and_no_picture(
             run(["explain", film, "--bundle", str(tmp_path / "broken"), "--method", method, "--out", str(tmp_path)])
             == 9
         )
-        said = capsys.readouterr().err
-        assert "broken" in said
-        assert len(said.strip().splitlines()) == 1
+        printed = capsys.readouterr().err
+        assert "broken" in printed
+        assert len(printed.strip().splitlines()) == 1
     assert not list(tmp_path.glob("*.png"))
 
 
-def test_a_constant_network_and_a_map_of_one_cell_are_said_to_be_so(
+def test_constant_maps_and_maps_of_one_cell_are_remarked(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     classifier = network()

@@ -1,4 +1,4 @@
-"""The commands export, parity and bundle as a person calls them."""
+"""The commands export, parity and bundle."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_export_verify_zip_show(trained: Path, tmp_path: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["model"]["format"] == "onnx"
 
 
-def test_a_changed_byte_is_told(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_byte_is_reported(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["export", str(trained), "--to", "onnx", "--out", str(tmp_path / "bundle")]) == 0
     model = tmp_path / "bundle" / "model.onnx"
     model.write_bytes(model.read_bytes()[:-1] + b"\0")
@@ -45,7 +45,7 @@ def test_a_changed_byte_is_told(trained: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--to", "tflite"], "one of litert, onnx"),
         (["--quantize", "int4"], "received 'int4'"),
@@ -53,12 +53,12 @@ def test_a_changed_byte_is_told(trained: Path, tmp_path: Path, capsys: pytest.Ca
         (["--quantize", "int8", "--data", "phantom:40"], "these are others"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+def test_invalid_options_are_one_line(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     assert run(["export", str(trained), "--out", str(tmp_path / "bundle"), *words]) != 0
     error = capsys.readouterr().err.strip()
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "bundle").exists()
 
@@ -68,9 +68,9 @@ def test_parity_lists_flips_and_writes_the_card(tmp_path: Path, capsys: pytest.C
     films = write_films(tmp_path / "films", normal=[100, 132, 110], ill=[200, 210, 220])
     words = ["parity", str(source), str(export), "--data", str(films)]
     assert run(words) == 0
-    told = capsys.readouterr().out
-    assert "called differently    1 films (16.67%)" in told
-    assert "IM-0002-0001.png" in told
+    output = capsys.readouterr().out
+    assert "called differently    1 films (16.67%)" in output
+    assert "IM-0002-0001.png" in output
     parity = read_card(export).parity
     assert parity is not None
     assert (parity.films, parity.flips) == (6, 1)
@@ -84,13 +84,13 @@ def test_parity_lists_flips_and_writes_the_card(tmp_path: Path, capsys: pytest.C
     ("limit", "code"),
     [(["--max-flips", "1"], 0), (["--max-flips", "0"], 8), (["--max-logit", "0.4"], 8), (["--min-map", "1.5"], 8)],
 )
-def test_parity_fails_only_above_a_limit_that_is_given(tmp_path: Path, limit: list[str], code: int) -> None:
+def test_parity_fails_above_given_limits_only(tmp_path: Path, limit: list[str], code: int) -> None:
     source, export = write_pair(tmp_path, shift=8)
     films = write_films(tmp_path / "films", normal=[100, 132, 110], ill=[200, 210, 220])
     assert run(["parity", str(source), str(export), "--data", str(films), *limit]) == code
 
 
-def test_parity_of_a_fold_asks_held_out_films_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_parity_of_a_fold_uses_held_out_films(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, export = write_pair(tmp_path)
     films = write_films(tmp_path / "films", normal=[100, 101, 102, 103], ill=[200, 201, 202, 203])
     assert run(["parity", str(source), str(export), "--data", str(films), "--fold", "2", "--folds", "4", "--json"]) == 0
@@ -99,7 +99,7 @@ def test_parity_of_a_fold_asks_held_out_films_only(tmp_path: Path, capsys: pytes
     assert content["data"].endswith("held-out films of fold 2 of 4")
 
 
-def test_parity_of_a_zip_leaves_it_as_it_is(tmp_path: Path) -> None:
+def test_parity_does_not_change_a_zip(tmp_path: Path) -> None:
     source, export = write_pair(tmp_path)
     assert run(["bundle", "zip", str(export), str(tmp_path / "export.zip")]) == 0
     before = (tmp_path / "export.zip").read_bytes()

@@ -36,9 +36,9 @@ def faith(place: Path, out: Path, *more: str, reader: str = "run") -> int:
 def test_a_run(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ["--method", "cam", "--method", "guided_backprop", "--shuffled", str(place / "other"), "--films", "3"]
     assert faith(place, tmp_path, *more) == 0
-    said = capsys.readouterr().out
-    assert "3 films with pneumonia" in said
-    assert "guided_backprop   ✗ fails the randomisation test" in said
+    printed = capsys.readouterr().out
+    assert "3 films with pneumonia" in printed
+    assert "guided_backprop   ✗ fails the randomisation test" in printed
     report = json.loads((tmp_path / "faith.json").read_text())
     assert [row["method"] for row in report["methods"]] == ["cam", "guided_backprop", "random"]
     names = {figure["name"] for figure in report["methods"][0]["figures"]}
@@ -57,7 +57,7 @@ def test_an_exported_bundle(place: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert all(row["fails_randomisation"] is None for row in report["methods"])
 
 
-def test_what_makes_no_sense_is_one_line(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_one_line(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert faith(place, tmp_path, "--shuffled", str(place / "other"), reader="bundle") == 2
     assert "further runs are compared with a run, received a bundle" in capsys.readouterr().err
     assert faith(place, tmp_path, "--method", "gradcam") == 9
@@ -65,7 +65,7 @@ def test_what_makes_no_sense_is_one_line(place: Path, tmp_path: Path, capsys: py
     assert not (tmp_path / "faith.json").exists()
 
 
-def test_a_film_that_cannot_be_read(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_film(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_phantoms(tmp_path / "films", 4)
     (tmp_path / "films" / "films" / "phantom-0001-0.png").write_bytes(b"not a film")
     where = ["--data", str(tmp_path / "films"), "--out", str(tmp_path / "out"), "--resamples", "100"]
@@ -73,22 +73,22 @@ def test_a_film_that_cannot_be_read(place: Path, tmp_path: Path, capsys: pytest.
     assert "phantom-0001-0.png" in capsys.readouterr().err
 
 
-def test_a_fold_is_judged_by_the_films_it_held_out(place: Path, tmp_path: Path) -> None:
+def test_a_fold_is_evaluated_on_its_held_out_films(place: Path, tmp_path: Path) -> None:
     held = Fold(1, 2).split(read_dataset(str(place / "films")))[1]
-    ill = sum(record.label == 1 for record in held.samples)
+    positive = sum(record.label == 1 for record in held.samples)
     assert faith(place, tmp_path, "--quick", "--fold", "1", "--folds", "2", reader="bundle") == 0
     report = json.loads((tmp_path / "faith.json").read_text())
-    assert (report["films"], report["split"]) == (ill, "fold 1 of 2")
+    assert (report["films"], report["split"]) == (positive, "fold 1 of 2")
     assert not (tmp_path / "curves.png").exists()  # --quick draws none
 
 
-def test_no_fold_of_a_split(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fold_and_split_exclude_each_other(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert faith(place, tmp_path, "--fold", "1", "--split", "test", reader="bundle") == 2
-    assert "expected --fold or --split, came both" in capsys.readouterr().err
+    assert "expected --fold or --split, received both" in capsys.readouterr().err
 
 
-def test_a_constant_network_points_nowhere_and_never_is_nan(place: Path, tmp_path: Path) -> None:
-    """Its map is zero everywhere: a miss on every film, no energy anywhere, and every figure a number."""
+def test_a_constant_network_has_no_nan(place: Path, tmp_path: Path) -> None:
+    """Its map is zero: a miss on every film, no energy, and no NaN."""
     classifier = network()
     torch.nn.init.zeros_(classifier.head.last.weight)
     write_run(tmp_path / "constant", classifier)
@@ -99,7 +99,7 @@ def test_a_constant_network_points_nowhere_and_never_is_nan(place: Path, tmp_pat
     assert None not in values.values()
 
 
-def test_broken_weights_are_one_line_and_no_figure(
+def test_broken_weights_are_one_line_without_figures(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     classifier = network()
@@ -108,6 +108,6 @@ def test_broken_weights_are_one_line_and_no_figure(
     write_run(tmp_path / "broken", classifier)
     for more in ((), ("--quick",)):
         assert faith(place, tmp_path, "--films", "2", *more, reader=str(tmp_path / "broken")) == 9
-        said = capsys.readouterr().err.strip().splitlines()
-        assert "broken" in said[-1]
+        printed = capsys.readouterr().err.strip().splitlines()
+        assert "broken" in printed[-1]
     assert not (tmp_path / "faith.json").exists()

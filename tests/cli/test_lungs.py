@@ -32,7 +32,7 @@ def test_masks_outlines_and_shares(tmp_path: Path, capsys: pytest.CaptureFixture
         assert outline.size == phantom.film.shape[::-1]
 
 
-def test_a_film_without_lungs_is_doubted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_film_without_lungs_has_a_doubt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("L", (90, 120), 40).save(tmp_path / "blank.png")
     assert run(["lungs", str(tmp_path / "blank.png"), "--out", str(tmp_path)]) == 0
     assert "doubt: " in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The command line as a whole: the table, the way out of a mistake, exit codes, what Ctrl-C says."""
+"""The command line as a whole: the table of commands, suggestions, exit codes."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from lucency.errors import OutputError
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_row_leads_to_a_command_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"]) == 0
-    said = capsys.readouterr().out
-    assert f"lucency {name}" in said.split("Example", 1)[-1], "help ends with an example"
+    printed = capsys.readouterr().out
+    assert f"lucency {name}" in printed.split("Example", 1)[-1], "help ends with an example"
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
-    said = capsys.readouterr().out
-    assert all(f"  {name} " in said for name in COMMANDS)
+    printed = capsys.readouterr().out
+    assert all(f"  {name} " in printed for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", ["pacs", "bundle"])
-def test_a_command_of_commands_alone_is_helped(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_groups_print_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name]) == 0
-    told = capsys.readouterr()
-    assert f" {name} [OPTIONS] COMMAND" in told.out
-    assert told.err == ""
+    output = capsys.readouterr()
+    assert f" {name} [OPTIONS] COMMAND" in output.out
+    assert output.err == ""
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +42,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"lucency {__version__}\n"
 
 
-def test_a_mistyped_command_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistyped_command_is_suggested(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["trian"]) == 2
     assert "Did you mean: lucency train?" in capsys.readouterr().err
 
@@ -60,7 +60,7 @@ def test_a_mistyped_option_points_to_the_help(capsys: pytest.CaptureFixture[str]
         (OSError(errno.ENOSPC, "No space left on device", "out.csv"), 10, "out.csv: cannot be written (No space left"),
     ],
 )
-def test_what_goes_wrong_is_one_line_and_an_exit_code(
+def test_errors_are_one_line_and_an_exit_code(
     raised: BaseException, code: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> None:
@@ -69,12 +69,12 @@ def test_what_goes_wrong_is_one_line_and_an_exit_code(
 
     monkeypatch.setattr(lucency.cli.models, "models", fail)
     assert run(["models"]) == code
-    said = capsys.readouterr().err.strip()
-    assert words in said
-    assert len(said.splitlines()) == 1
+    printed = capsys.readouterr().err.strip()
+    assert words in printed
+    assert len(printed.splitlines()) == 1
 
 
-def test_an_unforeseen_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_errors_have_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
@@ -92,7 +92,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_every_module_is_named_in_the_table_once() -> None:
+def test_every_module_is_in_the_table_once() -> None:
     places = [where for where, _ in COMMANDS.values()]
     assert len(set(places)) == len(places)
     for where in places:

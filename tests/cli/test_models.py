@@ -1,4 +1,4 @@
-"""lucency models, as a person and as a machine would call it."""
+"""`lucency models`: tables and JSON."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_width_and_side(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["madds"] / 1e6 == pytest.approx(13.57, abs=0.005)
 
 
-def test_factoring_saves_what_the_paper_says(capsys: pytest.CaptureFixture[str]) -> None:
-    """Full convolutions: 4866 million multiply-adds (table 4 of the MobileNet paper), a rounding apart."""
+def test_factoring_equals_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    """Full convolutions: 4866 million multiply-adds (table 4 of the MobileNet paper), up to rounding."""
     found = _json(capsys, "mobilenet_v1", "--factoring")
     assert found["whole"]["full_madds"] / 1e6 == pytest.approx(4866, rel=0.0005)
     assert [peer["name"] for peer in found["peers"]] == ["ResNet-50", "Inception V3", "VGG-16", "AlexNet"]
@@ -55,7 +55,7 @@ def test_factoring_saves_what_the_paper_says(capsys: pytest.CaptureFixture[str])
         (["mobilenet_v1", "--factoring"], ["4,867,293,184", "8.56×", "Xception"]),
     ],
 )
-def test_tables_for_people(
+def test_tables(
     arguments: list[str], shown: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")

@@ -15,7 +15,7 @@ from .brightness import write_brightness_bundle, write_films
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report on 13 films, one missed, one a false alarm, one not to be read."""
+    """A report on 13 films, one missed, one a false alarm, one unreadable."""
     root = tmp_path_factory.mktemp("report")
     write_brightness_bundle(root / "bundle")
     data = write_films(root / "<films>", [50, 60, 70, 80, 90, 150], [100, 180, 190, 200, 210, 220])
@@ -25,7 +25,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "out"
 
 
-def test_what_is_written(written: Path) -> None:
+def test_written_files(written: Path) -> None:
     assert {path.name for path in written.iterdir()} == {
         "report.html",
         "model-card.md",
@@ -56,14 +56,14 @@ def test_the_page(written: Path) -> None:
     assert "<films>" not in page
 
 
-def test_the_checklists_are_in_the_page_and_beside_it(written: Path) -> None:
+def test_the_checklists_are_in_the_page_and_in_files(written: Path) -> None:
     page = (written / "report.html").read_text()
     for name, title in (("tripod-ai", "TRIPOD+AI"), ("claim-2024", "CLAIM 2024"), ("model-facts", "Model Facts")):
         assert title in page
         assert "the author's to fill" in (written / f"{name}.md").read_text()
 
 
-def test_labels_the_reader_does_not_know(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_labels_are_an_error(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_films(tmp_path / "films", [60], [200])
     (data / "NORMAL").rename(data / "cat")
     (data / "PNEUMONIA").rename(data / "dog")

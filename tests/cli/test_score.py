@@ -30,10 +30,10 @@ def score(place: Path, *words: str) -> int:
 
 def test_a_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert score(place) == 0
-    told = capsys.readouterr().out
-    assert "2 films by brightness" in told
-    assert "2 scored now" in told
-    assert told.endswith("Research use only. Not for diagnosis.\n")
+    output = capsys.readouterr().out
+    assert "2 films by brightness" in output
+    assert "2 scored now" in output
+    assert output.endswith("Research use only. Not for diagnosis.\n")
     rows = ds.dataset(str(place / "out"), format="parquet").to_table().to_pylist()
     assert [(row["film"], row["verdict"]) for row in rows] == [("bright.png", "pneumonia"), ("dark.png", "normal")]
     assert score(place) == 0
@@ -43,8 +43,8 @@ def test_a_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_bad_film_is_a_row_and_an_exit_code(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "films" / "bad.png").write_bytes(b"no film")
     assert score(place, "--json", "--engine", "plain") == 3
-    told = json.loads(capsys.readouterr().out)
-    assert (told["films"], told["failed"], told["failures"]) == (3, 1, {"not_a_film": 1})
+    output = json.loads(capsys.readouterr().out)
+    assert (output["films"], output["failed"], output["failures"]) == (3, 1, {"not_a_film": 1})
     assert score(place) == 3, "also when nothing was left to do"
 
 
@@ -60,7 +60,7 @@ def test_the_key_file_is_private(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--part", "4/3"], "expected K/N with K from 1 to N"),
         (["--part", "half"], "expected K/N with K from 1 to N"),
@@ -68,10 +68,10 @@ def test_the_key_file_is_private(place: Path) -> None:
     ],
 )
 def test_invalid_options_are_usage_errors(
-    place: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+    place: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     assert score(place, *words) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_short_key_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,20 +31,20 @@ def shift(place: Path, *more: str) -> int:
 
 def test_tone_lowers_a_reader_of_brightness(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shift(place, "--only", "tone", "--json", "--bias", "--out", str(tmp_path)) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((tmp_path / "shift.json").read_text())
+    output = json.loads(capsys.readouterr().out)
+    assert output == json.loads((tmp_path / "shift.json").read_text())
     assert_whole_and_silent((tmp_path / "shift.html").read_text())
-    plain, tone = told["runs"][0]["figures"]
+    plain, tone = output["runs"][0]["figures"]
     assert (plain["condition"], plain["auroc"]) == ("plain", 1.0)
     assert tone["auroc"] < 0.5
-    assert told["bias_only"]["films"] == 30
+    assert output["bias_only"]["films"] == 30
 
 
 def test_the_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shift(place, "--only", "jpeg", "--donors", "same", "--pairs", str(place / "copies")) == 0
-    told = capsys.readouterr().out
-    assert "of its own class: the control" in told
-    assert "5 films in the other edition" in told
+    output = capsys.readouterr().out
+    assert "of its own class: the control" in output
+    assert "5 films in the other edition" in output
 
 
 def test_titles_distinguish_folders_of_the_same_name(
@@ -52,9 +52,9 @@ def test_titles_distinguish_folders_of_the_same_name(
 ) -> None:
     write_brightness_bundle(tmp_path / "other" / "bundle")
     assert shift(place, str(tmp_path / "other" / "bundle"), "--only", "border", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [one["title"] for one in told["runs"]] == [f"{place.name}/bundle", "other/bundle"]
-    assert "--only border" in told["command"]  # the whole command, so that it can be repeated
+    output = json.loads(capsys.readouterr().out)
+    assert [one["title"] for one in output["runs"]] == [f"{place.name}/bundle", "other/bundle"]
+    assert "--only border" in output["command"]  # the whole command, so that it can be repeated
 
 
 def test_films_of_another_split_raise(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,12 +42,12 @@ def test_a_search_resumes_and_writes_the_best_recipe(
     assert run([*command, "--trials", "1"]) == 0
     assert "1 trials (1 whole)" in capsys.readouterr().out
     assert run([*command, "--trials", "2", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     out = tmp_path / "search"
     rows = list(csv.DictReader(io.StringIO((out / "trials.csv").read_text())))
     assert [row["outcome"] for row in rows] == ["whole", "whole"]
-    assert told["score"] == pytest.approx(max(float(row["score"]) for row in rows), abs=1e-4)
-    assert read_recipe(out / "best.toml").model_dump(mode="json") == told["recipe"]
+    assert output["score"] == pytest.approx(max(float(row["score"]) for row in rows), abs=1e-4)
+    assert read_recipe(out / "best.toml").model_dump(mode="json") == output["recipe"]
     for row in rows:
         assert (out / "runs" / row["runs"] / "fold-1" / "card.json").is_file()
         assert not (out / "runs" / row["runs"] / "fold-1" / "checkpoints").exists()
@@ -58,14 +58,14 @@ def test_each_compares_every_change_with_the_recipe(
 ) -> None:
     (tmp_path / "space.toml").write_text('[space]\n"finetune.wise_ft" = [0.5]\n"model.dropout" = [0.2]\n')
     assert run([*command, "--each"]) == 0
-    said = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out.splitlines()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "search" / "trials.csv").read_text())))
     assert [row["changed"] for row in rows] == [
         "the recipe as it is",
         "finetune.wise_ft 0.5",
     ]  # its dropout is 0.2 already
-    assert said[1].split()[-3:] == [rows[0]["score"], rows[0]["plain"], rows[0]["moved"]]
-    gain = float(said[2].split()[-1])
+    assert printed[1].split()[-3:] == [rows[0]["score"], rows[0]["plain"], rows[0]["moved"]]
+    gain = float(printed[2].split()[-1])
     assert gain == pytest.approx(float(rows[1]["score"]) - float(rows[0]["score"]), abs=2e-4)
 
 

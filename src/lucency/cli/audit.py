@@ -1,4 +1,4 @@
-"""`lucency audit` and `phantom`: look over a data set, or draw one."""
+"""`lucency audit` and `phantom`: check a data set, or draw one."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def audit(
     modality: Annotated[str, typer.Option(help="Kind of picture, as data.modality of a recipe.")] = "chest_xray",
     as_json: Json = False,
 ) -> None:
-    """Look at every film of a data set once: leaks, duplicates, odd films, shortcuts.
+    """Check every film of a data set: leaks, duplicates, odd films, shortcuts.
 
-    Leaves with exit code 4 if anything makes results invalid: patients or films on both sides of a split, one film
-    with two labels, films that cannot be read. Dangers are named but change no exit code.
+    The exit code is 4 if anything makes results invalid: patients or films on both sides of a split, one film with two
+    labels, films that cannot be read. Dangers are reported but do not change the exit code.
 
     Example: lucency audit chest_xray --out audits/chest_xray
     """
@@ -46,10 +46,10 @@ def audit(
     if modality not in MODALITIES:
         raise UsageError(f"--modality {modality}: expected one of {', '.join(MODALITIES)}")
     found = audit_films(read_films(data, options, depends=False), modality)
-    told = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
-    write_text(out / "audit.json", told + "\n")
+    content = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
+    write_text(out / "audit.json", content + "\n")
     write_text(out / "audit.html", page(found, str(data)))
-    echo(told if as_json else _summary(found.findings, out))
+    echo(content if as_json else _summary(found.findings, out))
     if found.invalid:
         what = "; ".join(finding.title.lower() for finding in found.invalid)
         raise SourceError(f"{data}: results would be wrong: {what}; see {out / 'audit.html'}")
@@ -66,13 +66,13 @@ def _summary(findings: tuple[AuditFinding, ...], out: Path) -> str:
 def phantom(
     out: Annotated[Path, typer.Option(help="Folder for films, masks and labels; new.", show_default=False)],
     films: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the patients.")] = 0,
 ) -> None:
-    """Write drawn chest films whose lesions are known to the pixel, to try everything on without a patient.
+    """Write drawn chest films with exact lesion masks, to try everything without patient data.
 
     Example: lucency phantom --out phantoms --films 200
     """
     from lucency.data.phantom import write_phantoms
 
     write_phantoms(out, films, seed)
-    echo(f"{out}: {films} drawn films with their lesion masks; learn from them with lucency train --data {out}")
+    echo(f"{out}: {films} drawn films with their lesion masks; train on them with lucency train --data {out}")

@@ -1,4 +1,4 @@
-"""`lucency bench`: how fast a bundle reads, stage by stage."""
+"""`lucency bench`: speed of a bundle by stage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from lucency.cli.terminal import echo
 
 def bench(
     bundle: Annotated[Path, typer.Argument(help="The bundle or run to measure.", metavar="BUNDLE")],
-    against: Annotated[list[Path] | None, typer.Option(help="Another one, measured in turns with it; repeat.")] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Another bundle, measured in alternation; may be repeated.")
+    ] = None,
     threads: Annotated[str | None, typer.Option(help="Such as 1,2. [default: 1 to the number of cores]")] = None,
     films: Annotated[int, typer.Option(min=1, help="Number of films.")] = 40,
     data: Annotated[str | None, typer.Option(help="Films to read. [default: drawn JPEGs of 1024 × 1024]")] = None,
@@ -23,7 +25,7 @@ def bench(
     """Measure latency by stage (decode, resize, infer, map), films per second, memory and the cold start.
 
     With several threads, stage times are for one film on all threads, and films per second for one film per thread. A
-    run uses PyTorch's own number of threads whatever --threads says.
+    run uses PyTorch's own number of threads.
 
     Example: lucency bench bundle-int8 --against bundle-float --threads 1,2
     """

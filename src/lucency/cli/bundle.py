@@ -31,10 +31,10 @@ def verify(
     key: Annotated[Path | None, typer.Option(help="Public key (PEM) that must have signed the bundle.")] = None,
     json: Json = False,
 ) -> None:
-    """Check hashes, golden outputs and the signature, and say what each of them shows.
+    """Check hashes, golden outputs and the signature.
 
-    Hashes show damage; whoever alters a bundle can compute them again. Only a signature by a key that you got from
-    its owner shows who made the bundle.
+    Hashes show damage, but can be recomputed after an alteration. Only a signature by a key that you got from its
+    owner shows who made the bundle.
 
     Example: lucency bundle verify bundles/lecture --key maker.pub.pem
     """
@@ -53,10 +53,10 @@ def verify(
     echo(f"{path}: nothing wrong found")
     echo(f"hashes     {len(opened.card.files)} files match card.json, and card.json matches card.sha256")
     if golden is None:
-        echo("golden     no golden films in it: what the network answers was not checked")
+        echo("golden     no golden films: the network's outputs were not checked")
     else:
         away = f"logits within {golden.logit:.2g}, probabilities {golden.probability:.2g}, maps {golden.map:.2g}"
-        echo(f"golden     {golden.films} films answered as recorded: {away}")
+        echo(f"golden     {golden.films} films with the recorded outputs: {away}")
     if signature is None:
         echo("signature  none: hashes show damage, not who made the bundle")
     elif signature.trusted:
@@ -78,12 +78,12 @@ def sign(
     path: Annotated[Path, typer.Argument(help="A bundle in a folder.", metavar="BUNDLE")],
     key: Annotated[Path, typer.Option(help="Private Ed25519 key (PEM).")],
     new_key: Annotated[
-        bool, typer.Option("--new-key", help="Make the key first, and the public one beside it.")
+        bool, typer.Option("--new-key", help="Create the key first, and the public key beside it.")
     ] = False,
 ) -> None:
     """Sign a bundle by Ed25519, so that others can check who made it: lucency bundle verify --key. Needs lucency[sign].
 
-    Give the public key (NAME.pub.pem) to those who use the bundle, by another way than the bundle.
+    Give the public key (NAME.pub.pem) to the bundle's users, separately from the bundle.
 
     Example: lucency bundle sign bundles/lecture --key maker.pem --new-key
     """
@@ -114,7 +114,7 @@ def pack(
 @bundle.command()
 def show(
     path: Where,
-    json: Annotated[bool, typer.Option("--json", help="The whole card.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole card as JSON.")] = False,
 ) -> None:
     """Print a bundle's card: network, labels, threshold, calibration, data, figures, limits.
 

@@ -11,6 +11,7 @@ from lucency.cli.inputs import (
     AllowMissing,
     DataOptions,
     Finding,
+    Json,
     Resamples,
     Seed,
     Source,
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="Run or bundle; without --data what evaluate --out wrote.", metavar="A")],
+    a: Annotated[
+        Path, typer.Argument(help="Run or bundle; without --data a folder written by evaluate --out.", metavar="A")
+    ],
     b: Annotated[Path, typer.Argument(help="The same, of the second reader.", metavar="B")],
     data: Annotated[str | None, typer.Option(help="Labelled films, if A and B are runs or bundles.")] = None,
     source: Source = "auto",
@@ -35,13 +38,13 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="File for the comparison as JSON.")] = None,
     resamples: Resamples = 2000,
     seed: Seed = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+    json: Json = False,
 ) -> None:
-    """Compare two readers on the same films: DeLong for how they rank, McNemar for right calls, all by patient.
+    """Compare two readers on the same films: DeLong's test for AUROC, McNemar's for correct calls, all by patient.
 
-    Reports the difference that so many films can show, so that too few are not taken for "no difference".
+    Also reports the detectable difference, so that too few films are not taken for "no difference".
 
-    Example: lucency compare judged/first judged/second
+    Example: lucency compare evaluations/first evaluations/second
     """
     from lucency.evaluate.comparison import compare as compare_readers
     from lucency.evaluate.report import dump

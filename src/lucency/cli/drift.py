@@ -1,4 +1,4 @@
-"""`lucency drift` and `shift`: whether films, and what a reader says of them, stay what they were."""
+"""`lucency drift` and `shift`: compare films with a reference, and readers under acquisition shift."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.data import Dataset
+    from lucency.data.acquisition_pairs import Whose
     from lucency.shift.study import BiasBaseline, HeldOutReader, Settings, ShiftResult
 
 
@@ -19,23 +20,23 @@ DRIFTED = 1
 
 
 def drift(
-    bundle: Annotated[Path, typer.Argument(help="The run or bundle that reads them.", metavar="RUN|BUNDLE")],
-    reference: Annotated[str, typer.Option(help="Films as they were: those it learned from, or last year's.")],
-    now: Annotated[str, typer.Option(help="Films as they are. Labels are not looked at.")],
+    bundle: Annotated[Path, typer.Argument(help="The run or bundle that reads the films.", metavar="RUN|BUNDLE")],
+    reference: Annotated[str, typer.Option(help="Reference films: the training films, or last year's.")],
+    now: Annotated[str, typer.Option(help="Current films. Labels are ignored.")],
     out: Annotated[Path, typer.Option(help="Folder for drift.html and drift.json.")] = Path("drift"),
     source: Source = "auto",
     finding: Finding = None,
     allow_missing: AllowMissing = False,
-    level: Annotated[float, typer.Option(min=0.001, max=0.2, help="Chance of a false alarm, in all.")] = 0.01,
-    draws: Annotated[int, typer.Option(min=99, help="How often patients are dealt anew to measure chance.")] = 999,
-    most: Annotated[int, typer.Option(min=20, help="Films of a side that are read, drawn by patient.")] = 1000,
+    level: Annotated[float, typer.Option(min=0.001, max=0.2, help="Chance of any false alarm.")] = 0.01,
+    draws: Annotated[int, typer.Option(min=99, help="Permutations of the patients, for the p values.")] = 999,
+    most: Annotated[int, typer.Option(min=20, help="At most so many films of each side, sampled by patient.")] = 1000,
     seed: Seed = 0,
     threads: Threads = 1,
     as_json: Json = False,
 ) -> int:
-    """Compare films of now with the reference: how they look, how they lie, how they are read.
+    """Compare current films with a reference: appearance, layout, and the reader's outputs.
 
-    Exit code 1 where anything has shifted: look, and judge again on labelled films before trusting the reader.
+    The exit code is 1 if anything has shifted: look at the films, and evaluate the reader again on labelled ones.
 
     Example: lucency drift bundle --reference films_2023 --now films_2024 --out drift
     """
@@ -50,13 +51,15 @@ def drift(
     reader = Reader.open(bundle, threads)
     before, after = (
         sample(reader, subsample_patients(read_films(data, options, depends=False), most, seed), doing)
-        for data, doing in ((reference, "reading the reference"), (now, "reading films of now"))
+        for data, doing in ((reference, "reading the reference"), (now, "reading current films"))
     )
     found = compare(before, after, level, draws, seed)
-    told = dumps(to_json(found, before, after, {"reader": str(bundle), "reference": reference, "now": now}), indent=2)
-    write_text(out / "drift.json", told + "\n")
+    content = dumps(
+        to_json(found, before, after, {"reader": str(bundle), "reference": reference, "now": now}), indent=2
+    )
+    write_text(out / "drift.json", content + "\n")
     write_text(out / "drift.html", page(found, before, after, reference, now))
-    echo(told if as_json else table(found, before, after, out))
+    echo(content if as_json else table(found, before, after, out))
     for error in (*before.unreadable, *after.unreadable):
         echo(f"  {error}", err=True)
     return DRIFTED if found.alarm else 0
@@ -64,67 +67,76 @@ def drift(
 
 def shift(
     context: typer.Context,
-    runs: Annotated[
-        list[Path], typer.Argument(help="Runs or bundles to judge, side by side.", metavar="RUN|BUNDLE...")
-    ],
+    runs: Annotated[list[Path], typer.Argument(help="Runs or bundles to compare.", metavar="RUN|BUNDLE...")],
     data: Annotated[str, typer.Option(help="The films they were trained on; with --split any labelled films.")],
     source: Source = "auto",
     finding: Finding = None,
     allow_missing: AllowMissing = False,
     split: Annotated[
-        str | None, typer.Option(help="train, val, test or all. [default: the films a run has not learned from]")
+        str | None, typer.Option(help="train, val, test or all. [default: films that a run was not trained on]")
     ] = None,
-    fold: Annotated[int | None, typer.Option(min=1, help="Fold that was held out. [default: found out]")] = None,
-    folds: Annotated[int | None, typer.Option(min=2, help="How many folds there were. [default: found out]")] = None,
+    fold: Annotated[
+        int | None, typer.Option(min=1, help="The held-out fold. [default: found by the split hash]")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Number of folds. [default: found by the split hash]")
+    ] = None,
     aspects: Aspects = None,
     pairs: Annotated[
-        Path | None, typer.Option(help="Folder with the same films at another resolution: how far answers move.")
+        Path | None, typer.Option(help="Folder with the same films at another resolution, to compare logits.")
     ] = None,
-    donors: Annotated[str, typer.Option(help="Films whose acquisition is given: other class, any, same.")] = "other",
+    donors: Annotated[
+        str, typer.Option(help="Class of the films whose acquisition is applied: other, any, same.")
+    ] = "other",
     only: Annotated[
-        list[str] | None, typer.Option(help="A condition to judge; may be repeated. [default: every]")
+        list[str] | None, typer.Option(help="A condition to evaluate; may be repeated. [default: all]")
     ] = None,
     bias: Annotated[
         bool, typer.Option("--bias", help="Fit the bias-only baseline too; it measures all films.")
     ] = False,
     seed: Seed = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Films a bundle reads side by side.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a bundle.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for shift.html and shift.json.")] = None,
     json: Json = False,
 ) -> None:
-    """Judge readers on held-out films re-acquired like films of the other class: sharpness, tone, aspect and the rest.
+    """Evaluate readers on held-out films re-acquired like films of the other class: sharpness, tone, aspect and more.
 
-    The threshold is chosen on the plain films. A fall under `--donors other` that `same` does not show is a shortcut.
+    The threshold is chosen on the plain films. A loss under `--donors other` but not under `same` is a shortcut.
 
     Example: lucency shift runs/kermany/fold-1 runs/lecture/fold-1 --data chest_xray --bias --out shift
     """
     from shlex import join
 
     from lucency.data import read_dataset
-    from lucency.data.acquisition_pairs import WHOSE, known_aspects
-    from lucency.errors import UsageError
+    from lucency.data.acquisition_pairs import known_aspects
     from lucency.shift.report import table
     from lucency.shift.study import Settings, bias_baseline, evaluate_shift
 
-    options = DataOptions(source, finding, allow_missing)
-
-    whose = next((name for name in WHOSE if name == donors), None)
-    if whose is None:
-        raise UsageError(f"--donors: expected {', '.join(WHOSE)}, came '{donors}'")
+    options, whose = DataOptions(source, finding, allow_missing), _whose(donors)
     films = read_films(data, options)
-    asked = [
+    readers = [
         _held_out_reader(run, title, films, data, options, split, fold, folds, threads)
         for run, title in zip(runs, _titles(runs), strict=True)
     ]
     known = known_aspects(aspects) if aspects else {}
     settings = Settings(whose, seed, tuple(only or ()), known, read_dataset(pairs) if pairs else None)
     found = bias_baseline(films, known) if bias else None
-    studies = evaluate_shift(asked, films, settings, found)
+    studies = evaluate_shift(readers, films, settings, found)
     command = join(["lucency", *(context.find_root().obj or ["shift", *map(str, runs)])])
-    told = _json(studies, settings, found, command)
+    content = _json(studies, settings, found, command)
     if out:
-        _write(out, studies, settings, found, command, told)
-    echo(told if json else table(studies, whose, found))
+        _write(out, studies, settings, found, command, content)
+    echo(content if json else table(studies, whose, found))
+
+
+def _whose(donors: str) -> Whose:
+    from lucency.data.acquisition_pairs import WHOSE
+    from lucency.errors import UsageError
+
+    for name in WHOSE:
+        if name == donors:
+            return name
+    raise UsageError(f"--donors: expected {', '.join(WHOSE)}, received '{donors}'")
 
 
 def _held_out_reader(
@@ -149,12 +161,12 @@ def _held_out_reader(
         films, how = held_out(reader.card, all_films, fold, folds)
     else:
         films, used = labelled_films(data, options, split)
-        how = f"{len(films)} films, split {used} (it may have learned from them)"
+        how = f"{len(films)} films, split {used} (may include training films)"
     return HeldOutReader(title, reader, as_labelled(films, reader.card.labels), how)
 
 
 def _titles(runs: list[Path]) -> list[str]:
-    """As much of each path's end as tells the runs apart; of a fold at least the folder above it too."""
+    """The shortest end of each path that is unique among the runs; of a fold with at least its parent folder."""
     return [_title(run, [other for other in runs if other != run]) for run in runs]
 
 
@@ -174,15 +186,14 @@ def _json(studies: list[ShiftResult], settings: Settings, bias: BiasBaseline | N
     baseline = None if bias is None else {"auroc": bias.auroc, "films": bias.films, "wrong": len(bias.wrong)}
     recipes = [asdict(one) for one in summarise_seeds(studies)]
     about = {"schema_version": 1, "command": command, "donors": settings.whose, "seed": settings.seed}
-    told = {**about, "bias_only": baseline, "recipes": recipes, "runs": [one.to_json() for one in studies]}
-    return dumps(told, indent=1)
+    return dumps({**about, "bias_only": baseline, "recipes": recipes, "runs": [r.to_json() for r in studies]}, indent=1)
 
 
 def _write(
-    out: Path, studies: list[ShiftResult], settings: Settings, bias: BiasBaseline | None, command: str, told: str
+    out: Path, studies: list[ShiftResult], settings: Settings, bias: BiasBaseline | None, command: str, content: str
 ) -> None:
     from lucency.files import write_text
     from lucency.shift.report import page
 
-    write_text(out / "shift.json", told + "\n")
+    write_text(out / "shift.json", content + "\n")
     write_text(out / "shift.html", page(studies, settings.whose, bias, command))

@@ -1,4 +1,4 @@
-"""`lucency evaluate`: how good a run or bundle is on labelled films."""
+"""`lucency evaluate`: metrics of a run or bundle on labelled films."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lucency.cli.inputs import (
     Source,
     Split,
     Threads,
+    Threshold,
     evaluation_input,
     report_skipped,
 )
@@ -40,9 +41,7 @@ def evaluate(
     finding: Finding = None,
     allow_missing: AllowMissing = False,
     split: Split = None,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Call at or above. [default: the card's]")
-    ] = None,
+    threshold: Threshold = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json, predictions.csv and plots.")] = None,
     by: Annotated[
         list[str] | None,
@@ -55,10 +54,10 @@ def evaluate(
 ) -> int:
     """Evaluate a run or bundle on labelled films: every metric with its 95 % interval, by patient.
 
-    Without --data, predictions on disk are evaluated again: by other columns, at another threshold.
+    Without --data, stored predictions are evaluated again, such as by other columns or at another threshold.
     A film that cannot be read is skipped and reported at the end; the exit code is then 3.
 
-    Example: lucency evaluate runs/lecture --data chest_xray --out judged
+    Example: lucency evaluate runs/lecture --data chest_xray --out evaluation
     """
     from lucency.evaluate import evaluate_predictions, write_report
     from lucency.evaluate.report import dump, to_json
@@ -66,16 +65,16 @@ def evaluate(
 
     options = DataOptions(source, finding, allow_missing)
 
-    asked = evaluation_input(bundle, data, options, split, threshold, threads)
+    found = evaluation_input(bundle, data, options, split, threshold, threads)
     for column in by or ():
-        subgroup_masks(asked.predictions, column)
-    report = evaluate_predictions(asked.predictions, asked.threshold, resamples, seed)
-    parts = [one for name in by or () for one in subgroups(asked.predictions, name, asked.threshold, resamples, seed)]
-    about = {**asked.about, **({"subgroups": [part.to_json() for part in parts]} if parts else {})}
+        subgroup_masks(found.predictions, column)
+    report = evaluate_predictions(found.predictions, found.threshold, resamples, seed)
+    parts = [one for name in by or () for one in subgroups(found.predictions, name, found.threshold, resamples, seed)]
+    about = {**found.about, **({"subgroups": [part.to_json() for part in parts]} if parts else {})}
     if out:
-        write_report(report, asked.predictions, out, about)
+        write_report(report, found.predictions, out, about)
     echo(dump(to_json(report, about)) if json else table(report, about, out, parts))
-    return report_skipped(asked)
+    return report_skipped(found)
 
 
 def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequence[Subgroup] = ()) -> str:

@@ -1,4 +1,4 @@
-"""`lucency explain`: where a reader looked, by any explainer, painted beside the film."""
+"""`lucency explain`: a reader's evidence by any explainer, painted beside the film."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def explain(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("maps"),
     layer: Annotated[str | None, typer.Option(help="Draw from this layer (grad_cam and its kin).")] = None,
     list_layers: Annotated[bool, typer.Option("--list-layers", help="Print a run's layers and stop.")] = False,
-    opposite: Annotated[bool, typer.Option("--opposite", help="Ask what speaks against the finding.")] = False,
+    opposite: Annotated[bool, typer.Option("--opposite", help="Show the evidence against the finding.")] = False,
     finding: Annotated[str | None, typer.Option(help="Which label, where there are several.")] = None,
     scale: Annotated[
-        float | None, typer.Option(help="Where the colours end, for every film alike. [default: the method's]")
+        float | None, typer.Option(help="End of the colour scale, the same for every film. [default: the method's]")
     ] = None,
     cells: Annotated[bool, typer.Option("--cells", help="Show the map's own cells, not smoothed.")] = False,
     sheet: Annotated[bool, typer.Option("--sheet", help=f"Also one page with all films, {SHEET}.")] = False,
@@ -47,9 +47,9 @@ def explain(
 ) -> int:
     """Show where a reader looked: film, overlay, map and scale side by side, one PNG a film.
 
-    The overlay marks the strongest evidence; on the map beside it yellow speaks for the finding and blue against it, on
-    one scale for all films. A film that cannot be read is gone
-    past and reported at the end; the exit code is then 3.
+    The overlay marks the strongest evidence; on the map beside it yellow is evidence for the finding and blue against
+    it, on one scale for all films. A film that cannot be read is skipped and reported at the end; the exit code is
+    then 3.
 
     Example: lucency explain film.png --bundle runs/kermany --method grad_cam --out maps
     """
@@ -72,27 +72,27 @@ def explain(
 
 @dataclass(frozen=True)
 class How:
-    """What is asked of every film, and how it is painted."""
+    """How every film is explained and painted."""
 
     explainer: BoundExplainer
     opposite: bool
     finding: int | None
-    """Which logit; None asks for the one that the reading speaks of."""
+    """Which logit; None is that of the reading's finding."""
     scale: float | None
     smooth: bool
 
     @property
     def limit(self) -> float:
-        """Where the colours end."""
+        """End of the colour scale."""
         return self.explainer.limit if self.scale is None else self.scale
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of the films."""
+    """The results over all films."""
 
     tiles: list[tuple[str, Image.Image]] = field(default_factory=list)
-    """A line and an overlay a film, for the contact sheet."""
+    """A line and an overlay per film, for the contact sheet."""
     unread: list[FilmError] = field(default_factory=list)
 
 
@@ -121,14 +121,14 @@ def _all(reader: Reader, films: list[Path], how: How, out: Path, json: bool) -> 
         write_bytes(written, png(page))
         picture = overlay(film, evidence, reader.preprocess, replace(legend, mark=""), how.smooth, outline)
         done.tiles.append((f"{_number(reading)}  {path.stem}", picture))
-        _tell(path, reading, evidence, written, how, json)
+        _print(path, reading, evidence, written, how, json)
     return done
 
 
 def _one(reader: Reader, film: Film, how: How) -> tuple[Reading, int, Floats32]:
     """The reading of a film, which logit is explained, and the map.
 
-    Where the logit is known beforehand the map comes first: an explainer refuses a broken network in one line.
+    If the logit is known the map comes first: an explainer reports a broken network in one line.
     """
     known = 0 if how.finding is None and reader.card.task == "binary" else how.finding
     if known is not None:
@@ -155,7 +155,7 @@ def _legend(reader: Reader, how: How, index: int, title: str) -> Legend:
     return Legend(how.limit, finding, how.explainer.unit, title, how.explainer.mark)
 
 
-def _tell(path: Path, reading: Reading, evidence: Floats32, written: Path, how: How, json: bool) -> None:
+def _print(path: Path, reading: Reading, evidence: Floats32, written: Path, how: How, json: bool) -> None:
     mark = how.explainer.mark
     if json:
         facts = {**reading.to_json(), "film": str(path), "method": how.explainer.method, "unit": how.explainer.unit}
@@ -172,9 +172,9 @@ def _number(reading: Reading) -> str:
 
 
 def _remark(evidence: np.ndarray) -> str:
-    """What the picture alone would leave open."""
+    """A remark on maps that say nothing."""
     if not evidence.any():
         return "  (no evidence either way: the map is zero everywhere)"
     if evidence.size == 1:
-        return "  (a map of one cell: nothing about where)"
+        return "  (a map of one cell has no place)"
     return ""

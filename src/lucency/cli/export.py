@@ -1,4 +1,4 @@
-"""`lucency export` and `parity`: one small file for a phone, and whether it answers as its run does."""
+"""`lucency export` and `parity`: one small file for a phone, and its agreement with the run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from lucency.cli.inputs import (
     AllowMissing,
     DataOptions,
     Finding,
+    FoldCount,
+    HeldOutFold,
     Json,
     Source,
     Split,
@@ -33,19 +35,19 @@ if TYPE_CHECKING:
 def export(
     run: Annotated[Path, typer.Argument(help="A run of lucency train.", show_default=False)],
     out: Annotated[Path, typer.Option(help="New folder of the bundle.", show_default=False)],
-    to: Annotated[str, typer.Option(help="litert (phone, browser, here) or onnx.")] = "litert",
+    to: Annotated[str, typer.Option(help="litert (phones, browsers, this machine) or onnx.")] = "litert",
     quantize: Annotated[str, typer.Option(help="none, float16, int8, or weights (int8 weights only).")] = "none",
     data: Annotated[str | None, typer.Option(help="For int8: the data that the run was trained on.")] = None,
     source: Source = "auto",
     finding: Finding = None,
     allow_missing: AllowMissing = False,
-    fold: Annotated[int | None, typer.Option(help="For int8: which fold, for a run of a cross-validation.")] = None,
-    folds: Annotated[int, typer.Option(help="Of how many.")] = 5,
+    fold: HeldOutFold = None,
+    folds: FoldCount = 5,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite an existing bundle.")] = False,
 ) -> None:
     """Write one small file with the outputs logit, calibrated probability and map, and the bundle around it.
 
-    int8 measures its ranges on a sample of the run's training films; no other film takes part.
+    int8 measures its ranges on a sample of the run's training films.
 
     Example: lucency export runs/lecture --quantize int8 --data chest_xray --out bundles/lecture-int8
     """
@@ -87,22 +89,24 @@ SHOWN = 20
 def parity(
     run: Annotated[Path, typer.Argument(help="A run of lucency train.", show_default=False)],
     bundle: Annotated[Path, typer.Argument(help="A bundle exported from it.", show_default=False)],
-    data: Annotated[str, typer.Option(help="Labelled films, best ones held out of training.", show_default=False)],
+    data: Annotated[str, typer.Option(help="Labelled films, best held out of training.", show_default=False)],
     source: Source = "auto",
     finding: Finding = None,
     allow_missing: AllowMissing = False,
     split: Split = None,
-    fold: Annotated[int | None, typer.Option(help="Only the held-out films of this fold.")] = None,
-    folds: Annotated[int, typer.Option(help="Of how many.")] = 5,
-    max_flips: Annotated[int | None, typer.Option(min=0, help="Fail above so many films called differently.")] = None,
+    fold: HeldOutFold = None,
+    folds: FoldCount = 5,
+    max_flips: Annotated[
+        int | None, typer.Option(min=0, help="Fail above this number of films called differently.")
+    ] = None,
     max_logit: Annotated[float | None, typer.Option(min=0, help="Fail above this difference of logits.")] = None,
     min_map: Annotated[float | None, typer.Option(help="Fail below this correlation of maps.")] = None,
     threads: Threads = 1,
     json: Json = False,
 ) -> int:
-    """Compare a run and its export on every film: logits, maps, and each film that the two call differently.
+    """Compare a run and its export on every film: logits, maps, and films that the two call differently.
 
-    The result is written into the bundle's card. Fails (exit code 8) only beyond a limit that is given.
+    The result is written into the bundle's card. Fails (exit code 8) only beyond a given limit.
 
     Example: lucency parity runs/lecture bundles/lecture-int8 --data chest_xray --max-flips 3
     """

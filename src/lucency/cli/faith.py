@@ -1,4 +1,4 @@
-"""`lucency faith`: whether a reader's maps can be believed."""
+"""`lucency faith`: how faithful a reader's maps are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from lucency.cli.inputs import AllowMissing, DataOptions, Json, Resamples, Source, Split, read_films, report_unreadable
+from lucency.cli.inputs import (
+    AllowMissing,
+    DataOptions,
+    FoldCount,
+    HeldOutFold,
+    Json,
+    Resamples,
+    Source,
+    Split,
+    read_films,
+    report_unreadable,
+)
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -34,29 +45,31 @@ def faith(
     source: Source = "auto",
     allow_missing: AllowMissing = False,
     split: Split = None,
-    fold: Annotated[int | None, typer.Option(help="Which fold was held out, for a run of a cross-validation.")] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Of how many.")] = 5,
+    fold: HeldOutFold = None,
+    folds: FoldCount = 5,
     films: Annotated[int, typer.Option(min=0, help="Films with the finding, drawn at random; 0 for all.")] = 100,
     finding: Annotated[str | None, typer.Option(help="Which label, where there are several.")] = None,
     shuffled: Annotated[
         Path | None, typer.Option(help="A run trained on shuffled labels (lucency train --shuffle-labels).")
     ] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Table of boxes around the disease: judge on its films.")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Table of boxes around the disease; its films are used.")] = None,
     lungs: Annotated[Path | None, typer.Option(help="Folder with films/ and masks/ of lungs outlined by hand.")] = None,
     beside: Annotated[
-        list[Path] | None, typer.Option(help="Another run or bundle to judge on the same films; may be repeated.")
+        list[Path] | None, typer.Option(help="Another run or bundle to evaluate on the same films; may be repeated.")
     ] = None,
-    causes: Annotated[bool, typer.Option(help="Change the films and read them again.")] = True,
-    quick: Annotated[bool, typer.Option("--quick", help="Only where the evidence lies: seconds, not minutes.")] = False,
+    causes: Annotated[bool, typer.Option(help="Also change the films: paint over lungs, exchange the rest.")] = True,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only measure where the evidence lies: seconds, not minutes.")
+    ] = False,
     resamples: Resamples = 2000,
-    seed: Annotated[int, typer.Option(help="Of the draw of films.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sample of films.")] = 0,
     json: Json = False,
 ) -> int:
-    """Measure whether a reader's maps can be believed, beside a random map; every figure with its 95 % interval.
+    """Measure how faithful a reader's maps are, against a random map; every figure with its 95 % interval.
 
-    Where the evidence lies (lesion, lungs), whether the reader minds losing it (deletion, insertion, occlusion),
-    whether the map shows the network at all (weights or labels made random, other seeds), and whether the answer comes
-    from the lungs (painted over; everything outside them exchanged with another film's).
+    Where the evidence lies (lesion, lungs), whether removing it changes the output (deletion, insertion, occlusion),
+    whether the map depends on the network (random weights or labels, other seeds), and whether the output depends on
+    the lungs (painted over; everything outside them exchanged with another film's).
 
     Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
     """
@@ -82,7 +95,7 @@ def faith(
 
 @dataclass(frozen=True)
 class Task:
-    """What every reader is judged on."""
+    """The films and settings for every reader."""
 
     films: Dataset
     finding: int
@@ -96,10 +109,10 @@ class Task:
 def _films(
     data: str, options: DataOptions, split: str | None, fold: int | None, folds: int, boxes: Path | None
 ) -> tuple[Dataset, str]:
-    """The films to judge on and what they are called: a fold as it was held out, or a split.
+    """The films to evaluate on and their description: a held-out fold, or a split.
 
     Raises:
-        UsageError: both were asked for, or there is no such fold.
+        UsageError: both are given, or there is no such fold.
         SourceError: the data cannot be read, or has no such split.
     """
     from lucency.cli.inputs import labelled_films
@@ -117,7 +130,9 @@ def _films(
     if fold is None:
         return labelled_films(data, options, split)
     if split is not None:
-        raise UsageError(f"expected --fold or --split, came both; a fold is never part of a split: leave out {split}")
+        raise UsageError(
+            f"expected --fold or --split, received both; a fold is never part of a split: leave out {split}"
+        )
     return Fold(fold, folds).split(read_films(data, options))[1], f"fold {fold} of {folds}"
 
 
@@ -178,7 +193,7 @@ def _beside(path: Path, task: Task) -> list[ExplainerResult]:
 
 
 def _causes(reader: Reader, films: Dataset, index: int, most: int, seed: int, resamples: int) -> list[Estimate]:
-    """What changing the films does to the answers; nothing where one class alone is there."""
+    """The effects of interventions; none if the films are of one class only."""
     from lucency.data.decode import decode_each
     from lucency.errors import FilmError
     from lucency.explain.interventions import Answers, evaluate_causes
@@ -208,17 +223,19 @@ def _causes(reader: Reader, films: Dataset, index: int, most: int, seed: int, re
     return evaluate_causes(read, stack, positive, read_films.groups(), lung_mask, resamples, seed)
 
 
-def _write(judged: list[ExplainerResult], about: dict[str, Any], causes: list[Estimate], out: Path, json: bool) -> None:
-    """Write faith.json, the curves where some were drawn, and print what was found."""
+def _write(
+    results: list[ExplainerResult], about: dict[str, Any], causes: list[Estimate], out: Path, json: bool
+) -> None:
+    """Write faith.json and, if any, the curves; print the results."""
     from lucency.evaluate.report import dump
     from lucency.explain.faithfulness_report import curves_picture, table, to_json
     from lucency.files import write_bytes, write_text
 
-    content = dump(to_json(judged, about, causes))
-    if any(len(row.deletion) for row in judged):
-        write_bytes(out / "curves.png", curves_picture(judged))
+    content = dump(to_json(results, about, causes))
+    if any(len(row.deletion) for row in results):
+        write_bytes(out / "curves.png", curves_picture(results))
     write_text(out / "faith.json", content + "\n")
-    echo(content if json else f"{table(judged, about, causes)}\nWritten to {out}")
+    echo(content if json else f"{table(results, about, causes)}\nWritten to {out}")
 
 
 def _explainers(reader: Reader, wanted: list[str]) -> list[BoundExplainer]:
@@ -233,7 +250,7 @@ def _networks(reader: Reader, others: list[Path], shuffled: Path | None) -> Netw
     """The networks that the sanity checks need; none for an exported bundle.
 
     Raises:
-        UsageError: further runs were given for an exported bundle.
+        UsageError: further runs are given for an exported bundle.
         BundleError: one of them is no run.
     """
     from lucency.errors import UsageError
@@ -254,7 +271,7 @@ def _networks(reader: Reader, others: list[Path], shuffled: Path | None) -> Netw
 def _about(
     reader: Reader, readers: list[Path], index: int, data: str, films: Dataset, split: str, cases: Cases
 ) -> dict[str, Any]:
-    """What faith.json says of where its figures come from."""
+    """The fields of faith.json on reader and films."""
     from lucency import __version__
 
     card = reader.card

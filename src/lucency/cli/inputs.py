@@ -1,4 +1,4 @@
-"""What commands share: options, and how a recipe, labelled films and predictions are opened."""
+"""Shared options, and opening recipes, labelled films and predictions."""
 
 from __future__ import annotations
 
@@ -20,27 +20,31 @@ if TYPE_CHECKING:
     from lucency.recipe import Recipe
 
 Source = Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")]
-Finding = Annotated[str | None, typer.Option(help="The label that is the finding. [default: told by the names]")]
+Finding = Annotated[str | None, typer.Option(help="The label that is the finding. [default: by the labels' names]")]
 AllowMissing = Annotated[
-    bool, typer.Option("--allow-missing", help="Go on where more than a tenth of the films is left out.")
+    bool, typer.Option("--allow-missing", help="Continue if more than a tenth of the films is left out.")
 ]
 Split = Annotated[str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")]
-Threads = Annotated[int, typer.Option(min=1, help="Films read side by side.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
+Threshold = Annotated[float | None, typer.Option(min=0, max=1, help="Call at or above. [default: the card's]")]
+Weights = Annotated[str | None, typer.Option(help="Pretrained weights: imagenet, a file, or none.")]
+HeldOutFold = Annotated[int | None, typer.Option(help="The held-out fold, for a run of a cross-validation.")]
+FoldCount = Annotated[int, typer.Option(min=2, help="Number of folds of that cross-validation.")]
+Threads = Annotated[int, typer.Option(min=1, help="Films read in parallel.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 Resamples = Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")]
-ShippedBundle = Annotated[Path | None, typer.Option("--bundle", help="Bundle or run; without it the one that ships.")]
+ShippedBundle = Annotated[Path | None, typer.Option("--bundle", help="Bundle or run. [default: the shipped bundle]")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
 Aspects = Annotated[
-    Path | None, typer.Option(help="Folder with the same films true to their aspect, where DATA is stretched.")
+    Path | None, typer.Option(help="Folder with the same films at their true aspect, if DATA is stretched.")
 ]
 
 REPORT_FIELDS = ("reader", "reader_name", "reader_sha256", "data", "source", "split", "threshold_chosen_by", "unread")
-"""What report.json says of where its predictions come from; a second report of the same predictions repeats it."""
+"""Fields of report.json on the origin of predictions, repeated in further reports of the same predictions."""
 
 
 def open_recipe(recipe: Path | str, seed: int | None, weights: str | None) -> Recipe:
-    """The recipe of a file or name; what the command line says goes before it.
+    """The recipe of a file or name; command-line options override it.
 
     Raises:
         RecipeError: the file or a setting in it is wrong.
@@ -56,7 +60,7 @@ def open_recipe(recipe: Path | str, seed: int | None, weights: str | None) -> Re
 
 
 def unique_names(films: list[Path]) -> dict[Path, str]:
-    """A name for each film's picture; two files of one name are told apart by a number."""
+    """A name for each film's picture; files of the same name get a number."""
     names: dict[Path, str] = {}
     for path in films:
         name, number = path.stem, 1
@@ -74,13 +78,13 @@ class DataOptions:
     source: str = "auto"
     """A row of SOURCES, or "auto"."""
     finding: str | None = None
-    """The label that is the finding, where its name does not tell."""
+    """The label that is the finding, if names do not show it."""
     allow_missing: bool = False
     """Whether more than a tenth of the films may be left out."""
 
 
 def read_films(data: Path | str, options: DataOptions, classes: int = 2, depends: bool = True) -> Dataset:
-    """A data set; what is odd about it, what was left out, and which label is the finding, go to stderr.
+    """A data set; warnings, films left out, and the finding are printed to stderr.
 
     Args:
         data: what `read_dataset` takes.
@@ -89,7 +93,7 @@ def read_films(data: Path | str, options: DataOptions, classes: int = 2, depends
         depends: whether the command depends on which label is the finding.
 
     Raises:
-        SourceError: the data cannot be read, lacks more than a tenth of its films, or does not tell its finding.
+        SourceError: the data cannot be read, lack more than a tenth of their films, or do not show the finding.
         UsageError: no such finding.
     """
     from lucency.data import read_dataset
@@ -106,10 +110,10 @@ def read_films(data: Path | str, options: DataOptions, classes: int = 2, depends
 
 
 def announce_finding(films: Dataset, clear: bool = True) -> None:
-    """Print, on stderr, which label is the finding; where `clear` is not asked for, nothing if the names do not tell.
+    """Print the finding to stderr; without `clear`, nothing if the labels' names do not show it.
 
     Raises:
-        SourceError: neither of two labels says that it is the finding, and the user does not.
+        SourceError: `clear`, and neither the labels' names nor the user show which one is the finding.
     """
     from lucency.data.labels import finding_is_clear
     from lucency.errors import SourceError
@@ -122,7 +126,7 @@ def announce_finding(films: Dataset, clear: bool = True) -> None:
         typer.echo(f"finding: {positive} (its absence: {negative}); --finding names another", err=True)
     elif clear:
         raise SourceError(
-            f"which label is the finding, '{negative}' or '{positive}', their names do not tell; name it with --finding"
+            f"cannot tell which label is the finding, '{negative}' or '{positive}'; name it with --finding"
         )
 
 
@@ -196,12 +200,12 @@ def evaluation_input(
 
 
 def report_skipped(found: EvaluationInput) -> int:
-    """Print which films could not be read and are not in the figures; return the exit code that follows from it."""
+    """Print which films could not be read and are not in the figures; return the exit code."""
     return report_unreadable(found.unreadable, len(found.predictions) + len(found.unreadable))
 
 
 def report_unreadable(reasons: Sequence[str | FilmError], total: int) -> int:
-    """Print, on stderr, which of `total` films could not be read; return the exit code that follows from it."""
+    """Print to stderr which of `total` films could not be read; return the exit code."""
     if not reasons:
         return 0
     echo(f"\n{len(reasons)} of {total} films could not be read:", err=True)

@@ -1,4 +1,4 @@
-"""`lucency leave-out`: blocks of films left out in turn, an examiner inside a data set."""
+"""`lucency leave-out`: leave-one-block-out validation inside a data set."""
 
 from __future__ import annotations
 
@@ -22,47 +22,47 @@ IMAGE_SIZE = 192
 def leave_out(
     data: Annotated[str, typer.Argument(help="Labelled films of two classes.")],
     by: Annotated[
-        str, typer.Option(help="id:50, date:200, size:10, cluster:8 or column:NAME: what makes a block.")
+        str, typer.Option(help="id:50, date:200, size:10, cluster:8 or column:NAME: how films form blocks.")
     ] = "id:50",
     blocks: Annotated[
         Path | None, typer.Option(help='TOML of blocks instead: name = ["PATTERN", "PREFIX 700-749"].')
     ] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="predictions.csv, predicted out of fold: judge it instead of training.")
+        Path | None, typer.Option(help="Out-of-fold predictions.csv, to evaluate instead of training.")
     ] = None,
-    weights: Annotated[str, typer.Option(help="First weights of the frozen features.")] = "imagenet",
+    weights: Annotated[str, typer.Option(help="Weights of the frozen backbone.")] = "imagenet",
     source: Source = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder for leave_out.json.")] = None,
     json: Json = False,
 ) -> None:
-    """Leave blocks of films out in turn, train on the rest, and name the block that is read worst.
+    """Leave blocks of films out in turn, train on the rest, and report each block, the worst first.
 
     By default a logistic regression on frozen ImageNet features of the lungs' box is trained for each block, which
-    takes minutes. Each block is judged against a fifth of the other class, held out by patient.
+    takes minutes. Each block is evaluated against a fifth of the other class, held out by patient.
 
     Example: lucency leave-out chest_xray --by id:50 --out blocks
     """
     from json import dumps
 
     from lucency.files import write_text
-    from lucency.shift import leave_out as examiner
+    from lucency.shift import leave_out as blockwise
 
     films = read_films(data, DataOptions(source))
-    places = examiner.blocks_from(films, blocks) if blocks else examiner.blocks_by(films, by)
+    places = blockwise.blocks_from(films, blocks) if blocks else blockwise.blocks_by(films, by)
     if predictions:
         films, places, scores = _predicted(films, places, predictions)
-        found = examiner.evaluate_blocks(films, places, scores)
+        found = blockwise.evaluate_blocks(films, places, scores)
     else:
         films, places, features = _features(films, places, weights)
-        found = examiner.leave_out(films, places, examiner.logistic_on(features, films.label_array()))
+        found = blockwise.leave_out(films, places, blockwise.logistic_on(features, films.label_array()))
     content = dumps({"schema_version": 1, "data": data, "by": str(blocks or by), **found.to_json()}, indent=1)
     if out:
         write_text(out / "leave_out.json", content + "\n")
-    echo(content if json else examiner.table(found))
+    echo(content if json else blockwise.table(found))
 
 
 def _predicted(films: Dataset, places: list[str | None], path: Path) -> tuple[Dataset, list[str | None], Floats]:
-    """The films that were predicted, their blocks, and their logits."""
+    """The predicted films, their blocks, and their logits."""
     from lucency.errors import SourceError
     from lucency.evaluate.predictions import read_predictions
 
@@ -76,7 +76,7 @@ def _predicted(films: Dataset, places: list[str | None], path: Path) -> tuple[Da
 
 
 def _features(films: Dataset, places: list[str | None], weights: str) -> tuple[Dataset, list[str | None], Floats]:
-    """The readable films, their blocks, and what a frozen backbone sees in their lungs' box, float64 (n, k)."""
+    """The readable films, their blocks, and frozen features of their lungs' box, float64 (n, k)."""
     import torch
 
     from lucency.data.decode import decode_each, require_readable
@@ -87,7 +87,7 @@ def _features(films: Dataset, places: list[str | None], weights: str) -> tuple[D
 
     network = build(ModelSettings(backbone="mobilenet_v2", weights=weights)).eval()
     good, rows, unreadable = [], [], []
-    for index, square in enumerate(track(decode_each(films, _lungs_box), "looking at lungs", len(films))):
+    for index, square in enumerate(track(decode_each(films, _lungs_box), "computing features", len(films))):
         if isinstance(square, FilmError):
             unreadable.append(square)
             continue

@@ -1,4 +1,4 @@
-"""`lucency lungs`: where the lungs are on a film."""
+"""`lucency lungs`: lung segmentation of films."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli.inputs import JsonLines
 from lucency.cli.terminal import echo, one_line
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 def lungs(
     films: Annotated[list[Path], typer.Argument(help="PNG, JPEG, TIFF or DICOM files.", metavar="FILM…")],
     out: Annotated[Path, typer.Option(help="Folder for masks and outlines.")] = Path("lungs"),
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
+    json: JsonLines = False,
 ) -> int:
     """Find the lungs: a mask of the film's size, their outline over the film, their share of it, and doubts.
 
-    A film that cannot be read is reported at the end; the others are done, and the exit code is 3.
+    A film that cannot be read is skipped and reported at the end; the exit code is then 3.
 
     Example: lucency lungs film.png --out lungs
     """

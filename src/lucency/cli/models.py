@@ -1,4 +1,4 @@
-"""`lucency models`: what the networks cost, and what is published of them."""
+"""`lucency models`: parameters and multiply-adds of the networks, and published figures."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from lucency.cli.inputs import Json
 from lucency.cli.terminal import echo
 
 
 class Top(StrEnum):
-    """What stands on the pooled features while counting."""
+    """The layer on the pooled features while counting."""
 
     imagenet = "imagenet"
     none = "none"
@@ -20,21 +21,19 @@ class Top(StrEnum):
 
 
 def models(
-    name: Annotated[
-        str | None, typer.Argument(help="One network, closely; timm:NAME works where timm is installed.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="One network in detail; timm:NAME if timm is installed.")] = None,
     width: Annotated[float, typer.Option(min=0.05, max=8.0, help="Width multiplier.")] = 1.0,
     side: Annotated[
-        int | None, typer.Option(min=32, max=2048, help="Pixels along the film; the network's own.")
+        int | None, typer.Option(min=32, max=2048, help="Pixels along the film. [default: the network's own]")
     ] = None,
     top: Annotated[
-        Top, typer.Option(help="On the pooled features: 1000 classes, nothing, or one of our heads.")
+        Top, typer.Option(help="Layer on the pooled features: 1000 classes, none, or one of our heads.")
     ] = Top.imagenet,
     layers: Annotated[bool, typer.Option("--layers", help="Every layer of NAME.")] = False,
     factoring: Annotated[
-        bool, typer.Option("--factoring", help="What depthwise + pointwise saves, layer by layer.")
+        bool, typer.Option("--factoring", help="Savings of depthwise + pointwise, layer by layer.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the networks: layers, parameters and multiply-adds by layer type, and published accuracy.
 
@@ -59,15 +58,15 @@ def models(
 
 
 WIDE = 160
-"""Columns of what is printed into a file."""
+"""Columns of output that is not a terminal."""
 
 
 def _show(found: Any, layers: bool) -> None:
-    """Tables for people; the shape of what was found says which."""
+    """Print the tables of an overview, a factoring or a detail."""
     from rich.console import Console
 
     console = Console()
-    if not console.is_terminal:  # a file or a pipe has no edge to fold at
+    if not console.is_terminal:  # a file or a pipe has no width
         console = Console(width=WIDE)
     if isinstance(found, list):
         tables = [_overview(found)]
@@ -81,7 +80,7 @@ def _show(found: Any, layers: bool) -> None:
 
 
 def _table(title: str, *columns: str, left: int = 1, caption: str = "") -> Any:
-    """A table whose first `left` columns hold words and the others numbers."""
+    """A table whose first `left` columns are text and the others numbers."""
     from rich import box
     from rich.table import Table
 
@@ -115,7 +114,7 @@ def _overview(rows: list[dict[str, Any]]) -> Any:
     )
     caption = (
         "conv, dw (depthwise), pw (pointwise): percent of the multiply-adds; the rest is dense. "
-        "lucency models NAME says more; timm:NAME works where timm is installed."
+        "lucency models NAME for details; timm:NAME if timm is installed."
     )
     table = _table("Networks with their 1000-class top" * (rows[0]["top"] == "imagenet"), *columns, caption=caption)
     for row in rows:
@@ -188,7 +187,9 @@ def _pairs(found: dict[str, Any]) -> Any:
 
 def _peers(found: dict[str, Any]) -> Any:
     columns = ("network", "often printed, wrongly", "side", "parameters", "×", "M madds", "×", "top-1", "top-5")
-    table = _table(f"Beside other networks (× {found['name']})", *columns, left=2, caption=_sources(found["peers"]))
+    table = _table(
+        f"Comparison with other networks (× {found['name']})", *columns, left=2, caption=_sources(found["peers"])
+    )
     for peer in found["peers"]:
         table.add_row(
             peer["name"],

@@ -17,6 +17,7 @@ from lucency.cli.inputs import (
     Source,
     Split,
     Threads,
+    Threshold,
     evaluation_input,
     report_skipped,
 )
@@ -39,16 +40,14 @@ def report(
     finding: Finding = None,
     allow_missing: AllowMissing = False,
     split: Split = None,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Call at or above. [default: the card's]")
-    ] = None,
+    threshold: Threshold = None,
     resamples: Resamples = 2000,
     seed: Seed = 0,
     threads: Threads = 1,
 ) -> int:
     """Report on a run or bundle: one page with every figure and the worst errors, a model card, three checklists.
 
-    TRIPOD+AI, CLAIM 2024 and the Model Facts label are filled in from what is known; the rest is left to the author.
+    TRIPOD+AI, CLAIM 2024 and the Model Facts label are filled in as far as known; the rest is left to the author.
     A cross-validated run (train --folds) is reported by its pooled predictions. A film that cannot be read is skipped;
     the exit code is then 3.
 
@@ -59,16 +58,16 @@ def report(
     options = DataOptions(source, finding, allow_missing)
 
     folds = folds_of(bundle)
-    asked, films, card, digest, reader_of = (
+    found, films, card, digest, reader_of = (
         _cross_validated(folds, bundle, data, options, threshold)
         if folds
         else _one(bundle, data, options, split, threshold, threads)
     )
     context = build_context(
-        card, digest, asked.predictions, asked.threshold, asked.about, resamples, seed, cross_validated=bool(folds)
+        card, digest, found.predictions, found.threshold, found.about, resamples, seed, cross_validated=bool(folds)
     )
     echo(_summary(write(context, reader_of, films, out)))
-    return report_skipped(asked)
+    return report_skipped(found)
 
 
 Evaluated = tuple["EvaluationInput", "Dataset", "Card", str, "Callable[[str], Reader]"]
@@ -82,10 +81,10 @@ def _one(
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
 
-    asked = evaluation_input(bundle, data, options, split, threshold, threads)
+    found = evaluation_input(bundle, data, options, split, threshold, threads)
     reader = Reader.open(bundle)
     films = as_labelled(labelled_films(data, options, split, classes=1)[0], reader.card.labels)
-    return asked, films, reader.card, reader.bundle.digest, lambda name: reader
+    return found, films, reader.card, reader.bundle.digest, lambda name: reader
 
 
 def _cross_validated(
@@ -101,15 +100,15 @@ def _cross_validated(
     from lucency.reader.predict import as_labelled
     from lucency.report.context import card_of, reader_of_film
 
-    asked = evaluation_input(run, None, threshold=threshold)
+    found = evaluation_input(run, None, threshold=threshold)
     card, digest = card_of(folds)
     films = as_labelled(labelled_films(data, options, ALL)[0], card.labels)
     there = {sample.name for sample in films.samples}
-    if missing := sum(name not in there for name in asked.predictions.names):
+    if missing := sum(name not in there for name in found.predictions.names):
         raise SourceError(f"{data}: expected the films that {run} was trained on, {missing:,} of them are not there")
     command = shlex.join(["lucency", "report", str(run), "--data", data])
-    about = {**asked.about, "data": data, "source": films.source, "command": command, "data_warnings": films.warnings}
-    return replace(asked, about=about), films, card, digest, reader_of_film(folds, films)
+    about = {**found.about, "data": data, "source": films.source, "command": command, "data_warnings": films.warnings}
+    return replace(found, about=about), films, card, digest, reader_of_film(folds, films)
 
 
 def _summary(written: tuple[Path, ...]) -> str:

@@ -1,4 +1,4 @@
-"""`lucency train` and `gate`: a run from a folder of films, and which films it was not made for."""
+"""`lucency train` and `gate`: train a run on a folder of films, and fit its input checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source, open_recipe, read_films
+from lucency.cli.inputs import (
+    AllowMissing,
+    DataOptions,
+    Finding,
+    FoldCount,
+    HeldOutFold,
+    Source,
+    Weights,
+    open_recipe,
+    read_films,
+)
 from lucency.cli.terminal import echo
 
 
@@ -21,22 +31,24 @@ def train(
     source: Source = "auto",
     finding: Finding = None,
     allow_missing: AllowMissing = False,
-    weights: Annotated[str | None, typer.Option(help="Pretrained weights: imagenet, a file, or none.")] = None,
+    weights: Weights = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Cross-validate: so many folds by patient, a run each.")] = None,
-    fold: Annotated[int | None, typer.Option(min=1, help="Train the run of this one fold of --folds alone.")] = None,
-    seeds: Annotated[bool, typer.Option("--seeds", help="Train each fold by a seed of its own, counted up.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run was; same result.")] = False,
+    folds: Annotated[
+        int | None, typer.Option(help="Cross-validate with this many folds by patient, a run each.")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(min=1, help="Train the run of this fold of --folds only.")] = None,
+    seeds: Annotated[bool, typer.Option("--seeds", help="Give each fold its own seed, counted up.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run, to the same result.")] = False,
     shuffle_labels: Annotated[
-        bool, typer.Option("--shuffle-labels", help="Deal the labels out anew: a run that lucency faith compares with.")
+        bool, typer.Option("--shuffle-labels", help="Permute the labels: a control run for lucency faith.")
     ] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder of the feature cache. [default: OUT/../cache]")] = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes that train together on each machine, a GPU each.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; torchrun or srun starts the command on each.")] = 1,
 ) -> int:
-    """Fit a reader to labelled films, by a recipe, and judge it on films it has not seen.
+    """Train a reader on labelled films, by a recipe, and evaluate it on held-out films.
 
-    With --devices, processes train together, each on patients of its own; the recipe's batch is what all take at once.
+    With --devices, processes train together, each on its own patients, and share the recipe's batch.
 
     Example: lucency train lecture --data chest_xray --out runs/lecture --weights mobilenet_v2.pth
     """
@@ -66,9 +78,9 @@ def train(
         films, _ = Fold(fold, folds).split(films)
     if folds is None or fold is not None:
         with process_group(devices, nodes):
-            told = train_run(chosen, films, out, where, resume)
+            result = train_run(chosen, films, out, where, resume)
             if is_main_process():
-                echo(told)
+                echo(result)
     else:
         report, about = cross_validate(chosen, films, folds, out, where, resume, seeds)
         echo(table(report, about, out))
@@ -76,10 +88,10 @@ def train(
 
 
 def _needs_launching(devices: int, nodes: int, folds: int | None) -> bool:
-    """Whether this process is to start those that train.
+    """Whether this process has to launch the training processes.
 
     Raises:
-        UsageError: nobody started this command on the other machines, or folds are asked for.
+        UsageError: the other machines have not started this command, or folds are given.
     """
     from lucency.errors import UsageError
     from lucency.train.distributed import is_launched
@@ -95,21 +107,21 @@ def _needs_launching(devices: int, nodes: int, folds: int | None) -> bool:
 
 def gate(
     run: Annotated[Path, typer.Argument(help="The run, written by lucency train.", show_default=False)],
-    data: Annotated[str, typer.Option(help="The films the run learned from.", show_default=False)],
+    data: Annotated[str, typer.Option(help="The run's training films.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder of the new run.", show_default=False)],
     source: Source = "auto",
     finding: Finding = None,
     allow_missing: AllowMissing = False,
-    fold: Annotated[int | None, typer.Option(help="Which fold, for a run of a cross-validation.")] = None,
-    folds: Annotated[int, typer.Option(help="Of how many.")] = 5,
+    fold: HeldOutFold = None,
+    folds: FoldCount = 5,
     alarms: Annotated[
-        float, typer.Option(min=0.0005, max=0.2, help="Share of films of its own kind that may be refused.")
+        float, typer.Option(min=0.0005, max=0.2, help="Share of in-distribution films that may be refused.")
     ] = 0.02,
 ) -> None:
-    """Learn what the run's films look like: of any other it will say `uncertain`, and why.
+    """Fit input checks to the run's films: unlike films become `uncertain`, with the reason.
 
-    Four numbers a film, inside the network and so in every export: how it is laid out, whether it is upside down or
-    mirrored, and whether its features are those of films learned from.
+    The checks are inside the network and so in every export: layout, upside down, mirrored, and features unlike the
+    training films'.
 
     Example: lucency gate runs/kermany --data chest_xray --out runs/kermany-gated
     """
@@ -129,5 +141,5 @@ def gate(
     files = {name: opened.read(name) for name in opened.card.files}
     write_bundle(out, card, {**files, OOD_FILE: content})
     for check in card.gate.checks:
-        echo(f"{check.name:13}limit {check.limit:.3g}, above it {check.alarms:.2%} of the films set aside")
+        echo(f"{check.name:13}limit {check.limit:.3g}, above it {check.alarms:.2%} of the held-out films")
     echo(f"{out}: {card.gate.fitted_on}; {len(content) / 1e6:.2f} MB more")
