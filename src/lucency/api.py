@@ -388,7 +388,7 @@ def _new_run(name: str) -> Path:
 
 
 def _live_curves() -> Callable[[str, list[Row]], None] | None:
-    """In a notebook, what draws the curves anew after each epoch; elsewhere nothing."""
+    """A function that redraws the curves after each epoch; None outside a notebook."""
     ipython = sys.modules.get("IPython")
     if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
         return None

@@ -48,8 +48,8 @@ def rename_model(content: Mapping[str, Any]) -> dict[str, Any]:
 def report(where: str, used: Mapping[str, str]) -> None:
     """Name the new names of the old ones that a file uses, in one line on stderr."""
     if used:
-        said = ", ".join(f"'{old}' is now '{new}'" for old, new in used.items())
-        print(f"{where}: {said}; the next version reads the new name only", file=sys.stderr)
+        changes = ", ".join(f"'{old}' is now '{new}'" for old, new in used.items())
+        print(f"{where}: {changes}; the next version reads the new name only", file=sys.stderr)
 
 
 def recipe_setting(name: str) -> str:

@@ -20,7 +20,7 @@ Row = dict[str, str]
 
 DELIMITERS = (",", ";", "\t", "|")
 HEAD = 1 << 16
-"""Bytes from which the encoding is told."""
+"""Bytes from which the encoding is detected."""
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"))
 BOMS_16 = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # UTF-32's begins with UTF-16's
 

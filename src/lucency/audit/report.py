@@ -53,8 +53,8 @@ class Audit:
 
     def _title(self) -> str:
         kinds = Counter(finding.severity for finding in self.findings)
-        said = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing found against it"
-        return f"{len(self.films):,} films: {said}"
+        findings = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing found against it"
+        return f"{len(self.films):,} films: {findings}"
 
     def _rows(self) -> list[dict[str, object]]:
         rows = [(finding, sum(map(len, finding.groups))) for finding in self.findings]

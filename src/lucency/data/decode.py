@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lucency.data.dataset import Dataset, Sample
 from lucency.errors import FilmError, SourceError
@@ -54,26 +53,15 @@ def decode_squares(films: Dataset, preprocess: Preprocess) -> Decoded:
     Raises:
         SourceError: no film at all can be read.
     """
-    return _decode(films, preprocess)
-
-
-def decode_canvases(films: Dataset, short_side: int) -> Decoded:
-    """Decode every film to at most `short_side` pixels along its short side, true to its aspect, uint8 (h, w).
-
-    Raises:
-        SourceError: no film at all can be read.
-    """
-    return _decode(films, lambda film: shrink(film.gray8(), short_side))
-
-
-def shrink(gray: Pixels, short_side: int) -> Pixels:
-    """Scale a film down, never up, until its short side has `short_side` pixels."""
-    height, width = gray.shape
-    scale = short_side / min(height, width)
-    if scale >= 1:
-        return gray
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR))
+    pixels, good, unreadable = [], [], []
+    for index, outcome in enumerate(track(decode_each(films, preprocess), "decoding films", total=len(films))):
+        if isinstance(outcome, FilmError):
+            unreadable.append(outcome)
+        else:
+            good.append(index)
+            pixels.append(outcome)
+    require_readable(films, len(good), unreadable)
+    return Decoded(films.subset(good), tuple(pixels), tuple(unreadable))
 
 
 def decode_each(films: Dataset, prepare: Callable[[Film], Prepared]) -> Iterator[Prepared | FilmError]:
@@ -86,18 +74,6 @@ def decode_each(films: Dataset, prepare: Callable[[Film], Prepared]) -> Iterator
             return error
 
     return prefetch(attempt, films.samples, DECODERS, IN_FLIGHT)
-
-
-def _decode(films: Dataset, prepare: Callable[[Film], Pixels]) -> Decoded:
-    pixels, good, unreadable = [], [], []
-    for index, outcome in enumerate(track(decode_each(films, prepare), "decoding films", total=len(films))):
-        if isinstance(outcome, FilmError):
-            unreadable.append(outcome)
-        else:
-            good.append(index)
-            pixels.append(outcome)
-    require_readable(films, len(good), unreadable)
-    return Decoded(films.subset(good), tuple(pixels), tuple(unreadable))
 
 
 def require_readable(films: Dataset, readable: int, unreadable: list[FilmError]) -> None:

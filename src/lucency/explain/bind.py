@@ -1,4 +1,4 @@
-"""An explainer bound to a reader: of a run any row of the table, of an exported bundle its own map and occlusion."""
+"""Explainers bound to a reader: any row of the table for a run, its own map and occlusion for an exported bundle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Explain = Callable[[Gray, int], Map]
 """(a film's square uint8 (s, s), which finding) → map float32 (h, w)."""
 
 WITHOUT_PYTORCH = ("cam", "occlusion")
-"""What an exported bundle supports: its own second output, and reading the film again with parts covered."""
+"""The explainers of an exported bundle."""
 
 
 def bind(reader: Reader, method: str, *, opposite: bool = False, layer: str | None = None) -> BoundExplainer:
@@ -31,7 +31,7 @@ def bind(reader: Reader, method: str, *, opposite: bool = False, layer: str | No
         reader: an open run or bundle.
         method: a row of EXPLAINERS; for a bundle one of WITHOUT_PYTORCH.
         opposite: show evidence against the finding, such as for `normal`.
-        layer: which layer's maps are drawn, for methods with a choice; None is the method's own.
+        layer: for methods with a choice of layer; None is the method's default.
 
     Raises:
         ExplainError: no such method or layer, or the bundle does not support it.
@@ -57,7 +57,7 @@ def methods(reader: Reader) -> tuple[str, ...]:
 
 
 def label_index(reader: Reader, finding: str | None) -> int | None:
-    """Which logit stands for the label `finding`; None where none is named.
+    """The logit of the label `finding`; None without a label.
 
     Raises:
         UsageError: there is no such label.

@@ -94,7 +94,7 @@ class MapScores:
     """Name → (n,), NaN where a film has no such figure."""
     maps: tuple[Map, ...]
     deletion: Floats
-    """Mean curve, (STEPS + 1,); empty where none was drawn."""
+    """Mean curve, (STEPS + 1,); empty if none was computed."""
     insertion: Floats
 
 

@@ -31,8 +31,8 @@ DRAWS = 3
 CHUNK = 16
 ALIKE = 0.5
 """A method fails if the whole interval of its similarity lies above this once the later half of the network is random.
-With all of it random, guided backpropagation passes too: the first layers draw its edges. What it ignores is what tells
-one finding from another (Adebayo et al. 2018, figure 2)."""
+With the whole network random, guided backpropagation passes too, since its edges come from the first layers; it ignores
+the layers that distinguish findings (Adebayo et al. 2018, figure 2)."""
 
 
 @dataclass(frozen=True)

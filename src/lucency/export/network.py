@@ -58,12 +58,12 @@ class ExportNetwork(nn.Module):
         outputs = {"logit": logit, "probability": self.calibrated(logit), "map": found}
         return outputs if self.gate is None else {**outputs, "doubt": self.gate(pixels, pooled, cropped)}
 
-    def features(self, seen: Tensor) -> Tensor:
+    def features(self, pixels: Tensor) -> Tensor:
         """The activations entering the pool; without a product by a scale that is 1 everywhere."""
         if self.classifier.crop is not None and self.scaled_inside:
-            entering = seen  # one channel, standardised
+            entering = pixels  # one channel, standardised
         else:
-            entering = seen + self.classifier.shift if self.scaled_inside else self.classifier.normalise(seen)
+            entering = pixels + self.classifier.shift if self.scaled_inside else self.classifier.normalise(pixels)
         features: Tensor = self.classifier.features(entering)
         return features
 

@@ -43,10 +43,10 @@ FAINT_CELL = 0.25
 NEIGHBOURHOOD = 5
 """Pixels of the small film over which detail is measured: wider than a rib's edge."""
 DETAIL = 0.03
-"""Of the film's standard deviation: a place that differs from its neighbourhood by less is flat."""
+"""Flat is what differs from its neighbourhood by less than this, in standard deviations of the film."""
 FLAT_LUNGS = (0.5, 0.6)
-"""Share of the lungs that is flat at which evidence begins to fade, and where none is left. Of 5,739 films of children
-and adults one in a hundred has more than 0.28 and 0.40, of lungs painted over none less than 0.66."""
+"""Flat shares of the lungs at which evidence begins to fade and at which none is left. Of 5,739 films of children and
+adults one in a hundred has more than 0.28 and 0.40, respectively; with lungs painted over none has less than 0.66."""
 FILM_CELLS = 24
 """Rows and columns of a map on the whole film."""
 
@@ -106,9 +106,9 @@ class LungCrop(nn.Module):
         flat, box = flat_share(small, lungs), self.box(lungs)
         pixels = resample(gray[:, 0], box, self.centers)
         mask = resample(lungs[:, 0], box, self.mask_centers)
-        seen, weights = standardise(pixels[:, None], mask[:, None], self.cells)
+        cropped, weights = standardise(pixels[:, None], mask[:, None], self.cells)
         evidence = ((FLAT_LUNGS[1] - flat) / (FLAT_LUNGS[1] - FLAT_LUNGS[0])).clamp(0.0, 1.0)
-        return CroppedInput(seen, weights * evidence[:, None, None], box, lungs, flat)
+        return CroppedInput(cropped, weights * evidence[:, None, None], box, lungs, flat)
 
     def on_film(self, maps: Tensor, box: Tensor) -> Tensor:
         """Maps (n, f, c, c) on the box → (n, f, 24, 24) on the film.

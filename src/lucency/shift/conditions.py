@@ -58,7 +58,7 @@ class ConditionMetrics:
     sensitivity: float
     """At the same threshold."""
     accuracy: float
-    """At the shipped threshold, 0.5 where none was chosen."""
+    """At the shipped threshold, 0.5 if none was chosen."""
     ece: float
     normal_shift: float
     """Mean change of the normals' logits against plain."""

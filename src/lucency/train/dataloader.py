@@ -96,7 +96,7 @@ class BatchDataset(Dataset[Batch]):
 def train_loader(
     examples: Examples, settings: DataSettings, batch_size: int, seed: int, epoch: int
 ) -> DataLoader[Batch]:
-    """One epoch's batches in a new random order; rare classes repeated if the recipe says oversample."""
+    """One epoch's batches in a new random order; rare classes repeated for `imbalance = "oversample"`."""
     if settings.imbalance == "oversample":
         order = oversampled(examples.labels.numpy(), seed, epoch)
     else:

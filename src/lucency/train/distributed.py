@@ -72,8 +72,8 @@ def process_group(devices: int, nodes: int) -> Iterator[None]:
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
-        time.sleep(TERMINATION_S)  # the process that failed says why, and the launcher ends this one
-        raise TrainingError(f"another of {started} processes failed; its own message says why") from error
+        time.sleep(TERMINATION_S)  # the failed process prints why, and the launcher ends this one
+        raise TrainingError(f"another of {started} processes failed; see its own message") from error
     dist.destroy_process_group()
 
 

@@ -135,7 +135,7 @@ def train_phases(
     cache: Path,
     watch: WatchPhase | None = None,
 ) -> dict[str, list[Row]]:
-    """Train teachers, head and blocks as the recipe says; the metrics of each phase, a row per epoch."""
+    """Train teachers, head and blocks by the recipe; the metrics of each phase, a row per epoch."""
     teachers = [train_teacher(recipe, number, films, out, cache) for number in range(1, recipe.finetune.teachers + 1)]
     data = TrainingData(train, val, recipe, find_misled(train, recipe.data), teachers, watch)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
