@@ -6,7 +6,7 @@ a film (measured, one film at a time on one thread, batch norms folded, all netw
 its 95 % interval by patient, and mean and range over seeds.
 
 Without --data nothing is trained: sizes and milliseconds only. A finished run is kept and not trained again; a network
-whose weights are not at hand is left out and named.
+whose weights are missing is left out and reported.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SHORT = {
 
 @dataclass(frozen=True)
 class Seed:
-    """One run, judged on the fold."""
+    """One run, evaluated on the fold."""
 
     seed: int
     auroc: float
@@ -57,7 +57,7 @@ class Seed:
 
 
 def main() -> int:
-    """Measure, train, judge, print."""
+    """Measure, train, evaluate, print."""
     options = _options()
     torch.set_num_threads(1)
     print(f"{options.side} x {options.side}; torch {torch.__version__}, one thread\n")
@@ -105,7 +105,7 @@ def learned(name: str, options: argparse.Namespace) -> list[str]:
 
 
 def trained(recipe: Recipe, options: argparse.Namespace) -> Seed:
-    """One run, trained unless it is there, judged on the fold."""
+    """One run, trained unless it exists, evaluated on the fold."""
     run = options.out / f"{recipe.name}-{recipe.seed}"
     rest, held = FOLD.split(read_dataset(options.data))
     if not (run / "card.json").exists():

@@ -42,10 +42,12 @@ def main() -> None:
         films = Fold(settings.fold, 5).split(films)[1]
     drawn = np.random.default_rng(0).permutation(len(films))[: settings.films or None]
     decoded = decode_squares(films.subset(np.sort(drawn)), reader.preprocess)
-    squares, ill = np.stack(decoded.pixels), decoded.films.label_array() == 1
+    squares, positive = np.stack(decoded.pixels), decoded.films.label_array() == 1
     groups = np.unique(decoded.films.groups(), return_inverse=True)[1].astype(np.int64)
     lungs = np.stack([lung_mask(gray) for gray in squares])
-    print(f"{len(ill)} films, {ill.sum()} with the finding, of {groups.max() + 1} patients; {settings.reader}")
+    print(
+        f"{len(positive)} films, {positive.sum()} with the finding, of {groups.max() + 1} patients; {settings.reader}"
+    )
     print(f"lungs are {lungs.mean():.1%} of the film")
     strange = np.roll(lungs, 1, axis=0)[:, ::-1]
     ways = {
@@ -57,13 +59,13 @@ def main() -> None:
     }
     for name, mask in ways.items():
         logits = read(reader, painted(squares, mask))
-        low, high = auroc_interval(ill, logits, groups) or (np.nan, np.nan)
-        means = f"mean logit {logits[ill].mean():+.2f} with, {logits[~ill].mean():+.2f} without the finding"
-        print(f"{name:36}AUROC {auroc(ill, logits):.4f} ({low:.4f} to {high:.4f})   {means}", flush=True)
+        low, high = auroc_interval(positive, logits, groups) or (np.nan, np.nan)
+        means = f"mean logit {logits[positive].mean():+.2f} with, {logits[~positive].mean():+.2f} without the finding"
+        print(f"{name:36}AUROC {auroc(positive, logits):.4f} ({low:.4f} to {high:.4f})   {means}", flush=True)
 
 
 def painted(squares: Squares, mask: Masks) -> Squares:
-    """Each film's own mean gray wherever the mask says."""
+    """Each film with its own mean gray inside the mask."""
     means = squares.mean(axis=(1, 2)).round().astype(np.uint8)
     return np.where(mask, means[:, None, None], squares)
 

@@ -52,7 +52,7 @@ def main() -> int:
     classifier = build(ModelSettings(backbone="mobilenet_v2")).eval()
     grays = np.random.default_rng(0).integers(0, 256, (settings.films, settings.side, settings.side), dtype=np.uint8)
     cheap, dear = ways(classifier)
-    return told(timed(cheap, grays, settings.rounds), timed(dear, grays[:1], 1), settings.side)
+    return report(timed(cheap, grays, settings.rounds), timed(dear, grays[:1], 1), settings.side)
 
 
 def ways(trained: Classifier) -> tuple[dict[str, Callable[[np.ndarray], object]], ...]:
@@ -111,7 +111,7 @@ def timed(ways: dict[str, Callable[[np.ndarray], object]], grays: np.ndarray, ro
     return {name: np.array(times) for name, times in found.items()}
 
 
-def told(cheap: dict[str, np.ndarray], dear: dict[str, np.ndarray], side: int) -> int:
+def report(cheap: dict[str, np.ndarray], dear: dict[str, np.ndarray], side: int) -> int:
     """Print the table and whether the bars hold."""
     ms = {name: float(np.median(times)) for name, times in (cheap | dear).items()}
     print(f"MobileNetV2 at {side}, one film, one thread; torch {torch.__version__}")

@@ -68,7 +68,7 @@ def blanks() -> Iterator[Film]:
 
 
 def line(reader: Reader, name: str, squares: Squares, groups: NDArray[np.int64] | None = None) -> None:
-    """The share refused by each check, and by any with its 95 % interval; each film another patient unless told."""
+    """The share refused by each check, and by any with its 95 % interval; by default each film is a patient."""
     fails = failed_checks(reader.card, reader.read_batch(np.ascontiguousarray(squares)))
     shares = "".join(f"{share:12.1%}" for share in fails.mean(axis=0))
     everyone = np.arange(len(squares)) if groups is None else groups
@@ -102,14 +102,14 @@ def main() -> None:
     for path in sorted(options.dicom.iterdir()) if options.dicom else ():
         film = open_film(path)
         reading = reader.read(film)
-        told = "; ".join(doubt.words for doubt in check_input(film, reader.card)) or "nothing in its header"
+        warnings = "; ".join(doubt.words for doubt in check_input(film, reader.card)) or "nothing in its header"
         numbers = reader.read_batch(prepare(film)[None]).doubts[0]
         failed = [
             f"{check.name} {number:.1f} (limit {check.limit:.1f})"
             for check, number in zip(reader.card.gate.checks, numbers, strict=True)
             if number > check.limit
         ]
-        print(f"{path.name}: {reading.verdict}; gate: {', '.join(failed) or 'passes'}; {told}")
+        print(f"{path.name}: {reading.verdict}; gate: {', '.join(failed) or 'passes'}; {warnings}")
 
 
 if __name__ == "__main__":

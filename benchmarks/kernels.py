@@ -37,8 +37,8 @@ def answers(content: bytes, squares: np.ndarray, **how: Any) -> dict[str, np.nda
     interpreter = Interpreter(model_content=content, **how)
     interpreter.allocate_tensors()
     ask = interpreter.get_signature_runner()
-    told = [ask(film=square[None, :, :, None].astype(np.float32)) for square in squares]
-    return {name: np.stack([one[name].copy() for one in told]) for name in told[0]}
+    outputs = [ask(film=square[None, :, :, None].astype(np.float32)) for square in squares]
+    return {name: np.stack([one[name].copy() for one in outputs]) for name in outputs[0]}
 
 
 def main() -> None:

@@ -61,9 +61,9 @@ def main() -> int:
     assert run.preprocess.image_size == squares.pixels.shape[1]
     frame, network = run.classifier.crop, fuse_batchnorm(run.classifier.without_crop())
 
-    said: dict[str, dict[str, np.ndarray]] = {condition: {} for condition in (PLAIN, TOGETHER)}
+    outputs: dict[str, dict[str, np.ndarray]] = {condition: {} for condition in (PLAIN, TOGETHER)}
     spent = 0.0
-    for condition, parts in said.items():
+    for condition, parts in outputs.items():
         films = [film for film, _ in reacquire_films(squares, range(len(squares)), CONDITIONS[condition], "other", 0)]
         for name, cut in track(CUTS.items(), f"reading, {condition}"):
             logits = []
@@ -74,12 +74,12 @@ def main() -> int:
                     logits.append(network(frame(gray, torch.tensor([cut])))[:, 0].numpy())
                 spent += time.perf_counter() - begun
             parts[name] = np.concatenate(logits).astype(np.float64)
-    pass_ms = 1000 * spent / (len(said) * len(CUTS) * len(squares))
+    pass_ms = 1000 * spent / (len(outputs) * len(CUTS) * len(squares))
 
     print(f"{options.run}: {how}; {len(squares)} read; a pass takes {pass_ms:.1f} ms a film")
     print(f"{'':28}{'passes':>7}{'plain':>9}{'all':>9}{'spec.':>8}{'sens.':>8}")
     for look in LOOKS:
-        answers = {condition: _mean([parts[name] for name in look]) for condition, parts in said.items()}
+        answers = {condition: _mean([parts[name] for name in look]) for condition, parts in outputs.items()}
         plain, moved = condition_metrics(answers, squares.films.label_array(), 0.5)
         areas = f"{plain.auroc:>9.4f}{moved.auroc:>9.4f}"
         print(f"{' + '.join(look):28}{len(look):>7}{areas}{moved.specificity:>8.3f}{moved.sensitivity:>8.3f}")

@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--side 160] [--batch 32] [--rounds 5]
 
-Each setting runs in a process of its own (what malloc has been told cannot be taken back); rounds alternate over the
+Each setting runs in a process of its own (malloc's options cannot be reset); rounds alternate over the
 settings, so that a machine whose speed drifts slows all of them; medians and ratios to the first are printed.
 """
 

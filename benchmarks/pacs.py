@@ -186,12 +186,12 @@ def main() -> None:
         for number in range(1, options.rounds + 1):
             films = [cr(grays[n % DRAWN], number * 100_000 + n) for n in range(options.films)]
             loop = looped(reader, films[: max(DRAWN, options.films // 4)])
-            told = sent(port, films, arrived)
+            rate = sent(port, films, arrived)
             print(
-                f"round {number}: loop {loop:.0f} films a minute; node acknowledged {told.acknowledged:.0f}, "
-                f"answered {told.answered:.0f} ({told.answered / loop:.2f} × the loop)"
+                f"round {number}: loop {loop:.0f} films a minute; node acknowledged {rate.acknowledged:.0f}, "
+                f"answered {rate.answered:.0f} ({rate.answered / loop:.2f} × the loop)"
             )
-            rounds.append((loop, told.acknowledged, told.answered))
+            rounds.append((loop, rate.acknowledged, rate.answered))
     loop, acknowledged, answered = (median(column) for column in zip(*rounds, strict=True))
     print(f"median: loop {loop:.0f}, acknowledged {acknowledged:.0f}, answered {answered:.0f} films a minute")
 

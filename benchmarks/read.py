@@ -141,13 +141,13 @@ def peers(where: dict[str, Path], threads: int, films: list[Path], keras: str | 
     return [start(name, threads, command, films) for name, command in commands.items()]
 
 
-def compare(told: dict[str, dict[str, Any]]) -> str:
+def compare(results: dict[str, dict[str, Any]]) -> str:
     """How far the engines' answers lie apart, which must be next to nothing.
 
     PyTorch is the measure: logits within 0.05 of its, int8 aside.
     """
-    base = np.array(told["torch eager"]["logits"])
-    apart = {name: float(np.abs(np.array(row["logits"]) - base).max()) for name, row in told.items()}
+    base = np.array(results["torch eager"]["logits"])
+    apart = {name: float(np.abs(np.array(row["logits"]) - base).max()) for name, row in results.items()}
     if max(value for name, value in apart.items() if name != INT8) > 0.05:
         sys.exit(f"the engines do not answer alike: {apart}")
     return ", ".join(f"{name} {value:.1e}" for name, value in apart.items() if name != "torch eager")
@@ -170,12 +170,12 @@ def rounds(row: list[Peer], count_: int) -> list[dict[str, dict[str, dict[str, A
     return [{way: {peer.name: peer.ask(way) for peer in row} for way in WAYS} for _ in range(count_)]
 
 
-def report(threads: int, told: list[dict[str, dict[str, dict[str, Any]]]]) -> None:
+def report(threads: int, results: list[dict[str, dict[str, dict[str, Any]]]]) -> None:
     """Speeds by the clock, and by processor time, which other programs on the machine disturb less."""
     for way in WAYS:
-        names = list(told[0][way])
-        rates = {name: [one[way][name]["n"] / one[way][name]["seconds"] for one in told] for name in names}
-        costs = {name: [1000 * one[way][name]["busy"] / one[way][name]["n"] for one in told] for name in names}
+        names = list(results[0][way])
+        rates = {name: [one[way][name]["n"] / one[way][name]["seconds"] for one in results] for name in names}
+        costs = {name: [1000 * one[way][name]["busy"] / one[way][name]["n"] for one in results] for name in names}
         title = f"{threads} thread{'s' * (threads > 1)}, {way}"
         print(f"\n{title}: films per second; ms of processor a film; lucency ahead, by round, in each")
         for name in names:
@@ -264,9 +264,9 @@ def main() -> None:
             films = phantom_files(place, options.films)
         for threads in options.threads:
             row = peers(where, threads, films, options.keras)
-            told = rounds(row, options.rounds)
-            print(f"largest difference of a logit from PyTorch's: {compare(told[0]['single'])}")
-            report(threads, told)
+            results = rounds(row, options.rounds)
+            print(f"largest difference of a logit from PyTorch's: {compare(results[0]['single'])}")
+            report(threads, results)
             for peer in row:
                 peer.process.kill()
             limit(where["litert"], films[:20], threads)

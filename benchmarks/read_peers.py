@@ -59,10 +59,10 @@ def _loop(ways: dict[str, Callable[[Sequence[str]], list[Answer]]]) -> None:
     for line in sys.stdin:
         start, busy = time.perf_counter(), time.process_time()
         answers = ways[line.strip()](films)
-        told = {"seconds": time.perf_counter() - start, "busy": time.process_time() - busy}
+        result = {"seconds": time.perf_counter() - start, "busy": time.process_time() - busy}
         logits, maps = (np.concatenate(part) for part in zip(*answers, strict=True))
-        told |= {"logits": logits.tolist(), "map": float(np.abs(maps).mean()), "n": len(logits)}
-        print(json.dumps(told), flush=True)
+        result |= {"logits": logits.tolist(), "map": float(np.abs(maps).mean()), "n": len(logits)}
+        print(json.dumps(result), flush=True)
 
 
 def lucency(bundle: Path, threads: int) -> None:

@@ -3,15 +3,14 @@
     python benchmarks/score.py [--bundle DIR] [--data FILMS] [--films 3000] [--rounds 3] [--ray] [--memory 20000]
     python benchmarks/score.py --rounds 0 --writer 1000000
 
-One worker decodes and reads at once, so it takes more than a core where there is one to spare; how the work grows with
-cores is told by one worker that is kept to a core. Two workers are held to 1.8 times one: on two cores that can be met
-beside the one that is kept to a core, and not beside the one that has both.
+One worker decodes and reads in parallel, so it uses more than one core if it can; scaling with cores is therefore
+measured against one worker pinned to a core. Two workers must reach 1.8 times that: on two cores this is possible
+against the pinned worker only.
 
 A round runs each way in turn on the same films (a manifest that names drawn JPEG films again and again), so that a
 machine whose speed drifts slows all; ratios are taken within a round. Times are of the whole call, the start of the
-processes included. CPU time is that of all processes together: on a machine with other work it says what the wall
-clock cannot. The second line scores films that nobody reads, to see what all but reading costs: manifest, order,
-files, and going on with what is done.
+processes included. CPU time is that of all processes together, which is meaningful on a machine with other work too.
+The second line scores films without reading them, to measure the cost of the rest: manifest, order, files, resuming.
 """
 
 from __future__ import annotations
@@ -106,16 +105,16 @@ def listed(folder: Path, files: list[Path], count: int) -> Path:
 
 
 def compare(ways: dict[str, Way], manifest: Path, rounds: int) -> None:
-    told = [{name: timed(way, manifest) for name, way in ways.items()} for _ in range(rounds)]
+    results = [{name: timed(way, manifest) for name, way in ways.items()} for _ in range(rounds)]
     print(f"\n{'':24}{'films/s':>9}{'CPU ms a film':>15}   over the loop, by round")
     for name in ways:
-        runs = [row[name] for row in told]
-        ratios = [row[name].rate / row["plain loop"].rate for row in told]
+        runs = [row[name] for row in results]
+        ratios = [row[name].rate / row["plain loop"].rate for row in results]
         cpu = median(1000 * run.cpu_s / run.films for run in runs)
         shown = "-" if name.startswith("ray") else f"{cpu:.1f}"  # Ray's actors are not below this process
         print(f"{name:24}{median(run.rate for run in runs):9.1f}{shown:>15}   {_spread(ratios)}")
     for one in ("1 worker", ONE_CORE):
-        print(f"2 workers over {one}: {_spread([row['2 workers'].rate / row[one].rate for row in told])}")
+        print(f"2 workers over {one}: {_spread([row['2 workers'].rate / row[one].rate for row in results])}")
 
 
 def _spread(ratios: list[float]) -> str:
@@ -124,21 +123,21 @@ def _spread(ratios: list[float]) -> str:
 
 def memory(bundle: Bundle, manifest: Path) -> None:
     """Resident memory of the process and its workers while they score, once they have warmed up and at the end."""
-    seen: list[float] = []
+    memory: list[float] = []
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(0.5):
-            seen.append(_resident())
+            memory.append(_resident())
 
     thread = threading.Thread(target=watch)
     thread.start()
     run = timed(scored(bundle, "local", 2, shard=1000), manifest)  # so that every fifth sees some written
     over.set()
     thread.join()
-    fifths = [seen[len(seen) * k // 5 : len(seen) * (k + 1) // 5] for k in range(5)]
+    fifths = [memory[len(memory) * k // 5 : len(memory) * (k + 1) // 5] for k in range(5)]
     print(f"\nmemory of 3 processes over {run.films} films, median of each fifth of the time, in 10^6 bytes:")
-    print("  " + "  ".join(f"{median(part):.0f}" for part in fifths) + f"   highest {max(seen):.0f}")
+    print("  " + "  ".join(f"{median(part):.0f}" for part in fifths) + f"   highest {max(memory):.0f}")
 
 
 def writer(bundle: Bundle, folder: Path, count: int) -> None:
@@ -189,7 +188,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=3000, help="films of a manifest")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ray", action="store_true", help="Ray Data with 2 actors, too")
-    parser.add_argument("--writer", type=int, metavar="FILMS", help="score so many films that nobody reads")
+    parser.add_argument("--writer", type=int, metavar="FILMS", help="score so many films without reading them")
     parser.add_argument("--memory", type=int, metavar="FILMS", help="watch the memory over so many films")
     options = parser.parse_args()
     bundle = open_bundle(options.bundle)

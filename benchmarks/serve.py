@@ -169,10 +169,10 @@ def measure_speed(paths: list[Path], options: argparse.Namespace) -> None:
     rate, cpu = (median(column) for column in zip(*alone, strict=True))
     print(f"one process, {options.workers} thread(s): {rate:.1f} films/s, {cpu:.1f} ms of CPU a film")
     for clients, met in loads.items():
-        print(f"serve, {options.workers} process(es), {clients:2} client(s): {_told(met, alone)}")
+        print(f"serve, {options.workers} process(es), {clients:2} client(s): {_spread_line(met, alone)}")
 
 
-def _told(met: list[Load], alone: list[tuple[float, float]]) -> str:
+def _spread_line(met: list[Load], alone: list[tuple[float, float]]) -> str:
     ratios = [each.rate / rate for each, (rate, _) in zip(met, alone, strict=True)]
     cpu = [each.cpu_ms for each in met]
     shares = [ms / reading for (_, ms), (_, reading) in zip(alone, cpu, strict=True)]

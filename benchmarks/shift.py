@@ -48,7 +48,7 @@ def table(curve: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Callab
 
 
 UNIT = 160
-"""Blur and noise are told for squares of this side; on larger squares they are larger, so as strong."""
+"""Blur and noise are given for squares of this side and scaled with larger ones."""
 
 
 def blurred(sigma: float) -> Callable[[Squares], Squares]:
@@ -91,7 +91,7 @@ def cross_validated(runs: Path, labels: tuple[str, ...], asked: RecalibrationCon
     ece = evaluate_predictions(films).measure("ece")
     print(f"{len(films)} films, cross-validated by patient, {asked.method}: ECE {ece}")
     correct, share = correct_calls(films, halves.called), np.array([SUREST])
-    print(f"called at 0.5: accuracy {told(correct, np.ones(len(films)), groups)}")
+    print(f"called at 0.5: accuracy {with_interval(correct, np.ones(len(films)), groups)}")
     low, high = risk_interval(confidence(films, 0.5), correct, groups, share, resamples=1000)
     wrong = np.interp(share, *risk_coverage(confidence(films, 0.5), correct))
     print(f"surest {SUREST:.0%}: accuracy {1 - wrong[0]:.4f} ({1 - high[0]:.4f} to {1 - low[0]:.4f})")
@@ -100,12 +100,12 @@ def cross_validated(runs: Path, labels: tuple[str, ...], asked: RecalibrationCon
     for coverage in COVERAGES:
         crossed = cross_fit(everything, replace(asked, coverage=coverage))
         found = answered_parts(crossed.predictions, crossed.called)
-        shown = [told(*found[name], groups) for name in found if name != "answered"]
+        shown = [with_interval(*found[name], groups) for name in found if name != "answered"]
         shown += [f"{np.mean((crossed.called == films.labels)[films.labels == label]):.4f}" for label in (1, 0)]
         print(f"{coverage:10}{found['answered'][0].mean():10.1%}  {', '.join(shown)}")
 
 
-def told(values: NDArray[np.float64], over: NDArray[np.float64], groups: NDArray[np.int64]) -> str:
+def with_interval(values: NDArray[np.float64], over: NDArray[np.float64], groups: NDArray[np.int64]) -> str:
     """A share with its interval by patient."""
     low, high = part_interval((values, over), groups)
     return f"{values[over > 0].mean():.4f} ({low:.4f} to {high:.4f})"
@@ -154,7 +154,7 @@ def main() -> None:
 
 
 def row(folds: list[tuple[Predictions, float, float]]) -> str:
-    """The figures of MEASURES, and how many of the errors no one is told as an answer."""
+    """The figures of MEASURES, and the share of errors that the reader withholds."""
     pooled = concatenate([level(predictions, threshold) for predictions, threshold, _ in folds])
     report = evaluate_predictions(pooled, 0.5, resamples=1000)
     ece = evaluate_predictions(concatenate([predictions for predictions, _, _ in folds]), 0.5, resamples=200).measure(

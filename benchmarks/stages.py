@@ -59,7 +59,7 @@ def main() -> None:
     about = f"{len(films)} films, {side} pixels, batch {recipe.finetune.batch}"
     print(f"{about}, {where}, torch {torch.__version__}")
 
-    def told(stage: str, count: int, took: float) -> None:
+    def show(stage: str, count: int, took: float) -> None:
         print(f"{stage:34}{count / took:10.0f} films/s", flush=True)
 
     took, decoded = seconds(
@@ -67,12 +67,12 @@ def main() -> None:
             films, Preprocess(recipe.augment.canvas or recipe.data.image_size, recipe.data.resize_mode)
         )
     )
-    told("decoding", len(films), took)
+    show("decoding", len(films), took)
     classifier = build(recipe.model, 1).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     preprocess = Preprocess(recipe.data.image_size, recipe.data.resize_mode)
     with tempfile.TemporaryDirectory() as cache:
         took, features = seconds(lambda: pooled_features(classifier, films, preprocess, Path(cache)))
-    told("features, decoding included", len(films), took)
+    show("features, decoding included", len(films), took)
     pixels = stack(decoded.pixels).to(device)
     train = Examples(pixels, labels_of(decoded.films), size=side, augment=recipe.augment)
 
@@ -91,7 +91,7 @@ def main() -> None:
             optimizer.step()
 
     learn(head, vectors, 10)
-    told("head, a step", len(films), seconds(lambda: learn(head, vectors, len(films)))[0])
+    show("head, a step", len(films), seconds(lambda: learn(head, vectors, len(films)))[0])
     network = classifier.without_crop().train()
     unfreeze(classifier, recipe.finetune)()
     batch = recipe.finetune.batch
@@ -103,7 +103,7 @@ def main() -> None:
 
     def rate(stage: str, work: Callable[[], None]) -> None:
         work()
-        told(stage, batch * many, median(seconds(work)[0] for _ in range(options.rounds)))
+        show(stage, batch * many, median(seconds(work)[0] for _ in range(options.rounds)))
 
     rate("augmentation", look)
     rate("fine-tuning, augmentation included, 32 bit", lambda: learn(network, train, many))

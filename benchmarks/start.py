@@ -1,4 +1,4 @@
-"""How long it takes lucency to say anything: `--version`, `--help`, and one film read by a process of its own.
+"""Start-up time of lucency: `--version`, `--help`, and one film read by a process of its own.
 
     python benchmarks/start.py [--bundle DIR] [--runs 11]
 

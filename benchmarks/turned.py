@@ -1,8 +1,8 @@
-"""Are turned films told? `python benchmarks/turned.py --data kermany224 [--side 160] [--alarms 0.02]`.
+"""Are turned films detected? `python benchmarks/turned.py --data kermany224 [--side 160] [--alarms 0.02]`.
 
-The gate's three checks on thumbnails know no network, so all films can be asked without one: each film is judged by
-what the other patients' films fit (five folds by patient), as `lucency gate` sets its limits. Prints, with intervals by
-patient, the share of films as they are that each check refuses, and of the same films turned.
+The gate's three checks on thumbnails need no network: each film is scored by a fit to other patients' films (five folds
+by patient), as `lucency gate` sets its limits. Prints, with intervals by patient, the share of films that each check
+refuses, unchanged and turned.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ RATE = """async (seconds) => {
   return count / seconds;
 }"""
 KINDS = {".png", ".jpg", ".jpeg", ".dcm"}
-STAGES = ("decode", "resize", "infer", "judge and paint", "file to overlay")
+STAGES = ("decode", "resize", "infer", "evaluate and paint", "file to overlay")
 VIDEO_RATE = 30
 """Pictures a second that Chromium's fake camera gives: no page can read more."""
 
@@ -174,10 +174,12 @@ def camera_rate(address: str, video: Path) -> None:
 def first_load(bundle: Path) -> None:
     """What a first visit brings, as it lies on disk and as a server sends it that compresses with gzip."""
     files = page_files(open_bundle(bundle))
-    seen = {name: content for name, content in files.items() if "compat" not in name}
-    packed = sum(len(gzip.compress(content, 6)) for content in seen.values())
-    print(f"\nfirst load: {len(seen)} files, {sum(map(len, seen.values())):,} bytes, {packed:,} with gzip, of which")
-    for name, content in sorted(seen.items(), key=lambda item: -len(item[1]))[:3]:
+    loaded = {name: content for name, content in files.items() if "compat" not in name}
+    packed = sum(len(gzip.compress(content, 6)) for content in loaded.values())
+    print(
+        f"\nfirst load: {len(loaded)} files, {sum(map(len, loaded.values())):,} bytes, {packed:,} with gzip, of which"
+    )
+    for name, content in sorted(loaded.items(), key=lambda item: -len(item[1]))[:3]:
         print(f"  {name:36} {len(content):>10,} {len(gzip.compress(content, 6)):>10,}")
 
 

@@ -91,8 +91,8 @@ def reference(model: bytes, square: Array) -> dict[str, Any]:
     """The file's outputs by LiteRT's reference kernels, which share no arithmetic with XNNPACK."""
     interpreter = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     interpreter.allocate_tensors()
-    told = interpreter.get_signature_runner()(film=square[None, :, :, None].astype(np.float32))
-    return {name: values.ravel().tolist() for name, values in told.items()}
+    outputs = interpreter.get_signature_runner()(film=square[None, :, :, None].astype(np.float32))
+    return {name: values.ravel().tolist() for name, values in outputs.items()}
 
 
 def confirm(card: Mapping[str, Any], pixels: Array, outputs: Mapping[str, list[float]]) -> tuple[str, str, list[str]]:
@@ -120,7 +120,7 @@ def require(true: bool, what: str) -> None:
 
 
 def cross_check(one: Mapping[str, Any], pixels: Array, card: Any, model: bytes, run: Reader | None) -> None:
-    """Hold one film of the contract to the second implementations, and print how far they are."""
+    """Compare one film of the contract with the second implementations, and print the differences."""
     side, name = card["preprocess"]["image_size"], one["name"]
     require(base64.b64decode(one["square"]) == pillow(pixels, side), f"{name}: the square")
     square = np.frombuffer(base64.b64decode(one["square"]), np.uint8).reshape(side, side)
@@ -128,8 +128,8 @@ def cross_check(one: Mapping[str, Any], pixels: Array, card: Any, model: bytes, 
     if run is not None:
         others["PyTorch"] = flat(run.read_batch(square[None]))
         del others["PyTorch"]["probability"]  # a run may be calibrated again
-    for who, told in others.items():
-        away = {key: float(np.abs(np.subtract(one["outputs"][key], values)).max()) for key, values in told.items()}
+    for who, outputs in others.items():
+        away = {key: float(np.abs(np.subtract(one["outputs"][key], values)).max()) for key, values in outputs.items()}
         print(f"{name}: {who}: " + ", ".join(f"{key} {value:.1g}" for key, value in away.items()), flush=True)
         # Cells of a map reach hundreds of logits, where float32 of another order of sums has fewer decimals.
         allowed = {key: max(getattr(FLOAT, key), 1e-4 * np.abs(one["outputs"][key]).max()) for key in away}

@@ -56,7 +56,7 @@ def adult_film() -> str:
 
 
 def steps(out: Path, adult: str) -> list[list[str]]:
-    """The commands, in order. The films that are judged are of other patients than those learned from."""
+    """The commands, in order. Evaluation films and training films are of different patients."""
     films, trained, exported = str(out / "films"), str(out / "run"), str(out / "bundle")
     drawn = [str(out / "films" / "films" / name) for name in DRAWN]
     return [
@@ -64,7 +64,7 @@ def steps(out: Path, adult: str) -> list[list[str]]:
         ["phantom", "--out", films, "--films", "200", "--seed", "1"],
         ["audit", films, "--out", str(out / "audit")],
         ["train", RECIPE, "--data", LEARNED, "--out", trained],
-        ["evaluate", trained, "--data", films, "--out", str(out / "judged")],
+        ["evaluate", trained, "--data", films, "--out", str(out / "evaluation")],
         ["report", trained, "--data", films, "--out", str(out / "report")],
         ["explain", *drawn, "--bundle", trained, "--out", str(out / "maps")],
         ["export", trained, "--quantize", "int8", "--data", LEARNED, "--out", exported],
@@ -76,7 +76,7 @@ def steps(out: Path, adult: str) -> list[list[str]]:
 
 def page(out: Path) -> str:
     """One self-contained page: the real film, the course of training, the judgement, films with their maps."""
-    report = json.loads((out / "judged" / "report.json").read_text())
+    report = json.loads((out / "evaluation" / "report.json").read_text())
     parity = json.loads((out / "bundle" / "card.json").read_text())["parity"]
     figures = "".join(
         f"<tr><td>{html.escape(row['name'].replace('_', ' '))}</td><td>{row['value']:.3f}</td>"
@@ -90,7 +90,7 @@ def page(out: Path) -> str:
         figures=figures,
         films=report["films"],
         patients=report["patients"],
-        judged=picture(out / "run" / "history.png") + pictures(out / "judged"),
+        evaluation=picture(out / "run" / "history.png") + pictures(out / "evaluation"),
         maps=pictures(out / "maps"),
         flips=parity["flips"],
         compared=parity["films"],
@@ -99,9 +99,9 @@ def page(out: Path) -> str:
 
 
 def answer(film: str) -> str:
-    """What the reader that ships says of a film, and why it doubts."""
-    told = Reader.open(None).read(open_film(film))
-    return f"{told.finding} {told.probability:.3f}: {told.verdict}. {'; '.join(told.warnings)}"
+    """The shipped reader's reading of a film, with its warnings."""
+    reading = Reader.open(None).read(open_film(film))
+    return f"{reading.finding} {reading.probability:.3f}: {reading.verdict}. {'; '.join(reading.warnings)}"
 
 
 def pictures(folder: Path) -> str:
@@ -128,18 +128,18 @@ PAGE = """<!doctype html>
 </style>
 <h1>lucency: the demo</h1>
 <p class="notice">Research use only, not a medical device.</p>
-<h2>A real film, by the reader that ships</h2>
-<p>An adult's chest film (pydicom-data). The reader learned from films of children aged 1 to 5: it says what it
- thinks of films that are unlike those.</p>
+<h2>A real film, read by the shipped reader</h2>
+<p>An adult's chest film (pydicom-data). The reader was trained on films of children aged 1 to 5, and warns about films
+ that are unlike those.</p>
 <p><strong>{answer}</strong></p>
 <section>{real}</section>
 <h2>A reader trained just now, on drawn films</h2>
-<p>Judged on {films} drawn films of {patients} patients that it did not learn from. The
+<p>Evaluated on {films} drawn films of {patients} patients not used in training. The
  <a href="audit/audit.html">audit</a> of these films;
  a <a href="report/report.html">report</a> with the worst errors.</p>
 <table><tr><th align="left">figure</th><th align="left">value</th><th align="left">95 % interval, by patient</th></tr>
 {figures}</table>
-<section>{judged}</section>
+<section>{evaluation}</section>
 <h2>Where it looked</h2>
 <section class="maps">{maps}</section>
 <h2>The same reader in int8, for the phone</h2>

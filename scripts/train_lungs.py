@@ -3,12 +3,12 @@
     python scripts/train_lungs.py --out lungs.npz --films FOLDER … --masks FOLDER
 
 1. Draw films of chests that vary more widely than real ones. The mask is everything inside the rib cage above the
-   diaphragm beside a strip of spine: white lung, fluid and heart belong to it.
-2. Train on them: moved, whitened, exposed and covered anew each time.
+   diaphragm beside a strip of spine, with consolidated lung, fluid and heart.
+2. Train on them: moved, whitened, exposed and covered at random each time.
 3. With `--films` (unlabelled, none of them among `--masks`): two rounds of self-training (pseudo-labels, Lee 2013).
    Label the films, keep the labels that can be trusted, mix in drawn films, train on.
-4. Train on, so that what the network says of a film stays when everything around the lungs is exchanged with another
-   film's (self-distillation: its own answers on the films as they are are the targets).
+4. Train on, so that the network's output stays when everything around the lungs is exchanged with another
+   film's (self-distillation: its own outputs on the unchanged films are the targets).
 
 The shipped src/lucency/models/lungs.npz came from the same steps with settings changed on the way: 4,000 drawn films
 for 7 epochs at a learning rate of 4e-3; 4,000 others with fewer white lungs, 8 epochs at 3e-3; 5,000 others with
@@ -343,7 +343,7 @@ def _read(paths: Iterable[Path]) -> Iterator[Pixels]:
             yield _square(Image.fromarray(open_film(path).gray8()))
 
 
-def judge(out: Path, folder: Path) -> None:
+def evaluate(out: Path, folder: Path) -> None:
     """Print Dice on films/ and masks/ of the same names; the two largest pieces that are found count, holes filled."""
     weights = {name: value.astype(np.float32) for name, value in np.load(out).items()}
     films, found = {path.stem: path for path in (folder / "films").iterdir()}, []
@@ -357,11 +357,11 @@ def judge(out: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """Draw, train, train on with real films, write, judge."""
+    """Draw, train, self-train on real films, write, evaluate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--films", type=Path, nargs="*", default=[], help="folders of unlabelled films")
-    parser.add_argument("--masks", type=Path, help="folder with films/ and masks/ to judge on")
+    parser.add_argument("--masks", type=Path, help="folder with films/ and masks/ to evaluate on")
     parser.add_argument("--count", type=int, default=5000, help="films to draw")
     parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--exchanges", type=int, default=1600, help="steps with exchanged surroundings")
@@ -383,7 +383,7 @@ def main() -> None:
         keep_answers(net, torch.from_numpy(np.stack(real))[:, None], settings.exchanges, 1e-3)
     np.savez_compressed(settings.out, **folded(net))  # type: ignore[arg-type]
     if settings.masks:
-        judge(settings.out, settings.masks)
+        evaluate(settings.out, settings.masks)
 
 
 if __name__ == "__main__":

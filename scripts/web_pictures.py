@@ -43,13 +43,13 @@ def main() -> None:
 
 
 def small(picture: Image.Image) -> Image.Image:
-    """In 240 colours, dithered: half the bytes, and nobody sees it."""
+    """In 240 colours, dithered: half the bytes, without a visible difference."""
     palette = picture.quantize(240, method=Image.Quantize.MAXCOVERAGE)
     return picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
 
 def copied(film: Path, place: Path) -> Path:
-    """The film under a name that tells nothing."""
+    """The film under a neutral name."""
     return Path(shutil.copy(film, place.with_suffix(film.suffix)))
 
 
