@@ -4,7 +4,7 @@ One setting of the table: `--area 0.99 --patients 430 --films "one to several"`;
 
 Simulated studies with known true figures (tests/evaluate/samples.py: half of the patients positive, one to five films
 each, scores of a patient's films correlated by 0.7, threshold in the middle). The share of studies, in per cent, whose
-interval contains the truth. With --bootstrap N, also BCa's interval by patient of the same figures, in N of the studies.
+interval contains the truth. With --bootstrap N, also BCa's interval by patient, in N of the studies.
 """
 
 from __future__ import annotations

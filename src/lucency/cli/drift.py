@@ -72,9 +72,7 @@ def shift(
     source: Source = "auto",
     finding: Finding = None,
     allow_missing: AllowMissing = False,
-    split: Annotated[
-        str | None, typer.Option(help="train, val, test or all. [default: films that a run was not trained on]")
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="train, val, test or all. [default: films not trained on]")] = None,
     fold: Annotated[
         int | None, typer.Option(min=1, help="The held-out fold. [default: found by the split hash]")
     ] = None,
@@ -82,9 +80,7 @@ def shift(
         int | None, typer.Option(min=2, help="Number of folds. [default: found by the split hash]")
     ] = None,
     aspects: Aspects = None,
-    pairs: Annotated[
-        Path | None, typer.Option(help="Folder with the same films at another resolution, to compare logits.")
-    ] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Folder with the same films at another resolution.")] = None,
     donors: Annotated[
         str, typer.Option(help="Class of the films whose acquisition is applied: other, any, same.")
     ] = "other",

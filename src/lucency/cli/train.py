@@ -54,23 +54,17 @@ def train(
     """
     from lucency.cli.evaluate import table
     from lucency.data.splits import Fold
-    from lucency.errors import UsageError
     from lucency.explain.randomization import with_shuffled_labels
     from lucency.train import cross_validate, train_run
     from lucency.train.distributed import is_main_process, process_group
 
-    options = DataOptions(source, finding, allow_missing)
-
-    if fold is not None and folds is None:
-        raise UsageError(f"--fold {fold}: expected --folds too, how many there are")
-    if seeds and (folds is None or fold is not None):
-        raise UsageError("--seeds: expected --folds, each of which gets a seed; one run takes --seed")
+    _check_folds(fold, folds, seeds)
     if _needs_launching(devices, nodes, folds if fold is None else None):
         from lucency.train.launch import launch
 
         return launch(devices, context.find_root().obj)
     chosen = open_recipe(recipe, seed, weights)
-    films = read_films(data, options)
+    films = read_films(data, DataOptions(source, finding, allow_missing))
     if shuffle_labels:
         films = with_shuffled_labels(films, chosen.seed)
     where = cache or out.parent / "cache"
@@ -85,6 +79,15 @@ def train(
         report, about = cross_validate(chosen, films, folds, out, where, resume, seeds)
         echo(table(report, about, out))
     return 0
+
+
+def _check_folds(fold: int | None, folds: int | None, seeds: bool) -> None:
+    from lucency.errors import UsageError
+
+    if fold is not None and folds is None:
+        raise UsageError(f"--fold {fold}: expected --folds too, how many there are")
+    if seeds and (folds is None or fold is not None):
+        raise UsageError("--seeds: expected --folds, each of which gets a seed; one run takes --seed")
 
 
 def _needs_launching(devices: int, nodes: int, folds: int | None) -> bool:
