@@ -39,7 +39,7 @@ PROBE = """<!doctype html><meta charset="utf-8"><title>probe</title><body></body
 """A page of the same origin that runs the page's modules one by one."""
 
 READ = """async (films) => {
-  const [{ start }, { openFilm }, { prepare }, { inputDoubts, readingOf }] = await Promise.all(
+  const [{ start }, { openFilm }, { prepare }, { readFilm }] = await Promise.all(
     ["engine", "film", "lucency", "reading"].map((name) => import(`./${name}.js`)));
   window.engine ??= await start(() => {});
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -50,8 +50,7 @@ READ = """async (films) => {
   for (const given of films) {
     try {
       const film = await openFilm(bytes(given));
-      const outputs = await engine.read(film);
-      const reading = readingOf(engine.card, outputs, inputDoubts(film, engine.card));
+      const reading = await readFilm(engine, film);
       told.push({
         ...reading, width: film.width, height: film.height, facts: film.facts,
         map: [...reading.map], probabilities: [...reading.probabilities], logits: [...reading.logits],

@@ -1,6 +1,7 @@
 // JPEGs in base64, one a line, to what the page finds in each: tests/web/test_damage.py asks.
 import { readFileSync } from "node:fs";
-import { checkJpeg, findDamage } from "../../src/lucency/web/page/jpeg.js";
+import { checkJpeg } from "../../src/lucency/web/page/jpeg.js";
+import { findDamage } from "../../src/lucency/web/page/jpeg_scans.js";
 
 const seen = (bytes) => {
   try {

@@ -37,6 +37,8 @@ def jpegs() -> list[bytes]:
         {"quality": 75, "optimize": True},
         {"quality": 60, "restart_marker_blocks": 5},
         {"quality": 90, "restart_marker_rows": 1},
+        {"quality": 85, "progressive": True},
+        {"quality": 95, "progressive": True, "restart_marker_rows": 2},
     ]
     films = []
     for seed, way in enumerate(ways):
@@ -73,6 +75,15 @@ def test_damaged_ones(damage: Any) -> None:
     rng = np.random.default_rng(3)
     told = seen([damage(film, rng) for film in jpegs() for _ in range(10)])
     assert set(told) <= {"refused", "leftover"}
+
+
+def test_a_progressive_one_without_its_last_scans() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(draw(1, ill=True, side=300).film).save(stream, "JPEG", quality=85, progressive=True)
+    film = stream.getvalue()
+    scans = [at for at in range(len(film) - 1) if film[at : at + 2] == b"\xff\xda"]
+    assert len(scans) > 3
+    assert seen([film[:at] + END for at in scans[1:]]) == ["refused"] * (len(scans) - 1)
 
 
 def test_turned_bits_in_the_data() -> None:

@@ -26,6 +26,7 @@ from pydicom.uid import (
 
 from film.conftest import MakeDicom
 from film.test_lossless_jpeg import encoded
+from lucency.data.phantom import draw
 from lucency.files import sha256_bytes
 from lucency.film import open_film
 from web.browser import read, served
@@ -50,6 +51,7 @@ def same(tab: Any, films: list[bytes]) -> None:
         film = open_film(data)
         assert (here["height"], here["width"]) == film.shape, number
         assert here["pixels"] == sha256_bytes(film.gray8().tobytes()), number
+        assert here["facts"].get("damage") == film.facts.get("damage"), number
         if film.pixels.dtype == np.uint16:
             assert here["wide"] == sha256_bytes(film.pixels.astype("<u2").tobytes()), number
 
@@ -69,6 +71,44 @@ def test_jpeg(tab: Any) -> None:
     films = [stored(smooth, "JPEG", quality=quality) for quality in (50, 90, 100)]
     films += [stored(smooth, "JPEG", exif=_orientation(turn)) for turn in range(1, 9)]
     same(tab, films)
+
+
+def test_a_step_in_brightness_is_seen(tab: Any) -> None:
+    """All blocks behind one block brighter by one amount, as behind a wrong DC difference; and the same without."""
+    film = draw(3, ill=True, side=320).film[:320, :320].astype(int).clip(20, 200)
+    blocks = np.arange(1600).reshape(40, 40).repeat(8, axis=0).repeat(8, axis=1)
+    stepped = (film + np.where(blocks > 700, 30, 0)).astype(np.uint8)
+    data = [stored(one, "JPEG", quality=92) for one in (stepped, film.astype(np.uint8))]
+    assert [open_film(one).facts.get("damage") for one in data] == ["step", None]
+    same(tab, data)
+
+
+def test_values_beyond_the_bits_of_the_header(tab: Any, make_dicom: MakeDicom) -> None:
+    """The highest would be cut off: a sign of damage; not so overlays, signs and signed padding."""
+    over = RAMP12.copy()
+    over[3, 4] = 5000
+    padded = RAMP12.copy()
+    padded[:5] = 0xF830
+    films = [
+        make_dicom(over, BitsStored=12),
+        make_dicom(RAMP12.astype(np.int16) - 2048, BitsStored=12),
+        make_dicom(padded, BitsStored=12, PixelPaddingValue=0xF830),
+    ]
+    assert [open_film(data).facts.get("damage") for data in films] == ["overflow", None, None]
+    same(tab, films)
+
+
+DOUBTS = """async (facts) => {
+  const { inputDoubts } = await import("./reading.js");
+  const card = { preprocess: { image_size: 4, resize_mode: "stretch" }, population: { ages: [1, 5] } };
+  const film = { pixels: Uint8Array.from({ length: 64 }, (_, i) => i), width: 8, height: 8 };
+  return facts.map((age) => inputDoubts({ ...film, facts: { age } }, card).map(({ code }) => code));
+}"""
+
+
+def test_an_age_outside_those_learned_from_is_a_doubt(tab: Any) -> None:
+    ages = {"034Y": ["age"], "005Y": [], "011M": ["age"], "015M": [], "6": ["age"], "": [], "old": []}
+    assert tab.evaluate(DOUBTS, list(ages)) == list(ages.values())
 
 
 def _orientation(turn: int) -> bytes:

@@ -44,6 +44,7 @@ def drawn(make_dicom: MakeDicom) -> list[bytes]:
         stored(np.ascontiguousarray(films[1][:, :140]), "PNG"),
         stored(np.full((200, 210), 77, np.uint8), "PNG"),
         stored(films[0][:100, :120].copy(), "PNG"),
+        stored(films[2] // 16 + 100, "PNG"),
     ]
 
 

@@ -17,7 +17,7 @@ from lucency.web.write import ENGLISH, texts_of, translation
 INT8 = DEFAULT.with_name("int8")
 PAGE = ENGLISH.parent
 GERMAN = PAGE / "i18n.de.js"
-MADE = re.compile(r"^(doubt|label)_")
+MADE = re.compile(r"^(doubt|label|damage)_")
 """Names that the page puts together: say(`doubt_${name}`)."""
 
 

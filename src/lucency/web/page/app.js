@@ -7,7 +7,7 @@ import { FilmError } from "./errors.js";
 import { decode, lungsOf } from "./film_queue.js";
 import { languages, say, sayAll } from "./i18n.js";
 import { settings } from "./lucency.js";
-import { inputDoubts, readingOf } from "./reading.js";
+import { readFilm } from "./reading.js";
 import { by, facts, make, showBefore, showCaption, showPanel } from "./reading_view.js";
 import { download, sheet } from "./save.js";
 import { VIEW, Viewer } from "./viewer.js";
@@ -35,7 +35,7 @@ async function work(one, batch) {
   const start = performance.now();
   try {
     const film = await one.open();
-    const reading = readingOf(engine.card, await engine.read(film), inputDoubts(film, engine.card));
+    const reading = await readFilm(engine, film);
     Object.assign(one, { reading, took: performance.now() - start, thumb: thumbnail(film) });
   } catch (error) {
     one.error = error instanceof FilmError ? error.message : say("refusal", { found: say("found_unknown"), advice: say("advice_damaged") });

@@ -26,12 +26,12 @@ const REQUIRED = { Rows: "00280010", Columns: "00280011", BitsAllocated: "002801
 export async function readDicom(bytes) {
   try {
     const dataset = parse(bytes), head = checkedHeader(dataset);
-    const { codes, damage } = await codesOf(dataset, head);
+    const { codes, padded, damage } = await codesOf(dataset, head);
     const { table, voi } = grayTable(dataset, head.bits, head.signed);
     const pixels = new table.constructor(codes.length);
-    for (let i = 0; i < codes.length; i++) pixels[i] = table[codes[i]];
-    const [modality, body_part] = [dataset.text("00080060"), dataset.text("00180015")];
-    const facts = { view: view(dataset), body_part, modality, voi, bits: String(head.bits), damage };
+    for (let i = 0; i < codes.length; i++) pixels[i] = padded(i) ? 0 : table[codes[i]];
+    const [modality, body_part, age] = ["00080060", "00180015", "00101010"].map((tag) => dataset.text(tag));
+    const facts = { view: view(dataset), body_part, modality, age, voi, bits: String(head.bits), damage };
     return { pixels, width: head.width, height: head.height, facts };
   } catch (error) {
     throw error instanceof FilmError ? error : damaged("DICOM");
@@ -62,11 +62,30 @@ function checkedHeader(dataset) {
 }
 
 /** The bits that count of every pixel. Overlays and rubbish may lie in the others; compressed values start at bit 0. */
-async function codesOf(dataset, { height, width, allocated, bits, high }) {
+async function codesOf(dataset, { height, width, allocated, bits, high, signed }) {
   const raw = await stored(dataset, width, height, allocated), pixels = raw.pixels ?? raw;
   const below = PLAIN.includes(dataset.syntax) ? high + 1 - bits : 0, mask = 2 ** bits - 1;
   const codes = Uint16Array.from({ length: width * height }, (_, i) => (pixels[i] >> below) & mask);
-  return { codes, damage: raw.facts?.damage };
+  const pad = allocated === 16 && !below && !signed ? dataset.integer("00280120") : undefined;
+  const padded = pad > mask ? (i) => pixels[i] === pad : () => false; // signed padding of an unsigned film
+  const cut = !below && bits < allocated && overflows(dataset, pixels, codes, { bits, signed, padded });
+  return { codes, padded, damage: cut ? "overflow" : raw.facts?.damage };
+}
+
+/** Whether values need more bits than the header states, so that their highest would be cut off. */
+function overflows(dataset, pixels, codes, { bits, signed, padded }) {
+  let counted = 0xffff >> bits, first;
+  for (let group = 0x6000; group < 0x6020; group += 2) { // an overlay that lies in a bit of its own
+    const position = dataset.integer(`${group.toString(16)}0102`) ?? 0;
+    if (position >= bits) counted &= ~(1 << (position - bits));
+  }
+  for (let i = 0; i < codes.length; i++) {
+    if (padded(i)) continue;
+    const sign = signed && codes[i] >> (bits - 1) ? 0xffff >> bits : 0; // the sign goes on in them
+    const spare = (((pixels[i] & 0xffff) >> bits) & counted) ^ sign;
+    if (spare !== (first ??= spare)) return true;
+  }
+  return false;
 }
 
 async function stored(dataset, width, height, allocated) {

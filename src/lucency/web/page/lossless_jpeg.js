@@ -1,7 +1,8 @@
 // Lossless JPEG of one component (ITU-T T.81, annex H), which archives are full of: DICOM transfer syntaxes .57 and .70.
 
 import { damaged } from "./errors.js";
-import { Bits, frameOf, readTables, segmentsOf } from "./jpeg.js";
+import { frameOf } from "./jpeg.js";
+import { Bits, readTables, segmentsOf } from "./jpeg_scans.js";
 
 const LOSSLESS = 3;
 /** What each predictor makes of the pixels to the left, above, and above to the left; table H.1. */

@@ -30,26 +30,59 @@ const OTHER_MODALITIES = words(
   "CT MG MR NM PT RF US XA BMD BDUS DOC DMS ECG EPS ES GM IO IVUS IVOCT KER LEN OP OPM OPT OPV PX " +
   "RTIMAGE SM SEG SR PR TG XC",
 );
-const NARROW = 0.5, WIDE = 2;
+const NARROW = 0.5, WIDE = 2, LEVELS = 32;
+const NO_SUCH_FILM = words("layout lungs_missing blank levels modality view part colour");
+/** Codes that mean that this is no film of the kind learned from: it gets no probability. */
+const PER_YEAR = { D: 365.25, W: 52.18, M: 12, Y: 1, "": 1 };
 
 /**
- * Reasons to doubt a reading that show before the network runs; `code` is the Python reader's.
+ * Reasons to doubt a reading that the network does not give; `code` is the Python reader's.
+ * @param {boolean} refused whether the card's gate does not take it for its kind
  * @returns {{code: string, words: string, refuses: boolean}[]}
  */
-export function inputDoubts(film, card) {
+export function inputDoubts(film, card, refused = false) {
   const { width, height } = film, { side } = settings(card.preprocess), shape = width / height;
   const doubts = [], add = (refuses, name, values) =>
-    doubts.push({ code: name.slice(6), words: say(name, values), refuses, explains: name === "doubt_blank" });
+    doubts.push({ code: name.slice(6), words: say(name, values), refuses, explains: ["doubt_blank", "doubt_levels"].includes(name) });
   if (Math.min(width, height) < side) add(false, "doubt_small", { width, height, side });
   if (shape < NARROW || shape > WIDE) add(true, "doubt_shape", { width, height });
   if (blank(film)) add(true, "doubt_blank");
-  if (film.facts.damage) add(true, "doubt_damage");
+  const levels = refused && !blank(film) ? grayLevels(film) : 256;
+  if (levels < LEVELS) add(true, "doubt_levels", { levels });
+  if (film.facts.damage) add(true, "doubt_damage", { sign: say(`damage_${film.facts.damage}`) });
   const modality = denied(film.facts.modality, CHEST_MODALITIES, OTHER_MODALITIES);
   const view = denied(film.facts.view, FRONTAL, OTHER_VIEWS), part = denied(film.facts.body_part, CHEST, OTHER_PARTS);
   if (modality) add(true, "doubt_modality", { modality });
   if (view) add(true, "doubt_view", { view });
   if (part) add(true, "doubt_part", { part });
+  const ages = card.population?.ages;
+  if (ages && otherAge(film.facts.age, ages)) add(true, "doubt_age", { low: ages[0], high: ages[1] });
   return doubts;
+}
+
+/** Whether an age as DICOM writes it (034Y; PS3.5, 6.2) lies outside; it is never quoted: it is the patient's. */
+function otherAge(stated = "", [low, high]) {
+  const [, count, unit] = /^0*(\d+)([DWMY]?)$/.exec(stated.trim().toUpperCase()) ?? [];
+  const years = Math.floor(count / PER_YEAR[unit]);
+  return years < low || years > high; // NaN, where none is stated, is neither
+}
+
+/** Between the half-percentiles of a film, in levels of 256. */
+function grayLevels({ pixels, wide, width, height }) {
+  const values = wide ?? pixels, step = Math.max(1, Math.floor(Math.sqrt((width * height) / 65536))), some = [];
+  for (let y = 0; y < height; y += step) for (let x = 0; x < width; x += step) some.push(values[y * width + x]);
+  const sorted = Uint16Array.from(some).sort();
+  const at = (share) => {
+    const place = share * (sorted.length - 1), below = Math.floor(place), next = sorted[Math.min(below + 1, sorted.length - 1)];
+    return sorted[below] + (place - below) * (next - sorted[below]);
+  };
+  return Math.round(((at(0.995) - at(0.005)) * 255) / (wide ? 65535 : 255)) + 1;
+}
+
+/** A film through the network. @param {object} engine of `start` */
+export async function readFilm(engine, film) {
+  const { card } = engine, outputs = await engine.read(film);
+  return readingOf(card, outputs, inputDoubts(film, card, failed(card, outputs.doubts).length > 0));
 }
 
 /** The words of `text` that deny; none where others confirm. Only known words are quoted: people type names anywhere. */
@@ -64,6 +97,7 @@ function denied(text = "", confirming, denying) {
  * @param {object} outputs of `ask`
  * @param {{words: string, refuses: boolean}[]} doubts of `inputDoubts`
  * @returns {{verdict, called, finding, index, probability, probabilities, logits, map, rows, columns, warnings, doubts}}
+ *   withheld: this is no film of the kind that the reader learned from, and has no probability and no map;
  *   probability, map (rows × columns) and index are those of `finding`; doubts are the warnings' codes
  */
 export function readingOf(card, outputs, doubts) {
@@ -77,12 +111,13 @@ export function readingOf(card, outputs, doubts) {
     warnings.push(undecided(card, probabilities));
     codes.push(held(card, probabilities).length ? "several" : "neither");
   }
+  const withheld = codes.some((code) => NO_SUCH_FILM.has(code)), map = finding(outputs, index);
   return {
-    verdict: doubts.some(({ refuses }) => refuses) ? "uncertain" : accepted,
+    verdict: doubts.some(({ refuses }) => refuses) ? "uncertain" : accepted, withheld,
     called: called(card, probabilities),
     finding: card.task === "binary" ? card.labels[1] : card.labels[index],
     index, probability: probabilities[index], probabilities, logits,
-    map: finding(outputs, index), rows, columns, warnings, doubts: codes,
+    map: withheld ? map.fill(0) : map, rows, columns, warnings, doubts: codes,
   };
 }
 

@@ -26,8 +26,10 @@ export function make(tag, name = "", text = "", ...children) {
 
 const percent = (share) => Math.round(100 * share);
 
-/** A probability as a person reads it. */
-export function probabilityWords(share) {
+/** A reading's probability as a person reads it. */
+export const readingShare = ({ withheld, probability }) => (withheld ? say("probability_none") : probabilityWords(probability));
+
+function probabilityWords(share) {
   if (share >= CERTAIN) return say("probability_high");
   return share <= 1 - CERTAIN ? say("probability_low") : say("probability_value", { percent: percent(share) });
 }
@@ -51,7 +53,7 @@ export function verdictWords(reading) {
 export function summary(reading) {
   const verdict = verdictWords(reading);
   if (!reading) return verdict;
-  const finding = named(reading.finding), share = probabilityWords(reading.probability);
+  const finding = named(reading.finding), share = readingShare(reading);
   return verdict === finding ? say("probability_called", { verdict, share }) : say("worklist_said", { verdict, finding, share });
 }
 
@@ -69,6 +71,7 @@ export function nameLine(name) {
 
 /** The scale: zones by what is called there, the threshold, and where this film lies. */
 export function scale(card, reading) {
+  if (reading.withheld) return make("p", "head", "", make("b", "", readingShare(reading)));
   const { probability } = reading, threshold = card.operating_point.threshold;
   const at = (name, style, text = "") => {
     const part = make("span", name, text);
@@ -107,7 +110,7 @@ export function scaleWords(card) {
 
 /** Every label with its probability, where there are more than one. */
 function labels(card, reading) {
-  if (card.task === "binary") return [];
+  if (card.task === "binary" || reading.withheld) return [];
   const rows = card.labels.map((label, i) => {
     const meter = Object.assign(make("meter"), { value: reading.probabilities[i] });
     meter.setAttribute("aria-label", named(label));
@@ -122,7 +125,7 @@ export function showCaption(pane, one, card) {
   const said = make("span", `said ${tone(card, reading)}`, one?.done ? summary(reading) : "");
   pane.querySelector("figcaption").replaceChildren(nameLine(name ?? say("tool_compare_pick")), said);
   const decided = reading ? say("decided", {
-    verdict: verdictWords(reading), share: probabilityWords(reading.probability), finding: named(reading.finding),
+    verdict: verdictWords(reading), share: readingShare(reading), finding: named(reading.finding),
   }) : verdictWords(null);
   pane.querySelector("canvas").setAttribute("aria-label", one ? say("viewer_words", { name, decided }) : say("viewer_empty"));
 }
@@ -155,8 +158,8 @@ export function evidenceWords({ map, finding }) {
 }
 
 /** Before the first film: on whom it learned, and its limits. */
-export function showBefore({ training, limits }) {
-  by("learned").textContent = say("about_learned_value", training);
+export function showBefore({ training, limits, population }) {
+  by("learned").textContent = [population?.words, say("about_learned_value", training)].filter(Boolean).join(" · ");
   by("limits").replaceChildren(...limits.map((limit) => make("li", "", limit)));
 }
 
@@ -168,7 +171,7 @@ export function facts({ card, name, milliseconds, digest }) {
   const rows = [
     ["about_sensitivity", ...rate(card.metrics, "sensitivity")],
     ["about_specificity", ...rate(card.metrics, "specificity")],
-    ["about_population", say("about_learned_value", training)],
+    ["about_population", ...[card.population?.words].filter(Boolean), say("about_learned_value", training)],
     ["about_network", say("about_network_value", { backbone: model.backbone, side, quantize })],
     ["about_engine", say("about_engine_value", { engine: name, ms: milliseconds.toFixed(1) })],
     ["about_threshold", say("about_threshold_value", { percent: percent(point.threshold), rule: point.chosen_by })],

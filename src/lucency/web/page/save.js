@@ -3,7 +3,7 @@
 
 import { named, say } from "./i18n.js";
 import { zones } from "./reading.js";
-import { evidenceWords, placeOf, probabilityWords, scaleWords, TICKS, tone, verdictWords } from "./reading_view.js";
+import { evidenceWords, placeOf, readingShare, scaleWords, TICKS, tone, verdictWords } from "./reading_view.js";
 import { KEY } from "./evidence.js";
 import { paint } from "./viewer.js";
 
@@ -29,9 +29,9 @@ export function sheet(card, digest, reading, shown, view) {
   });
   legend(pen, below + 40, reading);
   write(pen, verdictWords(reading), EDGE, below + 148, 46, COLOURS[tone(card, reading)], "left", 600);
-  const probability = say("saved_probability", { finding: named(reading.finding), share: probabilityWords(reading.probability) });
+  const probability = say("saved_probability", { finding: named(reading.finding), share: readingShare(reading) });
   write(pen, probability, WIDE - EDGE, below + 148, 30, INK, "right", 600);
-  bar(pen, below + 210, card, reading);
+  if (!reading.withheld) bar(pen, below + 210, card, reading);
   lines.forEach((line, i) => write(pen, line, EDGE, below + 322 + 36 * i, 26, INK));
   write(pen, say("notice"), EDGE, canvas.height - 28, 24, "#a01e00");
   const bundle = say("saved_bundle", { name: card.name, digest: digest.slice(0, 16) });
