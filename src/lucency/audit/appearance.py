@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from lucency.audit.measurements import CHUNK, SIDE, THUMB, Measurements, in_chunks
 from lucency.data.dataset import Dataset
-from lucency.modality import Modality
+from lucency.modality import MODALITIES, Modality
 from lucency.preprocess import Preprocess
 
 ALIKE = 0.985
@@ -141,11 +141,17 @@ def standardise(thumbs: Pixels) -> Unit:
     return np.asarray(np.divide(flat, length, out=np.zeros_like(flat), where=length > 1), dtype=np.float32)
 
 
-def find_duplicates(films: Measurements) -> tuple[DuplicatePair, ...]:
-    """All pairs of files of the same film, in order."""
+def find_duplicates(films: Measurements, kind: Modality = MODALITIES["chest_xray"]) -> tuple[DuplicatePair, ...]:
+    """All pairs of files of the same film, in order.
+
+    What ALIKE and SAME tell apart is known of chest films. Pictures of another kind may look that alike and be two, as
+    all retinas are round: of them only pairs within NEAR, the same way up, count.
+    """
+    orientations = tuple(ORIENTATIONS) if kind.lungs else (UPRIGHT,)
     found = {(a, b): DuplicatePair(a, b, "identical", 0.0) for a, b in _identical(films)}
-    for a, b, orientation in _candidates(films.thumbs):
-        if (a, b) not in found and (pair := _confirm(films.films, a, b, orientation)):
+    for a, b, orientation in _candidates(films.thumbs, orientations):
+        pair = None if (a, b) in found else _confirm(films.films, a, b, orientation)
+        if pair and (kind.lungs or pair.kind == "near"):
             found[a, b] = pair
     return tuple(found[key] for key in sorted(found))
 
@@ -173,7 +179,7 @@ def _identical(films: Measurements) -> Iterator[tuple[int, int]]:
         yield from ((int(a), int(b)) for i, a in enumerate(members) for b in members[i + 1 :])
 
 
-def _candidates(thumbs: Pixels) -> Iterator[tuple[int, int, str]]:
+def _candidates(thumbs: Pixels, orientations: tuple[str, ...]) -> Iterator[tuple[int, int, str]]:
     """Pairs whose thumbnails correlate by ALIKE, the second in each orientation. Blank ones match nothing."""
     lit = np.flatnonzero(in_chunks(lambda part: np.square(standardise(part)).sum(axis=1) > 0.5, thumbs))
     if len(lit) < 2:
@@ -185,7 +191,7 @@ def _candidates(thumbs: Pixels) -> Iterator[tuple[int, int, str]]:
         return cKDTree(in_chunks(lambda part: standardise(reorient(part, orientation)) @ axes.T, thumbs[lit]))
 
     upright = tree(UPRIGHT)
-    for orientation in ORIENTATIONS:
+    for orientation in orientations:
         near = upright.sparse_distance_matrix(tree(orientation), radius, output_type="ndarray")
         ordered = near["i"] < near["j"]
         yield from sorted(_alike(thumbs, lit[near["i"][ordered]], lit[near["j"][ordered]], orientation))

@@ -106,7 +106,11 @@ def audit(films: Dataset, modality: str = "chest_xray") -> Audit:
         SourceError: no film can be read.
     """
     measured = measure_films(films)
-    patients, pairs, shortcuts = count_patients(films), find_duplicates(measured), find_shortcuts(measured)
+    patients, pairs, shortcuts = (
+        count_patients(films),
+        find_duplicates(measured, MODALITIES[modality]),
+        find_shortcuts(measured),
+    )
     findings = collect_findings(measured, patients, pairs, find_outliers(measured, MODALITIES[modality]), shortcuts)
     return Audit(films, measured, patients, pairs, shortcuts, findings, modality)
 
