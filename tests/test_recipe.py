@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from lucency.errors import RecipeError
-from lucency.recipe import RECIPES, Recipe, card_data_settings, parse_recipe, read_recipe
+from lucency.recipe import (
+    RECIPES,
+    Recipe,
+    card_data_settings,
+    describe_recipe,
+    parse_recipe,
+    read_recipe,
+    recipe_names,
+)
 
 SHIPPED = sorted(RECIPES.glob("*.toml"))
 
@@ -109,3 +117,34 @@ def test_brackets_nested_without_end_are_refused(tmp_path: Path) -> None:
     (tmp_path / "deep.toml").write_text("name = " + "[" * 100_000)
     with pytest.raises(RecipeError, match=r"deep\.toml: expected"):
         read_recipe(tmp_path / "deep.toml")
+
+
+def test_a_recipe_that_extends_another_states_what_differs(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('extends = "lecture"\n[head]\nepochs = 3\n')
+    mine, lecture = read_recipe(tmp_path / "mine.toml"), read_recipe("lecture")
+    assert (mine.name, mine.head.epochs) == ("mine", 3)
+    assert mine.head.model_copy(update={"epochs": lecture.head.epochs}) == lecture.head
+    assert (mine.data, mine.model) == (lecture.data, lecture.model)
+
+
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [("loop", "extends another itself"), ("middle", "extends another itself"), ("lecturer", "one that ships")],
+)
+def test_a_chain_a_loop_and_nothing_are_refused(base: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "loop.toml").write_text('extends = "loop.toml"\n')
+    (tmp_path / "middle.toml").write_text('extends = "lecture"\n')
+    (tmp_path / "top.toml").write_text(f'extends = "{base}{"" if base == "lecturer" else ".toml"}"\n')
+    with pytest.raises(RecipeError, match=says):
+        read_recipe(tmp_path / "top.toml")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_shipped_recipe_says_what_it_trains(name: str) -> None:
+    trains, _ = describe_recipe(name)
+    assert trains.endswith((".", "measures against."))
+
+
+def test_a_name_that_does_not_ship() -> None:
+    with pytest.raises(RecipeError, match="lecture"):
+        describe_recipe("lecturer")

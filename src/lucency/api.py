@@ -204,6 +204,7 @@ def evaluate(
     data: Dataset | Path | str,
     *,
     split: str | None = None,
+    only_unseen: bool = False,
     threshold: float | None = None,
     resamples: int = 2000,
     seed: int = 0,
@@ -221,7 +222,8 @@ def evaluate(
     Args:
         reader: an open reader, or a bundle or run.
         data: a data set, or what `read_dataset` takes.
-        split: train, val, test or all; the test split where there is one, else all films.
+        split: train, test, all, or val: what chose a run's checkpoint; the test split where there is one, else all.
+        only_unseen: leave out the films that the reader learned from; else they are counted on stderr.
         threshold: a finding is called at or above this probability; the card's by default.
         resamples: bootstrap draws of patients for the intervals.
         seed: of the draws; the same seed gives the same report.
@@ -231,14 +233,18 @@ def evaluate(
         SourceError: no film can be read, no such split, or labels that the reader does not know.
     """
     from lucency.data.decode import report_skipped
-    from lucency.data.splits import choose_split
+    from lucency.data.learned import fresh_films
     from lucency.errors import name_extra
 
     opened = _reader(reader)
     with name_extra():
         from lucency.evaluate import evaluate_predictions
         from lucency.reader.predict import predict
-    films, _ = choose_split(_dataset(data, classes=1), split, str(data) if isinstance(data, str | Path) else "data")
+    named = str(data) if isinstance(data, str | Path) else "data"
+    given = _dataset(data, classes=1)
+    films, _, seen = fresh_films(given, split, opened.bundle, named, [opened.bundle] if only_unseen else ())
+    if len(seen):
+        print(seen.line(), file=sys.stderr)
     predicted = predict(opened, films)
     report_skipped(predicted.unreadable)
     point = opened.card.operating_point.threshold if threshold is None else threshold

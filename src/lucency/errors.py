@@ -42,6 +42,8 @@ FILM_CONFLICT = "film_conflict"
 """Another film has the same UID."""
 OUTPUT_LOCKED = "output_locked"
 """Another process of lucency writes to the same folder."""
+RECALIBRATION_WORSE = "recalibration_worse"
+"""A recalibration that loses on other patients, which is not written unasked."""
 FILMS_MISSING = "films_missing"
 """A data set of which too many films were left out."""
 

@@ -34,8 +34,8 @@ def answer(place: Path, *names: str) -> int:
 def test_two_films(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(place, "a.dcm", "b.dcm") == 0
     told = capsys.readouterr().out
-    assert "→ pneumonia" in told
-    assert "→ normal" in told
+    assert ": pneumonia (0.50 or more)" in told
+    assert ": normal (below 0.50)" in told
     assert told.splitlines()[-1] == "Research use only. Not for diagnosis."
     files = list((place / "out").iterdir())
     assert sorted(pydicom.dcmread(path).Modality for path in files) == ["OT", "OT", "SR", "SR"]

@@ -31,8 +31,8 @@ def test_two_films(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert read(place, str(place / "dark.png"), str(place / "bright.png")) == 0
     told = capsys.readouterr().out.splitlines()
     # Logits -2 and 2: 1 / (1 + e^2) = 0.119, and 0.881.
-    assert told[0] == f"{place / 'dark.png'}  pneumonia 0.119  → normal"
-    assert told[1] == f"{place / 'bright.png'}  pneumonia 0.881  → pneumonia"
+    assert told[0] == f"{place / 'dark.png'}  pneumonia 0.119: normal (below 0.50)"
+    assert told[1] == f"{place / 'bright.png'}  pneumonia 0.881: pneumonia (0.50 or more)"
     assert "brightness (onnx), threshold 0.5 chosen by hand" in told
     assert told[-1] == "Research use only. Not for diagnosis."
 
@@ -44,6 +44,9 @@ def test_json_lines(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = map(json.loads, captured.out.splitlines())
     assert good["verdict"] == "pneumonia"
     assert good["probability"] == pytest.approx(0.881, abs=0.001)
+    assert good["notice"] == NOTICE
+    assert good["model"]["threshold"] == 0.5
+    assert [(band["verdict"], band["high"]) for band in good["model"]["bands"]] == [("normal", 0.5), ("pneumonia", 1.0)]
     assert "expected PNG, JPEG or TIFF" in bad["error"]
     assert "1 of 2 films could not be read" in captured.err
 
@@ -51,7 +54,7 @@ def test_json_lines(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_bad_film_costs_no_other(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert read(place, str(place / "missing.png"), str(place / "dark.png")) == 3
     captured = capsys.readouterr()
-    assert "→ normal" in captured.out
+    assert ": normal (below 0.50)" in captured.out
     assert "missing.png: found no such file" in captured.err
 
 
@@ -72,7 +75,7 @@ def test_maps_of_films_with_the_same_name(place: Path, capsys: pytest.CaptureFix
 def test_a_doubt_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(np.full((40, 40), 9, np.uint8)).save(place / "blank.png")
     assert read(place, str(place / "blank.png")) == 0
-    assert "doubt: the film shows nothing: every pixel is the same" in capsys.readouterr().out
+    assert "no probability: the film shows nothing: every pixel is the same" in capsys.readouterr().out
 
 
 def test_no_bundle_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +103,31 @@ def test_a_broken_tiff_among_threads_is_still_reported(place: Path, capfd: pytes
     (place / "3.tif").write_bytes(content[: len(content) // 2])
     assert read(place, *[str(place / f"{number}.tif") for number in range(8)], "--threads", "4") == 3
     told = capfd.readouterr()
-    assert told.out.count("→") == 7
+    assert told.out.count(".tif  ") == 7
     assert "1 of 8 films could not be read" in told.err
     assert "3.tif: found a TIFF that cannot be decoded" in told.err
+
+
+def test_a_folder_a_pattern_and_a_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_film(place / "more" / "deep" / "c.png", 96)
+    (place / "more" / "deep" / "c.png").rename(place / "more" / "deep" / "no-suffix")
+    (place / "more" / "notes.txt").write_text("no film")
+    write_film(place / "more" / ".hidden" / "d.png", 96)
+    assert read(place, str(place / "more"), str(place / "d*.png"), "--json") == 0
+    told = [json.loads(line)["film"] for line in capsys.readouterr().out.splitlines()]
+    assert told == [str(place / "more" / "deep" / "no-suffix"), str(place / "dark.png")]
+
+
+@pytest.mark.parametrize("named", ["empty", "none*.png"])
+def test_a_folder_or_pattern_without_films(named: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "empty").mkdir()
+    assert read(place, str(place / named)) == 3
+    assert "found none" in capsys.readouterr().err
+
+
+def test_no_such_film_gets_no_probability(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.full((40, 40), 9, np.uint8)).save(place / "blank.png")
+    assert read(place, str(place / "blank.png"), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["probability"], told["logit"], told["called"]) == (None, None, None)
+    assert (told["verdict"], told["reason"]) == ("uncertain", "the film shows nothing: every pixel is the same")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lucency.bundle import Card, Model, Square
+from lucency.bundle import Card, Model, Population, Square
 from lucency.film import Film
 from lucency.reader.input_checks import check_input, part_said, view_said
 
@@ -120,3 +120,18 @@ def test_a_film_of_few_levels_that_the_gate_refuses_says_so() -> None:
     (doubt,) = check_input(flat, CARD, refused=True)
     assert doubt.words == "the film uses 20 of 256 gray levels; set its window and export it again"
     assert doubt.explains
+
+
+@pytest.mark.parametrize(
+    ("stated", "doubted"),
+    [
+        *(("001Y", False), ("005Y", False), ("018M", False), ("5", False), ("", False), ("unknown", False)),
+        *(("006Y", True), ("011M", True), ("003W", True), ("034Y", True), ("40", True)),
+    ],
+)
+def test_an_age_outside_those_learned_from(stated: str, doubted: bool) -> None:
+    children = CARD.model_copy(update={"population": Population(ages=(1, 5))})
+    found = check_input(film(20, 20, age=stated), children)
+    assert [doubt.code for doubt in found] == ["age"] * doubted
+    assert not any(stated in doubt.words for doubt in found)  # it is the patient's
+    assert check_input(film(20, 20, age=stated), CARD) == ()  # a card that states no ages

@@ -11,8 +11,11 @@ from lucency.cli.inputs import Json, print_json
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from lucency.bundle import Bundle, Card
+    from lucency.bundle import Bundle, Card, Metric
     from lucency.bundle.sign import Signature
+
+FIRST = ("sensitivity", "specificity")
+"""Figures that a person asks for first."""
 
 bundle = typer.Typer(
     add_completion=False,
@@ -127,19 +130,24 @@ def show(
 
 
 def summary(card: Card) -> str:
-    """The card in a dozen lines."""
+    """The card in a dozen lines: how well it does, on whom, then the rest."""
+    from lucency.reader.bands import bands_line
+
     model, point, training = card.model, card.operating_point, card.training
     lines = [
         f"{card.name}: {card.task}, {', '.join(card.labels)}",
+        *(_first_figures(card)),
+        f"population   {card.population.words or 'not stated'}",
         f"network      {model.backbone} × {model.width:g}, head {model.head}, {model.parameters:,} parameters, "
         f"{card.preprocess.image_size}² {card.preprocess.resize_mode}",
         f"file         {model.file} ({model.format}, quantize {model.quantize})",
         f"called at    {point.threshold:g} ({point.chosen_by})",
-        f"calibration  {card.calibration.method}",
+        f"bands        {bands_line(card) or 'none: several probabilities decide'}",
+        f"calibration  {card.calibration.method}, fitted on {card.calibration.fitted_on or 'nothing'}",
         f"trained on   {training.films:,} films of {training.patients:,} patients, {training.source}",
         f"licence      {card.licence or 'not stated'}",
     ]
-    lines += [f"{_metric(item.name)} {item.value:.4f}{_interval(item.low, item.high)}" for item in card.metrics]
+    lines += [_figure(item) for item in card.metrics if item.name not in FIRST]
     if card.parity:
         parity = card.parity
         lines.append(
@@ -147,6 +155,16 @@ def summary(card: Card) -> str:
             f"logits within {parity.logit_max:.2g} ({parity.data})"
         )
     return "\n".join([*lines, *(f"limit        {limit}" for limit in card.limits)])
+
+
+def _first_figures(card: Card) -> list[str]:
+    """Sensitivity and specificity, before anything else."""
+    found = {item.name: item for item in card.metrics}
+    return [_figure(found[name]) for name in FIRST if name in found]
+
+
+def _figure(item: Metric) -> str:
+    return f"{_metric(item.name)} {item.value:.4f}{_interval(item.low, item.high)}"
 
 
 def _metric(name: str) -> str:

@@ -12,6 +12,7 @@ from lucency.cli.inputs import (
     DataOptions,
     Finding,
     Json,
+    OnlyUnseen,
     Resamples,
     Seed,
     Source,
@@ -35,6 +36,7 @@ def compare(
     finding: Finding = None,
     allow_missing: AllowMissing = False,
     split: Split = None,
+    only_unseen: OnlyUnseen = False,
     out: Annotated[Path | None, typer.Option(help="File for the comparison as JSON.")] = None,
     resamples: Resamples = 2000,
     seed: Seed = 0,
@@ -46,19 +48,24 @@ def compare(
 
     Example: lucency compare evaluations/first evaluations/second
     """
+    from lucency.cli.evaluate import seen_line
     from lucency.evaluate.comparison import compare as compare_readers
     from lucency.evaluate.report import dump
     from lucency.files import write_text
 
     options = DataOptions(source, finding, allow_missing)
 
-    first, second = (evaluation_input(path, data, options, split) for path in (a, b))
+    first, second = (
+        evaluation_input(path, data, options, split, unseen_by=(a, b) if only_unseen else ()) for path in (a, b)
+    )
     names, thresholds = (str(a), str(b)), (first.threshold, second.threshold)
     found = compare_readers(first.predictions, second.predictions, thresholds, resamples, seed)
-    content = dump(_to_json(found, first.predictions, names, thresholds, str(first.about["data"])))
+    seen = {name: one.about.get("seen") for name, one in (("A", first), ("B", second))}
+    content = dump({"seen": seen} | _to_json(found, first.predictions, names, thresholds, str(first.about["data"])))
     if out:
         write_text(out, content + "\n")
-    echo(content if json else table(found, first.predictions, names, thresholds))
+    said = [f"{name}: {line}" for name, one in (("A", first), ("B", second)) if (line := seen_line(one.about))]
+    echo(content if json else "\n".join([*said, table(found, first.predictions, names, thresholds)]))
 
 
 def table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from lucency.cli.inputs import (
     AllowMissing,
     DataOptions,
     Finding,
+    OnlyUnseen,
     Resamples,
     Seed,
     Source,
@@ -41,6 +42,7 @@ def evaluate(
     finding: Finding = None,
     allow_missing: AllowMissing = False,
     split: Split = None,
+    only_unseen: OnlyUnseen = False,
     threshold: Threshold = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json, predictions.csv and plots.")] = None,
     by: Annotated[
@@ -65,7 +67,7 @@ def evaluate(
 
     options = DataOptions(source, finding, allow_missing)
 
-    found = evaluation_input(bundle, data, options, split, threshold, threads)
+    found = evaluation_input(bundle, data, options, split, threshold, threads, (bundle,) if only_unseen else ())
     for column in by or ():
         subgroup_masks(found.predictions, column)
     report = evaluate_predictions(found.predictions, found.threshold, resamples, seed)
@@ -84,6 +86,8 @@ def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequen
     counts = ", ".join(f"{name} {n:,}" for name, n in zip(report.label_names, report.films_per_label, strict=True))
     patients = f"{report.patients:,} patients" if report.patients_known else "patients not all known"
     lines = [f"{report.films:,} films, {patients} ({counts}); split {about['split']} of {about['data']}"]
+    if seen := seen_line(about):
+        lines.append(seen)
     if report.threshold is not None:
         lines.append(f"called at or above {report.threshold:g} ({about['threshold_chosen_by']})")
     if report.task != "multilabel":
@@ -123,6 +127,13 @@ def _per_class(report: Report) -> list[str]:
 def _short(report: Report, metric: str, finding: str) -> str:
     measure = report.measure(metric, finding)
     return "not defined" if measure.value is None else str(measure)
+
+
+def seen_line(about: Mapping[str, Any]) -> str:
+    """Which of the films the reader has seen before, as report.json keeps it; empty where none, or where not known."""
+    from lucency.data.learned import Seen
+
+    return Seen(**about["seen"]).line() if about.get("seen") else ""
 
 
 def parts_table(parts: Sequence[Subgroup]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +24,13 @@ Finding = Annotated[str | None, typer.Option(help="The label that is the finding
 AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="Continue if more than a tenth of the films is left out.")
 ]
-Split = Annotated[str | None, typer.Option(help="train, val, test or all. [default: test if there, else all]")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="train, test, all, or val: what chose the checkpoint. [default: test if there, else all]"),
+]
+OnlyUnseen = Annotated[
+    bool, typer.Option("--only-unseen", help="Leave out films that the reader learned from, by their content.")
+]
 Threshold = Annotated[float | None, typer.Option(min=0, max=1, help="Call at or above. [default: the card's]")]
 Weights = Annotated[str | None, typer.Option(help="Pretrained weights: imagenet, a file, or none.")]
 HeldOutFold = Annotated[int | None, typer.Option(help="The held-out fold, for a run of a cross-validation.")]
@@ -39,7 +45,17 @@ Aspects = Annotated[
     Path | None, typer.Option(help="Folder with the same films at their true aspect, if DATA is stretched.")
 ]
 
-REPORT_FIELDS = ("reader", "reader_name", "reader_sha256", "data", "source", "split", "threshold_chosen_by", "unread")
+REPORT_FIELDS = (
+    "reader",
+    "reader_name",
+    "reader_sha256",
+    "data",
+    "source",
+    "split",
+    "threshold_chosen_by",
+    "unread",
+    "seen",
+)
 """Fields of report.json on the origin of predictions, repeated in further reports of the same predictions."""
 
 
@@ -170,8 +186,11 @@ def evaluation_input(
     split: str | None = None,
     threshold: float | None = None,
     threads: int = 1,
+    unseen_by: Sequence[Path] = (),
 ) -> EvaluationInput:
     """Predictions of the run or bundle at `path` for the films at `data`; without `data`, those stored at `path`.
+
+    Films that any run or bundle of `unseen_by` learned from are left out; those that this one did are named in `about`.
 
     Raises:
         UsageError: a run or bundle, but no films.
@@ -180,17 +199,22 @@ def evaluation_input(
     """
     if data is None:
         return _from_disk(path, threshold)
+    from lucency.bundle import open_bundle
+    from lucency.data.learned import fresh_films
+    from lucency.data.splits import ALL
     from lucency.reader import Reader
     from lucency.reader.predict import predict
 
-    films, used = labelled_films(data, options, split, classes=1)
     reader = Reader.open(path, threads)
+    given, _ = labelled_films(data, options, ALL, classes=1)
+    films, used, seen = fresh_films(given, split, reader.bundle, data, [open_bundle(one) for one in unseen_by])
     predicted = predict(reader, films)
     unreadable = tuple(map(str, predicted.unreadable))
     point = reader.card.operating_point
     about = _about(reader, path, data, films, used, threshold) | {
         "unread": list(unreadable),
-        "data_warnings": list(films.warnings),
+        "data_warnings": [*films.warnings, *filter(None, [seen.line()])],
+        "seen": asdict(seen),
         "left_out": dict(films.left_out),
         "finding": films.labels[-1] if films.task == "binary" else None,
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,47 +19,56 @@ if TYPE_CHECKING:
 
 
 def read(
-    films: Annotated[list[Path], typer.Argument(help="PNG, JPEG, TIFF or DICOM files.", metavar="FILM…")],
+    films: Annotated[
+        list[Path], typer.Argument(help="PNG, JPEG, TIFF or DICOM: files, folders, patterns.", metavar="FILM…")
+    ],
     bundle: ShippedBundle = None,
     map: Annotated[Path | None, typer.Option(help="Folder for overlays: where the network looked.")] = None,
+    age: Annotated[
+        float | None, typer.Option(min=0, max=120, help="Of the patient, in years, where the films do not state it.")
+    ] = None,
     json: JsonLines = False,
     threads: Threads = 1,
 ) -> int:
     """Read films: probability, verdict and warnings of each.
 
-    A film that cannot be read is reported at the end; the others are read, and the exit code is 3.
+    Of a folder all films below it are read. What is no film of the kind learned from gets no probability, only the
+    reason. A film that cannot be read is reported at the end; the others are read, and the exit code is 3.
 
-    Example: lucency read film.png --map maps
+    Example: lucency read film.png more_films --map maps
     """
+    from lucency.cli.film_paths import film_paths
     from lucency.progress import track
-    from lucency.reader import Reader
+    from lucency.reader import Reader, model_info
 
     reader = Reader.open(bundle, threads)
     unread: list[FilmError] = []
     taken: set[str] = set()
-    for path, outcome in track(reader.read_films(films), "reading films", total=len(films)):
+    paths, model = film_paths(films), model_info(reader.bundle)
+    for path, outcome in track(reader.read_films(paths, age), "reading films", total=len(paths)):
         if isinstance(outcome, tuple):
             film, reading = outcome
             drawn = _draw(reader, path, film, reading, map, taken) if map else None
-            _show(path, reading, drawn, json)
+            _show(path, reading, drawn, model if json else None)
         else:
             unread.append(outcome)
             if json:
                 print_json({"film": str(path), "error": str(outcome)})
     if not json:
-        echo(f"\n{_bundle_line(reader)}\n{NOTICE}")
-    return report_unreadable(unread, len(films))
+        echo(f"\n{_bundle_line(reader, bundle is None)}\n{NOTICE}")
+    return report_unreadable(unread, len(paths))
 
 
-def _show(path: Path, reading: Reading, drawn: Path | None, json: bool) -> None:
-    if json:
-        print_json({**reading.to_json(), "film": str(path), **({"map": str(drawn)} if drawn else {})})
+def _show(path: Path, reading: Reading, drawn: Path | None, model: Mapping[str, Any] | None) -> None:
+    """Print a reading; as JSON where the `model` is given."""
+    if model is not None:
+        content = {**reading.to_json(), "film": str(path), "model": model, "notice": NOTICE}
+        print_json({**content, **({"map": str(drawn)} if drawn else {})})
         return
-    refer = ": refer" if reading.verdict != reading.called else ""
-    echo(f"{one_line(path)}  {reading.finding} {reading.probability:.3f}  → {reading.verdict or 'none'}{refer}")
+    echo(f"{one_line(path)}  {reading.answer}")
     if len(reading.leading) > 1:
         echo(f"  {reading.shares}")
-    for warning in reading.warnings:
+    for warning in reading.further_doubts:
         echo(f"  doubt: {warning}")
     if drawn:
         echo(f"  map: {drawn}")
@@ -89,7 +99,17 @@ def _draw(reader: Reader, path: Path, film: Film, reading: Reading, folder: Path
     return out
 
 
-def _bundle_line(reader: Reader) -> str:
+def _bundle_line(reader: Reader, shipped: bool) -> str:
+    """What read: bands or threshold, on whom the probability was fitted, whom it learned from."""
+    from lucency.reader.bands import bands_line
+
     card = reader.card
     point = card.operating_point
-    return f"{card.name} ({card.model.format}), threshold {point.threshold:g} chosen by {point.chosen_by or 'default'}"
+    lines = [
+        f"{card.name} ({card.model.format}), threshold {point.threshold:.4g} chosen by {point.chosen_by or 'default'}",
+        f"bands: {bands_line(card)}" if card.task == "binary" else "",
+        f"probability: fitted on {card.calibration.fitted_on or 'nothing, as the network gives it'}",
+        f"learned from: {card.population.words}" if card.population.words else "",
+        "this is `default`, in float32; the page of lucency web reads with `int8`" if shipped else "",
+    ]
+    return "\n".join(filter(None, lines))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lucency.cli.inputs import AllowMissing, DataOptions, Finding, Source, Threads
+from lucency.cli.inputs import AllowMissing, DataOptions, Finding, OnlyUnseen, Source, Threads
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def recalibrate(
     folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation that measures the gain.")] = 10,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 1000,
     threads: Threads = 1,
+    only_unseen: OnlyUnseen = False,
+    force: Annotated[bool, typer.Option("--force", help="Write it even if it is worse on other patients.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print recalibration.json instead of the table.")] = False,
 ) -> int:
     """Fit calibration, threshold and abstention to a site's labelled films; write a new bundle with them.
@@ -55,7 +57,7 @@ def recalibrate(
     Example: lucency recalibrate bundle --data our_films --threshold sensitivity=0.95 --out ours
     """
     from lucency.bundle import open_bundle
-    from lucency.errors import OutputError
+    from lucency.errors import RECALIBRATION_WORSE, OutputError, SourceError
     from lucency.reader.recalibrate import evidence, recalibrate, write_recalibrated
 
     options = DataOptions(source, finding, allow_missing)
@@ -63,16 +65,23 @@ def recalibrate(
     if (out / "card.json").exists():
         raise OutputError(f"{out}: holds a bundle already; choose another place with --out, or remove it first")
     opened = open_bundle(bundle)
-    found, on, let_in = _answers(bundle, data, predictions, options, split, threads)
+    found, on, let_in = _answers(bundle, data, predictions, options, split, threads, only_unseen)
     config = _config(opened.card, method, threshold, coverage)
     new = recalibrate(opened.card, found, config, on, folds, resamples, let_in)
+    if is_worse(new) and not force:
+        echo(table(new, on))
+        raise SourceError(
+            f"{out}: not written, on other patients this calibration is worse than the old one; give more films, leave "
+            "the old one with --method keep, or write it with --force",
+            code=RECALIBRATION_WORSE,
+        )
     write_recalibrated(opened, new, out)
     if json:
         from lucency.evaluate.report import dump
 
         echo(dump(evidence(opened, new)))
     else:
-        echo(table(new, on, out))
+        echo(f"{table(new, on)}\nWritten to {out}")
     return 0
 
 
@@ -90,7 +99,13 @@ def _config(card: Any, method: str, threshold: str, coverage: float) -> Recalibr
 
 
 def _answers(
-    bundle: Path, data: str | None, table: Path | None, options: DataOptions, split: str, threads: int
+    bundle: Path,
+    data: str | None,
+    table: Path | None,
+    options: DataOptions,
+    split: str,
+    threads: int,
+    only_unseen: bool,
 ) -> tuple[Predictions, str, NDArray[np.bool_] | None]:
     """Predictions for the films, the films in words, and those that the gate accepts."""
     from lucency.errors import UsageError
@@ -105,15 +120,24 @@ def _answers(
         path = table / "predictions.csv" if table.is_dir() else table
         return read_predictions(path, card.labels, card.task), _words(path), None
     from lucency.cli.inputs import labelled_films
+    from lucency.data.learned import fresh_films
+    from lucency.data.splits import ALL
     from lucency.reader import Reader
     from lucency.reader.predict import predict
 
-    films, used = labelled_films(str(data), options, split)
-    predicted = predict(Reader.open(bundle, threads), films)
+    reader = Reader.open(bundle, threads)
+    given, _ = labelled_films(str(data), options, ALL)
+    unseen_by = [reader.bundle] if only_unseen else ()
+    films, used, seen = fresh_films(given, split, reader.bundle, str(data), unseen_by)
+    if len(seen):
+        echo(seen.line(), err=True)
+    predicted = predict(reader, films)
     for error in predicted.unreadable:
         echo(f"  {error}", err=True)
     n, where = len(predicted.predictions), Path(str(data)).name
     words = f"{n} films of {where}" + ("" if used == "all" else f", split {used}")
+    if len(seen) and not seen.left_out:
+        words += f", {len(seen)} of which the network has seen"
     return predicted.predictions, words, predicted.let_in
 
 
@@ -128,7 +152,7 @@ def _words(path: Path) -> str:
         return path.name
 
 
-def table(new: Recalibrated, on: str, out: Path) -> str:
+def table(new: Recalibrated, on: str) -> str:
     """What was fitted and its gain, as text for a terminal."""
     predictions, card = new.crossfitted.predictions, new.card
     patients = f"{predictions.groups().max() + 1} patients" if predictions.patients_known else "patients not all known"
@@ -149,17 +173,22 @@ def table(new: Recalibrated, on: str, out: Path) -> str:
         needs = ", ".join(f"{name} {least:.3g}" for name, least in zip(card.labels, card.abstention.least, strict=True))
         lines.append(f"uncertain unless one label alone has at least: {needs} (coverage {card.abstention.coverage:g})")
     lines += [f"note: {note}" for note in _notes(new)]
-    return "\n".join([*lines, f"Written to {out}"])
+    return "\n".join(lines)
+
+
+def is_worse(new: Recalibrated) -> bool:
+    """Whether the calibration has the greater log loss on patients that it was not fitted on."""
+    gain = {one.name: one for one in new.gains}["log_loss"].difference
+    return gain.value is not None and gain.value > 0
 
 
 def _notes(new: Recalibrated) -> list[str]:
     """What a person should know before using the new bundle."""
-    gain = {one.name: one for one in new.gains}["log_loss"].difference
     labels, found = new.crossfitted.predictions.labels, []
     fewest = min(int((labels == label).sum()) for label in range(len(new.card.labels)))
     if fewest < FEW:
         found.append(f"a label has {fewest} films only; the figures say little")
-    if gain.value is not None and gain.value > 0:
+    if is_worse(new):
         found.append("on other patients this calibration is worse than the old one; --method keep leaves the old one")
     if new.card.abstention.method != "none" and 0.0 in new.card.abstention.least:
         found.append("too few patients of a label for this coverage: that label is never ruled out")

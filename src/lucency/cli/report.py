@@ -12,6 +12,7 @@ from lucency.cli.inputs import (
     AllowMissing,
     DataOptions,
     Finding,
+    OnlyUnseen,
     Resamples,
     Seed,
     Source,
@@ -40,6 +41,7 @@ def report(
     finding: Finding = None,
     allow_missing: AllowMissing = False,
     split: Split = None,
+    only_unseen: OnlyUnseen = False,
     threshold: Threshold = None,
     resamples: Resamples = 2000,
     seed: Seed = 0,
@@ -61,7 +63,7 @@ def report(
     found, films, card, digest, reader_of = (
         _cross_validated(folds, bundle, data, options, threshold)
         if folds
-        else _one(bundle, data, options, split, threshold, threads)
+        else _one(bundle, data, options, split, threshold, threads, only_unseen)
     )
     context = build_context(
         card, digest, found.predictions, found.threshold, found.about, resamples, seed, cross_validated=bool(folds)
@@ -75,15 +77,22 @@ Evaluated = tuple["EvaluationInput", "Dataset", "Card", str, "Callable[[str], Re
 
 
 def _one(
-    bundle: Path, data: str, options: DataOptions, split: str | None, threshold: float | None, threads: int
+    bundle: Path,
+    data: str,
+    options: DataOptions,
+    split: str | None,
+    threshold: float | None,
+    threads: int,
+    only_unseen: bool,
 ) -> Evaluated:
     from lucency.cli.inputs import labelled_films
+    from lucency.data.splits import ALL
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
 
-    found = evaluation_input(bundle, data, options, split, threshold, threads)
+    found = evaluation_input(bundle, data, options, split, threshold, threads, (bundle,) if only_unseen else ())
     reader = Reader.open(bundle)
-    films = as_labelled(labelled_films(data, options, split, classes=1)[0], reader.card.labels)
+    films = as_labelled(labelled_films(data, options, None if split is None else ALL, classes=1)[0], reader.card.labels)
     return found, films, reader.card, reader.bundle.digest, lambda name: reader
 
 

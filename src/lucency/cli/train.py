@@ -57,6 +57,7 @@ def train(
     from lucency.explain.randomization import with_shuffled_labels
     from lucency.train import cross_validate, train_run
     from lucency.train.distributed import is_main_process, process_group
+    from lucency.train.summary import summary
 
     _check_folds(fold, folds, seeds)
     if _needs_launching(devices, nodes, folds if fold is None else None):
@@ -73,8 +74,9 @@ def train(
     if folds is None or fold is not None:
         with process_group(devices, nodes):
             result = train_run(chosen, films, out, where, resume)
-            if is_main_process():
-                echo(result)
+            main = is_main_process()
+        if main:
+            echo(f"{result}\n{summary(out, films, chosen.data, data)}")
     else:
         report, about = cross_validate(chosen, films, folds, out, where, resume, seeds)
         echo(table(report, about, out))

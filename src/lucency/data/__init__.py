@@ -9,16 +9,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from lucency.bundle import Population
 from lucency.data import csv_table, dicom_tree, eye_folder, folder, image_table, kermany, medmnist, phantom, tfrecord
 from lucency.data.dataset import Dataset, Sample, SourceInfo, Task
 from lucency.data.folder import inventory, is_film
 from lucency.errors import SourceError, UsageError
 
-__all__ = ["SOURCES", "Dataset", "Sample", "SourceInfo", "Task", "read_dataset", "recognise"]
+__all__ = ["SOURCES", "Dataset", "Sample", "SourceInfo", "Task", "population", "read_dataset", "recognise"]
 
-KERMANY_POPULATION = (
-    "Children of one to five years, one hospital in Guangzhou, AP; labels by film, two readers and a third arbiter."
-)
+KERMANY_POPULATION = "Children of 1 to 5 years, one hospital (Guangzhou), frontal (AP)."
+KERMANY_AGES = (1, 5)
 KERMANY_READERS = "Two readers and a third arbiter, by film."
 KERMANY_CITATION = "Kermany et al. 2018, Cell 172:1122, doi 10.1016/j.cell.2018.02.010; data doi 10.17632/rscbjbr9sj."
 
@@ -41,6 +41,7 @@ SOURCES: dict[str, SourceInfo] = {
             recognises=tfrecord.recognises,
             patients_known=True,
             population=KERMANY_POPULATION,
+            ages=KERMANY_AGES,
             labelled_by=KERMANY_READERS,
             counts="1,349 + 3,883 films in train, 234 + 390 in test: the Keras examples' edition of the Kermany films.",
             citation=KERMANY_CITATION,
@@ -84,6 +85,7 @@ SOURCES: dict[str, SourceInfo] = {
             recognises=kermany.recognises,
             patients_known=True,
             population=KERMANY_POPULATION,
+            ages=KERMANY_AGES,
             labelled_by=KERMANY_READERS,
             counts=(
                 "5,856 in all. Kaggle edition: 1,341 + 3,875 train, 8 + 8 val, 234 + 390 test; "
@@ -106,6 +108,12 @@ SOURCES: dict[str, SourceInfo] = {
     )
 }
 """Sources by name; the first that recognises a root reads it, so the particular ones come first."""
+
+
+def population(source: str) -> Population:
+    """Whose films a source holds, for a card; empty where the source cannot know."""
+    info = SOURCES.get(source)
+    return Population(words=info.population, ages=info.ages) if info else Population()
 
 
 def read_dataset(root: Path | str, source: str = "auto", classes: int = 2, finding: str | None = None) -> Dataset:

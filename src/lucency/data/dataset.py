@@ -88,6 +88,8 @@ class SourceInfo:
     patients_known: bool
     """Whether the source can tell which films show the same patient."""
     population: str = ""
+    ages: tuple[int, int] | None = None
+    """Youngest and oldest, in whole years."""
     labelled_by: str = ""
     """Who gave the labels."""
     counts: str = ""

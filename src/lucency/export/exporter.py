@@ -14,6 +14,8 @@ from PIL import Image
 from lucency.bundle import Bundle, Card, open_bundle, write_bundle
 from lucency.bundle.card import Quantize
 from lucency.bundle.golden import FOLDER, GOLDEN, Golden, GoldenFilm, Tolerance, golden_bytes
+from lucency.data import population
+from lucency.data.learned import LEARNED
 from lucency.data.phantom import draw
 from lucency.errors import ExportError, UsageError
 from lucency.export import TARGETS, Target, TargetName
@@ -71,6 +73,7 @@ def export_run(
     card = _export_card(run.card, to, target.file, quantize)
     licence = f"{card.name}: weights and bundle under {card.licence or 'no licence stated'}.\n".encode()
     files = {target.file: content, LICENCE: licence}
+    files |= {name: run.read(name) for name in (LEARNED,) if name in run.card.files}
     return write_bundle(out, card, {**files, **_golden_files(card, files)}, replace)
 
 
@@ -121,6 +124,7 @@ def _export_card(run: Card, to: TargetName, file: str, quantize: Quantize) -> Ca
             "calibration": run.calibration.model_copy(update={"in_graph": True}),
             "gate": run.gate.model_copy(update={"file": None}),
             "training": run.training.model_copy(update={"recipe": recipe}),
+            "population": run.population if run.population.words else population(run.training.source),
             "parity": None,
             "files": {},
         }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from lucency.bundle import Card
+from lucency import __version__
+from lucency.bundle import Bundle, Card
 from lucency.evaluate.predictions import UNCERTAIN
 from lucency.reader.outputs import Outputs, accepted, called_label
 
@@ -66,6 +68,21 @@ def why(found: Sequence[Band], probability: float, verdict: str) -> str:
 def bands_line(card: Card) -> str:
     """All bands in a line, `normal below 0.14, refer 0.14 to 0.91, pneumonia from 0.91`; empty without any."""
     return ", ".join(map(str, bands(card)))
+
+
+def model_info(bundle: Bundle) -> dict[str, Any]:
+    """What every answer in JSON says of the reader: name, digest, threshold, bands, whom it learned from."""
+    card = bundle.card
+    return {
+        "name": card.name,
+        "digest": bundle.digest,
+        "format": card.model.format,
+        "threshold": card.operating_point.threshold,
+        "bands": [asdict(band) for band in bands(card)],
+        "fitted_on": card.calibration.fitted_on,
+        "population": card.population.words,
+        "lucency": __version__,
+    }
 
 
 def _verdict(card: Card, probability: float) -> str:

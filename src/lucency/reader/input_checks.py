@@ -130,6 +130,7 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
         (modality[0] == "no", Doubt(f"the modality is {modality[1]}; the network knows {kinds} only", "modality")),
         (kind.lungs and view[0] == "no", Doubt(f"the view is {view[1]}; the network knows frontal films only", "view")),
         (kind.lungs and part[0] == "no", Doubt(f"the film states body part {part[1]}, not a chest", "part")),
+        (other_age(facts, card), Doubt(f"the age stated lies outside the {_ages(card)} learned from", "age")),
         *_colour_doubts(film, kind),
         *(_sight_doubts(film, kind.sight) if kind.sight and not blank else ()),
     )
@@ -189,6 +190,25 @@ def _thumbnail(film: Film) -> NDArray[np.float64]:
     """The mean colour of 32 × 32 cells, (32, 32, 3)."""
     small = Image.fromarray(film.rgb8()).resize((CELLS, CELLS), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float64)
+
+
+AGE = re.compile(r"0*(\d+)([DWMY]?)")
+"""An age as DICOM writes it (034Y; PS3.5, 6.2, value representation AS), or plain years."""
+PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0, "": 1.0}
+
+
+def other_age(facts: Mapping[str, str], card: Card) -> bool:
+    """Whether a film states an age outside those learned from. The age itself is never quoted: it is the patient's."""
+    stated = AGE.fullmatch(facts.get("age", "").strip().upper())
+    if stated is None or card.population.ages is None:
+        return False
+    years = int(int(stated[1]) / PER_YEAR[stated[2]])
+    return not card.population.ages[0] <= years <= card.population.ages[1]
+
+
+def _ages(card: Card) -> str:
+    low, high = card.population.ages or (0, 0)
+    return f"{low} to {high} years"
 
 
 def view_said(facts: Mapping[str, str]) -> tuple[Said, str]:

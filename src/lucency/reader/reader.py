@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +33,11 @@ ENGINES: dict[Format, Callable[[Bundle, int], Engine]] = {
 Kept = TypeVar("Kept")
 AHEAD = 8
 """Films in work per thread, at most: memory stays bounded however many there are."""
+
+
+def with_age(film: Film, years: float | None) -> Film:
+    """The film stating this age of its patient; unchanged where None."""
+    return film if years is None else replace(film, facts={**film.facts, "age": f"{int(years)}Y"})
 
 
 class Reader:
@@ -69,18 +75,19 @@ class Reader:
         """Where lungs are on a film, as `lucency.paint.overlay` takes it; None for pictures that show none."""
         return lung_outline(film.gray8()) if MODALITIES[self.card.modality].lungs else None
 
-    def read(self, film: FilmLike) -> Reading:
+    def read(self, film: FilmLike, age: float | None = None) -> Reading:
         """Read one film.
 
         Args:
             film: a path, bytes, an open file, a PIL image, a uint8 or uint16 array (bright = dense), a pydicom data set
                 or a `Film`.
+            age: of the patient in years, where the film does not state it; outside those learned from it is a doubt.
 
         Raises:
             FilmError: it cannot be read; the message says what would be accepted.
             BundleError: the network's answer is not a number.
         """
-        opened = as_film(film)
+        opened = with_age(as_film(film), age)
         return self._reading(opened, self._engine.batch, opened)
 
     def read_batch(self, squares: Squares) -> Outputs:
@@ -95,16 +102,18 @@ class Reader:
         """Read files in order, `threads` side by side; a bad film yields its error and costs no other."""
         yield from self._read_many(paths, lambda _, reading: reading)
 
-    def read_films(self, paths: Iterable[Path]) -> Iterator[tuple[Path, tuple[Film, Reading] | FilmError]]:
-        """The same with each film, for whoever draws on it: it is decoded once."""
-        yield from self._read_many(paths, lambda film, reading: (film, reading))
+    def read_films(
+        self, paths: Iterable[Path], age: float | None = None
+    ) -> Iterator[tuple[Path, tuple[Film, Reading] | FilmError]]:
+        """The same with each film, for whoever draws on it: it is decoded once. `age`: of all patients, in years."""
+        yield from self._read_many(paths, lambda film, reading: (film, reading), age)
 
     def _read_many(
-        self, paths: Iterable[Path], kept: Callable[[Film, Reading], Kept]
+        self, paths: Iterable[Path], kept: Callable[[Film, Reading], Kept], age: float | None = None
     ) -> Iterator[tuple[Path, Kept | FilmError]]:
         def attempt(path: Path) -> tuple[Path, Kept | FilmError]:
             try:
-                film = open_film(path)
+                film = with_age(open_film(path), age)
                 return path, kept(film, self._reading(film, self._engine.submit, None))
             except FilmError as error:
                 return path, error

@@ -14,8 +14,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field
 
-from lucency import NOTICE, __version__
+from lucency import NOTICE
 from lucency.bundle import Bundle
+from lucency.reader import model_info
 from lucency.serve.errors import ForbiddenError, UnauthorizedError, UnavailableError, UnprocessableError, responses
 from lucency.serve.middleware import Metrics
 from lucency.serve.pool import Pool, WorkerAnswer
@@ -41,6 +42,14 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+class BandInfo(_Answer):
+    """A stretch of the probability that has one verdict, doubts aside."""
+
+    verdict: str
+    low: Share
+    high: Share
+
+
 class ModelInfo(_Answer):
     """The bundle that reads."""
 
@@ -48,6 +57,9 @@ class ModelInfo(_Answer):
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the whole bundle.")]
     format: str
     threshold: Share
+    bands: Annotated[list[BandInfo], Field(description="What each stretch of the probability is called.")]
+    fitted_on: Annotated[str, Field(description="The films that the probability was fitted to.")]
+    population: Annotated[str, Field(description="Whose films the reader learned from.")]
     lucency: Annotated[str, Field(description="The version that read.")]
 
 
@@ -116,11 +128,7 @@ class State:
 
     def __init__(self, bundle: Bundle, workers: int, limits: Limits, tokens: Tokens, log: Log) -> None:
         self.limits, self.tokens, self._workers = limits, tokens, workers
-        card = bundle.card
-        threshold = card.operating_point.threshold
-        self.model = ModelInfo(
-            name=card.name, digest=bundle.digest, format=card.model.format, threshold=threshold, lucency=__version__
-        )
+        self.model = ModelInfo(**model_info(bundle))
         self.metrics = Metrics(bundle)
         self.admission = Admission(workers + limits.queue)
         self.metrics.inside.set_function(lambda: self.admission.inside)

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from lucency import __version__, compat
 from lucency.bundle import Card, Model, Square, Training
+from lucency.data import population
 from lucency.data.dataset import Dataset
 from lucency.data.decode import preprocess_of
+from lucency.data.learned import LEARNED, learned_bytes
 from lucency.data.splits import split_hash
 from lucency.errors import TrainingError
 from lucency.files import locked, parse_json, unwritable, write_text
@@ -148,6 +150,7 @@ def save(
         modality=recipe.data.modality,
         preprocess=Square.model_validate(preprocess_of(recipe.data).to_json()),
         model=Model(format="torch", file=WEIGHTS, **{name: getattr(recipe.model, name) for name in shape}),
+        population=population(train.source),
         training=Training(
             recipe=recipe.model_dump(mode="json"),
             source=train.source,
@@ -166,7 +169,7 @@ def save(
         ),
         licence="Apache-2.0",
     )
-    return save_run(out, classifier, card)
+    return save_run(out, classifier, card, {LEARNED: learned_bytes(train, val)})
 
 
 def _versions() -> dict[str, str]:

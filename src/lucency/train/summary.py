@@ -1,0 +1,64 @@
+"""What a finished run leaves a person with: files, the figure that counts, a warning, the next command."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from lucency.data.dataset import Dataset
+from lucency.data.splits import train_val_split
+from lucency.evaluate.confidence_intervals import Estimate, auroc_interval
+from lucency.evaluate.metrics import auroc
+from lucency.evaluate.predictions import Predictions
+from lucency.models.run import WEIGHTS
+from lucency.reader import Reader
+from lucency.reader.predict import predict
+from lucency.recipe import DataSettings
+from lucency.train.manifest import CARD
+
+FEW = 50
+"""Films of a label below which an interval is too wide to choose by."""
+
+
+def summary(out: Path, films: Dataset, settings: DataSettings, data: str) -> str:
+    """Lines for a terminal.
+
+    Args:
+        out: folder of the run.
+        films: what it was given, as `data` names them.
+        settings: of its recipe.
+        data: as the next command names it.
+    """
+    _, val, _ = train_val_split(films, settings)
+    predictions = predict(Reader.open(out), val).predictions
+    checkpoints = " ".join(f"checkpoints/{path.name}/" for path in sorted((out / "checkpoints").glob("*")))
+    lines = [
+        f"wrote    {out}: {WEIGHTS} (best weights), {CARD}, history.png and history.csv (curves), {checkpoints}",
+        f"counts   {_figure(predictions)} on {len(val):,} films that chose the checkpoint, which flatters",
+        *_few(val),
+        f"next     {_next(out, films, data)}",
+    ]
+    return "\n".join(lines)
+
+
+def _figure(predictions: Predictions) -> str:
+    """AUROC with its interval; of several classes the accuracy of the calls."""
+    if predictions.task != "binary":
+        right = predictions.called(0.5) == predictions.labels
+        return f"share of right calls {float(right.mean()):.3f}"
+    truth, score = predictions.labels == 1, predictions.logits[:, 0]
+    low, high = auroc_interval(truth, score, predictions.groups()) or (None, None)
+    return f"AUROC {Estimate(float(auroc(truth, score)), low, high)}"
+
+
+def _few(val: Dataset) -> list[str]:
+    rare = {name: count for name, count in val.class_counts().items() if count < FEW}
+    said = " and ".join(f"{count} of {name}" for name, count in rare.items())
+    return [f"few      {said}: too few to choose between runs; cross-validate with --folds 5"] if rare else []
+
+
+def _next(out: Path, films: Dataset, data: str) -> str:
+    command = ["lucency", "evaluate", str(out), "--data"]
+    if any(sample.split == "test" for sample in films.samples):
+        return f"{shlex.join([*command, data])}       (its test films)"
+    return f"{shlex.join(command)} FILMS       (films of other patients; there is no test split here)"
