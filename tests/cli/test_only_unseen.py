@@ -22,7 +22,7 @@ from .brightness import write_brightness_bundle, write_film, write_films
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve films under names of their own; a bundle that learned from six and chose its checkpoint by two of them."""
     root = tmp_path_factory.mktemp("unseen")
-    write_films(root / "films", [90, 100, 110, 120, 130, 140], [120, 135, 150, 160, 170, 180])
+    write_films(root / "films", [90, 100, 110, 120, 130, 140], [125, 135, 150, 160, 170, 180])
     shutil.copytree(root / "films", root / "once")
     for path in (root / "once").rglob("*.png"):  # the same content by another name and time
         path.rename(path.with_name(path.name.replace("000", "100").replace("person", "person9")))
@@ -67,7 +67,7 @@ def test_a_bundle_that_does_not_say(place: Path, capsys: pytest.CaptureFixture[s
 
 def test_nothing_is_left(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_film(tmp_path / "NORMAL" / "a.png", 90)
-    write_film(tmp_path / "PNEUMONIA" / "b.png", 120)
+    write_film(tmp_path / "PNEUMONIA" / "b.png", 125)
     assert run(["evaluate", str(place / "bundle"), "--data", str(tmp_path), "--only-unseen"]) == 4
     assert "it has seen all 2" in capsys.readouterr().err
     assert run(["evaluate", str(place / "bundle"), "--data", str(tmp_path), "--split", "val"]) == 4
