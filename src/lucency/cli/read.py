@@ -66,8 +66,6 @@ def _show(path: Path, reading: Reading, drawn: Path | None, model: Mapping[str, 
         print_json({**content, **({"map": str(drawn)} if drawn else {})})
         return
     echo(f"{one_line(path)}  {reading.answer}")
-    if len(reading.leading) > 1:
-        echo(f"  {reading.shares}")
     for warning in reading.further_doubts:
         echo(f"  doubt: {warning}")
     if drawn:
