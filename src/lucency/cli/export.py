@@ -59,7 +59,7 @@ def export(
     target = find_target(to, quantize)
     squares = _squares(run, data, options, numbered(fold, folds)) if quantize == "int8" else None
     name = next(name for name, row in TARGETS.items() if row is target)
-    card = export_run(run, name, out, quantize, squares, replace)  # type: ignore[arg-type]
+    card = export_run(run, name, out, quantize, squares, replace, not no_film_hashes)  # type: ignore[arg-type]
     size = (out / target.file).stat().st_size / 1e6
     echo(f"{out}: {card.name} for {to}, {quantize}, {target.file} {size:.2f} MB; compare it with lucency parity")
 

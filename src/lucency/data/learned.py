@@ -1,5 +1,7 @@
 """Which films a run learned from: hashes of their content, kept with the run and all that is exported from it.
 
+Films of a public set are known by their file's name too: another edition of the set, resized, has other content.
+
 A figure on films that a reader learned from flatters it. Who holds a film can tell by its hash whether it was learned
 from; nobody can make the film from the hash (docs/bundle.md).
 """
@@ -7,9 +9,11 @@ from; nobody can make the film from the hash (docs/bundle.md).
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +22,7 @@ from lucency.bundle import Bundle
 from lucency.data.dataset import Dataset, Sample
 from lucency.data.splits import choose_split
 from lucency.errors import BundleError, FilmError, SourceError
-from lucency.files import parse_json
+from lucency.files import parse_json, sha256_bytes
 from lucency.progress import track
 
 LEARNED = "films.json"
@@ -26,7 +30,12 @@ LEARNED = "films.json"
 BYTES = 8
 """Of each film's SHA-256: among a million films two are alike by chance once in forty million runs."""
 PARTS = ("train", "val")
-HASH = "the first 8 bytes of the SHA-256 of the film's file, or of its pixels where it has no file of its own"
+HASH = (
+    "the first 8 bytes of the SHA-256 of the film's file, or of its pixels where it has no file of its own; "
+    "for a public set also of 'source/name', name without folder and suffix"
+)
+PUBLIC = frozenset({"kermany"})
+"""Sources whose films have the same names in every edition."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ def learned_bytes(train: Dataset, val: Dataset) -> bytes:
     """The content of LEARNED, in the order of the hashes, so that the order of the films is not in it."""
     content = {"schema": 1, "hash": HASH}
     for part, films in zip(PARTS, (train, val), strict=True):
-        hashes = sorted(set(filter(None, hashes_of(films))))
+        hashes = sorted(frozenset().union(*hashes_of(films)))
         content[part] = base64.b64encode(b"".join(hashes)).decode()
     return (json.dumps(content, indent=1) + "\n").encode()
 
@@ -101,16 +110,17 @@ def _hashes(text: str) -> frozenset[bytes]:
     return frozenset(packed[start : start + BYTES] for start in range(0, len(packed), BYTES))
 
 
-def hashes_of(films: Dataset) -> list[bytes]:
-    """The hash of each film; empty for one that cannot be read."""
-    return [_hash(sample) for sample in track(films.samples, "hashing films")]
+def hashes_of(films: Dataset) -> list[frozenset[bytes]]:
+    """The hashes of each film: of its content, none where it cannot be read; of a public set also of its name."""
+    return [_hash(sample, films.source) for sample in track(films.samples, "hashing films")]
 
 
-def _hash(sample: Sample) -> bytes:
-    try:
-        return bytes.fromhex(sample.content_hash())[:BYTES]
-    except (OSError, FilmError):
-        return b""
+def _hash(sample: Sample, source: str) -> frozenset[bytes]:
+    name = f"{source}/{PurePosixPath(sample.name).stem}"
+    found = {sha256_bytes(name.encode())} if source in PUBLIC else set()
+    with contextlib.suppress(OSError, FilmError):
+        found.add(sample.content_hash())
+    return frozenset(bytes.fromhex(one)[:BYTES] for one in found)
 
 
 def fresh_films(
@@ -146,10 +156,10 @@ def own_val_films(films: Dataset, learned: Learned, data: str) -> Dataset:
     Raises:
         SourceError: none of them is here.
     """
-    chosen = np.array([one in learned.val for one in hashes_of(films)], dtype=bool)
+    chosen = np.array([bool(one & learned.val) for one in hashes_of(films)], dtype=bool)
     if not chosen.any():
         raise SourceError(
-            f"{data}: expected the {len(learned.val)} films that chose the checkpoint, found none of them; "
+            f"{data}: expected the films that chose the checkpoint, found none of them; "
             "give the films that the run was trained on"
         )
     return films.subset(np.flatnonzero(chosen))
@@ -158,13 +168,12 @@ def own_val_films(films: Dataset, learned: Learned, data: str) -> Dataset:
 def find_seen(films: Dataset, learned: Sequence[Learned | None]) -> Seen:
     """The films that any of these runs learned from, or that chose its checkpoint."""
     everything = _union(one for one in learned if one is not None)
-    hashes = hashes_of(films) if everything.train or everything.val else [b""] * len(films)
-    names = [sample.name for sample in films.samples]
-    train = tuple(name for name, one in zip(names, hashes, strict=True) if one in everything.train)
-    val = tuple(
-        name for name, one in zip(names, hashes, strict=True) if one in everything.val and one not in everything.train
-    )
-    return Seen(train, val, len(films))
+    if not everything.train | everything.val:
+        return Seen((), (), len(films))
+    named = list(zip((sample.name for sample in films.samples), hashes_of(films), strict=True))
+    train = {name for name, one in named if one & everything.train}
+    val = {name for name, one in named if one & everything.val} - train
+    return Seen(tuple(sorted(train)), tuple(sorted(val)), len(films))
 
 
 def without_seen(films: Dataset, seen: Seen, data: str) -> Dataset:

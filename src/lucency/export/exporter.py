@@ -44,6 +44,7 @@ def export_run(
     quantize: Quantize = "none",
     squares: NDArray[np.uint8] | None = None,
     replace: bool = False,
+    film_hashes: bool = True,
 ) -> Card:
     """Write the bundle `out` for one target.
 
@@ -54,6 +55,7 @@ def export_run(
         quantize: none, or a key of the target's `quantize`.
         squares: uint8 (n, side, side), training films for the activation ranges of int8.
         replace: whether to overwrite an existing bundle.
+        film_hashes: whether the bundle keeps the hashes of the films learned from (lucency.data.learned).
 
     Returns:
         the card as written.
@@ -73,7 +75,7 @@ def export_run(
     card = _export_card(run.card, to, target.file, quantize)
     licence = f"{card.name}: weights and bundle under {card.licence or 'no licence stated'}.\n".encode()
     files = {target.file: content, LICENCE: licence}
-    files |= {name: run.read(name) for name in (LEARNED,) if name in run.card.files}
+    files |= {name: run.read(name) for name in (LEARNED,) if film_hashes and name in run.card.files}
     return write_bundle(out, card, {**files, **_golden_files(card, files)}, replace)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lucency.bundle import Card, open_bundle
 from lucency.data import SOURCES, Dataset
+from lucency.data.learned import Seen
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold
 from lucency.evaluate import Predictions, Report, evaluate_predictions
 from lucency.evaluate.comparison import delong_test, detectable_auroc
@@ -52,6 +53,11 @@ class ReportContext:
     """The difference in AUROC to an equally good reader that these films detect with a power of 80 %."""
     cross_validated: bool = False
     """Whether each film was evaluated by a reader that was trained without films of its patient."""
+
+    @property
+    def seen(self) -> str:
+        """Which of these films the reader has seen before, in a line; empty where none."""
+        return Seen(**self.about["seen"]).line() if self.about.get("seen") else ""
 
     @property
     def unread(self) -> int:
