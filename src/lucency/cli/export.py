@@ -43,6 +43,9 @@ def export(
     allow_missing: AllowMissing = False,
     fold: HeldOutFold = None,
     folds: FoldCount = 5,
+    no_film_hashes: Annotated[
+        bool, typer.Option("--no-film-hashes", help="Leave out the hashes of the films learned from.")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite an existing bundle.")] = False,
 ) -> None:
     """Write one small file with the outputs logit, calibrated probability and map, and the bundle around it.
