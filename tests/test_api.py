@@ -17,6 +17,7 @@ from lucency import api
 from lucency.bundle import DEFAULT
 
 SOURCE = Path(lucency.__file__).parent
+GOLDEN = DEFAULT / "golden" / "pneumonia.png"
 MODULES = sorted(
     ".".join(("lucency", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
     for path in SOURCE.rglob("*.py")
@@ -73,3 +74,56 @@ def test_a_missing_file_is_an_error_of_the_tree() -> None:
     with pytest.raises(lucency.FilmError) as caught:
         lucency.open_film("no-such-film.png")
     assert (caught.value.code, caught.value.exit_code) == ("film_missing", 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: lucency.load(5), lucency.UsageError, "got int"),
+        (lambda: lucency.load("no-such-bundle"), lucency.BundleError, "found nothing"),
+        (lambda: lucency.train({"name": "x"}, "phantom:24"), lucency.UsageError, "films first"),
+        (lambda: lucency.train("phantom:24", "lecturer"), lucency.RecipeError, "lecture"),
+        (lambda: lucency.train("phantom:24", 5), lucency.UsageError, "got int"),
+        (lambda: lucency.train("phantom:24", resume=True), lucency.UsageError, "as out"),
+        (lambda: lucency.evaluate(lucency.load(), 5), lucency.UsageError, "got int"),
+        (lambda: lucency.evaluate(lucency.load(), "no-such-folder"), lucency.SourceError, "check the path"),
+        (lambda: lucency.explain(lucency.load(), None), lucency.FilmError, "got NoneType"),
+        (lambda: lucency.explain(lucency.load(), GOLDEN, "grad_cam"), lucency.ExplainError, "supports"),
+        (lambda: lucency.explain(lucency.load(), GOLDEN, finding="hernia"), lucency.UsageError, "pneumonia"),
+    ],
+)
+def test_wrong_arguments_are_errors_of_the_tree(call: Any, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_shipped_bundle_by_name() -> None:
+    assert lucency.load("int8").card.model.quantize == "int8"
+
+
+def test_a_run_without_a_folder_gets_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert api._new_run("lecture") == Path("runs/lecture")
+    Path("runs/lecture").mkdir(parents=True)
+    Path("runs/lecture-2").mkdir()
+    assert api._new_run("lecture") == Path("runs/lecture-3")
+
+
+def test_an_explanation_draws_itself(tmp_path: Path) -> None:
+    found = lucency.explain(lucency.load(), GOLDEN)
+    assert found._repr_html_().count("<img") == 1
+    assert found.plot().axes[0].images
+    found.save(tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 10_000
+
+
+def test_a_table_of_figures_for_a_notebook_and_for_pandas() -> None:
+    report = lucency.evaluate(lucency.load(), "phantom:24:7", resamples=100)
+    assert "auroc" in report._repr_html_()
+    assert repr(report).startswith("<Report 24 films")
+    pandas = pytest.importorskip("pandas")
+    table = report.to_pandas()
+    assert isinstance(table, pandas.DataFrame)
+    assert set(table.columns) == {"name", "finding", "value", "low", "high", "reason"}
+    assert report.plot().axes

@@ -123,7 +123,7 @@ def test_a_blank_film_is_uncertain_whatever_the_network_says(
 ) -> None:
     Image.fromarray(np.full((40, 40), 250, np.uint8)).save(tmp_path / "blank.png")
     assert run(["read", str(tmp_path / "blank.png"), "--bundle", str(place / "bundle")]) == 0
-    assert "pneumonia 1.000  → uncertain: refer" in capsys.readouterr().out
+    assert "no probability: the film shows nothing" in capsys.readouterr().out
 
 
 def test_golden_answers_follow_the_calibration(tmp_path: Path) -> None:
