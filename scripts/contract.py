@@ -55,7 +55,8 @@ def entry(name: str, pixels: Array, reader: Reader) -> dict[str, Any]:
     film = Film(np.ascontiguousarray(pixels), name=name)
     square, reading = reader.preprocess(film), reader.read(film)
     outputs = reader.read_batch(square[None])
-    box = strongest_cells(reading.map) if reading.map.max() >= FAINT_SHARE * LIMIT else None
+    evidence = reading.maps[reading.index]
+    box = strongest_cells(evidence) if evidence.max() >= FAINT_SHARE * LIMIT else None
     return {
         "name": name,
         "width": film.width,
