@@ -86,6 +86,14 @@ def test_no_file_of_the_kind(content: bytes, tmp_path: Path) -> None:
     _refused(tmp_path / "a.h5", tmp_path)
 
 
+def test_other_formats_are_named(tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
+    assert "SavedModel" in _refused(tmp_path / "saved", tmp_path)
+    (tmp_path / "a.tflite").write_bytes(b"\x1c\x00\x00\x00TFL3")
+    assert "found a .tflite" in _refused(tmp_path / "a.tflite", tmp_path)
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     assert "cannot be read" in _refused(tmp_path / "none.h5", tmp_path)
     assert "cannot be read" in _refused(tmp_path, tmp_path)

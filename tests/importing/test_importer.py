@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+import lucency
+from lucency.cli import run as cli
 from lucency.errors import OutputError, SourceError, UsageError
 from lucency.importing import import_model
 from lucency.models.run import open_run
@@ -165,3 +168,42 @@ def test_labelled_films_choose_the_range(tmp_path: Path) -> None:
     assert ordered == sorted(ordered, reverse=True)
     with pytest.raises(SourceError, match="expected the labels"):
         import_model(tmp_path / "bright.keras", tmp_path / "no", ("cat", "dog"), films=films)
+
+
+@pytest.mark.slow
+def test_the_lecture_network_at_full_size(tmp_path: Path) -> None:
+    """MobileNetV2 without its top, pool, Dense 128, Dense 1: 2,422,081 numbers, 34,112 of them moments of norms."""
+    import keras
+
+    base = keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=None)
+    dense = keras.layers.Dense
+    model = alive(
+        keras.Sequential(
+            [base, keras.layers.GlobalAveragePooling2D(), dense(128, activation="relu"), dense(1, activation="sigmoid")]
+        )
+    )
+    assert model.count_params() == 2_422_081
+    model.save(tmp_path / "xray_model.h5")
+    imported = import_model(tmp_path / "xray_model.h5", tmp_path / "run", pixel_range="-1..1")
+    assert (imported.card.model.backbone, imported.card.model.head) == ("mobilenet_v2_tf", "dense128")
+    assert imported.card.model.parameters == 2_422_081 - 34_112
+    squares = _squares(224, 2)
+    films = np.repeat(squares[..., None].astype(np.float32), 3, axis=-1) / 127.5 - 1
+    found = Reader.open(imported.path).read_batch(squares).probabilities
+    np.testing.assert_allclose(found, np.asarray(model.predict(films, verbose=0)), atol=TOLERANCE)
+
+
+def test_load_reads_a_keras_file_that_rescales(plain: Path) -> None:
+    run = lucency.load(plain)
+    squares = _squares(SIDE)
+    again = lucency.load(plain).read_batch(squares).probabilities
+    np.testing.assert_array_equal(run.read_batch(squares).probabilities, again)
+
+
+def test_the_command_says_how_it_was_understood(plain: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli(["import", str(plain), "--out", str(tmp_path / "run"), "--json"]) == 0
+    facts = json.loads(capfd.readouterr().out)
+    assert facts["card"]["labels"] == ["NORMAL", "PNEUMONIA"]
+    assert any("rescales by itself" in line for line in facts["says"])
+    assert cli(["import", str(plain), "--out", str(tmp_path / "run")]) == OutputError.exit_code
+    assert cli(["import", str(plain), "--out", str(tmp_path / "other"), "--resize", "squash"]) == UsageError.exit_code

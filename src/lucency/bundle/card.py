@@ -23,6 +23,9 @@ from lucency.modality import Name as ModalityName
 SCHEMA_VERSION = 1
 """The newest version of the card that is read."""
 
+IMPORTED = "imported"
+"""Source of a run that another program trained; backbone and head of a network that is none of ours."""
+
 Format = Literal["torch", "litert", "onnx"]
 Quantize = Literal["none", "float16", "int8", "weights"]
 Task = Literal["binary", "multiclass", "multilabel"]

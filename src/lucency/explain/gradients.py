@@ -28,7 +28,6 @@ from lucency.explain.network import (
 )
 from lucency.explain.occlusion import check_finding
 from lucency.models.classifier import Classifier
-from lucency.models.heads import Dense128
 
 WHITE = 255.0
 """Gradients are per gray level; times this they are per full range from black to white."""
@@ -208,7 +207,4 @@ def with_relu_modules(classifier: Classifier) -> Classifier:
                     f"guided backpropagation is defined for ReLU; the network has {type(child).__name__}; "
                     "choose another method, such as cam"
                 )
-    if isinstance(network.head, Dense128):
-        head = network.head
-        network.head = nn.Sequential(head.hidden, nn.ReLU(), head.drop, head.last)  # type: ignore[assignment]
     return network

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.bundle import Card
+from lucency.bundle.card import IMPORTED
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_squares, report_skipped
 from lucency.data.splits import Fold, split_hash, strata, train_val_split
@@ -30,6 +31,8 @@ def training_films(card: Card, films: Dataset, fold: Fold | None) -> Dataset:
     Raises:
         ExportError: the split hash differs, so these are other films.
     """
+    if card.training.source == IMPORTED:
+        return films  # which films it learned from is not known here
     settings = card_data_settings(card.training.recipe)
     train, _, _ = train_val_split(fold.split(films)[0] if fold else films, settings)
     if split_hash(train, range(len(train))) != card.training.split_hash:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lucency import __version__
 from lucency.bundle import Card, Model, OperatingPoint, Square, Training
+from lucency.bundle.card import IMPORTED
 from lucency.data import Dataset
 from lucency.data.labels import fold, in_order, matching
 from lucency.errors import SourceError, UsageError, WeightsError
@@ -21,7 +22,7 @@ from lucency.importing.keras_graph import flatten
 from lucency.importing.keras_layers import translate
 from lucency.importing.onto_backbone import onto_backbone
 from lucency.models import Classifier
-from lucency.models.imported import ARCHITECTURE, IMPORTED
+from lucency.models.imported import ARCHITECTURE
 from lucency.models.run import WEIGHTS, save_run
 from lucency.preprocess import RESIZE_MODES, Preprocess, ResizeMode
 
@@ -175,7 +176,7 @@ def _card(source: Path, network: Assembled, model: Model, preprocess: Preprocess
         operating_point=OperatingPoint(chosen_by="default"),
         training=Training(
             recipe={"imported": {"file": source.name, "sha256": sha256_file(source), "range": pixel_range}},
-            source="imported",
+            source=IMPORTED,
             versions=versions,
         ),
         limits=LIMITS,

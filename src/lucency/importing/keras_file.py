@@ -60,6 +60,11 @@ def read_keras(path: Path) -> KerasFile:
     Raises:
         WeightsError: missing, truncated, too large, weights without a network, or HDF5 that points elsewhere.
     """
+    if (path / "saved_model.pb").is_file():
+        raise WeightsError(
+            f"{path}: a SavedModel holds a program, not layers; load it in TensorFlow, save it with "
+            "model.save('model.keras'), and import that"
+        )
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise WeightsError(f"{path}: expected at most {MAX_FILE_BYTES >> 20} MB, came {path.stat().st_size >> 20}")
@@ -100,7 +105,8 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 def _read_h5(content: bytes) -> KerasFile:
     if content[:8] != b"\x89HDF\r\n\x1a\n":
-        raise WeightsError("expected a Keras file, .h5 or .keras, found neither; save the network with model.save")
+        found = "a .tflite" if content[4:8] == b"TFL3" else "neither"
+        raise WeightsError(f"expected a Keras file, .h5 or .keras, found {found}; save the network with model.save")
     file = _open(content)
     if "model_config" not in file.attrs:
         raise WeightsError("holds weights but no network; save the whole network with model.save, not save_weights")

@@ -86,12 +86,13 @@ class Dense128(Head):
     def __init__(self, channels: int, findings: int = 1, dropout: float = 0.2) -> None:
         super().__init__()
         self.hidden = nn.Linear(channels, HIDDEN)
+        self.act = nn.ReLU()
         self.drop = nn.Dropout(dropout)
         self.last = nn.Linear(HIDDEN, findings)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Pooled (n, k) → logits (n, findings)."""
-        logits: Tensor = self.last(self.drop(torch.relu(self.hidden(pooled))))
+        logits: Tensor = self.last(self.drop(self.act(self.hidden(pooled))))
         return logits
 
     def map(self, activations: Tensor) -> Tensor:

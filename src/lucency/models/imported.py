@@ -15,8 +15,6 @@ from lucency.models.classifier import Classifier
 from lucency.models.graph_ops import OPS, Shape, pull_back
 from lucency.models.heads import Head
 
-IMPORTED = "imported"
-"""What a card calls the backbone and head of such a network."""
 ARCHITECTURE = "architecture.json"
 FILM = "film"
 """What the first layer takes."""

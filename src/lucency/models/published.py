@@ -65,6 +65,9 @@ PUBLISHED: tuple[Published, ...] = (
     Published("mobilenet_v2", 0.35, 224, 59, 1_691_208, None, 60.3, None, SLIM_V2),
     Published("mobilenet_v2", 1.3, 224, 509, 5_431_048, None, 74.4, None, SLIM_V2),
     Published("mobilenet_v2", 1.4, 224, 582, 6_156_712, None, 75.0, None, SLIM_V2),
+    # slim's own networks pad as TensorFlow does
+    Published("mobilenet_v2_tf", 1.0, 224, 300, 3_538_984, None, 71.8, 91.0, SLIM_V2),
+    Published("mobilenet_v2_tf", 0.35, 224, 59, 1_691_208, None, 60.3, None, SLIM_V2),
     # EfficientNet-Lite
     Published("efficientnet_lite0", 1.0, 224, 407, None, 4.7, 75.1, None, LITE, LITE_MADDS),
     Published("efficientnet_lite1", 1.0, 240, 631, None, 5.4, 76.7, None, LITE, LITE_MADDS),
