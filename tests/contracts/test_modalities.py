@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from lucency.bundle import Card, Model, Square
-from lucency.errors import RecipeError
+from lucency.bundle import Bundle, Card, Model, Square, open_bundle
+from lucency.data import read_dataset
+from lucency.errors import BundleError, RecipeError, UsageError
 from lucency.export.exporter import export_run
 from lucency.film import Film
 from lucency.modality import MODALITIES, NAMES
@@ -20,6 +21,8 @@ from lucency.preprocess import Preprocess
 from lucency.reader import Reader
 from lucency.reader.golden import verify_golden
 from lucency.recipe import ModelSettings, Recipe, parse_recipe
+from lucency.train.ood import fit_gate
+from lucency.web.write import page_files
 
 SMALL = ModelSettings(backbone="mobilenet_v2", width=0.25, depth=4)
 RANDOM = np.random.default_rng(5)
@@ -107,3 +110,13 @@ def test_channels_are_not_mixed_up(tmp_path):
     logits = [reader.read(Film.of_rgb(COLOUR[:, :, order])).logits for order in ([0, 1, 2], [2, 1, 0])]
     assert not np.allclose(*logits)
     assert replace(reader.preprocess, channels=1)(Film.of_rgb(COLOUR)).shape == (48, 48)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "chest_xray"])
+def test_what_knows_chest_films_alone_refuses_other_kinds(name, tmp_path):
+    run = open_bundle(run_of(tmp_path / "run", name))
+    with pytest.raises(UsageError, match=name):
+        fit_gate(run, read_dataset("phantom:10"))
+    exported = run.card.model_copy(update={"model": run.card.model.model_copy(update={"format": "litert"})})
+    with pytest.raises(BundleError, match=name):
+        page_files(Bundle(run.path, exported, "", run.read))

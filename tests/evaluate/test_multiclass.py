@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, recall_score
 
-from lucency.evaluate import evaluate_predictions
+from lucency.errors import SourceError
+from lucency.evaluate import evaluate_predictions, open_predictions, write_report
 from lucency.evaluate.calibration import Calibration, apply, fit_calibration, log_loss, one_vs_rest
 from lucency.evaluate.multiclass import balanced_accuracy, is_ordered, quadratic_kappa
 from lucency.evaluate.predictions import Predictions
@@ -144,3 +145,16 @@ def test_prediction_sets_cover_each_class_by_patient():
         own = fresh.labels == label
         assert held[own, label].mean() > 0.86
     assert crossed.predictions.answered is not None
+
+
+def test_forty_classes_of_which_one_has_three_films(tmp_path):
+    many = graded(1200, classes=40)
+    some = many.pick((many.labels != 7) | (np.cumsum(many.labels == 7) <= 3))
+    report = evaluate_predictions(some, resamples=100)
+    assert report.films_per_label[7] == 3
+    low, high = report.measure("sensitivity", "7").low, report.measure("sensitivity", "7").high
+    assert high - low > 0.3  # three films say little, and the interval says so
+    write_report(report, some, tmp_path)
+    assert open_predictions(tmp_path)[0].label_names == some.label_names
+    with pytest.raises(SourceError, match="'9'"):
+        fit_calibration("temperature", some.pick(some.labels != 9))

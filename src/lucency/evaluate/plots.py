@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ def confusion_plot(report: Report) -> Figure:
     alone = len(tables) == 1
     across = min(3, len(tables))
     down = -(-len(tables) // across)
-    side = max(5.2, 1.6 + 0.75 * len(report.label_names)) if alone else 4.4
+    side = min(16.0, max(5.2, 1.6 + 0.75 * len(report.label_names))) if alone else 4.4
     figure = Figure(figsize=(side * across + 0.4, side * down), layout="constrained")
     for place, (finding, table) in enumerate(tables, 1):
         axes = figure.add_subplot(down, across, place)
@@ -94,7 +95,7 @@ def roc_plot(report: Report, each: tuple[Finding, ...]) -> Figure:
         axes.plot(x, y, color=colour, linestyle=style, linewidth=2, label=label)
         specificity, sensitivity = _values(finding, "specificity", "sensitivity")
         _dot(axes, 1 - specificity, sensitivity, colour, report)
-    axes.legend(loc="lower right", fontsize=SIZE - 2, framealpha=1, edgecolor="white")
+    _legend(axes, "lower right", each)
     return figure
 
 
@@ -109,7 +110,7 @@ def precision_recall_plot(report: Report, each: tuple[Finding, ...]) -> Figure:
         axes.plot(x, y, color=colour, linestyle=style, linewidth=2, label=label, drawstyle="steps-post")
         recall, precision = _values(finding, "sensitivity", "precision")
         _dot(axes, recall, precision, colour, report)
-    axes.legend(loc="lower left", fontsize=SIZE - 2, framealpha=1, edgecolor="white")
+    _legend(axes, "lower left", each)
     return figure
 
 
@@ -134,7 +135,7 @@ def reliability_plot(report: Report, each: tuple[Finding, ...], groups: Ints) ->
             bars = np.array([proportion_interval(finding.truth, mask, groups) for mask in held])
             axes.vlines(predicted, *bars.T, color=colour, linewidth=1.5)
     _frame(axes, "", "share of films with the finding")
-    axes.legend(loc="best", fontsize=SIZE - 2, framealpha=1, edgecolor="white")
+    _legend(axes, "best", each)
     colours = [_look(i)[0] for i in range(len(each))]
     below.hist([finding.probability for finding in each], bins=20, range=(0, 1), color=colours)
     _label_axes(below, "probability", "films")
@@ -164,6 +165,12 @@ def risk_plot(report: Report, predictions: Predictions) -> Figure:
     axes.grid(color="#E5E5E5", linewidth=0.8)
     axes.legend(loc="upper left", fontsize=SIZE - 3, framealpha=1, edgecolor="white")
     return figure
+
+
+def _legend(axes: Axes, where: Literal["lower right", "lower left", "best"], each: tuple[Finding, ...]) -> None:
+    """Names of the curves; of more than MAX_NUMBERED none, as they would cover the plot: report.json has them."""
+    if len(each) <= MAX_NUMBERED:
+        axes.legend(loc=where, fontsize=SIZE - 2, framealpha=1, edgecolor="white")
 
 
 def _both_classes(finding: Finding) -> bool:

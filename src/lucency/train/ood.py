@@ -16,7 +16,7 @@ from lucency.bundle import Bundle, Card, Check, Gate
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_squares, report_skipped
 from lucency.data.splits import Fold, split_hash, train_val_split
-from lucency.errors import SourceError
+from lucency.errors import SourceError, UsageError
 from lucency.evaluate.selective_prediction import fit_conformal
 from lucency.models import Classifier
 from lucency.models.ood_detector import (
@@ -118,8 +118,11 @@ def fit_gate(
         the run's card with the checks, and the content of the detector's file.
 
     Raises:
+        UsageError: the run reads no chest films.
         SourceError: these are not the films of the run, or there are too few.
     """
+    if run.card.modality != "chest_xray":
+        raise UsageError(f"{run.path}: the gate knows how chest films are laid out; this run reads {run.card.modality}")
     train, val = find_splits(run.card, films, fold)
     opened = load_run(run)
     keep_freed_memory()

@@ -76,13 +76,17 @@ def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
 
     Raises:
         UsageError: `texts` is not a translated copy of i18n.js.
-        BundleError: the bundle holds no .tflite, or one of its files has changed.
+        BundleError: the bundle holds no .tflite, reads no chest films, or one of its files has changed.
     """
     card = bundle.card
     if card.model.format != "litert":
         raise BundleError(
             f"{bundle.path}: expected a LiteRT bundle, came {card.model.format}; the page runs .tflite files only: "
             "lucency export RUN --to litert"
+        )
+    if card.modality != "chest_xray":
+        raise BundleError(
+            f"{bundle.path}: expected a reader of chest films, which the page knows; came {card.modality}"
         )
     files = {path.name: path.read_bytes() for path in sorted((HERE / "page").iterdir())}
     files |= {ENGLISH.name: translation(texts)} if texts else {}
