@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lucency.native_output import held_stderr, quiet, quiet_dicom
+from lucency.native_output import held_stderr, interrupts_held, quiet, quiet_dicom
 
 
 def test_warnings_and_logs_are_silenced_inside_only(caplog):
@@ -113,3 +114,16 @@ def test_overlapping_blocks_of_two_kinds_restore_stderr(capfd: pytest.CaptureFix
             done.result()
     os.write(2, b"heard\n")
     assert capfd.readouterr().err == "heard\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals of POSIX")
+def test_ctrl_c_waits_for_the_end_of_native_code():
+    done = []
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interrupts_held():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("all of it")
+    assert done == ["all of it"]
+    assert signal.getsignal(signal.SIGINT) is before
+    with interrupts_held():
+        pass

@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 PILLOW = ("PIL",)
 DICOM = ("pydicom", "pylibjpeg", "openjpeg", "jpeg_ls")
@@ -127,3 +129,28 @@ stderr meanwhile is held back too."""
 def _flush() -> None:
     if sys.stderr is not None:  # pythonw has none
         sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Raise KeyboardInterrupt when the block ends, not in it: raised in a callback of native code it is a crash."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    pressed: list[KeyboardInterrupt] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        try:
+            before(number, frame)  # which may set a limit to how long the end is waited for
+        except KeyboardInterrupt as error:
+            pressed.append(error)
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is hold:
+            signal.signal(signal.SIGINT, before)
+        if pressed:
+            raise pressed[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from lucency.cli.terminal import echo, one_line
 from .brightness import write_brightness_bundle, write_film
 
 ESCAPE = "\x1b[31m"
+VERBS = ("read", "score", "serve", "train", "pacs", "export")
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +87,23 @@ def moments(count: int, until: float, seed: int) -> list[float]:
     return np.random.default_rng(seed).uniform(0.05, until, count).round(3).tolist()
 
 
+def free_port() -> int:
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return int(place.getsockname()[1])
+
+
 def verbs(place: Path, out: Path) -> dict[str, list[str]]:
     bundle = str(place / "bundle")
     return {
         "read": ["read", *map(str, (place / "films").iterdir()), "--bundle", bundle, "--map", str(out)],
         "score": ["score", "--manifest", str(place / "films"), "--bundle", bundle, "--out", str(out), "--shard", "5"],
         "serve": ["serve", "--bundle", bundle, "--port", "0", "--workers", "1"],
+        "pacs": [
+            *("pacs", "serve", "--to", "dicom://A@127.0.0.1:9", "--allow", "A", "--bundle", bundle),
+            *("--queue", str(out / "queue"), "--port", str(free_port())),
+        ],
+        "export": ["export", str(place / "run"), "--out", str(out / "bundle")],
         "train": ["train", "phantom", "--data", "phantom:60", "--out", str(out / "run")],
     }
 
@@ -98,13 +111,16 @@ def verbs(place: Path, out: Path) -> dict[str, list[str]]:
 @pytest.mark.skipif(os.name == "nt", reason="needs signals of POSIX")
 @pytest.mark.parametrize(
     ("verb", "count"),
-    [(verb, 2) for verb in ("read", "score", "serve", "train")]
-    + [pytest.param(verb, 40, marks=pytest.mark.slow) for verb in ("read", "score", "serve", "train")],
+    [(verb, 2) for verb in VERBS[:-1]] + [pytest.param(verb, 40, marks=pytest.mark.slow) for verb in VERBS],
 )
 def test_ctrl_c_at_a_random_moment_leaves_no_traceback_and_nothing_half_written(
     verb: str, count: int, place: Path, tmp_path: Path
 ) -> None:
-    for number, moment in enumerate(moments(count, 6.0, seed=count)):
+    if verb == "export":
+        from export.small_runs import write_run
+
+        write_run(place / "run", "mobilenet_v2", "linear")
+    for number, moment in enumerate(moments(count, 20.0 if verb == "export" else 6.0, seed=count)):
         out = tmp_path / str(number)
         command = [sys.executable, "-m", "lucency", *verbs(place, out)[verb]]
         root = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ import numpy as np
 
 from lucency.arrays import Floats32, Pixels
 from lucency.errors import ExportError
-from lucency.native_output import held_stderr
+from lucency.native_output import held_stderr, interrupts_held
 from lucency.preprocess import as_input
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def convert(network: ExportNetwork, side: int) -> bytes:
     except ImportError as error:
         raise ExportError(f"{MISSING} ({error})") from error
     try:
-        with held_stderr(), warnings.catch_warnings():
+        with held_stderr(), warnings.catch_warnings(), interrupts_held():
             warnings.simplefilter("ignore")
             litert_torch.config.show_progress = False  # it would go to stdout, as --json does
             content = litert_torch.convert(network, (), {INPUT: example_film(side, network.channels)}).model_content()
