@@ -59,6 +59,7 @@ EXTRAS = {
     "rapidocr": "deid",
     "h5py": "keras",
     "cryptography": "sign",
+    "huggingface_hub": "hub",
     "ray": "ray",
     "optuna": "tune",
     "pandas": "notebook",

@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "faith": ("lucency.cli.faith:faith", "Measure whether the maps can be believed, with intervals"),
     "export": ("lucency.cli.export:export", "Write one small file for the phone, and the bundle around it"),
     "parity": ("lucency.cli.export:parity", "Compare an export with its run, film by film"),
-    "bundle": ("lucency.cli.bundle:bundle", "Look at a bundle, check it, pack it"),
+    "bundle": ("lucency.cli.bundle:bundle", "Look at a bundle, check it, pack it, share it"),
     "gate": ("lucency.cli.train:gate", "Teach a run which films it was not made for"),
     "recalibrate": ("lucency.cli.recalibrate:recalibrate", "Fit calibration, threshold and abstention to a site"),
     "drift": ("lucency.cli.drift:drift", "Whether films of now still look and read as those of the reference"),

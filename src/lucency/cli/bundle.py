@@ -1,4 +1,4 @@
-"""`lucency bundle`: show a bundle, verify it, sign it, pack it."""
+"""`lucency bundle`: show a bundle, verify it, sign it, pack it, push it to a hub, pull it from there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ bundle = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Show a bundle, verify it, sign it, pack it.\n\nExample: lucency bundle verify bundles/lecture",
+    help="Show a bundle, verify it, sign it, pack it, share it.\n\nExample: lucency bundle verify bundles/lecture",
 )
 
 Where = Annotated[Path, typer.Argument(help="A bundle or run: a directory, or a .zip of one.", metavar="BUNDLE")]
@@ -112,6 +112,52 @@ def pack(
 
     write_zip(path, out)
     echo(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
+
+
+Repo = Annotated[str, typer.Argument(help="Model repository on the Hugging Face Hub.", metavar="OWNER/NAME")]
+
+
+@bundle.command()
+def push(
+    path: Where,
+    repo: Repo,
+    card: Annotated[Path | None, typer.Option(help="Model card, as `lucency report` writes it; shown there.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public; private otherwise.")] = False,
+) -> None:
+    """Upload a bundle to a model repository on the Hugging Face Hub, or at HF_ENDPOINT. Needs lucency[hub].
+
+    Every byte is checked before. The token is read from HF_TOKEN, or from where `hf auth login` put it.
+
+    Example: lucency bundle push bundles/lecture me/lecture --card report/model-card.md
+    """
+    from lucency.bundle.hub import push as upload
+
+    echo(f"{repo}: commit {upload(path, repo, card, private=not public)}")
+
+
+@bundle.command()
+def pull(
+    repo: Repo,
+    out: Annotated[Path, typer.Argument(help="Folder for the bundle; new.", metavar="OUT")],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit. [default: main]")] = None,
+    key: Annotated[Path | None, typer.Option(help="Public key (PEM) that must have signed the bundle.")] = None,
+) -> None:
+    """Download a bundle from the Hugging Face Hub, or from HF_ENDPOINT, and check it before it is put in place.
+
+    Hashes, golden outputs and, with --key, the signature are checked. Needs lucency[hub].
+
+    Example: lucency bundle pull me/lecture bundles/lecture --key maker.pub.pem
+    """
+    from lucency.bundle import open_bundle
+    from lucency.bundle.hub import pull as download
+    from lucency.reader.golden import verify_golden
+
+    def check(draft: Path) -> None:
+        verify_golden(draft)
+        _signature(open_bundle(draft), key)
+
+    place, commit = download(repo, out, revision, check)
+    echo(f"{place}: commit {commit} of {repo}; every byte checked")
 
 
 @bundle.command()
