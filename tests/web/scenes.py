@@ -48,6 +48,31 @@ def photograph(seed: int, around: int, noise: float = 3.0, room: int | None = No
     return Image.fromarray(np.clip(blurred + rng.normal(0, noise, blurred.shape), 0, 255).astype(np.uint8)), corners
 
 
+def scene(film: Image.Image, seed: int, monitor: bool) -> tuple[Image.Image, Corners]:
+    """A film on a light box, or on a monitor with its grid of pixels, and where its corners are."""
+    rng = np.random.default_rng(seed)
+    tall = rng.uniform(300, 390)
+    wide = min(tall * film.width / film.height, 520.0)
+    left, top = rng.uniform(25, WIDTH - 25 - wide), rng.uniform(22, HEIGHT - 22 - tall)
+    square = [(left, top), (left + wide, top), (left + wide, top + tall), (left, top + tall)]
+    corners = [(x + rng.uniform(-18, 18), y + rng.uniform(-18, 18)) for x, y in square]
+    size = WIDTH, HEIGHT
+    shown = film.resize((int(1.5 * wide), int(1.5 * tall)), Image.Resampling.LANCZOS)
+    if monitor:  # each third row and column of its pixels is darker
+        y, x = np.indices((shown.height, shown.width))
+        shown = Image.fromarray((np.asarray(shown) * np.where((y % 3 == 0) | (x % 3 == 0), 0.8, 1)).astype(np.uint8))
+    back = _back(corners, shown.size)
+    seen = shown.transform(size, Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC)
+    mask = Image.new("L", shown.size, 255).transform(size, Image.Transform.PERSPECTIVE, back, Image.Resampling.BILINEAR)
+    around = rng.uniform(90, 140) if monitor else rng.uniform(225, 250)
+    slope = np.linspace(-10, 10, WIDTH)[None] + np.linspace(-6, 6, HEIGHT)[:, None]  # no light is even
+    picture = Image.fromarray(np.clip(around + slope, 0, 255).astype(np.uint8))
+    picture.paste(seen, (0, 0), mask)
+    blurred = np.asarray(picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 1.0))), dtype=np.float64)
+    noisy = blurred * (1 + slope / 300) + rng.normal(0, 3, blurred.shape)
+    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)), corners
+
+
 def _back(corners: Corners, size: tuple[int, int]) -> list[float]:
     """Photograph → film, the eight numbers that Pillow takes."""
     width, height = size

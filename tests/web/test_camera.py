@@ -76,10 +76,11 @@ FOLLOW = """async ([first, second]) => {
   const tracker = new Tracker(card);
   tracker.follow(corners(0));
   tracker.average(answers(first));
-  const still = tracker.follow(corners(0.01))[0].x, mean = tracker.average(answers(second));
+  const still = tracker.follow(corners(0.01))[0].x, steady = [tracker.still], mean = tracker.average(answers(second));
   const lost = [1, 2, 3, 4, 5, 6].map(() => tracker.follow(null) !== null);
   tracker.follow(corners(0.3));
-  return [still, mean.logits[0], mean.probabilities[0], lost, tracker.average(answers(second)).logits[0]];
+  steady.push(tracker.still);
+  return [still, mean.logits[0], mean.probabilities[0], lost, tracker.average(answers(second)).logits[0], steady];
 }"""
 
 
@@ -104,12 +105,13 @@ def test_the_film_is_found_on_a_light_box_that_ends_within_the_picture(tab: Any)
 
 def test_a_trembling_hand_moves_neither_corners_nor_answers_much(tab: Any) -> None:
     """By hand: 0.6 · (1 - 0.01 / 0.03) of the old corner stays, 0.7 of the old answer; another film begins anew."""
-    still, logit, probability, lost, anew = tab.evaluate(FOLLOW, [2.0, -3.0])
+    still, logit, probability, lost, anew, steady = tab.evaluate(FOLLOW, [2.0, -3.0])
     assert still == pytest.approx(0.4 * 0.2 + 0.6 * 0.21)
     assert logit == pytest.approx(0.7 * 2 - 0.3 * 3)
     assert probability == pytest.approx(1 / (1 + np.exp(-0.5)))
     assert lost == [True] * 5 + [False]
     assert anew == -3
+    assert steady == [True, False]
 
 
 def test_nothing_is_found_where_there_is_no_film(tab: Any) -> None:

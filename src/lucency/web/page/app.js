@@ -96,7 +96,8 @@ function changed() {
 function refresh() {
   const any = entries.length > 0;
   by("empty").hidden = by("list-empty").hidden = any;
-  by("panes").hidden = by("clear").hidden = !any;
+  by("clear").hidden = !any;
+  by("panes").hidden = !shown.some((one) => one?.reading);
   by("legend").hidden = by("toolbar").hidden = !shown.some((one) => one?.reading);
   document.body.classList.toggle("busy", any);
   if (engine) drawList(by("list"), entries, shown[focus], engine.card, { choose, remove });

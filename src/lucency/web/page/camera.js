@@ -70,7 +70,7 @@ async function readPicture(engine, video, tracker) {
   by("camera-page").classList.toggle("found", Boolean(reading));
   if (!reading) return by("camera-answer").replaceChildren();
   const verdict = make("p", `verdict ${tone(card, reading)}`, verdictWords(reading));
-  by("camera-answer").replaceChildren(verdict, scale(card, reading), make("p", "doubt", reading.warnings[0] ?? ""));
+  by("camera-answer").replaceChildren(verdict, scale(card, reading), make("p", "doubt", tracker.still ? (reading.warnings[0] ?? "") : say("camera_still")));
 }
 
 /** A line that screen readers follow: written only when it changes, or they would never stop. */

@@ -107,6 +107,7 @@ export const TEXTS = {
   camera_looking: "Die vier Kanten eines Films werden gesucht…",
   camera_found: "Film gefunden",
   camera_found_says: "Film gefunden, {verdict}",
+  camera_still: "still halten: die Ecken wandern von Bild zu Bild",
   camera_failed: "Das Lesen brach ab: {reason}",
   camera_keep: "Diese Aufnahme behalten",
   camera_rate: "Ergebnisse je Sekunde: {rate}",

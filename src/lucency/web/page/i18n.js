@@ -134,6 +134,7 @@ const TEXTS = {
   camera_looking: "Looking for the four edges of a film…",
   camera_found: "Film found",
   camera_found_says: "Film found, {verdict}",
+  camera_still: "hold still: the corners move from picture to picture",
   camera_failed: "The reading stopped: {reason}",
   camera_keep: "Keep this film",
   camera_rate: "Readings a second: {rate}",

@@ -5,7 +5,7 @@ import { named, say } from "./i18n.js";
 import { settings } from "./lucency.js";
 import { zones } from "./reading.js";
 
-const SHORT = 44, TAIL = 14;
+const SHORT = 32, TAIL = 12;
 /** Letters of a name that fit on two lines; at the end of a longer one those that are always shown: they tell films apart. */
 const ROOM = 42;
 /** Letters that the whole scale has room for. */

@@ -45,7 +45,7 @@ const mix = (share, before, now) => share * before + (1 - share) * now;
 /** One film, followed from picture to picture. */
 export class Tracker {
   constructor(card) {
-    Object.assign(this, { card, corners: null, outputs: null, missed: 0 });
+    Object.assign(this, { card, corners: null, outputs: null, missed: 0, still: false });
   }
 
   /** The corners to go by now. @param found by `findCorners` */
@@ -56,6 +56,7 @@ export class Tracker {
     const moved = (at, i) => Math.hypot(at.x - before[i].x, at.y - before[i].y);
     const far = found && before ? Math.max(...found.map(moved)) : Infinity;
     if (far > LOST) this.outputs = null;
+    this.still = far < STILL;
     const kept = CALM * Math.max(0, 1 - far / STILL);
     const mixed = ({ x, y }, i) => (kept ? { x: mix(kept, before[i].x, x), y: mix(kept, before[i].y, y) } : { x, y });
     return (this.corners = found && found.map(mixed));
