@@ -19,6 +19,7 @@ from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import SourceError, UsageError
 from lucency.evaluate.selective_prediction import fit_conformal
 from lucency.models import Classifier
+from lucency.models.lung_crop import FLAT_LUNGS
 from lucency.models.ood_detector import (
     CELLS,
     CHECKS,
@@ -45,10 +46,11 @@ ALARMS = {
     "mirrored": 0.35,
     "features": 0.2,
     "lungs_missing": 0.05,
-    "lungs_cut": 0.08,
-    "lungs_flat": 0.02,
+    "lungs_cut": 0.1,
 }
 """How the allowed false alarms are divided among the checks: most for the hardest."""
+FIXED = {"lungs_flat": FLAT_LUNGS[0]}
+"""Limits that are not fitted: where evidence begins to fade."""
 MAX_FILMS = 2000
 """Training films that are measured; more barely change the Gaussians."""
 MAX_CORRUPTED = 300
@@ -140,7 +142,10 @@ def fit_gate(
     scores["features"] = score(detector, outside.small, outside.features)[:, -1], outside.films.groups()
     for name, column in zip(LUNG_CHECKS, np.concatenate([inside.lungs, outside.lungs]).T, strict=False):
         scores[name] = column, groups
-    checks = tuple(set_limit(name, *found, alarms * ALARMS[name]) for name, found in scores.items())
+    checks = tuple(
+        fixed_limit(name, found[0]) if name in FIXED else set_limit(name, *found, alarms * ALARMS[name])
+        for name, found in scores.items()
+    )
     fitted_on = (
         f"layout of {len(small)} films, crossfitted; "
         f"features of {len(inside.films)} training films, {len(few)} of them also {' and '.join(CORRUPTIONS)}, "
@@ -211,6 +216,11 @@ def set_limit(name: str, scores: Floats, groups: NDArray[np.int64], alarms: floa
             file=sys.stderr,
         )
     return Check(name=name, limit=limit, alarms=float((scores > np.float32(limit)).mean()))  # type: ignore[arg-type]
+
+
+def fixed_limit(name: str, scores: Floats) -> Check:
+    """The limit that FIXED states, and the share of films of the same kind above it."""
+    return Check(name=name, limit=FIXED[name], alarms=float((scores > FIXED[name]).mean()))  # type: ignore[arg-type]
 
 
 def fit_numbers(small: Floats, features: Floats, corrupted: Sequence[Floats] = ()) -> dict[str, torch.Tensor]:
