@@ -137,10 +137,22 @@ def cross_check(one: Mapping[str, Any], pixels: Array, card: Any, model: bytes, 
         require(all(value <= allowed[key] for key, value in away.items()), f"{name}: {who}")
     require((one["verdict"], one["called"], one["doubts"]) == confirm(card, pixels, one["outputs"]), f"{name}: reading")
     cells = np.array(one["outputs"]["map"]).reshape(round(len(one["outputs"]["map"]) ** 0.5), -1)
+    require(one["box"] == (hot_box(cells) if cells.max() >= 1 else None), f"{name}: the box")
+
+
+def hot_box(cells: Array) -> tuple[int, int, int, int]:
+    """The box around the strongest cell, united with every piece of hot cells that touches it, until none does."""
     pieces, _ = ndimage.label(cells >= BOXED * cells.max(), np.ones((3, 3)))
-    rows, columns = ndimage.find_objects((pieces == pieces.flat[cells.argmax()]).astype(int))[0]
-    box = (columns.start, rows.start, columns.stop, rows.stop) if cells.max() >= 1 else None
-    require(one["box"] == box, f"{name}: the box")
+    boxes = ndimage.find_objects(pieces)
+    box = boxes[pieces.flat[cells.argmax()] - 1]
+    while True:
+        near = pieces[tuple(slice(max(axis.start - 1, 0), axis.stop + 1) for axis in box)]
+        parts = [box, *(boxes[piece - 1] for piece in np.unique(near[near > 0]))]
+        grown = tuple(slice(min(p[a].start for p in parts), max(p[a].stop for p in parts)) for a in (0, 1))
+        if grown == box:
+            rows, columns = box
+            return columns.start, rows.start, columns.stop, rows.stop
+        box = grown
 
 
 def main() -> None:

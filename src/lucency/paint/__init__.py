@@ -247,7 +247,7 @@ def _veiled(film: Image.Image, share: Map, area: Window, smooth: bool) -> Image.
 
 
 def strongest_cells(evidence: Map) -> Window:
-    """The box around the cells that border on the strongest one and have at least BOXED of its evidence, in cells."""
+    """The smallest box with the strongest cell that no cell with BOXED of its evidence or more touches, in cells."""
     hot = evidence >= BOXED * evidence.max()
     row, column = (int(place) for place in np.unravel_index(int(evidence.argmax()), evidence.shape))
     box = np.array([row, column, row, column])
