@@ -40,7 +40,7 @@ def films() -> dict[str, Array]:
     noise = np.random.default_rng(0).integers(0, 256, (60, 140))
     return {
         "pneumonia": pneumonia,
-        "normal, smaller than the square": draw(12, ill=False, side=120).film,
+        "normal, smaller than the square": draw(27, ill=False, side=120).film,
         "uncertain": draw(22, ill=False, side=125).film[:, :-1],
         "upside down": small[::-1],
         "mirrored": small[:, ::-1],
