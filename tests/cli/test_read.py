@@ -118,11 +118,17 @@ def test_a_folder_a_pattern_and_a_file(place: Path, capsys: pytest.CaptureFixtur
     assert told == [str(place / "more" / "deep" / "no-suffix"), str(place / "dark.png")]
 
 
-@pytest.mark.parametrize("named", ["empty", "none*.png"])
-def test_a_folder_or_pattern_without_films(named: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_films(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "empty").mkdir()
-    assert read(place, str(place / named)) == 3
+    assert read(place, str(place / "empty")) == 3
     assert "found none" in capsys.readouterr().err
+
+
+def test_a_pattern_that_nothing_matches_costs_no_other(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read(place, str(place / "none*.png"), str(place / "dark.png")) == 3
+    captured = capsys.readouterr()
+    assert ": normal (below 0.50)" in captured.out
+    assert "none*.png: found no such file" in captured.err
 
 
 def test_no_such_film_gets_no_probability(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ def film_paths(named: Iterable[Path]) -> list[Path]:
     A folder is searched for files that begin like a film, whatever they are called; hidden ones are left out.
 
     Raises:
-        FilmError: a folder without a film, or a pattern that nothing matches.
+        FilmError: a folder without a film.
     """
     return [film for path in named for film in _films(path)]
 
@@ -32,9 +32,7 @@ def _films(path: Path) -> list[Path]:
         return found
     if has_magic(str(path)) and not path.exists():
         matches = sorted(map(Path, glob(str(path), recursive=True)))  # noqa: PTH207  # Path.glob takes none from the root
-        if not matches:
-            raise FilmError(f"{path}: expected files that match, found none; check the pattern", code=FILM_MISSING)
-        return [film for match in matches for film in _films(match)]
+        return [film for match in matches for film in _films(match)] or [path]  # reported as missing, with the others
     return [path]
 
 
