@@ -110,8 +110,10 @@ def bands_of(gray: Gray) -> tuple[Gray, list[Gray], Gray]:
 
     A Laplacian pyramid (Burt & Adelson 1983), each level at the film's own size.
     """
-    seen = [_size(_size(gray, side, Image.Resampling.BILINEAR), len(gray), Image.Resampling.BICUBIC) for side in SCALES]
-    return gray - seen[0], [finer - coarser for finer, coarser in pairwise(seen)], seen[-1]
+    views = [
+        _size(_size(gray, side, Image.Resampling.BILINEAR), len(gray), Image.Resampling.BICUBIC) for side in SCALES
+    ]
+    return gray - views[0], [finer - coarser for finer, coarser in pairwise(views)], views[-1]
 
 
 def brightness(base: Gray) -> Gray:

@@ -41,7 +41,7 @@ def read(root: Path) -> Dataset:
 
     Raises:
         SourceError: no table or several, `path` or `label` missing, a value that makes no sense, one film on two
-            rows that disagree, two labels that cannot be told apart, or none of the films is there.
+            rows that disagree, two indistinguishable labels, or none of the films is there.
     """
     table = find(root)
     rows = [_clean(table, row) for row in read_table(table, KNOWN, NEEDED)]
@@ -57,8 +57,8 @@ def read(root: Path) -> Dataset:
         )
     class_of = merge_spellings(tally(label for row in present for label in _findings(row["label"])), str(table))
     samples, labels, many = _samples(table, present, class_of)
-    nobody = sum(sample.patient is None for sample in samples)
-    unnamed = [f"{nobody} films do not name their patient; each counts as a patient of its own"] if nobody else []
+    nameless = sum(sample.patient is None for sample in samples)
+    unnamed = [f"{nameless} films do not name their patient; each counts as a patient of its own"] if nameless else []
     warnings = (*describe_left_out(left_out), *merged_warnings(class_of), *unnamed)
     return Dataset(labels, samples, "multilabel" if many else task_of(labels), "csv", warnings, +left_out)
 

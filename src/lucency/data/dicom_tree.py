@@ -35,7 +35,7 @@ KEYS = ("SOPInstanceUID", "PatientID")
 COLUMNS = {"sex": "PatientSex", "age": "PatientAge", "view": "ViewPosition", "manufacturer": "Manufacturer"}
 """Our column to the attribute it is taken from."""
 LOOKED_AT, OPENED = 400, 40
-"""Files that are listed, and opened, to tell whether a tree is one of DICOM."""
+"""Files that are listed, and opened, to recognise a tree of DICOM files."""
 WANTED = ("PatientID", "SOPInstanceUID", "Rows", "Columns", *COLUMNS.values())
 
 
@@ -64,8 +64,8 @@ def read(root: Path) -> Dataset:
         )
     samples = sorted((_sample(root, place, head, names.index(label)) for place, head, label in kept), key=_name)
     left_out += Counter(not_dicom=len(placed) - len(films), no_label=len(films) - len(kept))
-    nobody = sum(sample.patient is None for sample in samples)
-    unnamed = [f"{nobody} films do not name their patient; each counts as a patient of its own"] if nobody else []
+    nameless = sum(sample.patient is None for sample in samples)
+    unnamed = [f"{nameless} films do not name their patient; each counts as a patient of its own"] if nameless else []
     warnings = (*describe_left_out(left_out), *merged_warnings(class_of), *unnamed)
     return Dataset(names, tuple(samples), task_of(names), "dicom", warnings, left_out)
 

@@ -69,7 +69,7 @@ def read(root: Path) -> Dataset:
     """Read the films in the class folders below `root`.
 
     Raises:
-        SourceError: no class folders with films, or two names of one class that cannot be told apart.
+        SourceError: no class folders with films, or two indistinguishable names of a class.
     """
     tree = read_tree(root)
     files = [found for found in tree.files if not is_missing(found.folder)]

@@ -29,7 +29,7 @@ class Layout:
     """Name of the image file, without its suffix."""
     label: str
     patient: str | None
-    """Images with the same value belong together: of HAM10000 those of one lesion, whose patient nobody knows."""
+    """Images with the same value belong together: in HAM10000 those of one lesion, whose patient is unknown."""
 
 
 LAYOUTS = {

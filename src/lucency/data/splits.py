@@ -93,8 +93,8 @@ def train_val_split(films: Dataset, settings: DataSettings) -> tuple[Dataset, Da
         rest = here.subset([index for index, record in enumerate(here.samples) if record.split != "val"])
         rest.require_trainable()
         return rest, stated, "the source's own val split validates"
-    learn, judge = group_holdout(here, settings.validation, SPLIT_SEED)
-    return here.subset(learn), here.subset(judge), f"{settings.validation:.0%} of the patients validate, stratified"
+    train, val = group_holdout(here, settings.validation, SPLIT_SEED)
+    return here.subset(train), here.subset(val), f"{settings.validation:.0%} of the patients validate, stratified"
 
 
 def _whole(films: Dataset) -> bool:

@@ -90,8 +90,8 @@ def find_text(film: Film, stored: Stored) -> list[Line]:
     found: list[Line] = []
     for view in views(film, stored):
         for scale in _scales(max(view.shape)):
-            seen = _scaled(view, scale)
-            found += [_grown(line, 1 / scale) for line in _lines(_probability(seen)) if _is_text(seen, line)]
+            scaled = _scaled(view, scale)
+            found += [_grown(line, 1 / scale) for line in _lines(_probability(scaled)) if _is_text(scaled, line)]
     return found
 
 

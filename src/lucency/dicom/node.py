@@ -50,7 +50,7 @@ class NodeConfig:
     host: str = "127.0.0.1"
     port: int = 11112
     callers: tuple[str, ...] = ()
-    """AE titles that may call; nobody else may."""
+    """AE titles that may call; all others are rejected."""
     associations: int = 8
     """Callers at once."""
     largest: int = MAX_BYTES

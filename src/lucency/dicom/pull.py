@@ -36,7 +36,7 @@ def fetch_all(
         queue: something must work it off meanwhile.
         digest: of the bundle that answers; a film that it has answered is not fetched.
         ahead: films that may be unfinished.
-        log: where each refusal is told.
+        log: called with each refusal.
 
     Raises:
         SourceError: the server does not answer the query.
@@ -68,10 +68,10 @@ def find(client: DICOMwebClient, query: dict[str, str]) -> Iterator[tuple[str, s
         SourceError: the server does not answer.
     """
     for modality in (query["Modality"],) if "Modality" in query else MODALITIES:
-        seen: set[tuple[str, ...]] = set()
-        while new := [one for one in _page(client, {**query, "Modality": modality}, len(seen)) if one not in seen]:
+        known: set[tuple[str, ...]] = set()
+        while new := [one for one in _page(client, {**query, "Modality": modality}, len(known)) if one not in known]:
             yield from new
-            seen.update(new)  # a server that knows no offset gives the first page for ever
+            known.update(new)  # a server that ignores the offset returns the first page forever
             if len(new) < PAGE:
                 break
 

@@ -90,7 +90,7 @@ class McNemar:
     exact: float
     """Two-sided p."""
     mid_p: float
-    """Two-sided p with half of what is as likely as what was seen; the one to prefer."""
+    """Two-sided p with half of the probability of the observed outcome (mid-p); the one to prefer."""
 
     @property
     def difference(self) -> float:
@@ -217,8 +217,8 @@ def mcnemar_test(right_a: Bools, right_b: Bools, groups: Ints) -> McNemar:
     balance = np.bincount(patient, weights=right_a.astype(np.float64) - right_b).astype(np.int64)
     chances = _coin_sums(np.abs(balance[balance != 0]))
     far = np.abs(np.arange(len(chances)) - len(chances) // 2)
-    seen = abs(int(balance.sum()))
-    exact, as_likely = float(chances[far >= seen].sum()), float(chances[far == seen].sum())
+    observed = abs(int(balance.sum()))
+    exact, as_likely = float(chances[far >= observed].sum()), float(chances[far == observed].sum())
     return McNemar(
         only_a=int((right_a & ~right_b).sum()),
         only_b=int((right_b & ~right_a).sum()),

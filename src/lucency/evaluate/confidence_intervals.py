@@ -67,7 +67,7 @@ class Intervals:
     low: Floats
     high: Floats
     fixed: NDArray[np.bool_]
-    """Where every resample gives the same figure, so that resampling cannot tell how certain it is."""
+    """Where every resample gives the same figure, so that resampling does not show its uncertainty."""
 
     def estimate(self, i: int) -> Estimate:
         """Figure `i`; without an interval where one bound is missing."""

@@ -1,6 +1,6 @@
 """Films: PNG, JPEG, TIFF and DICOM, recognised by content, become faithful gray in which bright is dense.
 
-Films are personal data. Nothing here logs, prints or keeps a copy; an error names the file to whoever asked for it.
+Films are personal data. Nothing here logs, prints or keeps a copy; an error names the file to its caller.
 """
 
 from lucency.film.accept import as_film

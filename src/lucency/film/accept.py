@@ -46,7 +46,7 @@ def as_film(source: FilmLike) -> Film:
         return _from_array(source)
     if isinstance(source, Image.Image):
         return _from_picture(source)
-    pydicom = sys.modules.get("pydicom")  # whoever has a data set has imported it
+    pydicom = sys.modules.get("pydicom")  # imported already if `data` is a data set
     if pydicom is not None and isinstance(source, pydicom.Dataset):
         return _from_dataset(source)
     if hasattr(source, "read"):

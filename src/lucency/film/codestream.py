@@ -69,8 +69,8 @@ class Jpeg:
             first, last, low = header[1 + 2 * count], header[2 + 2 * count], header[3 + 2 * count] & 15
             for component in header[1 : 1 + 2 * count : 2]:
                 left[component, first : last + 1] = low
-        seen = {component for _, header in self.scans for component in header[1 : 1 + 2 * header[0] : 2]}
-        return len(seen) == self.components and bool((left[sorted(seen)] == 0).all())
+        components = {component for _, header in self.scans for component in header[1 : 1 + 2 * header[0] : 2]}
+        return len(components) == self.components and bool((left[sorted(components)] == 0).all())
 
 
 def parse_jpeg(jpeg: bytes) -> Jpeg:

@@ -1,4 +1,4 @@
-"""A reader's answers for a whole data set, ready to be judged."""
+"""A reader's predictions for a whole data set, ready for evaluation."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-"""glibc gives each film's memory back to the system and takes it anew, page by page: a fifth of the time of a film of
+"""glibc returns each film's memory to the system and faults it in again page by page: a fifth of the time of a film of
 1024 × 1024 pixels. So a worker keeps up to 128 MiB. And the cores are shared by processes, not by threads in them."""
 START_S = 120.0
 """To import, open the bundle and read a first film; a second or two on an idle machine."""
@@ -65,13 +65,13 @@ class Job:
     """Workers that ended while they read it."""
 
     def fail(self, why: Exception) -> None:
-        """Answer with an error, unless nobody waits any more."""
+        """Answer with an error, unless the client has gone."""
         if not self.answer.done():
             self.answer.set_exception(why)
 
 
 class WorkerProcess:
-    """A running `lucency.serve.worker`, seen from the server."""
+    """The server's side of a running `lucency.serve.worker`."""
 
     def __init__(self, child: asyncio.subprocess.Process, seconds: float) -> None:
         """`seconds` bounds each answer."""
@@ -102,8 +102,8 @@ class WorkerProcess:
     async def kill(self) -> None:
         """End it; wait until it has ended, but not for ever.
 
-        asyncio takes a child for ended only when its pipes are closed as well, and never sees the end of a pipe that it
-        has paused, as behind a large answer that nobody reads any more. So what is in the pipe is read.
+        asyncio reports a child as ended only after its pipes are closed, and never notices the end of a pipe that it
+        has paused, such as behind a large unread answer. So the pipe is drained.
         """
         if self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -129,7 +129,7 @@ async def start_worker(bundle: Bundle, limits: Limits) -> WorkerProcess:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env={**os.environ, **WORKER_ENVIRONMENT},
-        start_new_session=True,  # Ctrl-C in the terminal is for the server, which finishes the films in hand
+        start_new_session=True,  # Ctrl-C in the terminal is for the server, which finishes running films
     )
     worker = WorkerProcess(child, START_S)
     try:
@@ -178,7 +178,7 @@ class Pool:
         self._tasks = [asyncio.ensure_future(self._supervise(worker)) for worker in workers]
 
     async def stop(self) -> None:
-        """End all workers. Films in hand are lost: the server stops only when there are none."""
+        """End all workers. Running films are lost: the server stops only when there are none."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -192,7 +192,7 @@ class Pool:
             InternalError: a bug in the server.
             ClientDisconnect: the client has gone.
         """
-        if self._failing and not self.ready:  # nobody would take it out of the queue
+        if self._failing and not self.ready:  # no worker would take it out of the queue
             raise UnavailableError("no worker can read films, and none starts; ask again later")
         job = Job(film, name, map, client_left)
         self._jobs.put_nowait(job)
@@ -247,7 +247,7 @@ class Pool:
             waiting.cancel()
 
     async def _send(self, worker: WorkerProcess, job: Job) -> Job | None:
-        """The job, its film on the way to the worker; None if nobody waits for it any more."""
+        """The job, its film on the way to the worker; None if its client has gone."""
         if job.answer.done():
             return None
         if await job.client_left():

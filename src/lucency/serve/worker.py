@@ -77,7 +77,7 @@ def main(settings: dict[str, Any]) -> None:
     limit_memory(settings["pixels"])
     _send(answers, ({"digest": reader.bundle.digest}, b""))
     while (frame := receive(requests)) is not None:
-        _set_alarm(2 * settings["seconds"])  # if the server dies meanwhile, nobody else stops a hanging decoder
+        _set_alarm(2 * settings["seconds"])  # if the server dies meanwhile, nothing else stops a hanging decoder
         _send(answers, answer(reader, settings["pixels"], *frame))
         _set_alarm(0)
 

@@ -146,9 +146,9 @@ def _lung_files() -> dict[str, bytes]:
     with np.load(WEIGHTS) as stored:
         arrays = {name: stored[name] for name in stored.files if name != "side"}
         side = int(stored["side"]) if "side" in stored else SIDE
-    told = {"side": side, "arrays": [[name, array.size] for name, array in arrays.items()]}
+    layout = {"side": side, "arrays": [[name, array.size] for name, array in arrays.items()]}
     values = b"".join(array.astype("<f2").tobytes() for array in arrays.values())
-    return {"lungs.json": json.dumps(told).encode(), "lungs.bin": values}
+    return {"lungs.json": json.dumps(layout).encode(), "lungs.bin": values}
 
 
 def _version(files: Mapping[str, bytes]) -> str:

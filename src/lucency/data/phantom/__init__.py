@@ -2,7 +2,7 @@
 
 A frontal chest is drawn structure by structure as the opacity that the beam meets, then exposed like a film. A
 pneumonia takes air away from the lungs and changes nothing else: films with and without it, drawn from the same seed,
-differ by the lesion alone, so no shortcut tells them apart.
+differ by the lesion alone, so there is no shortcut between them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LABELS = ("normal", "pneumonia")
 ROOT = re.compile(r"phantom:(?P<count>\d+)(:(?P<seed>\d+))?")
 TABLE = "phantoms.csv"
 ILL = (False, True, False, True, True)
-"""Who of five patients is ill. Numbers are no shortcut: nothing drawn depends on them but through the seed."""
+"""Which of five patients have pneumonia. Numbers are no shortcut: films depend on them through the seed only."""
 FILMS = ((1, 0.8), (2, 0.12), (3, 0.06), (4, 0.02))
 """How many films a patient has, and how often: 1.3 on average."""
 
@@ -180,7 +180,7 @@ def draw(seed: int | tuple[int, ...], ill: bool, side: int = SIDE, take: int = 0
         seed: which patient; the same seed is the same anatomy and, if ill, the same pneumonia.
         ill: whether the patient has pneumonia; nothing else of the film depends on it.
         side: rows; the film is 1 to 1.33 times as wide.
-        take: which of the patient's films: each is placed and exposed anew.
+        take: which of the patient's films: each has its own placement and exposure.
     """
     anatomy, lesion = _patient(seed)
     rng = np.random.default_rng([*_words(seed), 1, take])
@@ -243,7 +243,7 @@ class Exposure:
 
 
 def draw_exposure(rng: np.random.Generator) -> Exposure:
-    """Draw how a film was taken: nothing here knows whether the patient is ill."""
+    """Draw the acquisition of a film, independently of pneumonia."""
     margins = rng.uniform(0.01, 0.07, 4) * (rng.uniform(size=4) < 0.25)
     letter = str(rng.choice(["", "R", "L"], p=[0.3, 0.6, 0.1]))
     column = rng.uniform(0.03, 0.1)
