@@ -84,7 +84,7 @@ class Audit:
             "counts": counts(self.films),
             "patients": _patients_json(self.patients),
             "findings": [self._finding_json(finding) for finding in self.findings],
-            "shortcuts": [_shortcut_json(shortcut) for shortcut in self.shortcuts],
+            "shortcuts": [{**asdict(one), "grade": one.grade} for one in self.shortcuts],
             "unreadable": [{"film": name, "reason": reason} for name, reason in self.measured.unreadable],
         }
 
@@ -135,10 +135,6 @@ def _patients_json(patients: Patients) -> dict[str, Any]:
         "random_split_leak": patients.sibling_leak,
         "naive_key": naive and {"patients": naive.patients, "merging": naive.merging, "across_splits": naive.crossing},
     }
-
-
-def _shortcut_json(shortcut: Shortcut) -> dict[str, Any]:
-    return {**asdict(shortcut), "grade": shortcut.grade}
 
 
 def page(audit: Audit, title: str) -> str:

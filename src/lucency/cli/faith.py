@@ -74,6 +74,7 @@ def faith(
     Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
     """
     from lucency.explain.bind import label_index
+    from lucency.explain.boxes import with_boxes
     from lucency.reader import Reader
 
     options = DataOptions(source, allow_missing=allow_missing)
@@ -83,7 +84,7 @@ def faith(
     found, used = _films(data, options, split, fold, folds, boxes)
     networks = _networks(reader, readers[1:], shuffled)
     chosen = method or (["cam", "grad_cam"] if boxes and networks.own else ["cam"])
-    marked = _with_boxes(found, boxes) if boxes else found
+    marked = with_boxes(found, boxes) if boxes else found
     task = Task(marked, index, 0 if boxes else films, seed, resamples, lungs)
     results, cases = _evaluated(reader, chosen, task, networks, quick)
     for path in beside or ():
@@ -119,11 +120,7 @@ def _films(
     from lucency.data.splits import Fold
     from lucency.errors import UsageError
 
-    if (
-        boxes
-        and Path(data).is_file()
-        and "label" not in Path(data).read_text(encoding="utf-8").partition("\n")[0].split(",")
-    ):
+    if boxes and _unlabelled(Path(data)):
         from lucency.explain.boxes import boxed_films
 
         return boxed_films(boxes, Path(data)), "boxed films"
@@ -139,12 +136,6 @@ def _films(
 def _unlabelled(data: Path) -> bool:
     """Whether the data are a table without a column `label`."""
     return data.is_file() and "label" not in data.read_text(encoding="utf-8").partition("\n")[0].strip().split(",")
-
-
-def _with_boxes(films: Dataset, boxes: Path) -> Dataset:
-    from lucency.explain.boxes import with_boxes
-
-    return with_boxes(films, boxes)
 
 
 def _evaluated(

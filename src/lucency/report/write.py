@@ -91,7 +91,10 @@ def page(
         plots=[(_png_url(folder / name), caption) for name, caption in PLOTS.items() if (folder / name).is_file()],
         columns=_by_column(context.subgroups),
         shown=[metric_text.title(name) for name in SHOWN],
-        errors={kind: [_pictures(one) for one in found] for kind, found in errors.items()},
+        errors={
+            kind: [{"error": one, "film": data_url(one.film), "map": data_url(one.map)} for one in found]
+            for kind, found in errors.items()
+        },
         checklists=[{"filled": one, "line": summary(one)} for one in checklists],
         status_text=STATUS_TEXT,
         map_caption=NOTICE,
@@ -100,10 +103,6 @@ def page(
 
 def _png_url(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def _pictures(error: WorstError) -> dict[str, Any]:
-    return {"error": error, "film": data_url(error.film), "map": data_url(error.map)}
 
 
 def _by_column(parts: Sequence[Subgroup]) -> dict[str, list[Subgroup]]:

@@ -97,7 +97,7 @@ def open_manifest(source: str, column: str | None = None) -> Manifest:
     if path.is_file():
         return Manifest(source, str(path.parent), _listed(source, column))
     if glob.has_magic(source):
-        return Manifest(source, "", partial(_globbed, source))
+        return Manifest(source, "", lambda: iter(sorted(glob.glob(source, recursive=True))))  # noqa: PTH207  may be absolute
     raise SourceError(f"{source}: expected a list of films, a folder or a glob, found nothing there; check the path")
 
 
@@ -142,10 +142,6 @@ def _walk(root: Path, skipped: Counter[str], pictures: Counter[str]) -> Iterator
 
 def _has_film_name(name: str) -> bool:
     return Path(name).suffix.lower() in FILM_SUFFIXES and not Path(name).name.startswith(".")
-
-
-def _globbed(pattern: str) -> Iterator[str]:
-    return iter(sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207  the pattern may be absolute
 
 
 def _opened(source: str) -> BinaryIO:
