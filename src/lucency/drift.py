@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,10 @@ from numpy.typing import NDArray
 
 from lucency.bundle import Card
 from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_each, require_readable
+from lucency.data.decode import readable_batches
 from lucency.errors import FilmError, SourceError
 from lucency.film import Film
 from lucency.html import render
-from lucency.progress import track
 from lucency.reader import Outputs, Reader
 from lucency.reader.outputs import accepted
 
@@ -68,18 +66,13 @@ def sample(reader: Reader, films: Dataset, doing: str = "reading films") -> Samp
     unreadable: list[FilmError] = []
     aspects: list[float] = []
     squares: list[NDArray[np.uint8]] = []
-    answers: list[Outputs] = []
-    outcomes = enumerate(track(decode_each(films, both), doing, total=len(films)))
-    while batch := list(islice(outcomes, BATCH)):
-        unreadable += [outcome for _, outcome in batch if isinstance(outcome, FilmError)]
-        usable = [(index, *outcome) for index, outcome in batch if not isinstance(outcome, FilmError)]
-        if usable:
-            good += [index for index, _, _ in usable]
-            aspects += [aspect for _, aspect, _ in usable]
-            squares.append(np.stack([square for _, _, square in usable]))
-            answers.append(reader.read_batch(squares[-1]))
-    require_readable(films, len(good), unreadable)
-    read = _joined(answers)
+    outputs: list[Outputs] = []
+    for indices, batch in readable_batches(films, both, BATCH, doing, unreadable):
+        good += indices
+        aspects += [aspect for aspect, _ in batch]
+        squares.append(np.stack([square for _, square in batch]))
+        outputs.append(reader.read_batch(squares[-1]))
+    read = _joined(outputs)
     appearance = [appearance_of(part) for part in squares]
     numbers = {"width / height": np.array(aspects)}
     numbers |= {name: np.concatenate([part[name] for part in appearance]) for name in appearance[0]}

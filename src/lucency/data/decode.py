@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -32,14 +33,14 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Decoded:
-    """What came out of a data set: the films that could be read, their pixels, and what was wrong with the others."""
+    """The readable films of a data set, their pixels, and the errors of the others."""
 
     films: Dataset
     """The readable films, in order."""
     pixels: tuple[Pixels, ...]
     """One uint8 array a readable film."""
     unreadable: tuple[FilmError, ...]
-    """One error per film that was gone past."""
+    """One error per skipped film."""
 
 
 def preprocess_of(settings: DataSettings) -> Preprocess:
@@ -76,6 +77,25 @@ def decode_each(films: Dataset, prepare: Callable[[Film], Prepared]) -> Iterator
     return prefetch(attempt, films.samples, DECODERS, IN_FLIGHT)
 
 
+def readable_batches(
+    films: Dataset, prepare: Callable[[Film], Prepared], size: int, doing: str, unreadable: list[FilmError]
+) -> Iterator[tuple[list[int], list[Prepared]]]:
+    """Indices and prepared films of the readable ones of each `size` films; errors of the others go to `unreadable`.
+
+    Raises:
+        SourceError: after the last film, if none can be read.
+    """
+    outcomes = enumerate(track(decode_each(films, prepare), doing, total=len(films)))
+    readable = 0
+    while batch := list(islice(outcomes, size)):
+        unreadable += [outcome for _, outcome in batch if isinstance(outcome, FilmError)]
+        good = [(index, outcome) for index, outcome in batch if not isinstance(outcome, FilmError)]
+        readable += len(good)
+        if good:
+            yield [index for index, _ in good], [outcome for _, outcome in good]
+    require_readable(films, readable, unreadable)
+
+
 def require_readable(films: Dataset, readable: int, unreadable: list[FilmError]) -> None:
     """Refuse a data set of which no film can be read, quoting the first reason.
 
@@ -88,8 +108,8 @@ def require_readable(films: Dataset, readable: int, unreadable: list[FilmError])
 
 
 def report_skipped(errors: Sequence[FilmError]) -> None:
-    """Tell the person, on stderr, which films were gone past: the first ten, and how many."""
+    """Print to stderr which films were skipped: the first ten, and how many."""
     for error in errors[:SHOWN]:
-        print(f"gone past: {error}", file=sys.stderr)
+        print(f"skipped: {error}", file=sys.stderr)
     if len(errors) > SHOWN:
-        print(f"gone past: {len(errors)} films in all, the first {SHOWN} are named", file=sys.stderr)
+        print(f"skipped: {len(errors)} films in all; the first {SHOWN} are named", file=sys.stderr)

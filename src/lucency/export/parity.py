@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 
-from lucency.arrays import Bools, Floats, Floats32, Ints, Pixels
+from lucency.arrays import Bools, Floats, Floats32, Ints
 from lucency.bundle import Card, Parity
 from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_each, require_readable
+from lucency.data.decode import readable_batches
 from lucency.errors import BundleError, FilmError
 from lucency.evaluate.calibration import one_vs_rest
 from lucency.evaluate.metrics import auroc
-from lucency.progress import track
 from lucency.reader import Reader
 from lucency.reader.outputs import accepted
 from lucency.reader.predict import as_labelled
@@ -105,24 +102,14 @@ def require_same(source: Reader, export: Reader) -> None:
 def _compute(source: Reader, export: Reader, films: Dataset, unreadable: list[FilmError]) -> _Pair:
     good: list[int] = []
     columns: list[tuple[Any, ...]] = []
-    for places, squares in _batches(films, source, unreadable):
+    for indices, batch in readable_batches(films, source.preprocess, BATCH, "comparing films", unreadable):
+        squares = np.stack(batch)
         ours, theirs = source.read_batch(squares), export.read_batch(squares)
-        good += places
+        good += indices
         both = [(found.logits, found.probabilities, accepted(source.card, found)) for found in (ours, theirs)]
         columns.append((*both[0], *both[1], correlations(ours.maps, theirs.maps)))
-    require_readable(films, len(good), unreadable)
     a, p, s, b, q, t, alike = (np.concatenate(column).astype(np.float64) for column in zip(*columns, strict=True))
     return _Pair(films.subset(good), (a, b), (p, q), (s > 0, t > 0), alike)
-
-
-def _batches(films: Dataset, reader: Reader, unreadable: list[FilmError]) -> Iterator[tuple[list[int], Pixels]]:
-    """(indices, squares) of the readable films in batches; errors of the others go to `unreadable`."""
-    outcomes = enumerate(track(decode_each(films, reader.preprocess), "comparing films", total=len(films)))
-    while batch := list(islice(outcomes, BATCH)):
-        unreadable += [outcome for _, outcome in batch if isinstance(outcome, FilmError)]
-        good = [(place, outcome) for place, outcome in batch if not isinstance(outcome, FilmError)]
-        if good:
-            yield [place for place, _ in good], np.stack([square for _, square in good])
 
 
 def correlations(ours: Floats32, theirs: Floats32) -> Floats:

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_each, require_readable
+from lucency.data.decode import readable_batches
 from lucency.data.labels import matching
 from lucency.errors import FilmError, SourceError
 from lucency.evaluate import Predictions
-from lucency.progress import track
 from lucency.reader.outputs import abstains, accepted, failed_checks
 from lucency.reader.reader import Reader
 
 BATCH = 32
-"""Films asked at once."""
+"""Films per batch."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """Outputs for the films that could be read, and what was wrong with the others."""
+    """Predictions for the readable films, and the errors of the others."""
 
     predictions: Predictions
     unreadable: tuple[FilmError, ...]
     let_in: NDArray[np.bool_]
-    """(n,), films that the gate takes for its kind; all where the reader has no gate."""
+    """(n,), films that pass the gate; all if the reader has no gate."""
 
 
 def predict(reader: Reader, films: Dataset) -> Predicted:
-    """Read every film of a data set; a film that cannot be read costs no other.
+    """Read every film of a data set; unreadable films are skipped.
 
     Args:
         reader: an open bundle or run.
@@ -42,26 +40,20 @@ def predict(reader: Reader, films: Dataset) -> Predicted:
         SourceError: the labels differ from the reader's, or no film can be read.
     """
     aligned = as_labelled(films, reader.card.labels)
-    outcomes = track(decode_each(aligned, reader.preprocess), "reading films", total=len(aligned))
     good: list[int] = []
     unreadable: list[FilmError] = []
     logits, probabilities, stands, passes = [], [], [], []
-    numbered = enumerate(outcomes)
-    while batch := list(islice(numbered, BATCH)):
-        unreadable += [square for _, square in batch if isinstance(square, FilmError)]
-        squares = [(index, square) for index, square in batch if not isinstance(square, FilmError)]
-        if squares:
-            answers = reader.read_batch(np.stack([square for _, square in squares]))
-            good += [index for index, _ in squares]
-            logits.append(answers.logits)
-            probabilities.append(answers.probabilities)
-            stands.append(accepted(reader.card, answers))
-            passes.append(~failed_checks(reader.card, answers).any(axis=1))
-    require_readable(films, len(good), unreadable)
-    said = _predictions(aligned.subset(good), np.concatenate(logits), np.concatenate(probabilities))
+    for indices, squares in readable_batches(aligned, reader.preprocess, BATCH, "reading films", unreadable):
+        outputs = reader.read_batch(np.stack(squares))
+        good += indices
+        logits.append(outputs.logits)
+        probabilities.append(outputs.probabilities)
+        stands.append(accepted(reader.card, outputs))
+        passes.append(~failed_checks(reader.card, outputs).any(axis=1))
+    found = _predictions(aligned.subset(good), np.concatenate(logits), np.concatenate(probabilities))
     if abstains(reader.card):
-        said = replace(said, answered=np.concatenate(stands))
-    return Predicted(said, tuple(unreadable), np.concatenate(passes))
+        found = replace(found, answered=np.concatenate(stands))
+    return Predicted(found, tuple(unreadable), np.concatenate(passes))
 
 
 def as_labelled(films: Dataset, labels: tuple[str, ...]) -> Dataset:
