@@ -284,3 +284,16 @@ def test_truncated_zip(tmp_path: Path) -> None:
     stream = io.BytesIO(whole[:-30])
     (tmp_path / "a.keras").write_bytes(stream.getvalue())
     _refused(tmp_path / "a.keras", tmp_path)
+
+
+@pytest.mark.parametrize(("version", "value"), [("2.15.0", 0.2 * 1 + 0.5), ("3.9.0", (1 + 3) / 6)])
+def test_hard_sigmoid_is_that_of_its_version(version: str, value: float, tmp_path: Path) -> None:
+    """On a black film the convolution gives its bias, 1, in four channels that are summed."""
+
+    def change(file: Any) -> None:
+        file.attrs["keras_version"] = version
+        file["model_weights/conv/conv/bias:0"][...] = 1
+
+    import_model(_write(tmp_path / "a.h5", _with(2, activation="hard_sigmoid"), change), tmp_path / "run")
+    found = Reader.open(tmp_path / "run").read_batch(np.zeros((1, 8, 8), np.uint8))
+    assert found.logits[0, 0] == pytest.approx(4 * value, rel=1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -23,7 +23,7 @@ from lucency.modality import Name as ModalityName
 SCHEMA_VERSION = 1
 """The newest version of the card that is read."""
 
-IMPORTED = "imported"
+IMPORTED: Final = "imported"
 """Source of a run that another program trained; backbone and head of a network that is none of ours."""
 
 Format = Literal["torch", "litert", "onnx"]

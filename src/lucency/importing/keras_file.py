@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +92,8 @@ def _read_zip(content: bytes) -> KerasFile:
             weights = _open(_member(archive, "model.weights.h5", MAX_FILE_BYTES))
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise WeightsError(f"no whole .keras file ({_reason(error)}); save the network again") from error
-    return KerasFile(_major(version), _config(config), lambda place, kinds: _by_group(weights, place, kinds))
+    inside = cache(lambda path: _layers_inside(weights[path]))
+    return KerasFile(_major(version), _config(config), lambda place, kinds: _by_group(weights, inside, place, kinds))
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -201,15 +204,28 @@ def _leads(path: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
     return path[-2] == wanted[-1] and set(wanted) <= set(path)
 
 
-def _by_group(file: h5py.Group, place: Place, kinds: tuple[str, ...]) -> dict[str, Array]:
+Parts = dict[str, Any]
+"""Groups by name."""
+
+
+def _layers_inside(group: h5py.Group) -> tuple[Parts, Parts]:
+    """The layers of a model in a .keras file, by their own names and by class and number."""
+    held = dict(_children(group))
+    container = next((held[one] for one in CONTAINERS if one in held), None)
+    numbered = dict(_children(container)) if isinstance(container, h5py.Group) else {}
+    names = {key: _name_of(part) for key, part in numbered.items()}
+    counts = Counter(names.values())
+    return {name: numbered[key] for key, name in names.items() if name and counts[name] == 1}, numbered
+
+
+def _by_group(
+    file: h5py.Group, inside: Callable[[str], tuple[Parts, Parts]], place: Place, kinds: tuple[str, ...]
+) -> dict[str, Array]:
     """In a .keras: layers/CLASS_NUMBER/vars/0, 1, …, with the layer's name as an attribute of `vars`."""
     group = file
     for name, numbered in zip(place.names, place.numbered, strict=True):
-        held = dict(_children(group))
-        container = next((held[one] for one in CONTAINERS if one in held), None)
-        parts = dict(_children(container)) if isinstance(container, h5py.Group) else {}
-        named = [part for part in parts.values() if _name_of(part) == name]
-        found = named[0] if len(named) == 1 else parts.get(numbered)
+        by_name, by_number = inside(group.name)
+        found = by_name.get(name, by_number.get(numbered))
         if not isinstance(found, h5py.Group):
             raise WeightsError(f"layer '{name}': expected its weights, found none; save the network again")
         group = found
@@ -226,7 +242,8 @@ def _name_of(part: Any) -> str | None:
     if not isinstance(part, h5py.Group) or not isinstance(part.get("vars", getlink=True), h5py.HardLink):
         return None
     name = part["vars"].attrs.get("name")
-    return name.decode() if isinstance(name, bytes) else name
+    name = name.decode() if isinstance(name, bytes) else name
+    return name if isinstance(name, str) else None
 
 
 def _values(data: h5py.Dataset, name: str) -> Array:
