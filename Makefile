@@ -4,6 +4,7 @@
 # make check      lint, types, import contracts, fast tests; under a minute
 # make hooks      run lint and types before each commit
 # make docs       build the documentation site into site/
+# make wheel      build the wheel, install it in a new environment, read a film with it
 # make docs-check run every command of README and docs as it is written
 # make peers      install programs that some tests talk to (apt-get, as root)
 .DEFAULT_GOAL := help
@@ -16,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 FAST := tests/test_errors.py tests/test_files.py tests/test_preprocess.py tests/test_prefetch.py tests/test_progress.py \
 	tests/test_recipe.py tests/bundle tests/cli/test_main.py tests/film tests/paint tests/reader
 
-.PHONY: help demo test test-slow check docs docs-check hooks peers clean
+.PHONY: help demo test test-slow check docs docs-check wheel hooks peers clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -54,6 +55,9 @@ check: $(VENV)/ready
 docs: $(VENV)/ready
 	$(BIN)/python scripts/docs_reference.py
 	$(BIN)/mkdocs build --strict
+
+wheel: $(VENV)/ready
+	$(BIN)/python scripts/wheel_check.py
 
 docs-check: $(VENV)/ready
 	$(BIN)/python scripts/docs_check.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from lucency.report.checklists import fill, guidelines
@@ -28,6 +29,17 @@ def test_metadata_block() -> None:
     assert "Not a medical device" in text
     assert "| AUROC | 0." in text
     assert "| cause: virus |" in text
+
+
+def test_the_hub_library_reads_the_card() -> None:
+    """Its classes are the schema: an entry that it does not understand is an error there."""
+    hub = pytest.importorskip("huggingface_hub", reason="needs lucency[hub]")
+    reader = known()
+    data = hub.ModelCard(model_card(reader, [])).data
+    assert (data.license, data.library_name, data.pipeline_tag) == ("apache-2.0", "lucency", "image-classification")
+    found = {result.metric_type: result.metric_value for result in data.eval_results}
+    assert found["roc_auc"] == pytest.approx(reader.report.measure("auroc").value, abs=1e-4)
+    assert {result.dataset_type for result in data.eval_results} == {"kermany"}
 
 
 def test_names_cannot_break_the_metadata() -> None:
