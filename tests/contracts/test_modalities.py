@@ -21,6 +21,8 @@ from lucency.preprocess import Preprocess
 from lucency.reader import Reader
 from lucency.reader.golden import verify_golden
 from lucency.recipe import ModelSettings, Recipe, parse_recipe
+from lucency.serve.routes import ReadingAnswer
+from lucency.serve.static import page_for
 from lucency.train.ood import fit_gate
 from lucency.web.write import page_files
 
@@ -112,6 +114,12 @@ def test_channels_are_not_mixed_up(tmp_path):
     assert replace(reader.preprocess, channels=1)(Film.of_rgb(COLOUR)).shape == (48, 48)
 
 
+def test_the_server_answers_with_all_that_a_reading_of_several_classes_says(tmp_path):
+    said = Reader.open(run_of(tmp_path / "run", "skin")).read(Film.of_rgb(COLOUR)).to_json()
+    answer = ReadingAnswer.model_validate({**said, "film": "film"})
+    assert [one.label for one in answer.leading or ()] == [one["label"] for one in said["leading"]]
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "chest_xray"])
 def test_what_knows_chest_films_alone_refuses_other_kinds(name, tmp_path):
     run = open_bundle(run_of(tmp_path / "run", name))
@@ -120,3 +128,4 @@ def test_what_knows_chest_films_alone_refuses_other_kinds(name, tmp_path):
     exported = run.card.model_copy(update={"model": run.card.model.model_copy(update={"format": "litert"})})
     with pytest.raises(BundleError, match=name):
         page_files(Bundle(run.path, exported, "", run.read))
+    assert page_for(Bundle(run.path, exported, "", run.read)) == {}  # the server answers without a page

@@ -28,7 +28,7 @@ READING_HEADER = "Lucency-Reading"
 """The header that carries the JSON of `/v1/read` beside an overlay."""
 FILM_TYPES = (PNG, "image/jpeg", "image/tiff", "application/dicom", "application/octet-stream")
 """Content types offered for a bare film. Any other is taken as well: the bytes decide."""
-OPTIONAL = ("map", "probabilities")
+OPTIONAL = ("map", "probabilities", "leading")
 """Fields of a reading that are left out where they are empty."""
 FILM = {"type": "string", "format": "binary"}
 BEARER = HTTPBearer(auto_error=False, description="A token that the server was started with.")
@@ -63,6 +63,13 @@ class ModelInfo(_Answer):
     lucency: Annotated[str, Field(description="The version that read.")]
 
 
+class LabelShare(_Answer):
+    """One of several labels."""
+
+    label: str
+    probability: Share
+
+
 class ReadingAnswer(_Answer):
     """What `lucency read --json` says of a film."""
 
@@ -76,6 +83,7 @@ class ReadingAnswer(_Answer):
     probabilities: Annotated[list[Share] | None, Field(description="One a label, if there are several findings.")] = (
         None
     )
+    leading: Annotated[list[LabelShare] | None, Field(description="The most probable of several labels.")] = None
     warnings: Annotated[list[str], Field(description="Reasons to doubt this reading.")]
     map: Annotated[
         str | None,
