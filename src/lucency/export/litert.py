@@ -45,7 +45,7 @@ def convert(network: ExportNetwork, side: int) -> bytes:
     from lucency.export.network import INPUT, example_film
 
     try:
-        with held_stderr(), warnings.catch_warnings():
+        with held_stderr(), warnings.catch_warnings(), interrupts_held():
             warnings.simplefilter("ignore")  # of the converter's own imports
             import litert_torch
     except ImportError as error:
