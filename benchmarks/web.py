@@ -38,8 +38,8 @@ from web.browser import PROBE, chromium, read, ready, served  # noqa: E402
 from web.scenes import film_video  # noqa: E402
 
 ONCE = """async (given) => {
-  const names = ["engine", "film", "lucency", "reading", "viewer"];
-  const [{ start }, { openFilm }, { prepare }, { inputDoubts, readingOf }, viewer] =
+  const names = ["engine", "film", "lucency", "reading", "viewer", "evidence"];
+  const [{ start }, { openFilm }, { prepare }, { inputDoubts, readingOf }, viewer, { marksOf, veilCanvas }] =
     await Promise.all(names.map((name) => import(`./${name}.js`)));
   window.engine ??= await start(() => {});
   window.paper ??= new OffscreenCanvas(1024, 1024).getContext("2d", { willReadFrequently: true });
@@ -49,9 +49,9 @@ ONCE = """async (given) => {
   const square = prepare(film, card.preprocess), resized = performance.now();
   const outputs = await engine.run(square), inferred = performance.now();
   const reading = readingOf(card, outputs, inputDoubts(film, card));
-  const base = viewer.canvasOf(viewer.windowed(film, 0.5, 1)), map = viewer.mapCanvas(reading);
+  const base = viewer.canvasOf(viewer.windowed(film, 0.5, 1)), marks = marksOf(reading), veil = veilCanvas(marks);
   const fit = card.preprocess.resize_mode ?? card.preprocess.fit;
-  viewer.paint(paper, { film, base, map, fit }, { x: 0, y: 0, scale: 1 }, 1);
+  viewer.paint(paper, { film, base, marks, veil, fit }, { x: 0, y: 0, scale: 1 }, 1);
   paper.getImageData(0, 0, 1, 1);
   const end = performance.now();
   return [decoded - begin, resized - decoded, inferred - resized, end - inferred, end - begin];
@@ -174,7 +174,7 @@ def camera_rate(address: str, video: Path) -> None:
 def first_load(bundle: Path) -> None:
     """What a first visit brings, as it lies on disk and as a server sends it that compresses with gzip."""
     files = page_files(open_bundle(bundle))
-    loaded = {name: content for name, content in files.items() if "compat" not in name}
+    loaded = {name: content for name, content in files.items() if "compat" not in name and "codecs/" not in name}
     packed = sum(len(gzip.compress(content, 6)) for content in loaded.values())
     print(
         f"\nfirst load: {len(loaded)} files, {sum(map(len, loaded.values())):,} bytes, {packed:,} with gzip, of which"
