@@ -25,7 +25,7 @@ def test_export_verify_zip_show(trained: Path, tmp_path: Path, capsys: pytest.Ca
     assert "model.onnx" in capsys.readouterr().out
     assert run(["bundle", "zip", out, packed]) == 0
     assert run(["bundle", "verify", packed]) == 0
-    assert "4 films answered as recorded" in capsys.readouterr().out
+    assert "4 films with the recorded outputs" in capsys.readouterr().out
     assert run(["bundle", "verify", packed, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["golden"]["films"] == 4
     assert run(["bundle", "show", packed]) == 0
