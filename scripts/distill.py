@@ -10,6 +10,8 @@ their label. The frozen blocks, shared by all, are not run again: views come fro
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lucency.bundle import Card
 from lucency.data import read_dataset
 from lucency.data.dataset import Dataset
+from lucency.data.learned import LEARNED, learned_bytes
 from lucency.data.splits import Fold
 from lucency.evaluate.metrics import ranking
 from lucency.models.run import open_run, save_run
@@ -78,7 +82,19 @@ def train(
     network.load_state_dict(average.module.state_dict())
 
 
-def main() -> None:
+def student_card(card: Card, learned: Dataset, fold: int, teachers: int) -> Card:
+    """The card of the run that was trained on, with what has changed."""
+    patients = len({sample.patient for sample in learned.samples})
+    training = card.training.model_copy(update={"films": len(learned), "patients": patients})
+    limit = (
+        f"Taught by {teachers} networks; the films of fold {fold} were not learned from, "
+        "but all of the networks except that fold's own had learned from them."
+    )
+    limits = tuple(one for one in card.limits if "chose the checkpoint" not in one)
+    return card.model_copy(update={"training": training, "limits": (*limits, limit)})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Read the teachers' answers, train the student, print its AUROC on the held-out fold, write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
@@ -91,7 +107,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     parser.add_argument("--out", type=Path, required=True)
-    settings = parser.parse_args()
+    settings = parser.parse_args(arguments)
     torch.manual_seed(0)
     recipe, films = read_recipe(settings.recipe), read_dataset(settings.data)
     learn, held = Fold(settings.fold, settings.folds).split(films)
@@ -111,9 +127,11 @@ def main() -> None:
     unseen = views(held, augmented=False)
     scores = answers(student, unseen).double().numpy()
     area = ranking(unseen.labels == 1, scores, np.ones((1, len(scores))))[0][0]
-    save_run(settings.out, start.classifier.eval(), start.card)
+    card = student_card(start.card, learn, settings.fold, len(teachers))
+    save_run(settings.out, start.classifier.eval(), card, {LEARNED: learned_bytes(learn, learn.subset([]))})
     print(f"{settings.out}: AUROC {area:.4f} on the {len(unseen)} films of fold {settings.fold}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
