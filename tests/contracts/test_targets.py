@@ -102,7 +102,7 @@ def test_logits_and_maps_equal_the_runs(pair: tuple[Path, Path]) -> None:
     near = 1e-2 if pair[0].name.endswith("lungs") else 1e-3  # rounded, a box's edge moves every pixel of the crop
     assert np.abs(ours.logits - theirs.logits).max() < near
     assert ours.maps.shape == theirs.maps.shape
-    assert np.abs(ours.maps - theirs.maps).max() < near
+    assert np.abs(ours.maps - theirs.maps).max() < near * max(1.0, np.abs(ours.maps).max())
 
 
 @pairs
