@@ -187,7 +187,7 @@ def tiny_run(place: Path) -> None:
     recipe = place.parent / f".{place.name}.toml"
     place.parent.mkdir(parents=True, exist_ok=True)
     recipe.write_text(RECIPE)
-    lucency.train(recipe, "phantom:60", place)
+    lucency.train("phantom:60", recipe, place)
 
 
 def shipped(name: str) -> Callable[[Path], None]:
