@@ -67,6 +67,7 @@ def entry(name: str, pixels: Array, reader: Reader) -> dict[str, Any]:
         "verdict": reading.verdict,
         "called": reading.called,
         "doubts": list(reading.doubts),
+        "withheld": bool(reading.withheld),
         "box": box,
     }
 
@@ -129,6 +130,7 @@ def cross_check(one: Mapping[str, Any], pixels: Array, card: Any, model: bytes, 
     if run is not None:
         others["PyTorch"] = flat(run.read_batch(square[None]))
         del others["PyTorch"]["probability"]  # a run may be calibrated again
+        del others["PyTorch"]["doubt"][len(one["outputs"]["doubt"]) :]  # lucency may have learned more checks since
     for who, outputs in others.items():
         away = {key: float(np.abs(np.subtract(one["outputs"][key], values)).max()) for key, values in outputs.items()}
         print(f"{name}: {who}: " + ", ".join(f"{key} {value:.1g}" for key, value in away.items()), flush=True)
@@ -136,6 +138,9 @@ def cross_check(one: Mapping[str, Any], pixels: Array, card: Any, model: bytes, 
         allowed = {key: max(getattr(FLOAT, key), 1e-4 * np.abs(one["outputs"][key]).max()) for key in away}
         require(all(value <= allowed[key] for key, value in away.items()), f"{name}: {who}")
     require((one["verdict"], one["called"], one["doubts"]) == confirm(card, pixels, one["outputs"]), f"{name}: reading")
+    require(
+        one["withheld"] == (not {"layout", "lungs_missing", "blank"}.isdisjoint(one["doubts"])), f"{name}: withheld"
+    )
     cells = np.array(one["outputs"]["map"]).reshape(round(len(one["outputs"]["map"]) ** 0.5), -1)
     require(one["box"] == (hot_box(cells) if cells.max() >= 1 else None), f"{name}: the box")
 

@@ -15,7 +15,7 @@ from lucency.bundle import Calibration, open_bundle
 from lucency.evaluate.calibration import apply, probabilities
 from lucency.export import TARGETS
 from lucency.export.exporter import export_run
-from lucency.reader import ENGINES, Reader
+from lucency.reader import ENGINES, Reader, coreml
 from lucency.reader.golden import verify_golden
 
 SIDE = 64
@@ -46,16 +46,25 @@ CELLS = {"finer": 4, "finest": 8, "lungs": 24}
 """Rows of the map of a film of SIDE: 32 pixels a cell, unless the name ends so."""
 LATER = ("mobilenet_v2 dense128", "mobilenet_v2 finer")
 """Combinations of the above; slow."""
+SLOW_TARGETS = ("coreml",)
+"""Half a minute an export; tests/export/test_coreml.py holds a small network's."""
 pairs = pytest.mark.parametrize(
     "pair",
     [
-        pytest.param((to, name), marks=[pytest.mark.slow] if name in LATER else [], id=f"{to}-{name}")
+        pytest.param(
+            (to, name), marks=[pytest.mark.slow] if name in LATER or to in SLOW_TARGETS else [], id=f"{to}-{name}"
+        )
         for to in TARGETS
         for name in RUNS
     ],
     indirect=True,
 )
-targets = pytest.mark.parametrize("pair", [(to, "mobilenet_v2 linear") for to in TARGETS], ids="-".join, indirect=True)
+simple = {
+    to: pytest.param((to, "mobilenet_v2 linear"), marks=[pytest.mark.slow] if to in SLOW_TARGETS else [], id=to)
+    for to in TARGETS
+}
+targets = pytest.mark.parametrize("pair", simple.values(), indirect=True)
+quantized = pytest.mark.parametrize("pair", [simple[to] for to, row in TARGETS.items() if row.quantize], indirect=True)
 
 ALIKE = {"float16": 0.99, "weights": 0.99, "int8": 0.95}
 """Least correlation of logits and of maps. `lucency parity` compares trained networks. A wrong layout or swapped
@@ -150,7 +159,7 @@ def test_the_bundle_verifies_and_has_no_local_paths(pair: tuple[Path, Path]) -> 
 
 def test_targets_agree_with_each_other(place: Path) -> None:
     answers = []
-    for to in TARGETS:
+    for to in ("litert", "onnx"):
         bundle = place / f"{to} mobilenet_v2 linear"
         if not bundle.exists():
             pytest.skip("the bundles are made by the tests above")
@@ -159,7 +168,7 @@ def test_targets_agree_with_each_other(place: Path) -> None:
     assert np.abs(answers[0].maps - answers[1].maps).max() < 1e-3
 
 
-@targets
+@quantized
 @pytest.mark.parametrize("quantize", ["float16", "weights", "int8"])
 def test_quantized_outputs_correlate(pair: tuple[Path, Path], quantize: str, tmp_path: Path) -> None:
     run, whole = pair
@@ -180,6 +189,8 @@ def raw(path: Path, square: np.ndarray) -> dict[str, np.ndarray]:
     bundle = open_bundle(path)
     film = square[None, :, :, None].astype(np.float32)
     content = bundle.read(bundle.card.model.file)
+    if bundle.card.model.format == "coreml":
+        return coreml.runner(bundle)(film)
     if bundle.card.model.format == "onnx":
         import onnxruntime
 

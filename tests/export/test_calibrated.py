@@ -11,11 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lucency.bundle import Calibration, Card
+from lucency.bundle import Bundle, Calibration, Card
 from lucency.errors import BundleError
 from lucency.evaluate.calibration import PARAMETERS, apply, probabilities
 from lucency.export import TARGETS
 from lucency.export.network import SCORES, Calibrated, ExportNetwork
+from lucency.files import sha256_bytes
+from lucency.reader import coreml
 
 from .small_runs import alive, card_of, few_units, squares
 
@@ -105,6 +107,12 @@ def test_targets_support_every_operation(to: str, method: str, tmp_path: Path) -
 
 def answered(to: str, content: bytes, film: np.ndarray) -> tuple[float, float]:
     """(logit, probability) of the file itself."""
+    if to == "coreml":
+        card = card_of("binary", "linear", 16)
+        card = card.model_copy(update={"files": {card.model.file: sha256_bytes(content)}})
+        bundle = Bundle(Path("small"), card, "", lambda _: content)
+        told = coreml.runner(bundle)(film)
+        return told["logit"].item(), told["probability"].item()
     if to == "onnx":
         import onnxruntime
 

@@ -2,15 +2,25 @@
 import lucency.Calibration
 import lucency.Film
 import lucency.Preprocess
+import lucency.Reader
 import lucency.Rules
+import lucency.app.assetFilm
+import lucency.bands
 import lucency.calibrated
 import lucency.colour
+import lucency.contour
+import lucency.contractFailures
+import lucency.goldenFailures
 import lucency.gray
 import lucency.gray8
 import lucency.prepare
+import lucency.upright
 import lucency.usual
 import lucency.verdict
 import lucency.window
+import android.content.res.AssetManager
+import java.io.File
+import org.json.JSONObject
 
 const val FILTER = "bilinear-antialiased"
 
@@ -67,6 +77,33 @@ fun version(words: List<String>): String =
         "refused"
     }
 
+fun json(path: String) = JSONObject(File(path).readText())
+
+/** Over the assets' folder `bundle`, by the network itself. */
+fun <T> reading(what: (Reader) -> T): T = Reader(AssetManager(), "bundle", gpu = true).use(what)
+
+fun contract(path: String): String {
+    val failures = reading { contractFailures(json(path), it) }
+    return failures.joinToString("; ").ifEmpty { "${json(path).getJSONArray("films").length()} kept" }
+}
+
+/** The check of the app's first start, and which processor it ran on. */
+fun golden(path: String): String = reading { reader ->
+    val failures = goldenFailures(reader, json(path)) { assetFilm(AssetManager(), "bundle/$it") }
+    "${reader.engine.accelerator}: ${reader.engine.fallback}; " + failures.joinToString("; ").ifEmpty { "kept" }
+}
+
+fun scale(): String = reading { bands(it.rules) }.joinToString(" ") { "${it.verdict} ${it.from} ${it.to}" }
+
+fun turned(words: List<String>): String =
+    upright(Film(bytes(words[3]), words[1].toInt(), words[2].toInt()), words[0].toInt()).let { hex(it.pixels) + " ${it.width}" }
+
+/** Segments of a contour, sorted, their ends too. */
+fun segments(words: List<String>): String =
+    contour(floats(words[2]), words[0].toInt(), words[1].toInt(), words[3].toFloat())
+        .map { (a, b, c, d) -> listOf(a to b, c to d).sortedWith(compareBy({ it.first }, { it.second })).flatMap { it.toList() } }
+        .map { it.joinToString(",") { "%.3f".format(it) } }.sorted().joinToString(" ").ifEmpty { "none" }
+
 fun answer(verb: String, words: List<String>): String = when (verb) {
     "prepare" -> prepared(words)
     "gray" -> hex(gray(argb(numbers(words[0], 2))))
@@ -74,6 +111,11 @@ fun answer(verb: String, words: List<String>): String = when (verb) {
     "window" -> seen(words)
     "verdict" -> called(words)
     "calibrated" -> chances(words)
+    "contract" -> contract(words[0])
+    "golden" -> golden(words[0])
+    "bands" -> scale()
+    "upright" -> turned(words)
+    "contour" -> segments(words)
     "usual" -> usual(Film(bytes(words[2]), words[0].toInt(), words[1].toInt())).toString()
     else -> version(words)
 }

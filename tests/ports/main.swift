@@ -1,4 +1,40 @@
 // Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
+import Foundation
+
+struct Contract: Decodable {
+    struct Film: Decodable {
+        let name: String, width: Int, height: Int, pixels: Data, square: Data
+        let outputs: [String: [Float]]
+        let verdict: String, called: String, doubts: [String], box: [Int]?
+    }
+
+    let films: [Film]
+}
+
+/// Gives the outputs that the contract states.
+struct Stated: Network {
+    let outputs: [String: [Float]]
+
+    func run(_ square: [UInt8], side: Int) throws -> [String: [Float]] { return outputs }
+}
+
+/// From a film to its bytes, and from outputs to a reading: what is not kept of ports/contract.
+func contract(_ path: String, _ bundle: String) throws -> String {
+    let stated = try JSONDecoder().decode(Contract.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+    let card = try JSONDecoder().decode(Card.self, from: Data(contentsOf: URL(fileURLWithPath: bundle + "/card.json")))
+    var failures: [String] = []
+    for film in stated.films {
+        let given = Film(pixels: [UInt8](film.pixels), width: film.width, height: film.height)
+        let reading = try Reader(card: card, network: Stated(outputs: film.outputs)).read(given)
+        let box = strongest(reading.map).map { [$0.left, $0.top, $0.right, $0.bottom] }
+        let kept = [
+            ("square", Data(try prepare(given, card.preprocess)) == film.square), ("verdict", reading.verdict == film.verdict),
+            ("called", reading.called == film.called), ("doubts", reading.doubts == film.doubts), ("box", box == film.box),
+        ]
+        failures += kept.filter { !$0.1 }.map { "\(film.name): \($0.0)" }
+    }
+    return failures.isEmpty ? "\(stated.films.count) kept" : failures.joined(separator: "; ")
+}
 
 func numbers(_ digits: String, _ each: Int) -> [Int] {
     let all = Array(digits)
@@ -65,6 +101,7 @@ func answer(_ verb: String, _ words: [String]) throws -> String {
     case "window": return try seen(words)
     case "verdict": return called(words)
     case "calibrated": return try chances(words)
+    case "contract": return try contract(words[0], words[1])
     case "usual": return chest(words)
     default: return version(words)
     }

@@ -33,6 +33,7 @@ def test_it_holds_every_verdict_and_every_kind_of_doubt() -> None:
     codes = {code for _, doubts in said for code in doubts}
     assert codes >= {"small", "shape", "blank", "several", "layout", "upside_down", "mirrored", "features"}
     assert ("pneumonia", ()) in said
+    assert {film["withheld"] for film in STATED["films"]} == {True, False}
 
 
 @pytest.mark.parametrize("one", STATED["films"], ids=lambda one: one["name"])
@@ -42,6 +43,7 @@ def test_python_keeps_it(one: dict[str, Any], reader: Reader) -> None:
     square, found = reader.preprocess(film), reader.read(film)
     assert base64.b64encode(square.tobytes()).decode() == one["square"]
     assert (found.verdict, found.called, list(found.doubts)) == (one["verdict"], one["called"], one["doubts"])
+    assert bool(found.withheld) == one["withheld"]
     outputs, allowed = reader.read_batch(square[None]), STATED["tolerance"]
     shape = STATED["map"]
     assert outputs.maps.shape[1:] == (shape["findings"], shape["rows"], shape["columns"])
@@ -73,6 +75,7 @@ def test_a_port_sees_what_differs(ask: Ask, tmp_path: Path) -> None:
         "square": base64.b64encode(square).decode(),
         "verdict": "uncertain",
         "doubts": ["small"],
+        "box": [0, 0, 1, 1],
     }
     lines = []
     for part, value in changes.items():

@@ -26,7 +26,7 @@ SCHEMA_VERSION = 1
 IMPORTED: Final = "imported"
 """Source of a run that another program trained; backbone and head of a network that is none of ours."""
 
-Format = Literal["torch", "litert", "onnx"]
+Format = Literal["torch", "litert", "onnx", "coreml"]
 Quantize = Literal["none", "float16", "int8", "weights"]
 Task = Literal["binary", "multiclass", "multilabel"]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")]
@@ -85,7 +85,8 @@ class Model(Part):
     """The network's file and architecture."""
 
     format: Format
-    """torch: safetensors, needs lucency[train]. litert: a .tflite flatbuffer. onnx: one self-contained .onnx file."""
+    """torch: safetensors, needs lucency[train]. litert: a .tflite flatbuffer. onnx: one self-contained .onnx file.
+    coreml: a zipped .mlpackage."""
     file: FileName
     backbone: str
     width: Annotated[float, Field(gt=0)] = 1.0

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def export(
     run: Annotated[Path, typer.Argument(help="A run of lucency train.", show_default=False)],
     out: Annotated[Path, typer.Option(help="New folder of the bundle.", show_default=False)],
-    to: Annotated[str, typer.Option(help="litert (phones, browsers, this machine) or onnx.")] = "litert",
+    to: Annotated[str, typer.Option(help="litert (phones, browsers, this machine), onnx, or coreml (iOS).")] = "litert",
     quantize: Annotated[str, typer.Option(help="none, float16, int8, or weights (int8 weights only).")] = "none",
     data: Annotated[str | None, typer.Option(help="For int8: the data that the run was trained on.")] = None,
     source: Source = "auto",

@@ -11,14 +11,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from lucency.arrays import Pixels
-from lucency.export import litert, onnx
+from lucency.export import coreml, litert, onnx
 
 if TYPE_CHECKING:
     from lucency.export.network import ExportNetwork
 
 __all__ = ["TARGETS", "Quantizer", "Target", "TargetName"]
 
-TargetName = Literal["litert", "onnx"]
+TargetName = Literal["litert", "onnx", "coreml"]
 Quantizer = Callable[[bytes, Pixels | None], bytes]
 """(float32 file, squares to measure activation ranges on or None) → smaller file."""
 
@@ -44,5 +44,6 @@ def _quantizers(module: ModuleType) -> dict[str, Quantizer]:
 TARGETS: dict[TargetName, Target] = {
     "litert": Target("model.tflite", litert.convert, _quantizers(litert), litert.check),
     "onnx": Target("model.onnx", onnx.convert, _quantizers(onnx), onnx.check),
+    "coreml": Target("model.mlpackage.zip", coreml.convert, {}, coreml.check),
 }
 """Name, as in --to and in the card's model.format, to target."""

@@ -89,7 +89,7 @@ def find_target(to: str, quantize: str) -> Target:
         raise UsageError(f"expected --to to be one of {', '.join(TARGETS)}; received '{to}'")
     target: Target = TARGETS[to]
     if quantize != "none" and quantize not in target.quantize:
-        raise UsageError(f"{to}: expected --quantize none, {', '.join(target.quantize)}; received '{quantize}'")
+        raise UsageError(f"{to}: expected --quantize {', '.join(['none', *target.quantize])}; received '{quantize}'")
     return target
 
 

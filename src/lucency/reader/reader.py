@@ -15,6 +15,7 @@ from lucency.lungs import lung_outline
 from lucency.modality import MODALITIES
 from lucency.prefetch import prefetch
 from lucency.preprocess import Preprocess
+from lucency.reader.coreml import open_coreml
 from lucency.reader.engines import open_litert, open_onnx, open_torch
 from lucency.reader.input_checks import check_input
 from lucency.reader.outputs import Engine, Floats, Outputs, Squares, failed_checks, numbers
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ENGINES: dict[Format, Callable[[Bundle, int], Engine]] = {
     "litert": open_litert,
     "onnx": open_onnx,
+    "coreml": open_coreml,
     "torch": open_torch,
 }
 """The card's model format → how such a file is opened: (bundle, threads) → engine."""

@@ -1,5 +1,6 @@
 // From decoded pixels to the network's square, and from its answers to a reading: docs/preprocessing.md, step by step.
-// Plain Kotlin, no dependency. tests/ports/ holds it to the golden vectors, byte for byte.
+// Plain Kotlin, no dependency. tests/ports/ holds it to the golden vectors, byte for byte, and to
+// ports/contract/.
 
 package lucency
 
@@ -28,6 +29,26 @@ fun gray(argb: IntArray): ByteArray = ByteArray(argb.size) {
 
 /** 16 bits, 0 … 65535, to the nearest of 256 levels. */
 fun gray8(wide: IntArray): ByteArray = ByteArray(wide.size) { ((wide[it] * 255 + 32767) / 65535).toByte() }
+
+/** A film turned as EXIF tag 274 says: docs/preprocessing.md, section 2. Any other number: as stored. */
+fun upright(film: Film, orientation: Int): Film {
+    val swapped = orientation in 5..8
+    val width = if (swapped) film.height else film.width
+    val height = if (swapped) film.width else film.height
+    val right = film.width - 1
+    val bottom = film.height - 1
+    fun from(x: Int, y: Int): Int = when (orientation) {
+        2 -> film.width * y + right - x
+        3 -> film.width * (bottom - y) + right - x
+        4 -> film.width * (bottom - y) + x
+        5 -> film.width * x + y
+        6 -> film.width * (bottom - x) + y
+        7 -> film.width * (bottom - x) + right - y
+        8 -> film.width * x + right - y
+        else -> film.width * y + x
+    }
+    return Film(ByteArray(width * height) { film.pixels[from(it % width, it / width)] }, width, height)
+}
 
 /** Film to the square of bytes that the network takes. */
 fun prepare(film: Film, how: Preprocess): ByteArray = resized(fitted(film, how.fit), how.side).pixels
@@ -88,15 +109,6 @@ private fun taps(given: Int, side: Int): List<Tap> {
     }
 }
 
-/** Evidence in logits to ARGB, alpha being its cover: blue against, yellow for, nothing at zero. */
-fun colour(logit: Float, limit: Float = 10f): Int {
-    val share = Math.round(127.0 * (logit.toDouble() / limit).coerceIn(-1.0, 1.0)) / 127.0
-    val end = if (share < 0) intArrayOf(8, 40, 110) else intArrayOf(255, 222, 70)
-    val mixed = end.map { Math.round(134 + (it - 134) * Math.abs(share)).toInt() }
-    val cover = Math.round(255 * 0.72 * Math.abs(share)).toInt()
-    return (cover shl 24) or (mixed[0] shl 16) or (mixed[1] shl 8) or mixed[2]
-}
-
 /** What card.json states under "calibration"; each list has one number, or one a finding, but for the polyline. */
 class Calibration(val method: String, val lists: Map<String, DoubleArray>)
 
@@ -138,36 +150,76 @@ private fun polyline(z: Double, x: DoubleArray, y: DoubleArray): Double {
 }
 
 /** Whether this can be a whole chest at all; where not, the verdict is `uncertain` whatever the network says. */
-fun usual(film: Film): Boolean {
-    val shape = film.width.toDouble() / film.height
-    return shape >= 0.5 && shape <= 2.0 && film.pixels.any { it != film.pixels[0] }
-}
+fun usual(film: Film): Boolean = chestShaped(film) && !blank(film)
 
-/** What of card.json decides the verdict; `least` is empty without abstention, `limits` without a gate. */
+private fun chestShaped(film: Film): Boolean = film.width.toDouble() / film.height in 0.5..2.0
+
+private fun blank(film: Film): Boolean = film.pixels.all { it == film.pixels[0] }
+
+/** What of card.json decides the verdict; `least` is empty without abstention, `limits` and `checks` without a gate. */
 class Rules(
     val task: String,
     val labels: List<String>,
     val threshold: Float,
     val least: FloatArray,
     val limits: FloatArray,
+    val checks: List<String> = List(limits.size) { "check $it" },
 )
 
-/**
- * The label called; for a multilabel task every label called, joined by |; `uncertain` where the card's abstention or
- * gate says so. Takes calibrated probabilities and the gate's doubts.
- */
-fun verdict(rules: Rules, probabilities: FloatArray, doubts: FloatArray): String {
-    if (rules.limits.indices.any { doubts[it] > rules.limits[it] }) return "uncertain"
-    if (rules.task == "multilabel") {
-        return rules.labels.filterIndexed { i, _ -> probabilities[i] >= rules.threshold }.joinToString("|")
-    }
+/** The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |. */
+fun called(rules: Rules, probabilities: FloatArray): String = when (rules.task) {
+    "multilabel" -> rules.labels.filterIndexed { i, _ -> probabilities[i] >= rules.threshold }.joinToString("|")
+    "binary" -> rules.labels[if (probabilities[0] >= rules.threshold) 1 else 0]
+    else -> rules.labels[probabilities.indices.reduce { best, i -> if (probabilities[i] > probabilities[best]) i else best }]
+}
+
+/** The labels that the card's abstention does not rule out, for a task with one label a film. */
+fun held(rules: Rules, probabilities: FloatArray): List<String> {
     val binary = rules.task == "binary"
     val chances = if (binary) floatArrayOf(1 - probabilities[0], probabilities[0]) else probabilities
-    val largest = chances.indices.reduce { best, i -> if (chances[i] > chances[best]) i else best }
-    val called = if (!binary) largest else if (chances[1] >= rules.threshold) 1 else 0
-    if (rules.least.isNotEmpty()) {
-        val held = chances.indices.filter { chances[it] >= rules.least[it] }
-        if (held != listOf(called)) return "uncertain"
+    return rules.labels.filterIndexed { i, _ -> chances[i] >= rules.least[i] }
+}
+
+/** Names of the gate's checks that a film fails. */
+fun failed(rules: Rules, doubts: FloatArray): List<String> =
+    rules.checks.filterIndexed { i, _ -> doubts[i] > rules.limits[i] }
+
+/** The label called, or `uncertain` where the card's abstention or gate says so. Takes calibrated probabilities. */
+fun verdict(rules: Rules, probabilities: FloatArray, doubts: FloatArray): String {
+    if (failed(rules, doubts).isNotEmpty()) return "uncertain"
+    val label = called(rules, probabilities)
+    if (rules.task == "multilabel" || rules.least.isEmpty()) return label
+    return if (held(rules, probabilities) == listOf(label)) label else "uncertain"
+}
+
+/** Codes of the reasons to doubt a reading: ports/contract/README.md. `side` is of the network's square. */
+fun reasons(rules: Rules, side: Int, film: Film, probabilities: FloatArray, doubts: FloatArray): List<String> {
+    val seen = listOf("small" to (minOf(film.width, film.height) < side), "shape" to !chestShaped(film), "blank" to blank(film))
+    val failed = failed(rules, doubts)
+    val undecided = failed.isEmpty() && verdict(rules, probabilities, doubts) == "uncertain"
+    val set = if (held(rules, probabilities).isEmpty()) "neither" else "several"
+    val known = seen.filter { it.second }.map { it.first }
+    return known + (if ("blank" in known) emptyList() else failed) + (if (undecided) listOf(set) else emptyList())
+}
+
+/** Doubts that say: no film of the kind that the reader learned from. Its probability and map mean nothing. */
+val NO_SUCH_FILM = setOf("layout", "lungs_missing", "blank")
+
+/** A stretch of the scale from 0 to 1 and what is said there, but for the gate. */
+class Band(val from: Float, val to: Float, val verdict: String)
+
+/** What each stretch of the probability says; empty where more than one probability decides. */
+fun bands(rules: Rules): List<Band> {
+    if (rules.task != "binary") return emptyList()
+    val open = Rules(rules.task, rules.labels, rules.threshold, rules.least, FloatArray(0))
+    val cuts = listOf(rules.threshold) + if (rules.least.isEmpty()) emptyList() else listOf(1 - rules.least[0], rules.least[1])
+    val ends = listOf(0f) + cuts.filter { it > 0 && it < 1 }.sorted() + 1f
+    val found = mutableListOf<Band>()
+    for ((from, to) in ends.zipWithNext()) {
+        val said = verdict(open, floatArrayOf((from + to) / 2), FloatArray(0))
+        val before = found.lastOrNull()?.takeIf { it.verdict == said }
+        if (before != null) found.removeAt(found.size - 1)
+        found += Band(before?.from ?: from, to, said)
     }
-    return rules.labels[called]
+    return found
 }

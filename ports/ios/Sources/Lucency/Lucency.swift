@@ -1,5 +1,6 @@
 // From decoded pixels to the network's square, and from its answers to a reading: docs/preprocessing.md, step by step.
-// Plain Swift with Foundation. tests/ports/ holds it to the golden vectors, byte for byte, where swiftc is installed.
+// Plain Swift with Foundation. tests/ports/ holds it to the golden vectors where swiftc is
+// installed, and Tests/ to ports/contract/.
 
 import Foundation
 
@@ -68,6 +69,27 @@ public func gray8(_ wide: [UInt16]) -> [UInt8] {
     return wide.map { UInt8((Int($0) * 255 + 32767) / 65535) }
 }
 
+/// A film turned as EXIF tag 274 says: docs/preprocessing.md, section 2. Any other number: as stored.
+public func upright(_ film: Film, orientation: Int) -> Film {
+    let swapped = (5...8).contains(orientation)
+    let width = swapped ? film.height : film.width, height = swapped ? film.width : film.height
+    let right = film.width - 1, bottom = film.height - 1
+    func from(_ x: Int, _ y: Int) -> Int {
+        switch orientation {
+        case 2: return film.width * y + right - x
+        case 3: return film.width * (bottom - y) + right - x
+        case 4: return film.width * (bottom - y) + x
+        case 5: return film.width * x + y
+        case 6: return film.width * (bottom - x) + y
+        case 7: return film.width * (bottom - x) + right - y
+        case 8: return film.width * x + right - y
+        default: return film.width * y + x
+        }
+    }
+    return Film(
+        pixels: (0..<(width * height)).map { film.pixels[from($0 % width, $0 / width)] }, width: width, height: height)
+}
+
 /// Film to the square of bytes that the network takes.
 public func prepare(_ film: Film, _ how: Preprocess) throws -> [UInt8] {
     guard how.version == 1, how.filter == "bilinear-antialiased" else {
@@ -132,14 +154,6 @@ private func taps(_ given: Int, _ side: Int) -> [(first: Int, weights: [Int])] {
     }
 }
 
-/// Evidence in logits to red, green, blue and cover: blue against, yellow for, nothing at zero.
-public func colour(_ logit: Float, limit: Float = 10) -> [UInt8] {
-    let share = (127.0 * min(max(Double(logit) / Double(limit), -1.0), 1.0)).rounded() / 127.0
-    let end: [Double] = share < 0 ? [8, 40, 110] : [255, 222, 70]
-    let mixed = end.map { UInt8((134 + ($0 - 134) * abs(share)).rounded()) }
-    return mixed + [UInt8((255 * 0.72 * abs(share)).rounded())]
-}
-
 /// What card.json states under "calibration"; each list has one number, or one a finding, but for the polyline.
 public struct Calibration: Codable {
     public let method: String
@@ -186,33 +200,93 @@ private func polyline(_ z: Double, _ x: [Double], _ y: [Double]) -> Double {
 
 /// Whether this can be a whole chest at all; where not, the verdict is `uncertain` whatever the network says.
 public func usual(_ film: Film) -> Bool {
-    let shape = Double(film.width) / Double(film.height)
-    return shape >= 0.5 && shape <= 2.0 && film.pixels.contains { $0 != film.pixels[0] }
+    return chestShaped(film) && !blank(film)
 }
 
-/// What of card.json decides the verdict; `least` is empty without abstention, `limits` without a gate.
+private func chestShaped(_ film: Film) -> Bool {
+    return (0.5...2.0).contains(Double(film.width) / Double(film.height))
+}
+
+private func blank(_ film: Film) -> Bool {
+    return film.pixels.allSatisfy { $0 == film.pixels[0] }
+}
+
+/// What of card.json decides the verdict; `least` is empty without abstention, `limits` and `checks` without a gate.
 public struct Rules {
     public let task: String
     public let labels: [String]
     public let threshold: Float
     public let least: [Float]
     public let limits: [Float]
+    public var checks: [String] = []
 }
 
-/// The label called; for a multilabel task every label called, joined by |; `uncertain` where the card's abstention or
-/// gate says so. Takes calibrated probabilities and the gate's doubts.
-public func verdict(_ rules: Rules, _ probabilities: [Float], _ doubts: [Float]) -> String {
-    if zip(doubts, rules.limits).contains(where: { $0 > $1 }) { return "uncertain" }
+/// The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |.
+public func called(_ rules: Rules, _ probabilities: [Float]) -> String {
     if rules.task == "multilabel" {
         return zip(rules.labels, probabilities).filter { $1 >= rules.threshold }.map { $0.0 }.joined(separator: "|")
     }
-    let binary = rules.task == "binary"
-    let chances = binary ? [1 - probabilities[0], probabilities[0]] : probabilities
-    let largest = chances.firstIndex(of: chances.max()!)!
-    let called = binary ? (chances[1] >= rules.threshold ? 1 : 0) : largest
-    if !rules.least.isEmpty {
-        let held = chances.indices.filter { chances[$0] >= rules.least[$0] }
-        if held != [called] { return "uncertain" }
+    if rules.task == "binary" { return rules.labels[probabilities[0] >= rules.threshold ? 1 : 0] }
+    return rules.labels[probabilities.firstIndex(of: probabilities.max()!)!]
+}
+
+/// The labels that the card's abstention does not rule out, for a task with one label a film.
+public func held(_ rules: Rules, _ probabilities: [Float]) -> [String] {
+    let chances = rules.task == "binary" ? [1 - probabilities[0], probabilities[0]] : probabilities
+    return rules.labels.indices.filter { chances[$0] >= rules.least[$0] }.map { rules.labels[$0] }
+}
+
+/// Numbers of the gate's checks that a film fails.
+private func failed(_ rules: Rules, _ doubts: [Float]) -> [Int] {
+    return rules.limits.indices.filter { doubts[$0] > rules.limits[$0] }
+}
+
+/// The label called, or `uncertain` where the card's abstention or gate says so. Takes calibrated probabilities.
+public func verdict(_ rules: Rules, _ probabilities: [Float], _ doubts: [Float]) -> String {
+    if !failed(rules, doubts).isEmpty { return "uncertain" }
+    let label = called(rules, probabilities)
+    if rules.task == "multilabel" || rules.least.isEmpty { return label }
+    return held(rules, probabilities) == [label] ? label : "uncertain"
+}
+
+/// Codes of the reasons to doubt a reading: ports/contract/README.md. `side` is of the network's square.
+public func reasons(
+    _ rules: Rules, _ side: Int, _ film: Film, _ probabilities: [Float], _ doubts: [Float]
+) -> [String] {
+    let seen = [("small", min(film.width, film.height) < side), ("shape", !chestShaped(film)), ("blank", blank(film))]
+    let known = seen.filter { $0.1 }.map { $0.0 }
+    let failing = failed(rules, doubts)
+    var found = known + (known.contains("blank") ? [] : failing.map { rules.checks[$0] })
+    if failing.isEmpty && verdict(rules, probabilities, doubts) == "uncertain" {
+        found.append(held(rules, probabilities).isEmpty ? "neither" : "several")
     }
-    return rules.labels[called]
+    return found
+}
+
+/// Doubts that say: no film of the kind that the reader learned from. Its probability and map mean nothing.
+public let noSuchFilm: Set<String> = ["layout", "lungs_missing", "blank"]
+
+/// A stretch of the scale from 0 to 1 and what is said there, but for the gate.
+public struct Band: Equatable {
+    public let from: Float
+    public let to: Float
+    public let verdict: String
+}
+
+/// What each stretch of the probability says; empty where more than one probability decides.
+public func bands(_ rules: Rules) -> [Band] {
+    if rules.task != "binary" { return [] }
+    let open = Rules(task: rules.task, labels: rules.labels, threshold: rules.threshold, least: rules.least, limits: [])
+    let cuts = [rules.threshold] + (rules.least.isEmpty ? [] : [1 - rules.least[0], rules.least[1]])
+    let ends = [0] + cuts.filter { $0 > 0 && $0 < 1 }.sorted() + [1]
+    var found: [Band] = []
+    for (from, to) in zip(ends, ends.dropFirst()) {
+        let said = verdict(open, [(from + to) / 2], [])
+        if let before = found.last, before.verdict == said {
+            found[found.count - 1] = Band(from: before.from, to: to, verdict: said)
+        } else {
+            found.append(Band(from: from, to: to, verdict: said))
+        }
+    }
+    return found
 }

@@ -1,0 +1,8 @@
+import SwiftUI
+
+@main
+struct LucencyApp: App {
+    var body: some Scene {
+        WindowGroup { ReaderView() }
+    }
+}
