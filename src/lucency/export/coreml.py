@@ -96,11 +96,11 @@ def _zipped(model: Any) -> bytes:
 
 def _name_items(manifest: Path) -> None:
     """The items of a package are named by random numbers; here by what they hold."""
-    text = manifest.read_text(encoding="utf-8")
-    for number, identifier in enumerate(sorted(json.loads(text)["itemInfoEntries"])):
-        item = json.loads(text)["itemInfoEntries"][identifier]["name"]
-        text = text.replace(identifier, f"{item}-{number}")
-    manifest.write_text(text, encoding="utf-8")
+    stated = json.loads(manifest.read_text(encoding="utf-8"))
+    items = {random: item["name"] for random, item in stated["itemInfoEntries"].items()}
+    stated["itemInfoEntries"] = {items[random]: item for random, item in stated["itemInfoEntries"].items()}
+    stated["rootModelIdentifier"] = items[stated["rootModelIdentifier"]]
+    manifest.write_text(json.dumps(stated, indent=4, sort_keys=True), encoding="utf-8")
 
 
 def check(content: bytes, outputs: tuple[str, ...]) -> None:
