@@ -45,6 +45,7 @@ def films() -> dict[str, Array]:
         "upside down": small[::-1],
         "mirrored": small[:, ::-1],
         "cut through the lungs": pneumonia[40:-40, 30:-30],
+        "blurred": ndimage.gaussian_filter(draw(27, ill=False, side=160).film, 5),
         "noise, too wide": noise.astype(np.uint8),
         "blank": np.full((9, 8), 77, np.uint8),
     }
