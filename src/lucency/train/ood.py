@@ -52,8 +52,9 @@ ALARMS = {
 FIXED = {"lungs_flat": FLAT_LUNGS[0]}
 """Limits that are not fitted: where evidence begins to fade."""
 LEAST = {"layout": 6.0, "mirrored": 4.0, "lungs_missing": 0.62}
-"""No fitted limit is lower. Fitted to children of one hospital, these checks doubted 19, 10 and 8 of 100 adult films that
-were sound (NIH); so, 2, 5 and less than 1, and still every inverted film (benchmarks/doubts.py, docs/calibration.md)."""
+"""No fitted limit is lower. Fitted to children of one hospital, these checks doubted 19, 10 and 8 of 100 sound films of
+adults (523 of NIH); so, 11, 5 and less than 1. Noise and a film with one black dot lie just above the first and are to
+get no probability; every inverted film lies far above it."""
 MAX_FILMS = 2000
 """Training films that are measured; more barely change the Gaussians."""
 MAX_CORRUPTED = 300
