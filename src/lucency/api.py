@@ -6,7 +6,7 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -390,7 +390,8 @@ def _recipe(recipe: Recipe | Mapping[str, Any] | Path | str, weights: str | None
 def _new_run(name: str) -> Path:
     """`runs/NAME`, or with the first number that is free."""
     first = Path("runs") / name
-    return next(path for path in (first, *(first.with_name(f"{name}-{n}") for n in count(2))) if not path.exists())
+    numbered = (first.with_name(f"{name}-{n}") for n in count(2))
+    return next(path for path in chain([first], numbered) if not path.exists())
 
 
 def _live_curves() -> Callable[[str, list[Row]], None] | None:

@@ -15,7 +15,7 @@ WAITS_S = 600
 
 
 def together(
-    work: Callable[..., None], *arguments: Any, ends: tuple[int, int] = (0, 0), start: str = "forkserver"
+    work: Callable[..., None], *arguments: Any, ends: tuple[int, int] = (0, 0), start: str = "spawn"
 ) -> None:
     """Run `work(*arguments)` in two processes that have joined; fails unless they end with these exit codes.
 
@@ -25,7 +25,6 @@ def together(
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     context = multiprocessing.get_context(start)
-    context.set_forkserver_preload(["lucency.train"])  # importing PyTorch takes longer than most tests
     processes = [context.Process(target=member, args=(rank, port, work, arguments)) for rank in range(COUNT)]
     for process in processes:
         process.start()
