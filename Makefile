@@ -43,7 +43,7 @@ test: $(VENV)/ready
 
 test-slow: $(VENV)/ready
 	@scripts/peers.sh
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --timeout 3600
 
 check: $(VENV)/ready
 	$(BIN)/ruff check

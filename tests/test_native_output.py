@@ -14,6 +14,14 @@ import pytest
 from lucency.native_output import held_stderr, interrupts_held, quiet, quiet_dicom
 
 
+@pytest.fixture
+def interruptible():
+    """A process that was started in the background ignores Ctrl-C until it is told otherwise."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_warnings_and_logs_are_silenced_inside_only(caplog):
     with quiet, quiet_dicom:
         warnings.warn("Invalid value for VR UI: 'DOE^JANE'", stacklevel=1)
@@ -117,7 +125,7 @@ def test_overlapping_blocks_of_two_kinds_restore_stderr(capfd: pytest.CaptureFix
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals of POSIX")
-def test_ctrl_c_waits_for_the_end_of_native_code():
+def test_ctrl_c_waits_for_the_end_of_native_code(interruptible):
     done = []
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), interrupts_held():

@@ -22,7 +22,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_unknown_target_raises(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="one of litert, onnx; received 'tflite'"):
+    with pytest.raises(UsageError, match="one of litert, onnx, coreml; received 'tflite'"):
         export_run(run, "tflite", tmp_path / "out")  # type: ignore[arg-type]
 
 

@@ -41,7 +41,7 @@ def test_the_lecture_classifier_has_as_many_parameters_as_in_keras() -> None:
 
 def test_weights_of_another_network_raise(shared: object) -> None:
     settings = ModelSettings(backbone="mobilenet_v2", width=0.5, weights=f"{shared}/weights/mobilenet_v2-b0353104.pth")
-    with pytest.raises(WeightsError, match="check backbone and width"):
+    with pytest.raises(WeightsError, match="made for another network"):
         build(settings)
 
 
