@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,7 +45,7 @@ ROWS: list[tuple[Method, Parameters]] = [
 
 
 def test_every_method_has_names_and_a_row() -> None:
-    assert set(PARAMETERS) == set(APPLY) == {method for method, _ in ROWS}
+    assert set(PARAMETERS) == set(APPLY) == {method for method, _ in ROWS} | {"dirichlet"}
 
 
 def test_by_hand() -> None:
@@ -109,6 +111,8 @@ def test_probabilities_equal_scipy() -> None:
         ("platt", {"slope": (1.0, 2.0), "offset": (0.0,)}, 3, "expected 1 or 3 numbers in slope"),
         ("isotonic", {"logits": (0.0, 1.0), "probabilities": (0.5,)}, 1, "as many logits as probabilities"),
         ("isotonic", {"logits": (0.0,), "probabilities": (0.5,)}, 2, "one finding"),
+        ("dirichlet", {"matrix": (1.0,) * 8, "offset": (0.0,) * 3}, 3, "k · k numbers in matrix"),
+        ("dirichlet", {"matrix": (1.0,), "offset": (0.0,)}, 1, "k classes"),
     ],
 )
 def test_what_cannot_be_applied_is_refused(
@@ -208,7 +212,8 @@ def test_log_loss_equals_scikit_learn() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_says_what_it_was_fitted_on_and_gives_its_numbers(method: str) -> None:
-    calibration = fit_calibration(method, drawn(60), "sixty drawn films")  # type: ignore[arg-type]
+    films = several("multiclass", 60, 3) if method == "dirichlet" else drawn(60)
+    calibration = fit_calibration(method, films, "sixty drawn films")  # type: ignore[arg-type]
     assert calibration.fitted_on == "sixty drawn films"
     assert tuple(calibration.parameters) == PARAMETERS[method]
     assert all(isinstance(value, float) for values in calibration.parameters.values() for value in values)
@@ -217,6 +222,33 @@ def test_every_method_says_what_it_was_fitted_on_and_gives_its_numbers(method: s
 def test_platt_of_several_findings_is_one_each() -> None:
     predictions = several("multilabel", 200, 3)
     assert len(fit_calibration("platt", predictions).parameters["slope"]) == 3
+
+
+def test_dirichlet_by_hand() -> None:
+    """Probabilities 1/8, 2/8, 5/8; the second class takes what the first one says."""
+    z = np.log([[1.0, 2.0, 5.0]]) + 7
+    lists = {"matrix": (1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 1.0), "offset": (0.0, 0.5, 0.0)}
+    expected = [[np.log(1 / 8), 2 * np.log(1 / 8) + 0.5, np.log(5 / 8)]]
+    np.testing.assert_allclose(apply(Calibration("dirichlet", lists), z), expected)
+
+
+def confused(films: int, seed: int) -> Predictions:
+    """Calibrated films of three classes whose third logit is half the first: no slope of its own mends it."""
+    one = several("multiclass", films, 3, seed=seed, apart=1.0)
+    mixed = 2 * one.logits @ np.array([[1.0, 0.0, 0.45], [0.0, 1.0, 0.0], [0.0, 0.0, 0.55]])
+    return replace(one, logits=mixed, probabilities=probabilities(mixed, "multiclass"))
+
+
+def test_dirichlet_mends_one_class_taken_for_another() -> None:
+    films, new = confused(2000, 0), confused(2000, 1)
+    truth = one_vs_rest(new.labels, "multiclass", 3)
+    losses = {
+        method: log_loss(apply(fit_calibration(method, films), new.logits), truth, "multiclass")  # type: ignore[arg-type]
+        for method in ("temperature", "platt", "dirichlet")
+    }
+    best = sk_log_loss(new.labels, several("multiclass", 2000, 3, seed=1, apart=1.0).probabilities)
+    assert losses["dirichlet"] < losses["platt"] - 0.02
+    assert losses["dirichlet"] == pytest.approx(best, abs=0.01)
 
 
 def test_what_cannot_be_fitted_is_refused() -> None:

@@ -92,6 +92,18 @@ def test_several_classes_abstain_and_several_findings_do_not() -> None:
         fit_recalibration(several("multilabel", 60, 3), RecalibrationConfig(method="platt", rule="keep"))
 
 
+def test_each_class_has_its_calibration_error_before_and_after_with_interval() -> None:
+    films = several("multiclass", 300, 3)
+    crossed = cross_fit(films, RecalibrationConfig(method="dirichlet", coverage=None), folds=3)
+    found = recalibration_gain((films, films.called()), (crossed.predictions, crossed.called), 100)
+    errors = {one.name: one for one in found if one.name.startswith("ece")}
+    assert list(errors) == ["ece", *(f"ece of finding {k}" for k in range(3))]
+    mean = np.mean([errors[f"ece of finding {k}"].after.value for k in range(3)])
+    assert errors["ece"].after.value == pytest.approx(mean)
+    for one in errors.values():
+        assert one.after.low <= one.after.value <= one.after.high < one.before.high  # type: ignore[operator]
+
+
 def test_keep_calls_the_same_films_under_another_calibration() -> None:
     films = too_sure()
     fitted = fit_recalibration(films, RecalibrationConfig(method="platt", rule="keep", coverage=None, kept_logit=0.0))

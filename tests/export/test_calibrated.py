@@ -36,10 +36,10 @@ def inside(calibration: Calibration, logits: np.ndarray, task: str = "binary") -
 
 
 def test_every_calibration_method_has_a_module() -> None:
-    assert set(EXAMPLES) == set(PARAMETERS) == {*SCORES, "isotonic"}
+    assert {*EXAMPLES, "dirichlet"} == set(PARAMETERS) == {*SCORES, "isotonic"}
 
 
-@pytest.mark.parametrize("method", PARAMETERS)
+@pytest.mark.parametrize("method", EXAMPLES)
 def test_calibration_equals_evaluates(method: str) -> None:
     calibration = Calibration(method=method, parameters=EXAMPLES[method])  # type: ignore[arg-type]
     # Single precision, as networks give them: half a unit of its last place, down a step of 300 a logit, is 1e-5.
@@ -67,6 +67,15 @@ def test_several_classes_by_hand() -> None:
     calibration = Calibration(method="temperature", parameters={"temperature": (2.0,)})
     found = inside(calibration, np.array([[0.0, 2 * math.log(2), 2 * math.log(5)]]), "multiclass")
     assert found[0] == pytest.approx([1 / 8, 2 / 8, 5 / 8])
+
+
+def test_dirichlet_equals_evaluates() -> None:
+    rng = np.random.default_rng(0)
+    lists = {"matrix": tuple(rng.normal(size=16).tolist()), "offset": tuple(rng.normal(size=4).tolist())}
+    calibration = Calibration(method="dirichlet", parameters=lists)
+    logits = rng.normal(0, 6, size=(50, 4)).astype(np.float32)
+    expected = probabilities(apply(calibration, logits), "multiclass")
+    assert inside(calibration, logits, "multiclass") == pytest.approx(expected, abs=2e-6)
 
 
 def test_a_slope_for_each_finding() -> None:

@@ -120,7 +120,7 @@ class Calibration(Part):
 
     method: Method = "none"
     parameters: dict[str, tuple[float, ...]] = {}
-    """The method's parameters by name, each of one number or one per finding (docs/bundle.md)."""
+    """The method's parameters by name, each of one number or one per finding; a matrix row by row (docs/bundle.md)."""
     fitted_on: str = ""
     in_graph: bool = False
     """Whether the network's output `probability` includes this calibration. Readers compute from `logit`."""
@@ -271,6 +271,8 @@ class Card(Part):
             check(self.calibration, self.findings)
         except BundleError as error:
             raise ValueError(str(error)) from error
+        if self.calibration.method == "dirichlet" and self.task != "multiclass":
+            raise ValueError(f"calibration dirichlet is for exactly one of several classes, got a {self.task} card")
         if self.abstention.method != "none" and len(self.abstention.least) != len(self.labels):
             raise ValueError(f"abstention needs {len(self.labels)} numbers, got {len(self.abstention.least)}")
         if self.abstention.method != "none" and self.task == "multilabel":

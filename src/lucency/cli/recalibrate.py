@@ -34,7 +34,7 @@ def recalibrate(
     allow_missing: AllowMissing = False,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
     method: Annotated[
-        str, typer.Option(help="auto (best by log loss), temperature, platt, beta, isotonic, none or keep.")
+        str, typer.Option(help="auto (best by log loss), temperature, platt, beta, isotonic, dirichlet, none or keep.")
     ] = "platt",
     threshold: Annotated[
         str, typer.Option(help="youden, sensitivity=0.95, cost=5:1, a number, or keep: call the same films.")
@@ -156,9 +156,11 @@ def table(new: Recalibrated, on: str) -> str:
     """What was fitted and its gain, as text for a terminal."""
     predictions, card = new.crossfitted.predictions, new.card
     patients = f"{predictions.groups().max() + 1} patients" if predictions.patients_known else "patients not all known"
-    lines = [f"{on}; {patients}", "", f"{'':26}{'before':26}{'after':26}gain"]
+    names = max(26, *(len(gain.name) + 2 for gain in new.gains))
+    lines = [f"{on}; {patients}", "", f"{'':{names}}{'before':26}{'after':26}gain"]
     lines += [
-        f"{gain.name.replace('_', ' '):26}{gain.before!s:26}{gain.after!s:26}{gain.difference}" for gain in new.gains
+        f"{gain.name.replace('_', ' '):{names}}{gain.before!s:26}{gain.after!s:26}{gain.difference}"
+        for gain in new.gains
     ]
     lines += [
         "",

@@ -7,9 +7,10 @@ A calibration is a method and named lists of numbers, stored in a bundle's card,
     platt         slope z + offset; of several classes vector scaling             Platt 1999; Guo et al. 2017
     beta          a ln p - b ln(1 - p) + c,  p = sigmoid(z)                      Kull, Silva Filho & Flach 2017
     isotonic      logit(y), y on the polyline through (logits, probabilities)    Zadrozny & Elkan 2002
+    dirichlet     matrix ln softmax(z) + offset, of several classes              Kull et al. 2019
 
-Lists hold one number for all findings or one per finding. Temperature and Platt are affine and may be written into an
-exported network. All rise with z, so a calibration of one finding never changes how films rank.
+Lists hold one number for all findings or one per finding; the matrix of k classes holds k · k, row by row. All but
+dirichlet rise with z, so a calibration of one finding never changes how films rank.
 
 The parametric methods are fitted by minimising the log loss against Platt's targets (Platt 1999, eq. 8): not 1 and 0
 but (N+ + 1) / (N+ + 2) and 1 / (N- + 2), the odds after N films. With thousands of films that changes nothing; with a
@@ -27,9 +28,10 @@ from numpy.typing import NDArray
 
 from lucency.arrays import Bools, Floats, Ints
 from lucency.errors import BundleError, SourceError, UsageError
+from lucency.evaluate.dirichlet import apply_dirichlet, fit_dirichlet
 from lucency.evaluate.predictions import Predictions, Task
 
-Method = Literal["none", "temperature", "platt", "beta", "isotonic"]
+Method = Literal["none", "temperature", "platt", "beta", "isotonic", "dirichlet"]
 Parameters = Mapping[str, tuple[float, ...]]
 Lists = Mapping[str, Floats]
 
@@ -62,6 +64,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "platt": ("slope", "offset"),
     "beta": ("a", "b", "c"),
     "isotonic": ("logits", "probabilities"),
+    "dirichlet": ("matrix", "offset"),
 }
 """The lists of each method."""
 
@@ -92,6 +95,9 @@ def check(calibration: Calibrating, findings: int) -> None:
     if method == "isotonic":
         if findings != 1 or len(parameters["logits"]) != len(parameters["probabilities"]):
             raise BundleError("calibration: isotonic needs one finding and as many logits as probabilities")
+    elif method == "dirichlet":
+        if findings < 2 or [len(parameters[name]) for name in PARAMETERS[method]] != [findings**2, findings]:
+            raise BundleError("calibration: dirichlet needs k classes, k · k numbers in matrix and k in offset")
     elif wrong := [name for name in PARAMETERS[method] if len(parameters[name]) not in (1, findings)]:
         raise BundleError(f"calibration: expected 1 or {findings} numbers in {', '.join(wrong)}; calibrate again")
 
@@ -122,6 +128,7 @@ APPLY: dict[str, Callable[[Floats, Lists], Floats]] = {
     "platt": lambda z, lists: lists["slope"] * z + lists["offset"],
     "beta": lambda z, lists: -lists["a"] * softplus(-z) + lists["b"] * softplus(z) + lists["c"],
     "isotonic": lambda z, lists: logit(np.interp(z, lists["logits"], lists["probabilities"])),
+    "dirichlet": apply_dirichlet,
 }
 """How each method is applied."""
 
@@ -135,7 +142,7 @@ def fit_calibration(method: Method, predictions: Predictions, fitted_on: str = "
     """Fit `method` to the logits and labels of `predictions`.
 
     Args:
-        method: none; temperature (any task); platt (any task); beta, isotonic (binary).
+        method: none; temperature, platt (any task); beta, isotonic (binary); dirichlet (multiclass).
         predictions: films that the network was not trained on, of every label.
         fitted_on: the films in words, for the card.
 
@@ -153,6 +160,10 @@ def fit_calibration(method: Method, predictions: Predictions, fitted_on: str = "
     truth = one_vs_rest(predictions.labels, predictions.task, predictions.logits.shape[1])
     if method != "none":
         _require_both(predictions, truth)
+    if method == "dirichlet":
+        groups = predictions.groups()
+        found = fit_dirichlet(predictions.logits, truth, groups, _fit_vector, _softmax_targets, PULL)
+        return Calibration(method, found, fitted_on)
     return Calibration(method, fit(predictions.logits, truth, predictions.task), fitted_on)
 
 
@@ -293,6 +304,7 @@ METHODS: dict[str, tuple[tuple[Task, ...], Callable[[Floats, Bools, Task], Param
     "platt": (("binary", "multiclass", "multilabel"), _fit_platt),
     "beta": (("binary",), _fit_beta),
     "isotonic": (("binary",), _fit_isotonic),
+    "dirichlet": (("multiclass",), _fit_none),  # fitted by patient, in fit_calibration
 }
 """The tasks of each method, and how it is fitted: (logits (n, f), truth (n, f), task) -> parameters."""
 

@@ -12,7 +12,7 @@ accelerated (Efron 1987; Efron & Tibshirani 1993, chapter 14), the acceleration 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -235,7 +235,15 @@ def _unbiased(groups: Ints) -> float:
 
 
 def ece_interval(truth: Bools, probability: NDArray[np.floating], groups: Ints, resamples: int, seed: int) -> Interval:
-    """Interval of the ECE that covers the true one at least 95 % of the time, by resampling patients.
+    """Interval of the ECE of one finding; see `mean_ece_interval`."""
+    return mean_ece_interval([(truth, probability)], groups, resamples, seed)
+
+
+def mean_ece_interval(
+    each: Sequence[tuple[Bools, NDArray[np.floating]]], groups: Ints, resamples: int, seed: int
+) -> Interval:
+    """Interval of the mean ECE of findings, (truth, probability) each, that covers the true one at least 95 % of the
+    time, by resampling patients.
 
     ECE is a sum of distances from zero, so chance alone makes it larger, in the films and again in each resample;
     BCa and the plain bootstrap fail near zero. The upper bound is the resamples' upper percentile, which that bias
@@ -243,8 +251,12 @@ def ece_interval(truth: Bools, probability: NDArray[np.floating], groups: Ints, 
     |g| - |t| is at most |g - t|, whose upper percentile the resamples give. It reaches 0 where the films cannot tell
     the probabilities from calibrated ones.
     """
-    gap = calibration_gaps(truth, probability, np.ones((1, len(truth))))
-    drawn = _apply(lambda weights: calibration_gaps(truth, probability, weights), _resamples(groups, resamples, seed))
+
+    def gaps(weights: Floats) -> Floats:
+        return np.concatenate([calibration_gaps(*one, weights) for one in each], axis=1) / len(each)
+
+    gap = gaps(np.ones((1, len(groups))))
+    drawn = _apply(gaps, _resamples(groups, resamples, seed))
     noise = np.quantile(np.abs(drawn - gap).sum(axis=1), (1 + LEVEL) / 2)
     high = np.quantile(np.abs(drawn).sum(axis=1), (1 + LEVEL) / 2)
     return max(0.0, float(np.abs(gap).sum() - noise)), min(1.0, float(high))

@@ -20,7 +20,7 @@ from lucency.evaluate.calibration import (
     probabilities,
     recalibrated,
 )
-from lucency.evaluate.confidence_intervals import Estimate, bootstrap, ece_interval
+from lucency.evaluate.confidence_intervals import Estimate, bootstrap, mean_ece_interval
 from lucency.evaluate.metrics import weighted_ece
 from lucency.evaluate.operating_point import OperatingPoint, choose_operating_point
 from lucency.evaluate.predictions import Predictions, Task
@@ -40,7 +40,7 @@ from lucency.evaluate.selective_prediction import (
 DEFAULT = OperatingPoint(0.5, "default", "", float("nan"), float("nan"))
 CHOICES: dict[Task, tuple[Method, ...]] = {
     "binary": ("temperature", "platt", "beta"),
-    "multiclass": ("temperature", "platt"),
+    "multiclass": ("temperature", "platt", "dirichlet"),
     "multilabel": ("temperature", "platt"),
 }
 """What `auto` chooses among, those with fewest parameters first."""
@@ -235,14 +235,14 @@ def recalibration_gain(
     """
     old, new = (_parts(*side) for side in (before, after))
     names = [name for name in new if name in old]
-    groups = before[0].groups()
+    groups, eces = before[0].groups(), _ece_rows(before[0])
 
     def statistic(weights: Floats) -> Floats:
-        olds = [*(part_mean(weights, old[name]) for name in names), _mean_ece(weights, before[0])]
-        news = [*(part_mean(weights, new[name]) for name in names), _mean_ece(weights, after[0])]
+        olds = [part_mean(weights, old[name]) for name in names] + _eces(weights, before[0])
+        news = [part_mean(weights, new[name]) for name in names] + _eces(weights, after[0])
         return np.stack([*olds, *news, *(b - a for a, b in zip(olds, news, strict=True))], axis=1)
 
-    found, k = bootstrap(statistic, groups, resamples, seed), len(names) + 1
+    found, k = bootstrap(statistic, groups, resamples, seed), len(names) + len(eces)
     rows = [
         Gain(
             name,
@@ -252,11 +252,13 @@ def recalibration_gain(
         )
         for i, name in enumerate(names)
     ]
-    eces = [
-        _ece_estimate(side[0], found.estimate(i).value, resamples, seed)
-        for side, i in ((before, k - 1), (after, 2 * k - 1))
-    ]
-    return (*rows, Gain("ece", eces[0], eces[1], found.estimate(3 * k - 1)))
+    for i, (name, chosen) in enumerate(eces.items(), len(names)):
+        sides = [
+            _ece_estimate(side[0], chosen, found.estimate(at).value, resamples, seed)
+            for side, at in ((before, i), (after, k + i))
+        ]
+        rows.append(Gain(name, sides[0], sides[1], found.estimate(2 * k + i)))
+    return tuple(rows)
 
 
 def _closed_form(part: Part, estimate: Estimate, groups: Ints) -> Estimate:
@@ -293,13 +295,19 @@ def _by_class(labels: Ints) -> Floats:
     return np.asarray(len(labels) / (np.count_nonzero(counts) * counts[labels]))
 
 
-def _mean_ece(weights: Floats, predictions: Predictions) -> Floats:
-    return np.asarray(np.mean([weighted_ece(f.truth, f.probability, weights) for f in findings(predictions)], axis=0))
+def _ece_rows(predictions: Predictions) -> dict[str, slice]:
+    """`ece`, the mean over the findings; of several also `ece of LABEL`, each its own."""
+    names = predictions.label_names[-predictions.logits.shape[1] :]
+    several = {f"ece of {name}": slice(i, i + 1) for i, name in enumerate(names)}
+    return {"ece": slice(None), **(several if len(names) > 1 else {})}
 
 
-def _ece_estimate(predictions: Predictions, value: float | None, resamples: int, seed: int) -> Estimate:
-    """The calibration error with its own interval; without one for a mean over several findings."""
-    each = findings(predictions)
-    if len(each) > 1:
-        return Estimate(value)
-    return Estimate(value, *ece_interval(each[0].truth, each[0].probability, predictions.groups(), resamples, seed))
+def _eces(weights: Floats, predictions: Predictions) -> list[Floats]:
+    each = np.stack([weighted_ece(f.truth, f.probability, weights) for f in findings(predictions)])
+    return [each[chosen].mean(axis=0) for chosen in _ece_rows(predictions).values()]
+
+
+def _ece_estimate(predictions: Predictions, chosen: slice, value: float | None, resamples: int, seed: int) -> Estimate:
+    """A calibration error with its own interval."""
+    each = [(finding.truth, finding.probability) for finding in findings(predictions)[chosen]]
+    return Estimate(value, *mean_ece_interval(each, predictions.groups(), resamples, seed))

@@ -123,10 +123,17 @@ def softplus(z: Tensor) -> Tensor:
     return torch.relu(z) + torch.log(1 + torch.exp(-torch.abs(z)))
 
 
+def dirichlet(z: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """Logits (n, k) → calibrated logits, by k · k numbers row by row and k offsets."""
+    k = offset.shape[0]
+    return torch.nn.functional.linear(torch.log_softmax(z, dim=-1), matrix.reshape(k, k), offset)
+
+
 SCORES: dict[str, Callable[[Tensor, Lists], Tensor]] = {
     "none": lambda z, lists: z,
     "temperature": lambda z, lists: z * (1 / lists["temperature"]),
     "platt": lambda z, lists: lists["slope"] * z + lists["offset"],
     "beta": lambda z, lists: lists["b"] * softplus(z) - lists["a"] * softplus(-z) + lists["c"],
+    "dirichlet": lambda z, lists: dirichlet(z, lists["matrix"], lists["offset"]),
 }
 """Method to calibrated logits; isotonic returns probabilities and has no row."""
