@@ -38,6 +38,11 @@ class Modality:
     limit: str = ""
     """A sentence for the card: what a reader of such pictures is not made for."""
 
+    @property
+    def word(self) -> str:
+        """`noun`, shorter where it comes often: a chest film is a film."""
+        return "film" if self.lungs else self.noun
+
 
 def _codes(text: str) -> frozenset[str]:
     return frozenset(text.split())

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from lucency.bundle import Bundle, Card, Model, Square, open_bundle
+from lucency.bundle import Card, Model, Square, open_bundle
 from lucency.data import read_dataset
-from lucency.errors import BundleError, RecipeError, UsageError
+from lucency.errors import RecipeError, UsageError
 from lucency.export.exporter import export_run
 from lucency.film import Film
 from lucency.modality import MODALITIES, NAMES
@@ -22,19 +23,19 @@ from lucency.reader import Reader
 from lucency.reader.golden import verify_golden
 from lucency.recipe import ModelSettings, Recipe, parse_recipe
 from lucency.serve.routes import ReadingAnswer
-from lucency.serve.static import page_for
 from lucency.train.ood import fit_gate
-from lucency.web.write import page_files
+from lucency.web.write import ENGLISH, modality_module, texts_of
 
+PAGE = ENGLISH.parent
 SMALL = ModelSettings(backbone="mobilenet_v2", width=0.25, depth=4)
 RANDOM = np.random.default_rng(5)
 COLOUR = RANDOM.integers(0, 256, (50, 40, 3)).astype(np.uint8)
 
 
-def run_of(out: Path, modality: str, classes: int = 3) -> Path:
-    """A run with random weights, of three classes, that has seen no picture."""
+def run_of(out: Path, modality: str, labels: int | tuple[str, ...] = 3, **stated: Any) -> Path:
+    """A run with random weights, of several classes, that has seen no picture; `stated` goes into its card."""
     torch.manual_seed(0)
-    labels = tuple(f"class {index}" for index in range(classes))
+    labels = tuple(f"class {index}" for index in range(labels)) if isinstance(labels, int) else labels
     channels = MODALITIES[modality].channels
     card = Card(
         name=modality,
@@ -45,8 +46,9 @@ def run_of(out: Path, modality: str, classes: int = 3) -> Path:
         model=Model(
             format="torch", file="model.safetensors", **SMALL.model_dump(include={"backbone", "width", "depth"})
         ),
+        **stated,
     )
-    save_run(out, build(SMALL, classes).eval(), card)
+    save_run(out, build(SMALL, len(labels)).eval(), card)
     return out
 
 
@@ -125,7 +127,15 @@ def test_what_knows_chest_films_alone_refuses_other_kinds(name, tmp_path):
     run = open_bundle(run_of(tmp_path / "run", name))
     with pytest.raises(UsageError, match=name):
         fit_gate(run, read_dataset("phantom:10"))
-    exported = run.card.model_copy(update={"model": run.card.model.model_copy(update={"format": "litert"})})
-    with pytest.raises(BundleError, match=name):
-        page_files(Bundle(run.path, exported, "", run.read))
-    assert page_for(Bundle(run.path, exported, "", run.read)) == {}  # the server answers without a page
+
+
+def test_the_table_of_the_page_is_this_one():
+    """Where it fails: write modality_module("chest_xray") to src/lucency/web/page/modality.js."""
+    assert (PAGE / "modality.js").read_bytes() == modality_module("chest_xray")
+    code = (PAGE / "sight.js").read_text(encoding="utf-8")
+    sights = {kind.sight for kind in MODALITIES.values() if kind.sight}
+    assert all(f"{sight}: " in code for sight in sights)
+    for text in (PAGE / "i18n.js", PAGE / "i18n.de.js"):
+        named = texts_of(text.read_text(encoding="utf-8"))
+        assert {f"picture_{name}" for name in NAMES if name != "photograph"} <= set(named)
+        assert {f"doubt_{sight}" for sight in sights} <= set(named)

@@ -102,23 +102,24 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
     seen = card.preprocess.image_size
     kind = MODALITIES[card.modality]
     whole, kinds = ("chest", "X-ray films") if kind.lungs else (kind.noun, f"{kind.noun}s")
+    it = f"the {kind.word}"
     view, part, modality = view_said(facts), part_said(facts), modality_said(facts, kind)
     blank = is_blank(film)
     levels = gray_levels(film) if refused and not blank else 256
     rows = (
         (
             min(film.shape) < seen,
-            Doubt(f"the film has {size} pixels, fewer than the {seen} the network sees", "small", False),
+            Doubt(f"{it} has {size} pixels, fewer than the {seen} the network sees", "small", False),
         ),
         (
             not NARROW <= film.width / film.height <= WIDE,
-            Doubt(f"the film is {size}, too narrow or too wide for a whole {whole}", "shape"),
+            Doubt(f"{it} is {size}, too narrow or too wide for a whole {whole}", "shape"),
         ),
-        (blank, Doubt("the film shows nothing: every pixel is the same", "blank", explains=True)),
+        (blank, Doubt(f"{it} shows nothing: every pixel is the same", "blank", explains=True)),
         (
             levels < MIN_LEVELS,
             Doubt(
-                f"the film uses {levels} of 256 gray levels; set its window and export it again",
+                f"{it} uses {levels} of 256 gray levels; set its window and export it again",
                 "levels",
                 explains=True,
             ),

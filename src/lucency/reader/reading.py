@@ -12,6 +12,7 @@ from lucency.bundle import Card
 from lucency.evaluate.predictions import UNCERTAIN
 from lucency.evaluate.selective_prediction import prediction_sets
 from lucency.film import Film
+from lucency.modality import MODALITIES
 from lucency.reader.bands import REFER, Band, bands, why
 from lucency.reader.input_checks import GATE_WORDS, NO_SUCH_FILM, Doubt
 from lucency.reader.outputs import Floats, Outputs, accepted, called_label, failed_checks
@@ -207,5 +208,6 @@ def _undecided(card: Card, chances: Floats) -> tuple[str, str]:
     names = [label for label, inside in zip(card.labels, held, strict=True) if inside]
     if not names:
         between = " and ".join(card.labels)
-        return "neither", f"the evidence lies between {between}, where such films are often read wrongly"
+        such = f"{MODALITIES[card.modality].word}s"
+        return "neither", f"the evidence lies between {between}, where such {such} are often read wrongly"
     return "several", f"the evidence does not rule out {' or '.join(names)}"

@@ -92,8 +92,7 @@ def page_for(bundle: Bundle) -> Mapping[str, bytes]:
     small = DEFAULT.with_name("int8")
     if bundle.path == DEFAULT and small.is_dir():
         bundle = open_bundle(small)
-    readable = bundle.card.model.format == "litert" and bundle.card.modality == "chest_xray"
-    return page_files(bundle) if readable else {}
+    return page_files(bundle) if bundle.card.model.format == "litert" else {}
 
 
 def page_routes(files: Mapping[str, bytes]) -> APIRouter:

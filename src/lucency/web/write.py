@@ -20,14 +20,15 @@ from lucency.bundle.store import CARD
 from lucency.errors import BundleError, OutputError, UsageError
 from lucency.files import sha256_bytes, unwritable
 from lucency.lungs import SIDE, WEIGHTS
+from lucency.modality import MODALITIES, Name
 
 HERE = Path(__file__).resolve().parent
 ENGLISH = HERE / "page/i18n.js"
 TEXT = re.compile(r'^  (\w+):\s*"((?:[^"\\\n]|\\.)*)",$', re.MULTILINE)
 PLACE = re.compile(r"\{\w+\}")
-LABEL = "label_"
-"""Prefix of the names of a bundle's labels: a translation may add those of its own bundle, and leave out any."""
-WORKER = "service-worker.js"
+OWN = re.compile(rf"^label_|_({'|'.join(MODALITIES)})$")
+"""Names of a bundle's labels, and of texts for one kind of picture: a translation may add some, and leave out any."""
+WORKER, KINDS, MANIFEST = "service-worker.js", "modality.js", "manifest.webmanifest"
 MARK = "// lucency page"
 """The service worker begins with it: a folder that holds such a file is a page, and may be replaced by one."""
 
@@ -76,7 +77,7 @@ def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
 
     Raises:
         UsageError: `texts` is not a translated copy of i18n.js.
-        BundleError: the bundle holds no .tflite, reads no chest films, or one of its files has changed.
+        BundleError: the bundle holds no .tflite, or one of its files has changed.
     """
     card = bundle.card
     if card.model.format != "litert":
@@ -84,20 +85,29 @@ def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
             f"{bundle.path}: expected a LiteRT bundle, came {card.model.format}; the page runs .tflite files only: "
             "lucency export RUN --to litert"
         )
-    if card.modality != "chest_xray":
-        raise BundleError(
-            f"{bundle.path}: expected a reader of chest films, which the page knows; came {card.modality}"
-        )
     files = {path.name: path.read_bytes() for path in sorted((HERE / "page").iterdir())}
     files |= {ENGLISH.name: translation(texts)} if texts else {}
     for folder, place in (("runtime", "litert"), ("codecs", "codecs")):
         packed = sorted((HERE / folder).glob("*.gz"))
         files |= {f"{place}/{path.stem}": gzip.decompress(path.read_bytes()) for path in packed}
         files[f"{place}/LICENSE"] = (HERE / folder / "LICENSE").read_bytes()
-    files |= _lung_files()
+    files[KINDS] = modality_module(card.modality)
+    files[MANIFEST] = files[MANIFEST].replace(b"chest film", MODALITIES[card.modality].noun.encode())
+    files |= _lung_files() if MODALITIES[card.modality].lungs else {}
     files |= {f"bundle/{name}": content for name, content in _bundle_files(bundle).items()}
     files[WORKER] = _worker(files)
     return files
+
+
+def modality_module(kind: Name) -> bytes:
+    """The page's modality.js: what the page knows of each row of MODALITIES, and the kind of picture that it reads."""
+    rows = {
+        name: {"channels": row.channels, "lungs": row.lungs, "sight": row.sight, "dicom": " ".join(sorted(row.dicom))}
+        for name, row in MODALITIES.items()
+    }
+    lines = "".join(f"  {name}: {json.dumps(row)},\n" for name, row in rows.items())
+    about = "// Made by lucency.web.write.modality_module: rows of lucency.modality, and the kind that this page reads."
+    return f'{about}\nexport const MODALITIES = {{\n{lines}}};\nexport const KIND = "{kind}";\n'.encode()
 
 
 def translation(path: Path) -> bytes:
@@ -114,12 +124,13 @@ def translation(path: Path) -> bytes:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: expected a translated copy of {ENGLISH.name}, cannot be read: {error}") from error
     there = texts_of(english)
-    odd = sorted(name for name in there.keys() ^ here.keys() if not name.startswith(LABEL))
+    odd = sorted(name for name in there.keys() ^ here.keys() if not OWN.search(name))
     if odd:
         names = ", ".join(odd[:5])
         raise UsageError(f"{path}: expected a text for each name of {ENGLISH.name}; missing or unknown: {names}")
+    nouns = {f"{{{name}}}" for name in there}
     for name in there.keys() & here.keys():
-        wanted, found = (sorted(set(PLACE.findall(texts[name]))) for texts in (there, here))
+        wanted, found = (sorted(set(PLACE.findall(texts[name])) - nouns) for texts in (there, here))
         if wanted != found:
             raise UsageError(f"{path}, {name}: expected the places {' '.join(wanted)}, came {' '.join(found)}")
     lines = "".join(f'  {name}: "{text}",\n' for name, text in here.items())

@@ -8,7 +8,7 @@ import { decode, lungsOf } from "./film_queue.js";
 import { languages, say, sayAll } from "./i18n.js";
 import { settings } from "./lucency.js";
 import { readFilm } from "./reading.js";
-import { by, facts, make, showBefore, showCaption, showPanel } from "./reading_view.js";
+import { by, facts, HAS_LUNGS, make, showBefore, showCaption, showPanel } from "./reading_view.js";
 import { download, sheet } from "./save.js";
 import { VIEW, Viewer } from "./viewer.js";
 import { drawList, entry, sortEntries, thumbnail } from "./worklist.js";
@@ -64,8 +64,17 @@ async function show(one, pane) {
   shown[pane] = one;
   if (pane === 0 && film) by("panes").style.setProperty("--shape", film.width / film.height);
   if (pane === 0) Object.assign(view, { zoom: 1, x: 0, y: 0, center: 0.5, width: 1 });
-  viewers[pane].show(film, one?.reading, settings(engine.card.preprocess).fit, lungsOf);
+  viewers[pane].show(film, one?.looked ?? one?.reading, settings(engine.card.preprocess).fit, lungsOf);
   refresh();
+}
+
+/** Show the map of that label of the film in focus. */
+function look(index) {
+  const one = shown[focus];
+  one.looked = { ...one.reading, ...one.reading.about(index) };
+  viewers[focus].remark(one.looked);
+  refresh();
+  document.querySelector("#scale [aria-pressed=true]")?.focus();
 }
 
 function choose(one) {
@@ -105,7 +114,7 @@ function refresh() {
     showCaption(pane, shown[i], engine?.card ?? {});
     pane.classList.toggle("focused", i === focus && !panes[1].hidden);
   });
-  showPanel(engine?.card, shown[focus]);
+  showPanel(engine?.card, shown[focus], look);
   changed();
 }
 
@@ -140,7 +149,8 @@ const reset = () => changed(Object.assign(view, { ...VIEW, opacity: view.opacity
 /** The reading in focus as a sheet of paper, when its lungs have been looked for. */
 async function paper() {
   await viewers[focus].shown.found;
-  return sheet(engine.card, engine.digest, shown[focus].reading, viewers[focus].shown, view);
+  const { reading, looked = reading } = shown[focus];
+  return sheet(engine.card, engine.digest, looked, viewers[focus].shown, view);
 }
 
 async function save() {
@@ -158,7 +168,7 @@ const files = (list) => add([...list].map((file) => entry(file.name, async () =>
 /** Buttons for two of the golden films: the first, and the first that is answered otherwise. */
 function offerSamples() {
   const { golden, card } = engine, above = ({ probabilities: [share] }) => share >= card.operating_point.threshold;
-  const offered = [golden[0], golden.find((film) => above(film) !== above(golden[0]))].filter(Boolean);
+  const offered = HAS_LUNGS ? [golden[0], golden.find((film) => above(film) !== above(golden[0]))].filter(Boolean) : []; // they are drawn chests
   by("samples").hidden = !offered.length;
   by("sample-films").replaceChildren(...offered.map(({ film }, i) => {
     const name = say("sample_name", { number: i + 1 }), open = async () => decode(await checked(card, film));
@@ -203,6 +213,7 @@ async function main() {
   by("languages").replaceChildren(...Object.entries(languages).filter(([code]) => code !== say("language")).map(([code, name]) => {
     return Object.assign(make("a", "", name), { href: `?lang=${code}`, lang: code, hreflang: code });
   }));
+  for (const id of ["camera", "empty-camera", "legend-lungs"]) by(id).hidden = !HAS_LUNGS;
   if (matchMedia("(pointer: coarse)").matches) by("empty-title").textContent = say("empty_title_touch");
   const status = (text) => { by("state").textContent = text; };
   const enable = (on) => ["open", "camera", "about", "empty-choose", "empty-camera"].forEach((id) => { by(id).disabled = !on; });

@@ -8,7 +8,7 @@ addEventListener("message", async ({ data }) => {
   try {
     if (data.pixels) return postMessage({ answer: await findLungs(data) });
     const film = await openFilm(data);
-    postMessage({ answer: film }, [film.pixels, film.wide].filter(Boolean).map(({ buffer }) => buffer));
+    postMessage({ answer: film }, [film.pixels, film.wide, film.colour].filter(Boolean).map(({ buffer }) => buffer));
   } catch (error) {
     postMessage({ refused: (error instanceof FilmError ? error : damaged("film")).message });
   }

@@ -33,7 +33,7 @@ export async function start(status) {
   status(say("starting_check"));
   const golden = await goldenSquares(card);
   await meet(golden, (square) => ask(model, Tensor, card, square));
-  const square = golden.films[0]?.square ?? new Uint8Array(settings(card.preprocess).side ** 2);
+  const square = golden.films[0]?.square ?? new Uint8Array(settings(card.preprocess).side ** 2 * (card.preprocess.channels ?? 1));
   const engine = new Engine(card, model, "WebAssembly", await fastest(card, model, square));
   engine.digest = await sha256(text);
   engine.golden = golden.films;
@@ -96,8 +96,8 @@ async function goldenSquares(card) {
   const golden = JSON.parse(new TextDecoder().decode(await checked(card, GOLDEN)));
   const films = await Promise.all(golden.films.map(async (film) => {
     const [given, expected] = await Promise.all([film.film, film.square].map(async (name) => readPng(await checked(card, name))));
-    const square = prepare(given, card.preprocess);
-    const same = square.length === expected.pixels.length && square.every((value, i) => value === expected.pixels[i]);
+    const square = prepare(given, card.preprocess), stated = expected.colour ?? expected.pixels;
+    const same = square.length === stated.length && square.every((value, i) => value === stated[i]);
     if (!same) throw new Error(say("why_square", { film: film.film }));
     return { ...film, square };
   }));

@@ -1,4 +1,4 @@
-// A file's bytes → Film: gray, bright = dense, as faithful as the file. The content decides what a file is, not its name.
+// A file's bytes → Film: gray, bright = dense, with its colours where it has them, as faithful as the file. The content decides what a file is, not its name.
 
 import { readDicom } from "./dicom.js";
 import { MAX_BYTES, refusal } from "./errors.js";
@@ -42,8 +42,9 @@ const SIGNATURES = [
 
 /**
  * @param {Uint8Array} bytes a whole file
- * @returns {Promise<{pixels: Uint8Array, wide: Uint16Array|null, width: number, height: number, facts: object}>}
- *   pixels: 8 bits, what is read; wide: the 16 bits behind them, for windowing the picture; facts: never kept
+ * @returns {Promise<{pixels: Uint8Array, wide: Uint16Array|null, colour: Uint8Array|null, width, height, facts: object}>}
+ *   pixels: 8 bits, what a gray network reads; wide: the 16 bits behind them, for windowing the picture; colour: red, green
+ *   and blue of each pixel, where the file has them; facts: never kept
  * @throws {FilmError}
  */
 export async function openFilm(bytes) {
@@ -53,9 +54,9 @@ export async function openFilm(bytes) {
   }
   const kind = kindOf(bytes);
   if (!(kind in READERS)) throw refusal(kind, kind === "kind_tiff" ? "advice_tiff" : "advice_export");
-  const { pixels, width, height, facts = {} } = await READERS[kind](bytes);
+  const { pixels, colour = null, width, height, facts = {} } = await READERS[kind](bytes);
   const wide = pixels instanceof Uint16Array ? pixels : null;
-  return { pixels: wide ? gray8(wide) : pixels, wide, width, height, facts: { format: kind, ...facts } };
+  return { pixels: wide ? gray8(wide) : pixels, wide, colour, width, height, facts: { format: kind, ...facts } };
 }
 
 /** PNG, JPEG or DICOM; else the name of the text that says what it is. */

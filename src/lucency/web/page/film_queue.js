@@ -3,6 +3,7 @@
 
 import { FilmError, refusal } from "./errors.js";
 import { say } from "./i18n.js";
+import { KIND, MODALITIES } from "./modality.js";
 
 const SECONDS = 20;
 /** A detector's 15 megapixels as a PNG of 16 bits take a slow phone a few. */
@@ -14,8 +15,8 @@ export function decode(bytes) {
 }
 
 /** @param {Film} film @returns {Promise<{grid, side}|null>} of `findLungs`; null where they cannot be looked for */
-export function lungsOf({ pixels, width, height }) {
-  return ask({ pixels, width, height }, []).catch(() => null);
+export async function lungsOf({ pixels, width, height }) {
+  return MODALITIES[KIND].lungs ? ask({ pixels, width, height }, []).catch(() => null) : null;
 }
 
 function ask(given, moved) {

@@ -2,14 +2,19 @@
 // the names and what stands in {braces}, and give the copy to `lucency web --texts`. The reasons to doubt are those of the
 // Python reader, word for word. At the end: the languages that the page itself can change to.
 
+import { KIND } from "./modality.js";
+
 /** Names of the languages to choose from, by code. */
 export const languages = {};
 
-/** The text of that name with its {places} filled. Throws where there is none, so that no gap is shown. */
+/**
+ * The text of that name with its {places} filled, from `values` or with another text: {picture}. A name that ends in the kind
+ * of picture that this page reads goes before. Throws where there is none, so that no gap is shown.
+ */
 export function say(name, values = {}) {
-  const text = TEXTS[name];
+  const text = TEXTS[`${name}_${KIND}`] ?? TEXTS[name];
   if (text === undefined) throw new Error(`no text ${name}`);
-  return text.replace(/\{(\w+)\}/g, (_, place) => String(values[place] ?? `{${place}}`));
+  return text.replace(/\{(\w+)\}/g, (gap, place) => values[place] ?? (place in TEXTS ? say(place) : gap));
 }
 
 /** A label of the bundle as a person reads it: translated, or as it is. */
@@ -28,11 +33,21 @@ export function sayAll(root) {
 
 const TEXTS = {
   language: "en",
-  title: "lucency: chest films, read on this device",
-  notice: "Research use only. Not for diagnosis.",
-  tagline: "Reads on this device. No film leaves it.",
+  picture: "picture",
+  picture_chest_xray: "film",
+  picture_ct_slice: "CT slice",
+  picture_mri_slice: "MRI slice",
+  picture_fundus: "retinal photograph",
+  picture_skin: "skin photograph",
+  pictures: "{picture}s",
+  kinds: "{pictures}",
+  kinds_chest_xray: "chest films",
 
-  open: "Open films",
+  title: "lucency: {kinds}, read on this device",
+  notice: "Research use only. Not for diagnosis.",
+  tagline: "Reads on this device. No {picture} leaves it.",
+
+  open: "Open {pictures}",
   camera: "Camera",
   about: "About",
   close: "Close",
@@ -46,7 +61,7 @@ const TEXTS = {
   starting_runtime: "Loading the runtime",
   starting_network: "Loading the network",
   starting_check: "Checking the golden answers",
-  start_failed: "This page cannot read films here: {reason}",
+  start_failed: "This page cannot read {pictures} here: {reason}",
   why_hash: "{file} is not the file that its card was written for; load the page again",
   why_fetch: "{file} could not be loaded ({status})",
   why_square: "preparing {film} gives other bytes than the bundle's",
@@ -56,31 +71,33 @@ const TEXTS = {
   ready: "Ready. {films} golden answers met on this device.",
   ready_unchecked: "Ready. The bundle holds no golden answers to check this device by.",
 
-  empty_title: "Drop chest films here",
-  empty_title_touch: "Read a chest film",
-  step_open: "Choose frontal chest films, or drop them here: PNG, JPEG or DICOM, many at once.",
+  empty_title: "Drop {kinds} here",
+  empty_title_touch: "Read {kinds}",
+  step_open: "Choose {pictures}, or drop them here: PNG, JPEG or DICOM, many at once.",
+  step_open_chest_xray: "Choose frontal chest films, or drop them here: PNG, JPEG or DICOM, many at once.",
   step_read: "Each is read in this browser and goes nowhere; the most urgent comes first.",
-  step_look: "Look at the map and the reasons to doubt it, and judge the film yourself.",
-  empty_choose: "Choose films",
+  step_look: "Look at the map and the reasons to doubt it, and judge the {picture} yourself.",
+  empty_choose: "Choose {pictures}",
   empty_camera: "Hold the camera over one",
   samples_title: "Or try a drawn film",
   drop_now: "Let go to read them",
 
   worklist: "Worklist",
   worklist_hint: "Most urgent first",
-  worklist_empty: "No films yet",
+  worklist_empty: "No {pictures} yet",
   worklist_clear: "Clear",
   worklist_remove: "Remove {name}",
   worklist_reading: "reading…",
   worklist_said: "{verdict} · {finding} {share}",
   worklist_progress: "Reading {done} of {total}, {left} s left",
-  worklist_done: "{total} films read",
+  worklist_done: "{total} {pictures} read",
   sample_name: "Drawn film {number}",
   photo_name: "Photograph {number}",
 
   reading: "Reading",
-  reading_none: "Open a film to read it.",
+  reading_none: "Open {pictures} to read them.",
   verdict_uncertain: "uncertain: refer",
+  verdict_set: "{labels}: refer",
   verdict_none: "no finding",
   verdict_unread: "cannot be read",
   probability_of: "Probability of {finding}",
@@ -94,9 +111,11 @@ const TEXTS = {
   scale_threshold: "threshold {percent} %",
   scale_stretch: "{from}–⁠{to} % {verdict}",
   scale_refer: "refer",
-  all_labels: "All labels",
+  labels_hint: "Choose a label to see its map.",
+  labels_rest: "{count} more",
+  label_share_small: "< 1 %",
   reasons: "Reasons to doubt it",
-  reasons_none: "Nothing unusual was noticed about this film.",
+  reasons_none: "Nothing unusual was noticed about this {picture}.",
   decided: "{verdict}; probability of {finding}: {share}",
   took: "{ms} ms from file to reading",
 
@@ -112,19 +131,20 @@ const TEXTS = {
   tool_zoom_out: "Zoom out",
   tool_reset: "Reset",
   tool_compare: "Compare",
-  tool_compare_pick: "Choose the other film in the worklist.",
+  tool_compare_pick: "Choose the other {picture} in the worklist.",
   tool_save: "Save PNG",
   tool_print: "Print",
-  tool_bare: "Hold: film only",
-  tool_keys: "Keys: + − zoom, arrows move, M map, hold B film only, W window or move, 0 reset, J K next and previous film, C compare.",
+  tool_bare: "Hold: no map",
+  tool_bare_chest_xray: "Hold: film only",
+  tool_keys: "Keys: + − zoom, arrows move, M map, hold B no map, W window or move, 0 reset, J K next and previous {picture}, C compare.",
   window_note: "The window changes the picture only, never the reading.",
-  legend_for: "evidence for {finding}, on this film's own scale",
-  legend_faint: "evidence for {finding}, faint on this film",
+  legend_for: "evidence for {finding}, on this {picture}'s own scale",
+  legend_faint: "evidence for {finding}, faint on this {picture}",
   legend_box: "strongest place",
   legend_lungs: "lungs found",
-  legend_note: "The map shows where the network found its evidence, on a scale of this film's own, not where a disease is.",
+  legend_note: "The map shows where the network found its evidence, on a scale of this {picture}'s own, not where a disease is.",
   viewer_words: "{name}: {decided}",
-  viewer_empty: "No film",
+  viewer_empty: "No {picture}",
 
   camera_title: "Camera",
   camera_hint: "Hold the phone over a film on a light box, or one that fills a screen, so that its four edges show.",
@@ -141,7 +161,7 @@ const TEXTS = {
   camera_note: "A photograph of a film is not the film: light, glare and angle change what is read.",
 
   saved_probability: "Probability of {finding}: {share}",
-  saved_film: "The film",
+  saved_film: "The {picture}",
   saved_map: "With the map",
   saved_bundle: "Bundle {name} {digest}",
   saved_file: "reading-{number}.png",
@@ -154,7 +174,7 @@ const TEXTS = {
   about_network: "Network",
   about_network_value: "{backbone}, {side} × {side}, {quantize}",
   about_learned: "Learned from",
-  about_learned_value: "{films} films of {patients} patients ({source})",
+  about_learned_value: "{films} {pictures} of {patients} patients ({source})",
   about_threshold: "Called from",
   about_threshold_value: "{percent} %, {rule}",
   about_abstention: "Abstention",
@@ -162,7 +182,7 @@ const TEXTS = {
   about_gate: "Gate",
   about_none: "none",
   about_engine: "Runs on",
-  about_engine_value: "{engine}, {ms} ms a film",
+  about_engine_value: "{engine}, {ms} ms each",
   about_digest: "Bundle",
   about_licence: "Licence of the weights",
   about_figures: "Figures",
@@ -173,17 +193,24 @@ const TEXTS = {
   label_normal: "normal",
   label_pneumonia: "pneumonia",
 
-  doubt_small: "the film has {width}×{height} pixels, fewer than the {side} the network sees",
-  doubt_shape: "the film is {width}×{height}, too narrow or too wide for a whole chest",
-  doubt_blank: "the film shows nothing: every pixel is the same",
-  doubt_levels: "the film uses {levels} of 256 gray levels; set its window and export it again",
+  doubt_small: "the {picture} has {width}×{height} pixels, fewer than the {side} the network sees",
+  doubt_shape: "the {picture} is {width}×{height}, too narrow or too wide for a whole {picture}",
+  doubt_shape_chest_xray: "the film is {width}×{height}, too narrow or too wide for a whole chest",
+  doubt_blank: "the {picture} shows nothing: every pixel is the same",
+  doubt_levels: "the {picture} uses {levels} of 256 gray levels; set its window and export it again",
   doubt_damage: "the file looks damaged: {sign}",
   damage_leftover: "coded data are left over at the end of its JPEG stream",
   damage_step: "its brightness jumps along a row of JPEG blocks",
   damage_overflow: "values need more bits than its header states",
-  doubt_modality: "the modality is {modality}; the network knows X-ray films only",
+  doubt_modality: "the modality is {modality}; the network knows {pictures} only",
+  doubt_modality_chest_xray: "the modality is {modality}; the network knows X-ray films only",
   doubt_view: "the view is {view}; the network knows frontal films only",
   doubt_part: "the film states body part {part}, not a chest",
+  doubt_colour: "the picture is in colour; the network knows {kinds} in gray",
+  doubt_uncoloured: "the picture has no colour; the network knows {kinds} in colour",
+  doubt_profile: "the file's colour profile is not sRGB; it is not applied",
+  doubt_round_field: "no round field on black is seen, as around a photograph of the retina",
+  doubt_lesion: "no spot that differs from the skin around it is seen",
   doubt_age: "the age stated lies outside the {low} to {high} years learned from",
   doubt_layout:
     "this does not look like a frontal chest film: another view or part, turned, inverted, or no film at all",
@@ -194,24 +221,24 @@ const TEXTS = {
   doubt_mirrored: "this film looks mirrored: turn it, or the heart lies on the right",
   doubt_features:
     "this is unlike the films the network learned from: another machine, very blurred, or other patients",
-  doubt_neither: "the evidence lies between {labels}, where such films are often read wrongly",
+  doubt_neither: "the evidence lies between {labels}, where such {pictures} are often read wrongly",
   doubt_several: "the evidence does not rule out {labels}",
   and: " and ",
   or: " or ",
 
-  refusal: "found {found}; expected PNG or JPEG (gray or RGB) or DICOM (one gray frame); {advice}",
-  advice_export: "export the film again as one of these",
+  refusal: "found {found}; expected PNG or JPEG (gray or RGB) or DICOM (one frame, gray or RGB); {advice}",
+  advice_export: "export the {picture} again as one of these",
   advice_smaller: "at most {megapixels} megapixels and {side} pixels a side are read; make it smaller",
   advice_file: "at most {most} MiB are read",
   advice_gray: "save it as 8- or 16-bit gray",
   advice_flatten: "flatten it on black and save it as gray",
-  advice_one: "keep the one that is the film",
+  advice_one: "keep the one that is the {picture}",
   advice_damaged: "it is damaged or cut short; copy it again",
   advice_header: "its header is wrong; export it again",
-  advice_pixels: "choose the object that holds the film",
+  advice_pixels: "choose the object that holds the {picture}",
   advice_presentation: "send its FOR PRESENTATION twin",
-  advice_frame: "send the film as an object of its own",
-  advice_original: "send the original gray film",
+  advice_frame: "send the {picture} as an object of its own",
+  advice_original: "send the original {picture}",
   advice_bits: "export it with 8 or 16 bits allocated",
   advice_syntax: "lucency read on a computer reads it, or decompress it first (dcmdjpeg, or gdcmconv --raw)",
   advice_voi: "known are LINEAR, LINEAR_EXACT and SIGMOID",

@@ -1,18 +1,31 @@
 // JPEG: what it says of itself is checked here, its pixels are decoded by the browser, at full size.
 
 import { checkSize, damaged, refusal } from "./errors.js";
-import { findDamage, hasStep } from "./jpeg_scans.js";
-import { gray } from "./lucency.js";
+import { findDamage, hasStep, segmentsOf } from "./jpeg_scans.js";
+import { gray, planes } from "./lucency.js";
+import { orientation, profileFacts, turned } from "./png.js";
 
-const MAX_SCANS = 64;
+const MAX_SCANS = 64, APP1 = 0xe1, APP2 = 0xe2;
+const BACK = { 6: 8, 8: 6 };
+/** What undoes a turn by an EXIF orientation; any other undoes itself. */
 const STRIP = 1024;
 /** Rows read back at once: a canvas of a whole large film is more than some phones allow. */
 
-/** @param {Uint8Array} bytes @returns {Promise<{pixels: Uint8Array, width, height, facts}>} turned upright */
+/** @param {Uint8Array} bytes @returns {Promise<{pixels: Uint8Array, colour, width, height, facts}>} turned upright */
 export async function readJpeg(bytes, mostComponents = 3) {
-  const found = findDamage(bytes, checkJpeg(bytes, mostComponents)), picture = await decoded(bytes);
-  const damage = found || (hasStep(picture) ? "step" : "");
-  return { ...picture, facts: damage ? { damage } : {} };
+  const frame = checkJpeg(bytes, mostComponents), found = findDamage(bytes, frame), picture = await decoded(bytes, frame.components);
+  const [exif] = bodiesOf(bytes, APP1, "Exif\0\0"), turn = exif ? orientation(exif) : 1, { width, height, colour } = picture;
+  const gray = colour ? planes(colour)[1] : picture.pixels, asStored = turned(BACK[turn] ?? turn, { pixels: gray, width, height });
+  const damage = found || (hasStep(asStored) ? "step" : "");
+  // The ICC profile, ICC.1, B.4: behind its name the number of the part, and of how many.
+  const profile = bodiesOf(bytes, APP2, "ICC_PROFILE\0").flatMap((body) => [...body.subarray(2)]);
+  return { ...picture, facts: { ...(damage && { damage }), ...(colour && profileFacts(Uint8Array.from(profile))) } };
+}
+
+/** What the segments with that marker hold behind that name. */
+function bodiesOf(bytes, wanted, name) {
+  const bodies = [...segmentsOf(bytes)].filter(({ marker }) => marker === wanted).map(({ body }) => body);
+  return bodies.filter((body) => String.fromCharCode(...body.subarray(0, name.length)) === name).map((body) => body.subarray(name.length));
 }
 
 /** Refuse, before anything is decoded, what is too large, in CMYK, of other than 8 bits, or of too many scans. */
@@ -47,7 +60,7 @@ export function frameOf(bytes) {
 }
 
 /** Decoded by the browser, colours as stored, EXIF orientation applied. */
-async function decoded(bytes) {
+async function decoded(bytes, components) {
   const asStored = { colorSpaceConversion: "none", imageOrientation: "from-image", premultiplyAlpha: "none" };
   let bitmap;
   try {
@@ -56,16 +69,18 @@ async function decoded(bytes) {
     throw damaged("JPEG");
   }
   const { width, height } = bitmap;
-  const pixels = new Uint8Array(width * height);
+  const pixels = new Uint8Array(width * height), colour = components === 3 ? new Uint8Array(3 * width * height) : null;
   const canvas = new OffscreenCanvas(width, Math.min(STRIP, height));
   const pen = canvas.getContext("2d", { willReadFrequently: true, alpha: false });
   for (let top = 0; top < height; top += STRIP) {
     const rows = Math.min(STRIP, height - top);
     pen.drawImage(bitmap, 0, -top);
-    pixels.set(gray(pen.getImageData(0, 0, width, rows).data), top * width);
+    const { data } = pen.getImageData(0, 0, width, rows);
+    pixels.set(gray(data), top * width);
+    for (let i = 0, to = 3 * top * width; colour && i < data.length; i++) if (i % 4 < 3) colour[to++] = data[i];
   }
   bitmap.close();
-  return { pixels, width, height };
+  return { pixels, colour, width, height };
 }
 
 /** Whether pixels drawn on a canvas come back as they were: some browsers alter them against tracking. */

@@ -2,19 +2,24 @@
 // One module, no dependency, for browsers, workers and Node: the JavaScript port, and what the page of `lucency web`
 // reads with. tests/ports/ holds it to the golden vectors, to the byte.
 
-/** @typedef {{pixels: Uint8Array, width: number, height: number}} Film  rows from the top, bright = dense */
-/** @typedef {{version: number, image_size: number, resize_mode: string, filter: string}} Preprocess  as card.json states it */
+/** @typedef {{pixels: Uint8Array, colour: Uint8Array|null|undefined, width: number, height: number}} Film  rows from the top,
+ *  bright = dense; colour: red, green and blue of each pixel, where the file has three channels */
+/** @typedef {{version: number, image_size: number, resize_mode: string, channels: number|undefined, filter: string}} Preprocess
+ *  as card.json states it */
+
+const VERSIONS = { 1: 1, 3: 2 };
+/** Channels → version of the preprocessing. */
 
 /** The two settings of a card's preprocessing; older cards call them side and fit. @param {Preprocess} how */
 export function settings(how) {
   return { side: how.image_size ?? how.side, fit: how.resize_mode ?? how.fit };
 }
 
-/** RGBA bytes, as a canvas gives them, to gray. @returns {Uint8Array} */
-export function gray(rgba) {
-  const out = new Uint8Array(rgba.length / 4);
-  for (let i = 0, at = 0; i < out.length; i++, at += 4) {
-    out[i] = (19595 * rgba[at] + 38470 * rgba[at + 1] + 7471 * rgba[at + 2] + 32768) >> 16;
+/** RGBA bytes, as a canvas gives them, or RGB bytes to gray. @returns {Uint8Array} */
+export function gray(colour, step = 4) {
+  const out = new Uint8Array(colour.length / step);
+  for (let i = 0, at = 0; i < out.length; i++, at += step) {
+    out[i] = (19595 * colour[at] + 38470 * colour[at + 1] + 7471 * colour[at + 2] + 32768) >> 16;
   }
   return out;
 }
@@ -26,12 +31,21 @@ export function gray8(wide) {
 
 /** Film to the bytes that the network takes. @param {Film} film @param {Preprocess} how @returns {Uint8Array} */
 export function prepare(film, how) {
-  if (how.version !== 1 || how.filter !== "bilinear-antialiased") {
-    throw new Error(`expected preprocessing 1, bilinear-antialiased; came ${how.version}, ${how.filter}`);
+  const { side, fit } = settings(how), channels = how.channels ?? 1;
+  if (how.version !== VERSIONS[channels] || how.filter !== "bilinear-antialiased") {
+    throw new Error(`expected preprocessing 1 or 2, bilinear-antialiased; came ${how.version}, ${how.filter}`);
   }
-  const { side, fit } = settings(how);
-  return resized(fitted(film, fit), side).pixels;
+  const square = (pixels) => resized(fitted({ ...film, pixels }, fit), side).pixels;
+  if (channels === 1) return square(film.pixels);
+  return film.colour ? interleaved(planes(film.colour).map(square)) : interleaved(Array(3).fill(square(film.pixels)));
 }
+
+/** Red, green and blue as three gray pictures. */
+export function planes(colour) {
+  return [0, 1, 2].map((channel) => Uint8Array.from({ length: colour.length / 3 }, (_, i) => colour[3 * i + channel]));
+}
+
+const interleaved = (planes) => Uint8Array.from({ length: 3 * planes[0].length }, (_, i) => planes[i % 3][(i - (i % 3)) / 3]);
 
 /** Where the network's square lies on the film; beyond it where it was padded. */
 export function window(width, height, fit) {
@@ -54,16 +68,20 @@ export function fitted(film, fit) {
   return { pixels, width: seen.width, height: seen.height };
 }
 
+/** How Pillow's BILINEAR and BOX weigh a pixel at a distance from the centre, and how far they reach. */
+const TRIANGLE = { reach: 1.0, weight: (away) => Math.max(1.0 - Math.abs(away), 0.0) };
+export const BOX = { reach: 0.5, weight: (away) => Number(away > -0.5 && away <= 0.5) };
+
 /** Antialiased bilinear, along the rows first, then along the columns. @returns {Film} */
-export function resized(film, side) {
-  return pass(pass(film, side), side);
+export function resized(film, side, filter = TRIANGLE) {
+  return pass(pass(film, side, filter), side, filter);
 }
 
 /** Every row to `side` pixels; rows become columns, so that a second pass does the other direction and turns back. */
-function pass(film, side) {
+function pass(film, side, filter) {
   const { pixels, width, height } = film;
   const out = new Uint8Array(side * height);
-  taps(width, side).forEach(({ first, weights }, x) => {
+  taps(width, side, filter).forEach(({ first, weights }, x) => {
     for (let y = 0; y < height; y++) {
       let sum = 2097152;
       for (let i = 0, at = y * width + first; i < weights.length; i++) sum += weights[i] * pixels[at + i];
@@ -74,15 +92,15 @@ function pass(film, side) {
 }
 
 /** For each output pixel its first input pixel and the weights from there on, in 22 fractional bits. */
-function taps(given, side) {
-  const scale = given / side;
-  const reach = Math.max(scale, 1.0);
+function taps(given, side, filter) {
+  const scale = given / side, stretch = Math.max(scale, 1.0);
+  const reach = filter.reach * stretch;
   return Array.from({ length: side }, (_, out) => {
     const center = (out + 0.5) * scale;
     const first = Math.max(Math.trunc(center - reach + 0.5), 0);
     const last = Math.min(Math.trunc(center + reach + 0.5), given);
     const raw = [];
-    for (let x = first; x < last; x++) raw.push(Math.max(1.0 - Math.abs((x - center + 0.5) * (1.0 / reach)), 0.0));
+    for (let x = first; x < last; x++) raw.push(filter.weight((x - center + 0.5) * (1.0 / stretch)));
     const total = raw.reduce((sum, weight) => sum + weight, 0.0);
     return { first, weights: Int32Array.from(raw, (weight) => Math.trunc(0.5 + (weight / total) * 4194304.0)) };
   });
@@ -183,7 +201,7 @@ function polyline(z, { logits, probabilities }) {
  */
 export async function ask(model, Tensor, card, square) {
   const { side } = settings(card.preprocess);
-  const input = new Tensor(Float32Array.from(square), [1, side, side, 1]);
+  const input = new Tensor(Float32Array.from(square), [1, side, side, card.preprocess.channels ?? 1]);
   const outputs = await model.run({ film: input });
   const copied = {};
   for (const [name, tensor] of Object.entries(outputs)) copied[name] = (await tensor.data()).slice();

@@ -9,13 +9,13 @@ const CHANNELS = { 0: 1, 2: 3, 4: 2, 6: 4 };
 const PLAIN = [[0, 0, 1, 1]];
 const ADAM7 = [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
 
-/** @param {Uint8Array} bytes @returns {Promise<{pixels, width, height, exif}>} as stored: `upright` turns it */
+/** @param {Uint8Array} bytes @returns {Promise<{pixels, colour, width, height, exif, facts}>} as stored: `upright` turns it */
 export async function readPng(bytes) {
   const chunks = chunksOf(bytes), head = header(chunks), { width, height } = head;
   const data = (name) => chunks.filter((chunk) => chunk.name === name).map((chunk) => chunk.data);
-  const toGray = grayOf(head, data("tRNS")[0]);
+  const samplesOf = samplesIn(head, data("tRNS")[0]), channels = head.channels < 3 ? 1 : 3;
   const rows = new Inflated(data("IDAT"));
-  const pixels = head.wide ? new Uint16Array(width * height) : new Uint8Array(width * height);
+  const pixels = new (head.wide ? Uint16Array : Uint8Array)(channels * width * height);
   for (const [left, top, across, down] of head.interlaced ? ADAM7 : PLAIN) {
     const columns = Math.ceil((width - left) / across), size = columns * head.size;
     if (columns <= 0) continue;
@@ -23,13 +23,21 @@ export async function readPng(bytes) {
     for (let y = top; y < height; y += down, [row, above] = [above, row]) {
       if (!rows.fill(row)) await rows.wait(row);
       unfilter(row, above, head.size);
-      const values = toGray(row.subarray(1));
-      if (across === 1) pixels.set(values, y * width);
-      else for (let x = 0; x < columns; x++) pixels[y * width + left + x * across] = values[x];
+      const values = samplesOf(row.subarray(1));
+      if (across === 1) pixels.set(values, channels * y * width);
+      else for (let i = 0; i < values.length; i++) pixels[channels * (y * width + left + Math.floor(i / channels) * across) + (i % channels)] = values[i];
     }
   }
   await rows.end();
-  return { pixels, width, height, exif: data("eXIf")[0] };
+  const exif = data("eXIf")[0];
+  if (channels === 1) return { pixels, width, height, exif, facts: {} };
+  return { pixels: gray(pixels, 3), colour: pixels, width, height, exif, facts: profileFacts(data("iCCP")[0]?.subarray(0, 80)) };
+}
+
+/** What a colour picture says of its colours: a profile other than sRGB is not applied. Its name is in ASCII or UTF-16. */
+export function profileFacts(profile) {
+  const name = new TextDecoder("latin1").decode(profile).replaceAll("\0", "");
+  return name && !name.includes("sRGB") ? { profile: "not applied" } : {};
 }
 
 function chunksOf(bytes) {
@@ -109,8 +117,8 @@ function paeth(a, b, c) {
   return toA <= toB && toA <= toC ? a : toB <= toC ? b : c;
 }
 
-/** A function from a row's bytes to gray: 16 bits stay for gray without alpha, else the high byte counts, as in Pillow. */
-function grayOf({ bytes, channels, wide }, transparent) {
+/** A function from a row's bytes to gray, or red, green, blue: 16 bits stay for gray without alpha, else the high byte counts. */
+function samplesIn({ bytes, channels, wide }, transparent) {
   if (wide && transparent) throw refusal("found_holes", "advice_flatten");
   if (wide) return (row) => Uint16Array.from({ length: row.length / 2 }, (_, i) => row[2 * i] * 256 + row[2 * i + 1]);
   const key = transparent && Array.from({ length: channels }, (_, i) => transparent[2 * i + 2 - bytes]);
@@ -121,36 +129,38 @@ function grayOf({ bytes, channels, wide }, transparent) {
       const hole = (alpha && samples[at + channels - 1] !== 255) || key?.every((value, i) => samples[at + i] === value);
       if (hole) throw refusal("found_holes", "advice_flatten");
     }
-    if (channels < 3) return channels === 1 ? samples : samples.filter((_, i) => i % 2 === 0);
-    return gray(channels === 4 ? samples : rgba(samples));
+    return alpha ? samples.filter((_, i) => (i + 1) % channels) : samples;
   };
 }
 
-function rgba(rgb) {
-  const out = new Uint8Array((rgb.length / 3) * 4);
-  for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) out.set(rgb.subarray(from, from + 3), to);
-  return out;
+/** A picture turned as the EXIF block of its eXIf chunk says; browsers turn JPEGs themselves. */
+export const upright = ({ exif, ...picture }) => turned(exif ? orientation(exif) : 1, picture);
+
+/** A picture turned by an EXIF orientation. */
+export function turned(turn, picture) {
+  const { pixels, colour, width, height } = picture;
+  if (!(turn >= 2 && turn <= 8)) return picture;
+  const [across, down] = turn >= 5 ? [height, width] : [width, height];
+  const around = { ...picture, pixels: turnedBy(turn, pixels, width, height, 1), width: across, height: down };
+  return colour ? { ...around, colour: turnedBy(turn, colour, width, height, 3) } : around;
 }
 
-/** A picture turned as the EXIF block of its eXIf chunk says; browsers turn JPEGs themselves. */
-export function upright({ exif, pixels, width, height }) {
-  const turn = exif ? orientation(exif) : 1;
-  if (!(turn >= 2 && turn <= 8)) return { pixels, width, height };
+function turnedBy(turn, values, width, height, channels) {
   const swapped = turn >= 5, [across, down] = swapped ? [height, width] : [width, height];
-  const out = new pixels.constructor(pixels.length);
+  const out = new values.constructor(values.length);
   for (let y = 0, to = 0; y < down; y++) {
-    for (let x = 0; x < across; x++, to++) {
+    for (let x = 0; x < across; x++, to += channels) {
       const [column, row] = swapped ? [y, x] : [x, y];
       const left = [2, 3, 7, 8].includes(turn) ? width - 1 - column : column;
       const top = [3, 4, 6, 7].includes(turn) ? height - 1 - row : row;
-      out[to] = pixels[top * width + left];
+      for (let i = 0; i < channels; i++) out[to + i] = values[channels * (top * width + left) + i];
     }
   }
-  return { pixels: out, width: across, height: down };
+  return out;
 }
 
 /** Tag 274; 1 where there is none, or the block is broken around a sound film. */
-function orientation(exif) {
+export function orientation(exif) {
   try {
     const view = new DataView(exif.buffer, exif.byteOffset, exif.byteLength);
     const little = view.getUint16(0) === 0x4949, start = view.getUint32(4, little);

@@ -2,6 +2,8 @@
 
 import { named, say } from "./i18n.js";
 import { blank, called, failed, finding, held, settings, verdict } from "./lucency.js";
+import { MODALITIES } from "./modality.js";
+import { colouredShare, quantile, SIGHTS } from "./sight.js";
 
 const words = (text) => new Set(text.split(" "));
 /** What people and machines write into a header, as in lucency.reader.input_checks. Any other word decides nothing. */
@@ -25,12 +27,11 @@ const OTHER_PARTS = words(
   "KNIE RODILLA GENOU GINOCCHIO JOELHO LEG FEMUR TIBIA NECK HALS PELVIS BECKEN BASSIN BACINO SHOULDER " +
   "SCHULTER HOMBRO CLAVICLE SCAPULA WRIST JAW WHOLEBODY",
 );
-const CHEST_MODALITIES = words("CR DX RG OT SC DR XR");
-const OTHER_MODALITIES = words(
-  "CT MG MR NM PT RF US XA BMD BDUS DOC DMS ECG EPS ES GM IO IVUS IVOCT KER LEN OP OPM OPT OPV PX " +
+const KNOWN_MODALITIES = words(
+  "CR DX RG OT SC DR XR CT MG MR NM PT RF US XA BMD BDUS DOC DMS ECG EPS ES GM IO IVUS IVOCT KER LEN OP OPM OPT OPV PX " +
   "RTIMAGE SM SEG SR PR TG XC",
 );
-const NARROW = 0.5, WIDE = 2, LEVELS = 32;
+const NARROW = 0.5, WIDE = 2, LEVELS = 32, COLOURED = 0.1, UNCOLOURED = 0.01;
 const NO_SUCH_FILM = words("layout lungs_missing blank levels modality view part colour");
 /** Codes that mean that this is no film of the kind learned from: it gets no probability. */
 const PER_YEAR = { D: 365.25, W: 52.18, M: 12, Y: 1, "": 1 };
@@ -42,21 +43,28 @@ const PER_YEAR = { D: 365.25, W: 52.18, M: 12, Y: 1, "": 1 };
  */
 export function inputDoubts(film, card, refused = false) {
   const { width, height } = film, { side } = settings(card.preprocess), shape = width / height;
-  const doubts = [], add = (refuses, name, values) =>
-    doubts.push({ code: name.slice(6), words: say(name, values), refuses, explains: ["doubt_blank", "doubt_levels"].includes(name) });
+  const kind = MODALITIES[card.modality ?? "chest_xray"];
+  const doubts = [], add = (refuses, name, values, code = name.slice(6)) =>
+    doubts.push({ code, words: say(name, values), refuses, explains: ["doubt_blank", "doubt_levels"].includes(name) });
   if (Math.min(width, height) < side) add(false, "doubt_small", { width, height, side });
   if (shape < NARROW || shape > WIDE) add(true, "doubt_shape", { width, height });
   if (blank(film)) add(true, "doubt_blank");
   const levels = refused && !blank(film) ? grayLevels(film) : 256;
   if (levels < LEVELS) add(true, "doubt_levels", { levels });
   if (film.facts.damage) add(true, "doubt_damage", { sign: say(`damage_${film.facts.damage}`) });
-  const modality = denied(film.facts.modality, CHEST_MODALITIES, OTHER_MODALITIES);
-  const view = denied(film.facts.view, FRONTAL, OTHER_VIEWS), part = denied(film.facts.body_part, CHEST, OTHER_PARTS);
+  const modality = denied(film.facts.modality, words(kind.dicom), KNOWN_MODALITIES);
+  const view = kind.lungs && denied(film.facts.view, FRONTAL, OTHER_VIEWS);
+  const part = kind.lungs && denied(film.facts.body_part, CHEST, OTHER_PARTS);
   if (modality) add(true, "doubt_modality", { modality });
   if (view) add(true, "doubt_view", { view });
   if (part) add(true, "doubt_part", { part });
   const ages = card.population?.ages;
   if (ages && otherAge(film.facts.age, ages)) add(true, "doubt_age", { low: ages[0], high: ages[1] });
+  const coloured = colouredShare(film);
+  if (kind.channels === 1 && coloured > COLOURED) add(true, "doubt_colour");
+  if (kind.channels === 3 && coloured < UNCOLOURED) add(true, "doubt_uncoloured", {}, "colour");
+  if (kind.channels === 3 && film.facts.profile) add(false, "doubt_profile");
+  if (kind.sight && !blank(film) && !SIGHTS[kind.sight](film)) add(true, `doubt_${kind.sight}`);
   return doubts;
 }
 
@@ -71,12 +79,8 @@ function otherAge(stated = "", [low, high]) {
 function grayLevels({ pixels, wide, width, height }) {
   const values = wide ?? pixels, step = Math.max(1, Math.floor(Math.sqrt((width * height) / 65536))), some = [];
   for (let y = 0; y < height; y += step) for (let x = 0; x < width; x += step) some.push(values[y * width + x]);
-  const sorted = Uint16Array.from(some).sort();
-  const at = (share) => {
-    const place = share * (sorted.length - 1), below = Math.floor(place), next = sorted[Math.min(below + 1, sorted.length - 1)];
-    return sorted[below] + (place - below) * (next - sorted[below]);
-  };
-  return Math.round(((at(0.995) - at(0.005)) * 255) / (wide ? 65535 : 255)) + 1;
+  const values16 = Uint16Array.from(some);
+  return Math.round(((quantile(values16, 0.995) - quantile(values16, 0.005)) * 255) / (wide ? 65535 : 255)) + 1;
 }
 
 /** A film through the network. @param {object} engine of `start` */
@@ -96,9 +100,10 @@ function denied(text = "", confirming, denying) {
  * @param {object} card the bundle's
  * @param {object} outputs of `ask`
  * @param {{words: string, refuses: boolean}[]} doubts of `inputDoubts`
- * @returns {{verdict, called, finding, index, probability, probabilities, logits, map, rows, columns, warnings, doubts}}
+ * @returns {{verdict, called, finding, index, probability, probabilities, logits, map, rows, columns, warnings, doubts, held}}
  *   withheld: this is no film of the kind that the reader learned from, and has no probability and no map;
- *   probability, map (rows × columns) and index are those of `finding`; doubts are the warnings' codes
+ *   probability, map (rows × columns) and index are those of `finding`; doubts are the warnings' codes; held: the labels
+ *   of its prediction set, where that is why it is `uncertain`; about: the same of another label
  */
 export function readingOf(card, outputs, doubts) {
   const { probabilities, logits, rows, columns } = outputs;
@@ -111,15 +116,20 @@ export function readingOf(card, outputs, doubts) {
     warnings.push(undecided(card, probabilities));
     codes.push(held(card, probabilities).length ? "several" : "neither");
   }
-  const withheld = codes.some((code) => NO_SUCH_FILM.has(code)), map = finding(outputs, index);
-  return {
-    verdict: doubts.some(({ refuses }) => refuses) ? "uncertain" : accepted, withheld,
-    called: called(card, probabilities),
+  const withheld = codes.some((code) => NO_SUCH_FILM.has(code));
+  const about = (index) => ({
     finding: card.task === "binary" ? card.labels[1] : card.labels[index],
-    index, probability: probabilities[index], probabilities, logits,
-    map: withheld ? map.fill(0) : map, rows, columns, warnings, doubts: codes,
+    index, probability: probabilities[index], map: withheld ? new Float32Array(rows * columns) : finding(outputs, index),
+  });
+  return {
+    verdict: doubts.some(({ refuses }) => refuses) ? "uncertain" : accepted, withheld, about,
+    called: called(card, probabilities), probabilities, logits, rows, columns, warnings, doubts: codes,
+    held: doubts.some(({ refuses }) => refuses) || !codes.includes("several") ? [] : held(card, probabilities), ...about(index),
   };
 }
+
+/** The numbers of the labels, most probable first. */
+export const leading = ({ probabilities }) => [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a] || a - b);
 
 /** Why the prediction set does not hold the called label alone. */
 function undecided(card, probabilities) {
@@ -145,11 +155,19 @@ export function zones(card) {
   return found;
 }
 
+/** By which names several labels state that there is no finding. */
+const CLEAR = words("normal none no_finding nothing healthy negative non_covid");
+
+/** Whether a verdict says that nothing was found. */
+export function isClear({ task, labels }, said) {
+  if (task === "multilabel") return said === "";
+  return task === "binary" ? said === labels[0] : CLEAR.has(said.toLowerCase().replace(/[ -]/g, "_"));
+}
+
 /** Most urgent first: what is called a finding, then what is uncertain, then the rest, then what cannot be read. */
 export function urgency(card, reading) {
   if (!reading) return -1;
   const { verdict: said, logits, index } = reading, rank = 0.5 + Math.atan(logits[index]) / Math.PI;
   if (said === "uncertain") return 1 + rank; // by the logit: probabilities near 0 and 1 are all alike
-  const found = card.task === "multilabel" ? said !== "" : said !== card.labels[0];
-  return found ? 2 + rank : rank;
+  return isClear(card, said) ? rank : 2 + rank;
 }

@@ -3,8 +3,11 @@
 import { FAINT } from "./evidence.js";
 import { named, say } from "./i18n.js";
 import { settings } from "./lucency.js";
-import { zones } from "./reading.js";
+import { MODALITIES, KIND } from "./modality.js";
+import { isClear, leading, zones } from "./reading.js";
 
+export const LEADING = 3;
+/** Labels named at once of several. */
 const SHORT = 32, TAIL = 12;
 /** Letters of a name that fit on two lines; at the end of a longer one those that are always shown: they tell films apart. */
 const ROOM = 42;
@@ -45,9 +48,12 @@ export function placeOf(share) {
 /** The verdict as a person reads it. */
 export function verdictWords(reading) {
   if (!reading) return say("verdict_unread");
-  if (reading.verdict === "uncertain") return say("verdict_uncertain");
+  if (reading.verdict === "uncertain") return isNamed(reading) ? say("verdict_set", { labels: reading.held.map(named).join(say("or")) }) : say("verdict_uncertain");
   return reading.verdict.split("|").filter(Boolean).map(named).join(", ") || say("verdict_none");
 }
+
+/** Whether the labels that are not ruled out are few enough to be named; of two labels they are both. */
+const isNamed = ({ held, probabilities }) => probabilities.length > 1 && held?.length > 1 && held.length <= LEADING;
 
 /** Verdict and probability on one line that says of what: "normal 8 %" would be taken for 8 % normal. */
 export function summary(reading) {
@@ -61,7 +67,7 @@ export function summary(reading) {
 export function tone(card, reading) {
   if (!reading) return "unread";
   if (reading.verdict === "uncertain") return "uncertain";
-  return reading.verdict === "" || (card.task !== "multilabel" && reading.verdict === card.labels[0]) ? "clear" : "finding";
+  return isClear(card, reading.verdict) ? "clear" : "finding";
 }
 
 /** A file's name on two lines at most; where it is too long, its middle is left out. */
@@ -69,8 +75,9 @@ export function nameLine(name) {
   return make("span", "name", name.length > SHORT ? `${name.slice(0, SHORT - TAIL)}…${name.slice(-TAIL)}` : name);
 }
 
-/** The scale: zones by what is called there, the threshold, and where this film lies. */
-export function scale(card, reading) {
+/** The scale: zones by what is called there, the threshold, and where this film lies; of several labels each's probability. */
+export function scale(card, reading, look) {
+  if (card.task !== "binary" && !reading.withheld) return labels(reading, card, look);
   if (reading.withheld) return make("p", "head", "", make("b", "", readingShare(reading)));
   const { probability } = reading, threshold = card.operating_point.threshold;
   const at = (name, style, text = "") => {
@@ -82,8 +89,7 @@ export function scale(card, reading) {
     const word = shortVerdict(verdict), left = placeOf(from), width = placeOf(to) - left;
     return at(`zone ${tone(card, { verdict })}`, { left, width }, word.length < ROOM * width ? word : "");
   });
-  const mark = card.task === "multiclass" ? [] : [at("threshold", { left: placeOf(threshold) })];
-  const track = make("div", "track", "", ...bands, ...mark, at("needle", { left: placeOf(probability) }));
+  const track = make("div", "track", "", ...bands, at("threshold", { left: placeOf(threshold) }), at("needle", { left: placeOf(probability) }));
   track.setAttribute("role", "img");
   const heard = zones(card).map(({ from, to, verdict }) => {
     const word = verdict === "uncertain" ? say("verdict_uncertain") : named(verdict);
@@ -101,23 +107,33 @@ const shortVerdict = (verdict) => (verdict === "uncertain" ? say("scale_refer") 
 
 /** What each stretch of the scale says, and where the threshold is, as a line of text. */
 export function scaleWords(card) {
-  if (card.task === "multiclass") return "";
+  if (card.task !== "binary") return "";
   const stretches = zones(card).map(({ from, to, verdict }) => {
     return say("scale_stretch", { from: percent(from), to: percent(to), verdict: shortVerdict(verdict) });
   });
   return [...stretches, say("scale_threshold", { percent: percent(card.operating_point.threshold) })].join(" · ");
 }
 
-/** Every label with its probability, where there are more than one. */
-function labels(card, reading) {
-  if (card.task === "binary" || reading.withheld) return [];
-  const rows = card.labels.map((label, i) => {
-    const meter = Object.assign(make("meter"), { value: reading.probabilities[i] });
-    meter.setAttribute("aria-label", named(label));
-    return make("li", "", "", make("span", "", named(label)), meter, make("b", "", probabilityWords(reading.probabilities[i])));
-  });
-  return [make("h3", "", say("all_labels")), make("ul", "labels", "", ...rows)];
+/** The labels by their probability, the first few and then all: each a button that shows its map. `look` takes its number. */
+function labels(reading, card, look) {
+  const rows = leading(reading).map((index) => labelRow(card.labels[index], reading.probabilities[index], index === reading.index, look && (() => look(index))));
+  const rest = rows.splice(LEADING), list = (some) => make("ul", "labels", "", ...some);
+  const parts = [...(look ? [make("p", "faint", say("labels_hint"))] : []), list(rows)];
+  if (rest.length) parts.push(Object.assign(make("details", "", "", make("summary", "", say("labels_rest", { count: rest.length })), list(rest)), { open: rest.some((row) => row.querySelector("[aria-pressed=true]")) }));
+  return make("div", "scale", "", ...parts);
 }
+
+function labelRow(label, share, shown, look) {
+  const bar = make("span", "bar-of", "", make("span"));
+  bar.firstChild.style.width = `${100 * share}%`;
+  const button = make("button", "label", "", make("span", "", named(label)), bar, make("b", "", labelShare(share)));
+  Object.assign(button, { type: "button", disabled: !look, onclick: look });
+  button.setAttribute("aria-pressed", String(Boolean(look) && shown));
+  return make("li", "", "", button);
+}
+
+/** One of several probabilities, which add up to 1. */
+export const labelShare = (share) => (percent(share) ? say("probability_value", { percent: percent(share) }) : say("label_share_small"));
 
 /** The line under a film, and what a screen reader says of the film. `one`: the worklist's entry, or null. */
 export function showCaption(pane, one, card) {
@@ -130,9 +146,9 @@ export function showCaption(pane, one, card) {
   pane.querySelector("canvas").setAttribute("aria-label", one ? say("viewer_words", { name, decided }) : say("viewer_empty"));
 }
 
-/** The panel, on an entry of the worklist or on none: its reading, or why there is none. */
-export function showPanel(card, one) {
-  const { reading, error } = one ?? {};
+/** The panel, on an entry of the worklist or on none: its reading, or why there is none. `look`: at which label's map. */
+export function showPanel(card, one, look) {
+  const { reading, error } = one ?? {}, looked = one?.looked ?? reading;
   by("which").textContent = one?.name ?? "";
   by("none").textContent = one ? say("worklist_reading") : say("reading_none");
   by("none").hidden = Boolean(one?.done);
@@ -141,21 +157,23 @@ export function showPanel(card, one) {
   by("answer").hidden = by("call").hidden = !reading;
   for (const id of ["save", "print"]) by(id).disabled = !reading;
   if (!reading) return;
-  const finding = named(reading.finding), verdict = verdictWords(reading);
+  const verdict = verdictWords(reading);
   if (by("verdict").textContent !== verdict) by("verdict").textContent = verdict; // said aloud when it changes
   by("verdict").className = tone(card, reading);
-  by("scale").replaceChildren(scale(card, reading));
-  by("labels").replaceChildren(...labels(card, reading));
+  by("scale").replaceChildren(scale(card, looked, look));
   const doubts = reading.warnings.map((words) => make("li", "doubt", words));
   by("reasons").replaceChildren(...(doubts.length ? doubts : [make("li", "faint", say("reasons_none"))]));
   by("took").textContent = say("took", { ms: Math.round(one.took) });
-  by("legend-for").textContent = evidenceWords(reading);
+  by("legend-for").textContent = evidenceWords(looked);
 }
 
 /** What the map's colour stands for on this film. */
 export function evidenceWords({ map, finding }) {
   return say(Math.max(...map) < FAINT ? "legend_faint" : "legend_for", { finding: named(finding) });
 }
+
+/** Lungs are found, and films held up to a camera, where the pictures are chest films. */
+export const { lungs: HAS_LUNGS } = MODALITIES[KIND];
 
 /** Before the first film: on whom it learned, and its limits. */
 export function showBefore({ training, limits, population }) {
@@ -174,7 +192,7 @@ export function facts({ card, name, milliseconds, digest }) {
     ["about_population", ...[card.population?.words].filter(Boolean), say("about_learned_value", training)],
     ["about_network", say("about_network_value", { backbone: model.backbone, side, quantize })],
     ["about_engine", say("about_engine_value", { engine: name, ms: milliseconds.toFixed(1) })],
-    ["about_threshold", say("about_threshold_value", { percent: percent(point.threshold), rule: point.chosen_by })],
+    ["about_threshold", ...(card.task === "multiclass" ? [] : [say("about_threshold_value", { percent: percent(point.threshold), rule: point.chosen_by })])],
     ["about_abstention", method === "none" ? none : say("about_abstention_value", { method, percent: percent(coverage) })],
     ["about_gate", gate.checks.map(({ name }) => name.replace("_", " ")).join(", ") || none],
     ["about_figures", ...figures(card.metrics)],

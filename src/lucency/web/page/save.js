@@ -2,8 +2,8 @@
 // notice. Never a file's name, which may name a patient.
 
 import { named, say } from "./i18n.js";
-import { zones } from "./reading.js";
-import { evidenceWords, placeOf, readingShare, scaleWords, TICKS, tone, verdictWords } from "./reading_view.js";
+import { leading, zones } from "./reading.js";
+import { evidenceWords, HAS_LUNGS, labelShare, LEADING, placeOf, readingShare, scaleWords, TICKS, tone, verdictWords } from "./reading_view.js";
 import { KEY } from "./evidence.js";
 import { paint } from "./viewer.js";
 
@@ -31,7 +31,7 @@ export function sheet(card, digest, reading, shown, view) {
   write(pen, verdictWords(reading), EDGE, below + 148, 46, COLOURS[tone(card, reading)], "left", 600);
   const probability = say("saved_probability", { finding: named(reading.finding), share: readingShare(reading) });
   write(pen, probability, WIDE - EDGE, below + 148, 30, INK, "right", 600);
-  if (!reading.withheld) bar(pen, below + 210, card, reading);
+  if (!reading.withheld) (card.task === "binary" ? bar : shares)(pen, below + 210, card, reading);
   lines.forEach((line, i) => write(pen, line, EDGE, below + 322 + 36 * i, 26, INK));
   write(pen, say("notice"), EDGE, canvas.height - 28, 24, "#a01e00");
   const bundle = say("saved_bundle", { name: card.name, digest: digest.slice(0, 16) });
@@ -55,7 +55,7 @@ function bar(pen, y, card, reading) {
     pen.globalAlpha = 1;
   }
   pen.fillStyle = INK;
-  if (card.task !== "multiclass") pen.fillRect(at(card.operating_point.threshold) - 1, y - 36, 2, 38);
+  pen.fillRect(at(card.operating_point.threshold) - 1, y - 36, 2, 38);
   pen.beginPath();
   pen.arc(at(reading.probability), y - 17, 12, 0, 7);
   pen.fill();
@@ -63,9 +63,21 @@ function bar(pen, y, card, reading) {
   write(pen, scaleWords(card), EDGE, y + 54, 20, FAINT);
 }
 
+/** The leading of several labels with their probabilities. */
+function shares(pen, y, card, reading) {
+  leading(reading).slice(0, LEADING).forEach((index, i) => {
+    const share = reading.probabilities[index], line = y - 20 + 38 * i;
+    write(pen, named(card.labels[index]), EDGE, line, 24, INK);
+    pen.fillStyle = FAINT;
+    pen.fillRect(EDGE + INNER / 3, line - 18, (INNER / 2) * share, 20);
+    write(pen, labelShare(share), WIDE - EDGE, line, 24, INK, "right");
+  });
+}
+
 /** What the colours on the film mean. */
 function legend(pen, y, reading) {
-  const keys = [[KEY.evidence, evidenceWords(reading)], [KEY.box, say("legend_box")], [KEY.lungs, say("legend_lungs")]];
+  const keys = [[KEY.evidence, evidenceWords(reading)], [KEY.box, say("legend_box")]];
+  if (HAS_LUNGS) keys.push([KEY.lungs, say("legend_lungs")]);
   let x = EDGE;
   for (const [ink, words] of keys) {
     Object.assign(pen, { fillStyle: ink, strokeStyle: FAINT, lineWidth: 1 });

@@ -14,14 +14,18 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** A film's pixels as RGBA through a window; center and width are shares of the full range. */
 export function windowed(film, center, width) {
-  const values = film.wide ?? film.pixels, top = film.wide ? 65535 : 255, table = new Uint32Array(top + 1);
+  const values = film.wide ?? film.pixels, top = film.wide && !film.colour ? 65535 : 255, table = new Uint32Array(top + 1);
   for (let value = 0; value <= top; value++) {
     table[value] = 0xff000000 | (Math.round(255 * clamp((value / top - center) / width + 0.5, 0, 1)) * 0x010101);
   }
-  const out = new Uint32Array(values.length);
-  for (let i = 0; i < values.length; i++) out[i] = table[values[i]];
+  const out = new Uint32Array(values.length), { colour } = film;
+  if (colour) for (let i = 0; i < out.length; i++) out[i] = coloured(table[colour[3 * i]], table[colour[3 * i + 1]], table[colour[3 * i + 2]]);
+  else for (let i = 0; i < out.length; i++) out[i] = table[values[i]];
   return new ImageData(new Uint8ClampedArray(out.buffer), film.width, film.height);
 }
+
+/** Red of the first, green of the second, blue of the third, as ABGR. */
+const coloured = (red, green, blue) => 0xff000000 | (red & 0xff) | (green & 0xff00) | (blue & 0xff0000);
 
 /** A canvas that holds these pixels. */
 export function canvasOf(pixels) {
@@ -76,6 +80,13 @@ export class Viewer {
     this.window = "";
     this.draw();
     if (shown) shown.found = lungs(film).then((found) => { shown.lungs = found; this.draw(); });
+  }
+
+  /** The same film with the map of another label. */
+  remark(reading) {
+    const marks = marksOf(reading);
+    Object.assign(this.shown, { marks, veil: veilCanvas(marks) });
+    this.draw();
   }
 
   draw() {

@@ -1,0 +1,227 @@
+"""The page of a reader of several classes in colour reads as Python does, and speaks of its own kind of picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from contracts.test_modalities import run_of
+from lucency.bundle import DEFAULT, Abstention, Calibration, open_bundle, write_bundle
+from lucency.data.phantom import draw
+from lucency.evaluate.selective_prediction import prediction_sets
+from lucency.export.exporter import export_run
+from lucency.film import open_film
+from lucency.reader import Reader
+from lucency.web import write_page
+from web.browser import DESKTOP, PHONE, PROBE, axe, read, ready, served
+from web.test_parity import compare, stored
+
+NAMES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+SCALED = Calibration(
+    method="platt", parameters={"slope": (16.0,) * 7, "offset": (9.6, 17.4, -7.4, 3.8, 8.6, -5.8, -6.2)}
+)
+"""Vector scaling that brings the answers of an untrained network near each other."""
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An untrained reader of skin, and the same as if of retinas."""
+    folder = tmp_path_factory.mktemp("colour")
+    sets = Abstention(method="conformal", coverage=0.9, least=(0.2,) * 7)
+    run_of(folder / "run", "skin", NAMES, calibration=SCALED, abstention=sets, limits=("It knows few lesions.",))
+    export_run(folder / "run", "litert", folder / "skin")
+    bundle = open_bundle(folder / "skin")
+    files = {name: bundle.read(name) for name in bundle.card.files}
+    write_bundle(folder / "fundus", bundle.card.model_copy(update={"modality": "fundus", "files": {}}), files)
+    for out in ("skin", "fundus"):
+        write_page(open_bundle(folder / out), folder / f"page-{out}")
+        (folder / f"page-{out}" / "probe.html").write_text(PROBE, encoding="utf-8")
+    return {name: folder / name for name in ("skin", "fundus", "page-skin", "page-fundus")}
+
+
+@pytest.fixture(scope="module", params=["skin", "fundus"])
+def opened(request: pytest.FixtureRequest, browser: Any, bundles: dict[str, Path]) -> Iterator[tuple[Path, Any]]:
+    with served(bundles[f"page-{request.param}"]) as address:
+        tab = browser.new_page()
+        tab.goto(f"{address}probe.html")
+        yield bundles[request.param], tab
+        tab.close()
+
+
+def skin(seed: int, width: int = 120, height: int = 90) -> np.ndarray:
+    """A spot on skin."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    spot = ((y - height / 2) ** 2 + (x - width / 2) ** 2 < rng.uniform(0.03, 0.1) * height * width)[..., None]
+    noise = rng.normal(0, 6, (height, width, 3))
+    return np.clip(rng.integers(120, 230, 3) + noise - spot * rng.integers(30, 110, 3), 0, 255).astype(np.uint8)
+
+
+def retina(seed: int, side: int = 128) -> np.ndarray:
+    """A lit disc on black."""
+    y, x = np.mgrid[:side, :side]
+    disc = ((y - side / 2) ** 2 + (x - side / 2) ** 2 < side**2 / 4.2)[..., None]
+    return (disc * np.clip(skin(seed, side, side) - [0, 60, 90], 0, 255)).astype(np.uint8)
+
+
+def pictures() -> list[bytes]:
+    """Pictures in every form that they come in, of their kind and of another."""
+    small, turned = skin(1), io.BytesIO()
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(skin(5)).save(turned, "JPEG", quality=95, subsampling=0, exif=exif)
+    display = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    opaque = np.dstack([small, np.full(small.shape[:2], 255, np.uint8)])
+    alone = Image.fromarray(skin(6)).convert("L")
+    return [
+        *(stored(skin(seed, 100 + 10 * seed, 140 - 8 * seed), "PNG") for seed in range(6)),
+        *(stored(retina(seed), "PNG") for seed in range(3)),
+        *(stored(skin(seed), "JPEG", quality=90, subsampling=seed - 7) for seed in (7, 8, 9)),
+        stored(skin(10), "JPEG", quality=85, progressive=True),
+        stored(skin(11), "JPEG", quality=85, icc_profile=display),
+        stored(skin(12), "PNG", icc_profile=display),
+        stored(skin(13), "PNG", exif=exif.tobytes()),
+        turned.getvalue(),
+        stored(opaque, "PNG"),
+        stored(np.asarray(alone), "PNG"),
+        stored(draw(2, ill=True, side=200).film, "PNG"),
+        stored(np.full((60, 70, 3), (200, 150, 130), np.uint8), "PNG"),
+        stored(np.random.default_rng(4).normal((200, 150, 130), 3, (80, 90, 3)).astype(np.uint8), "PNG"),
+        stored(skin(14, 200, 60), "PNG"),
+        stored(skin(15, 40, 30), "PNG"),
+    ]
+
+
+def test_colour_in_every_form(opened: tuple[Path, Any]) -> None:
+    bundle, tab = opened
+    told = read(tab, pictures())
+    compare(bundle, told, pictures())
+    reader = Reader.open(bundle)
+    for here, data in zip(told, pictures(), strict=True):
+        there = reader.read(open_film(data))
+        assert here["probabilities"] == pytest.approx(there.probabilities.tolist(), abs=1e-3)
+        assert tuple(here["doubts"]) == there.doubts
+    said = {code for here in told for code in here["doubts"]}
+    assert said >= {"colour", "profile", "small", "shape"}
+    assert said & {"lesion", "round_field"}
+
+
+@pytest.mark.slow
+def test_the_shared_pictures(opened: tuple[Path, Any], shared: Path) -> None:
+    bundle, tab = opened
+    paths = [sorted((shared / "data/organs" / organ).rglob("*.jp*g"))[:: 200 if organ != "ct" else 300] for organ in
+             ("skin", "retina", "mri", "ct")]  # fmt: skip
+    films = [path.read_bytes() for organ in paths for path in organ]
+    assert len(films) > 30
+    compare(bundle, read(tab, films), films)
+
+
+@pytest.fixture
+def tab(browser: Any, bundles: dict[str, Path]) -> Iterator[Any]:
+    with served(bundles["page-skin"]) as address:
+        page = browser.new_page(viewport=DESKTOP)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        ready(page, address)
+        page.address = address
+        yield page
+        page.close()
+        assert errors == []
+
+
+def put(tab: Any, folder: Path, films: list[bytes]) -> None:
+    for number, film in enumerate(films):
+        (folder / f"{number}.png").write_bytes(film)
+    tab.set_input_files("#files", [folder / f"{number}.png" for number in range(len(films))])
+    tab.wait_for_function(
+        "(n) => document.querySelectorAll('#list li').length === n && !document.querySelector('.waiting')",
+        arg=len(films),
+    )
+    tab.wait_for_timeout(200)
+
+
+def test_it_speaks_of_skin_alone(tab: Any, bundles: dict[str, Path], tmp_path: Path) -> None:
+    put(tab, tmp_path, pictures()[:2])
+    tab.click("#about")
+    for language, own in (("en", "skin photograph"), ("de", "Hautaufnahme")):
+        words = tab.evaluate("document.body.textContent.toLowerCase()")
+        assert own.lower() in words
+        found = [word for word in ("chest", "lung", "pneumon", "thorax", " film") if word in visible(tab)]
+        assert found == [], language
+        ready(tab, f"{tab.address}?lang=de")
+        put(tab, tmp_path, pictures()[:2])
+    assert "It knows few lesions." in tab.text_content("#limits")
+    names = {path.name for path in bundles["page-skin"].iterdir()}
+    assert not names & {"lungs.bin", "lungs.json"}
+
+
+def visible(tab: Any) -> str:
+    return str(tab.evaluate("`${document.title} ${document.body.innerText}`.toLowerCase()"))
+
+
+def test_a_map_for_each_class_and_the_set_in_words(tab: Any, bundles: dict[str, Path], tmp_path: Path) -> None:
+    reader = Reader.open(bundles["skin"])
+    films = [stored(skin(seed), "PNG") for seed in range(40)]
+    readings = [reader.read(open_film(film)) for film in films]
+    several = next(n for n, one in enumerate(readings) if one.doubts == ("several",))
+    reading = readings[several]
+    inside = prediction_sets(reading.probabilities[None], "multiclass", reader.card.abstention.least)[0]
+    put(tab, tmp_path, [films[several]])
+    words = " or ".join(name for name, held in zip(NAMES, inside, strict=True) if held)
+    assert tab.text_content("#verdict") == f"{words}: refer"
+    order = list(reading.leading.values())
+    tab.wait_for_selector("#scale .label")
+    assert [row.split()[0] for row in tab.locator("#scale .label").all_inner_texts()[:3]] == order
+    shares = [row.split("\n")[-1] for row in tab.locator("#scale .label").all_inner_texts()]
+    assert shares[0] == f"{100 * reading.probabilities.max():.0f} %"
+    seen = set()
+    for number, name in enumerate(order):
+        tab.locator("#scale .label").nth(number).click()
+        assert f"evidence for {name}" in tab.text_content("#legend-for")
+        assert tab.locator("#scale [aria-pressed=true]").inner_text().startswith(name)
+        seen.add(tab.evaluate("document.querySelector('.pane canvas').toDataURL()"))
+    assert len(seen) == len(order)
+    assert tab.text_content("#verdict") == f"{words}: refer"
+    with tab.expect_download() as saved:
+        tab.click("#save")
+    with Image.open(saved.value.path()) as sheet:
+        assert sheet.width == 1240
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_it_is_accessible_and_fits(tab: Any, size: dict[str, int], tmp_path: Path) -> None:
+    tab.set_viewport_size(size)
+    put(tab, tmp_path, pictures()[:3])
+    assert axe(tab) == []
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not tab.is_visible("#camera")
+
+
+def test_more_labels_than_are_named_at_once(browser: Any, bundles: dict[str, Path], tmp_path: Path) -> None:
+    with served(bundles["page-fundus"]) as address:
+        tab = browser.new_page(viewport=DESKTOP)
+        ready(tab, address)
+        put(tab, tmp_path, [stored(retina(1), "PNG")])
+        assert tab.locator("#scale .label:visible").count() == 3
+        tab.click("summary")
+        assert tab.locator("#scale .label:visible").count() == 7
+        tab.locator("#scale .label").nth(5).click()
+        assert tab.locator("#scale .label:visible").count() == 7  # the chosen one stays in sight
+        tab.close()
+
+
+def test_a_colour_picture_given_to_the_reader_of_chest_films(browser: Any, pages: dict[str, Path]) -> None:
+    with served(pages["int8"]) as address:
+        tab = browser.new_page()
+        tab.goto(f"{address}probe.html")
+        films = [stored(skin(3, 300, 300), "PNG"), stored(skin(4, 300, 300), "JPEG", quality=90)]
+        told = read(tab, films)
+        tab.close()
+    compare(DEFAULT.with_name("int8"), told, films)
+    assert all("colour" in one["doubts"] and one["withheld"] for one in told)
