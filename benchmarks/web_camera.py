@@ -3,9 +3,10 @@
     python benchmarks/web_camera.py                    200 drawn scenes, half on a light box, half on a monitor
     python benchmarks/web_camera.py --films FOLDER     with the films below it instead of drawn ones
 
-A scene is 640 x 480, the film at an angle, with noise, blur and uneven light; on the monitor with its pixel grid. The
-page's own modules find the corners, square the film and read it, one picture each; nothing is averaged over pictures.
-Found: no corner is further than 4 % of the picture's width from where it is.
+A scene is a video of --pictures, 640 x 480, the film at an angle, with noise, blur, uneven light and a trembling hand;
+on the monitor with its pixel grid. The page's own modules find the corners, square the film, read each picture and
+average what was read, as its camera does. Found: no corner is further than 4 % of the picture's width from where it is.
+Unsteady: the page says that the verdict changes from picture to picture.
 """
 
 from __future__ import annotations
@@ -31,18 +32,23 @@ from lucency.web import write_page  # noqa: E402
 from web.browser import PROBE, chromium, served  # noqa: E402
 from web.scenes import HEIGHT, WIDTH, Corners, scene  # noqa: E402
 
-LOOK = """async ([film, wide, tall, photo]) => {
-  const names = ["engine", "homography", "reading", "tracker"];
-  const [{ start }, { rectify }, { readFilm }, { findCorners, refineCorners }] =
-    await Promise.all(names.map((name) => import(`./${name}.js`)));
+FILE = """async ([film, width, height]) => {
+  const [{ start }, { readFilm }] = await Promise.all([import("./engine.js"), import("./reading.js")]);
   window.engine ??= await start(() => {});
-  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const verdict = async (found) => (await readFilm(engine, { ...found, wide: null, facts: {} })).verdict;
-  const picture = { pixels: bytes(photo), width: 640, height: 480 }, found = findCorners(picture);
-  const file = await verdict({ pixels: bytes(film), width: wide, height: tall });
-  if (!found) return [file, null, null];
-  const corners = refineCorners(picture, found);
-  return [file, await verdict(rectify(picture, corners, 384)), corners];
+  const bytes = window.bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return (await readFilm(engine, { pixels: bytes(film), width, height, wide: null, facts: {} })).verdict;
+}"""
+VIDEO = """async (pictures) => {
+  const names = ["camera", "homography", "tracker"];
+  const modules = await Promise.all(names.map((name) => import(`./${name}.js`)));
+  const [{ steadyReading }, { rectify }, { findCorners, Tracker }] = modules;
+  const tracker = new Tracker(engine.card);
+  let reading = null;
+  for (const text of pictures) {
+    const photo = { pixels: bytes(text), width: 640, height: 480 }, corners = tracker.follow(findCorners(photo));
+    if (corners) reading = await steadyReading(engine, { ...rectify(photo, corners, 384), facts: {} }, tracker);
+  }
+  return [tracker.corners, reading?.verdict, reading?.steady, reading?.doubts];
 }"""
 OFF = 0.04
 """Of the picture's width that a corner may be off."""
@@ -53,6 +59,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=Path)
     parser.add_argument("--scenes", type=int, default=200)
+    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--glare", type=float, default=0, help="radius, as a share of the film's width")
     options = parser.parse_args()
     paths = sorted(options.films.rglob("*.*g")) if options.films else []
     told: dict[str, Counter[str]] = {"light box": Counter(), "monitor": Counter()}
@@ -65,13 +73,15 @@ def main() -> None:
             for seed in range(options.scenes):
                 gray = open_film(paths[seed * len(paths) // options.scenes]).gray8() if paths else drawn(seed)
                 place = ("light box", "monitor")[seed % 2]
-                told[place] += looked_at(tab, Image.fromarray(gray), seed, place)
+                told[place] += looked_at(tab, Image.fromarray(gray), seed, place, options)
     for place, count in told.items():
-        found, all_of_them = count["found"], sum(count[name] for name in ("found", "missed", "misplaced"))
+        found, sought = count["found"], sum(count[name] for name in ("found", "missed", "misplaced"))
+        print(f"{place}: found {found} of {sought}, not found {count['missed']}, elsewhere {count['misplaced']}")
         print(
-            f"{place}: found {found} of {all_of_them}, not found {count['missed']}, elsewhere {count['misplaced']}; "
-            f"verdict as of the file {count['same']} of {found}, referred instead {count['referred']}, "
-            f"called otherwise {count['called otherwise']}"
+            f"    verdict as of the file {count['same']} of {found}, referred instead {count['referred']}, called "
+            f"otherwise {count['called otherwise']}; said to be unsteady {count['told']} of these "
+            f"{found - count['same']} and {count['unsteady']} of all; glare {count['glare']}, "
+            f"stripes {count['stripes']}"
         )
 
 
@@ -80,17 +90,19 @@ def drawn(seed: int) -> Any:
     return draw(seed, ill=bool(seed // 2 % 2), side=640).film
 
 
-def looked_at(tab: Any, film: Image.Image, seed: int, place: str) -> Counter[str]:
+def looked_at(tab: Any, film: Image.Image, seed: int, place: str, options: argparse.Namespace) -> Counter[str]:
     """One scene: whether the film was found, and what was read."""
-    picture, true = scene(film, seed, monitor=place == "monitor")
-    given = [base64.b64encode(film.tobytes()).decode(), *film.size, base64.b64encode(picture.tobytes()).decode()]
-    file, verdict, corners = tab.evaluate(LOOK, given)
+    video = [scene(film, seed, place == "monitor", frame, options.glare) for frame in range(options.pictures)]
+    file = tab.evaluate(FILE, [base64.b64encode(film.tobytes()).decode(), *film.size])
+    pictures = [base64.b64encode(picture.tobytes()).decode() for picture, _ in video]
+    corners, verdict, steady, doubts = tab.evaluate(VIDEO, pictures)
     if corners is None:
         return Counter(["missed"])
-    if away(corners, true) > OFF * WIDTH:
+    if away(corners, video[-1][1]) > OFF * WIDTH:
         return Counter(["misplaced"])
     how = "same" if verdict == file else "referred" if verdict == "uncertain" else "called otherwise"
-    return Counter(["found", how])
+    unsteady = [] if steady else ["unsteady"] + ["told"] * (how != "same")
+    return Counter(["found", how, *unsteady, *{"glare", "stripes"}.intersection(doubts)])
 
 
 def away(found: list[dict[str, float]], true: Corners) -> float:

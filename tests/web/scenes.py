@@ -48,14 +48,20 @@ def photograph(seed: int, around: int, noise: float = 3.0, room: int | None = No
     return Image.fromarray(np.clip(blurred + rng.normal(0, noise, blurred.shape), 0, 255).astype(np.uint8)), corners
 
 
-def scene(film: Image.Image, seed: int, monitor: bool) -> tuple[Image.Image, Corners]:
-    """A film on a light box, or on a monitor with its grid of pixels, and where its corners are."""
-    rng = np.random.default_rng(seed)
+def scene(film: Image.Image, seed: int, monitor: bool, frame: int = 0, glare: float = 0) -> tuple[Image.Image, Corners]:
+    """A film on a light box, or on a monitor with its grid of pixels, and where its corners are.
+
+    `frame`: which picture of a video, each with other noise and a hand that trembles by a pixel. `glare`: the radius
+    of a lamp's reflection, as a share of the film's width.
+    """
+    rng, video = np.random.default_rng(seed), np.random.default_rng((seed, frame))
     tall = rng.uniform(300, 390)
     wide = min(tall * film.width / film.height, 520.0)
     left, top = rng.uniform(25, WIDTH - 25 - wide), rng.uniform(22, HEIGHT - 22 - tall)
     square = [(left, top), (left + wide, top), (left + wide, top + tall), (left, top + tall)]
     corners = [(x + rng.uniform(-18, 18), y + rng.uniform(-18, 18)) for x, y in square]
+    trembling = video.normal(0, 1, 2)
+    corners = [(x + trembling[0], y + trembling[1]) for x, y in corners]
     size = WIDTH, HEIGHT
     shown = film.resize((int(1.5 * wide), int(1.5 * tall)), Image.Resampling.LANCZOS)
     if monitor:  # each third row and column of its pixels is darker
@@ -69,7 +75,10 @@ def scene(film: Image.Image, seed: int, monitor: bool) -> tuple[Image.Image, Cor
     picture = Image.fromarray(np.clip(around + slope, 0, 255).astype(np.uint8))
     picture.paste(seen, (0, 0), mask)
     blurred = np.asarray(picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 1.0))), dtype=np.float64)
-    noisy = blurred * (1 + slope / 300) + rng.normal(0, 3, blurred.shape)
+    noisy = blurred * (1 + slope / 300) + video.normal(0, 3, blurred.shape)
+    if glare:
+        (x, y), radius = (left + rng.uniform(0.3, 0.7) * wide, top + rng.uniform(0.3, 0.7) * tall), glare * wide
+        noisy += 250 * np.exp(-((np.hypot(np.arange(WIDTH)[None] - x, np.arange(HEIGHT)[:, None] - y) / radius) ** 3))
     return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)), corners
 
 

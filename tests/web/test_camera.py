@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lucency.data.phantom import draw
 from web.browser import axe, chromium, ready, served
-from web.scenes import HEIGHT, WIDTH, film_video, photograph
+from web.scenes import HEIGHT, WIDTH, film_video, photograph, scene
 
 FIND = """async (pictures) => {
   const { findCorners } = await import("./tracker.js");
@@ -112,6 +113,65 @@ def test_a_trembling_hand_moves_neither_corners_nor_answers_much(tab: Any) -> No
     assert lost == [True] * 5 + [False]
     assert anew == -3
     assert steady == [True, False]
+
+
+DOUBTS = """async (films) => {
+  const { stripes, whiteSpot } = await import("./camera_doubts.js");
+  return films.map(([text, width, height]) => {
+    const film = { pixels: Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)), width, height };
+    return [whiteSpot(film), stripes(film)];
+  });
+}"""
+SQUARED = """async ([text, corners]) => {
+  const [{ cameraDoubts }, { rectify }] = await Promise.all([import("./camera_doubts.js"), import("./homography.js")]);
+  const photo = { pixels: Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)), width: 640, height: 480 };
+  return cameraDoubts(rectify(photo, corners, 384)).map(({ code }) => code);
+}"""
+
+
+def doubts(tab: Any, *films: np.ndarray[Any, Any]) -> list[list[float]]:
+    """The white spot's share of each film, and how far its stripes stand out."""
+    given = [[base64.b64encode(film.astype(np.uint8).tobytes()).decode(), *film.shape[::-1]] for film in films]
+    told: list[list[float]] = tab.evaluate(DOUBTS, given)
+    return told
+
+
+def test_a_white_spot_is_measured_within_the_rim(tab: Any) -> None:
+    film = np.full((100, 100), 90)
+    film[40:50, 30:50] = 255
+    film[60:65, 60:65] = 255
+    film[20:80, 2:6] = 255  # a letter
+    assert doubts(tab, film, np.full((100, 100), 251))[0][0] == pytest.approx(200 / 10_000)
+    assert doubts(tab, np.full((100, 100), 251))[0][0] == 0
+
+
+def test_stripes_stand_out_of_noise(tab: Any) -> None:
+    rng = np.random.default_rng(0)
+    noise = 120 + rng.normal(0, 10, (150, 200))
+    striped = noise + 10 * np.sin(np.add.outer(0.4 * np.arange(150), 1.1 * np.arange(200)))
+    (_, plain), (_, seen), (_, small) = doubts(tab, noise, striped, striped[:100, :100])
+    assert plain < 6
+    assert seen > 12
+    assert small == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "glare", "expected"), [("box", 0, []), ("box", 0.1, ["glare"]), ("monitor", 0, ["stripes"])]
+)
+def test_a_lamp_and_a_screen_are_doubted(tab: Any, place: str, glare: float, expected: list[str]) -> None:
+    film = (0.9 * draw(5, ill=True, side=640).film).astype(np.uint8)  # no camera shows all of a film's white as white
+    picture, corners = scene(Image.fromarray(film), 3, monitor=place == "monitor", glare=glare)
+    shares = [{"x": x / WIDTH, "y": y / HEIGHT} for x, y in corners]
+    assert tab.evaluate(SQUARED, [base64.b64encode(picture.tobytes()).decode(), shares]) == expected
+
+
+def test_a_verdict_is_steady_where_three_of_four_pictures_say_it(tab: Any) -> None:
+    said = tab.evaluate("""async () => {
+      const { Tracker } = await import("./tracker.js"), tracker = new Tracker({});
+      const words = ["normal", "uncertain", "normal", "normal", "normal", "uncertain", "uncertain"];
+      return words.map((word) => tracker.agrees(word, "normal"));
+    }""")
+    assert said == [True, False, False, True, True, False, False]
 
 
 def test_nothing_is_found_where_there_is_no_film(tab: Any) -> None:

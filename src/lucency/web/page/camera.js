@@ -1,5 +1,6 @@
 // The phone's camera over a light box or a screen: each picture is searched for a film, rectified, read, and drawn over.
 
+import { cameraDoubts } from "./camera_doubts.js";
 import { drawOverlay } from "./camera_overlay.js";
 import { rectify } from "./homography.js";
 import { say } from "./i18n.js";
@@ -63,14 +64,27 @@ async function readPicture(engine, video, tracker) {
   const corners = tracker.follow(findCorners(photo));
   by("keep").disabled = !corners;
   const film = corners && { ...rectify(photo, corners, FILM), facts: {} };
-  const reading = film && readingOf(card, tracker.average(await engine.read(film)), inputDoubts(film, card));
+  const reading = film && (await steadyReading(engine, film, tracker));
   drawOverlay(by("live"), picture, card, { corners, film, reading });
   by("live").setAttribute("aria-label", corners ? say("camera_found") : say("camera_looking"));
   status(reading ? say("camera_found_says", { verdict: verdictWords(reading) }) : say("camera_looking"));
   by("camera-page").classList.toggle("found", Boolean(reading));
   if (!reading) return by("camera-answer").replaceChildren();
   const verdict = make("p", `verdict ${tone(card, reading)}`, verdictWords(reading));
-  by("camera-answer").replaceChildren(verdict, scale(card, reading), make("p", "doubt", tracker.still ? (reading.warnings[0] ?? "") : say("camera_still")));
+  by("camera-answer").replaceChildren(verdict, scale(card, reading), make("p", "doubt", hint(tracker, reading)));
+}
+
+/** The reading of the last few pictures together; `steady`: whether most of them say so alone. */
+export async function steadyReading(engine, film, tracker) {
+  const { card } = engine, outputs = await engine.read(film), doubts = [...cameraDoubts(film), ...inputDoubts(film, card)];
+  const alone = readingOf(card, outputs, doubts), reading = readingOf(card, tracker.average(outputs), doubts);
+  return { ...reading, steady: tracker.agrees(alone.verdict, reading.verdict) };
+}
+
+/** What to do about the picture, before what to doubt of the film. */
+function hint(tracker, { steady, warnings }) {
+  if (!tracker.still) return say("camera_still");
+  return steady ? (warnings[0] ?? "") : say("camera_unsteady");
 }
 
 /** A line that screen readers follow: written only when it changes, or they would never stop. */
@@ -81,7 +95,7 @@ function status(words) {
 /** The film to keep: from a sharper picture, its corners searched for in that very one. */
 function keptFilm(video, corners) {
   const photo = grayscale(still(video), SHARP);
-  return { ...rectify(photo, refineCorners(photo, findCorners(photo) ?? corners), KEPT), wide: null, facts: {} };
+  return { ...rectify(photo, refineCorners(photo, findCorners(photo) ?? corners), KEPT), wide: null, facts: {}, photograph: true };
 }
 
 const contexts = {};

@@ -1,5 +1,6 @@
 // From the network's outputs to a reading, as lucency.reader.outputs and lucency.reader.input_checks have it.
 
+import { cameraDoubts } from "./camera_doubts.js";
 import { named, say } from "./i18n.js";
 import { blank, called, failed, finding, held, settings, verdict } from "./lucency.js";
 import { MODALITIES } from "./modality.js";
@@ -86,7 +87,8 @@ function grayLevels({ pixels, wide, width, height }) {
 /** A film through the network. @param {object} engine of `start` */
 export async function readFilm(engine, film) {
   const { card } = engine, outputs = await engine.read(film);
-  return readingOf(card, outputs, inputDoubts(film, card, failed(card, outputs.doubts).length > 0));
+  const doubts = inputDoubts(film, card, failed(card, outputs.doubts).length > 0);
+  return readingOf(card, outputs, film.photograph ? [...cameraDoubts(film), ...doubts] : doubts);
 }
 
 /** The words of `text` that deny; none where others confirm. Only known words are quoted: people type names anywhere. */

@@ -10,6 +10,8 @@ const CALM = 0.6, STILL = 0.03, LOST = 0.08;
  *  stays, and where it is another film. */
 const MEMORY = 0.7, PATIENCE = 5;
 /** How much of the last outputs stays in the next; pictures without a film for which the last one still holds. */
+const VOTES = 8, AGREED = 0.75;
+/** Pictures whose verdicts are compared; the share that must say the same for a verdict to be steady. */
 
 /** Corners as shares of width and height, or null. @param {{pixels, width, height}} photo gray */
 export function findCorners(photo) {
@@ -45,7 +47,7 @@ const mix = (share, before, now) => share * before + (1 - share) * now;
 /** One film, followed from picture to picture. */
 export class Tracker {
   constructor(card) {
-    Object.assign(this, { card, corners: null, outputs: null, missed: 0, still: false });
+    Object.assign(this, { card, corners: null, outputs: null, missed: 0, still: false, votes: [] });
   }
 
   /** The corners to go by now. @param found by `findCorners` */
@@ -55,7 +57,7 @@ export class Tracker {
     if (!found && this.missed <= PATIENCE) return before;
     const moved = (at, i) => Math.hypot(at.x - before[i].x, at.y - before[i].y);
     const far = found && before ? Math.max(...found.map(moved)) : Infinity;
-    if (far > LOST) this.outputs = null;
+    if (far > LOST) Object.assign(this, { outputs: null, votes: [] });
     this.still = far < STILL;
     const kept = CALM * Math.max(0, 1 - far / STILL);
     const mixed = ({ x, y }, i) => (kept ? { x: mix(kept, before[i].x, x), y: mix(kept, before[i].y, y) } : { x, y });
@@ -69,5 +71,11 @@ export class Tracker {
     const both = (name) => outputs[name].map((value, i) => mix(MEMORY, before[name][i], value));
     const [logits, map, doubts] = ["logits", "map", "doubts"].map(both);
     return (this.outputs = { ...outputs, logits, map, doubts, probabilities: calibrated(this.card, logits) });
+  }
+
+  /** Whether the last pictures, each read alone, mostly say what they say together. */
+  agrees(alone, together) {
+    this.votes = [...this.votes, alone].slice(-VOTES);
+    return this.votes.filter((verdict) => verdict === together).length >= AGREED * this.votes.length;
   }
 }
