@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import simplejpeg
+from PIL import Image, ImageCms
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
@@ -17,12 +19,14 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLSLossless,
     RLELossless,
 )
 
 from lucency.errors import FILM_DAMAGED, FILM_TOO_LARGE, FILM_UNSUPPORTED, FilmError
 from lucency.film import open_film
+from lucency.film.dicom import open_dicom
 
 RAMP12 = (np.arange(48, dtype=np.uint16) * 87).reshape(6, 8)
 
@@ -241,23 +245,106 @@ def test_an_empty_item_is_no_look_up_table(make_dicom):
     assert gray(empty) == gray(make_dicom(RAMP12, BitsStored=12))
 
 
-def colour(make_dicom, red, green, blue, **header):
-    return make_dicom(
-        np.stack([red, green, blue], axis=2),
-        SamplesPerPixel=3,
-        PhotometricInterpretation="RGB",
-        PlanarConfiguration=0,
-        Rows=red.shape[0],
-        Columns=red.shape[1],
-        **header,
-    )
+def colour(make_dicom, pixels, photometric="RGB", **header):
+    """uint8 (h, w, 3) → a secondary capture in colour."""
+    header = {"PlanarConfiguration": 0, "Rows": pixels.shape[0], "Columns": pixels.shape[1]} | header
+    return make_dicom(pixels, SamplesPerPixel=3, PhotometricInterpretation=photometric, **header)
+
+
+PHOTOGRAPH = np.random.default_rng(8).integers(0, 256, (10, 12, 3)).astype(np.uint8)
 
 
 def test_a_capture_in_equal_colours_is_gray(make_dicom):
     film = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    assert np.array_equal(open_film(colour(make_dicom, film, film, film)).pixels, film)
-    with pytest.raises(FilmError, match="in colour"):
-        open_film(colour(make_dicom, film, film, film + 40))
+    opened = open_film(colour(make_dicom, np.stack([film] * 3, axis=2)))
+    assert np.array_equal(opened.pixels, film)
+    assert "colour" not in opened.facts
+    with pytest.raises(FilmError, match="in colour"):  # the answers of a PACS are about gray films
+        open_dicom(colour(make_dicom, PHOTOGRAPH))
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+def test_colour_is_read_as_stored(make_dicom, planar):
+    stored = np.moveaxis(PHOTOGRAPH, 2, 0) if planar else PHOTOGRAPH
+    header = {"PlanarConfiguration": planar, "Rows": 10, "Columns": 12, "Modality": "OP"}
+    film = open_film(colour(make_dicom, stored, **header))
+    assert np.array_equal(film.colour, PHOTOGRAPH)
+    assert np.array_equal(film.pixels, np.asarray(Image.fromarray(PHOTOGRAPH).convert("L")))
+    assert film.facts.items() >= {("colour", "true"), ("modality", "OP"), ("bits", "8")}
+
+
+def test_run_lengths_in_colour(make_dicom):
+    dataset = pydicom.dcmread(io.BytesIO(colour(make_dicom, PHOTOGRAPH)))
+    dataset.compress(RLELossless)
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    assert np.array_equal(open_film(stream.getvalue()).colour, PHOTOGRAPH)
+
+
+def test_luminance_and_chrominance_are_libjpegs(make_dicom):
+    """A JPEG of one colour has no loss but that of its colour space, so its decoder shows the conversion."""
+    for given in ((90, 200, 60), (128, 90, 240), (255, 128, 128), (16, 240, 16), (100, 128, 129)):
+        block = np.full((16, 16, 3), given, np.uint8)
+        expected = simplejpeg.decode_jpeg(_jpeg_of_ycbcr(block), "RGB")
+        assert np.array_equal(open_film(colour(make_dicom, block, "YBR_FULL")).colour, expected), given
+
+
+def _jpeg_of_ycbcr(block):
+    picture = Image.merge("YCbCr", [Image.fromarray(block[:, :, channel]) for channel in range(3)])
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=100, subsampling=0)
+    return stream.getvalue()
+
+
+def test_halved_chrominance_holds_for_two_pixels(make_dicom):
+    luma, blue, red = PHOTOGRAPH[:, :, 0], PHOTOGRAPH[:, ::2, 1], PHOTOGRAPH[:, ::2, 2]
+    halved = np.stack([luma[:, ::2], luma[:, 1::2], blue, red], axis=2)
+    full = np.stack([luma, blue.repeat(2, axis=1), red.repeat(2, axis=1)], axis=2)
+    header = {"PlanarConfiguration": 0, "Rows": 10, "Columns": 12}
+    one = open_film(colour(make_dicom, halved, "YBR_FULL_422", **header))
+    assert np.array_equal(one.colour, open_film(colour(make_dicom, full, "YBR_FULL")).colour)
+
+
+def test_a_jpeg_in_colour_is_the_one_inside(make_dicom):
+    stream = io.BytesIO()
+    Image.fromarray(PHOTOGRAPH).resize((96, 80)).save(stream, "JPEG", quality=90)
+    dataset = pydicom.dcmread(io.BytesIO(colour(make_dicom, PHOTOGRAPH, "YBR_FULL_422", Rows=80, Columns=96)))
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.PixelData = encapsulate([stream.getvalue()])
+    wrapped = io.BytesIO()
+    dataset.save_as(wrapped)
+    assert np.array_equal(open_film(wrapped.getvalue()).colour, open_film(stream.getvalue()).colour)
+
+
+def test_another_colour_space_than_srgb_is_said(make_dicom):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert open_film(colour(make_dicom, PHOTOGRAPH, ICCProfile=lab)).facts["profile"] == "not applied"
+    assert "profile" not in open_film(colour(make_dicom, PHOTOGRAPH, ICCProfile=srgb)).facts
+
+
+HOUNSFIELD = {"Modality": "CT", "RescaleSlope": "1", "RescaleIntercept": "-1024"}
+
+
+def test_a_ct_is_seen_in_hounsfield_units(make_dicom):
+    """By its own window, else by that of lucency.modality: centre -600, width 1500."""
+    values = np.array([[-1350, -600, 149, 1000]])  # below, at the centre, and above the default window
+    stored = (values + 1024 + 2000).astype(np.uint16)
+    header = HOUNSFIELD | {"RescaleIntercept": "-3024"}
+    film = open_film(make_dicom(stored, BitsStored=16, **header))
+    assert film.facts["voi"] == "default"
+    assert film.pixels[0].tolist() == [0, round((0.5 / 1499 + 0.5) * 65535), 65535, 65535]
+    own = open_film(make_dicom(stored, BitsStored=16, WindowCenter="40", WindowWidth="400", **header))
+    assert own.facts["voi"] == "window"
+    assert own.pixels[0].tolist() == [0, 0, round(((149 - 39.5) / 399 + 0.5) * 65535), 65535]
+    assert "rescale" not in film.facts
+
+
+def test_a_ct_without_rescale_says_so(make_dicom):
+    film = open_film(make_dicom(RAMP12, BitsStored=12, Modality="CT"))
+    assert film.facts["rescale"] == "missing"
+    assert film.facts["voi"] == "none"
+    assert "rescale" not in open_film(make_dicom(RAMP12, BitsStored=12, Modality="MR")).facts
 
 
 def test_values_beyond_the_stated_bits_are_doubted(make_dicom):

@@ -46,6 +46,13 @@ def test_an_odd_film(odd: Film, reason: str) -> None:
     assert check_input(odd, CARD)[0].refuses == ("fewer than" not in reason)
 
 
+@pytest.mark.parametrize(("modality", "doubted"), [("ct_slice", True), ("mri_slice", False), ("chest_xray", False)])
+def test_a_ct_without_rescale_is_doubted_by_a_reader_of_ct(modality: str, doubted: bool) -> None:
+    card = CARD.model_copy(update={"modality": modality})
+    found = check_input(film(20, 20, rescale="missing"), card)
+    assert [(doubt.code, doubt.refuses) for doubt in found] == [("rescale", True)] * doubted
+
+
 def test_one_pixel_is_something():
     pixels = np.full((20, 20), 7, np.uint8)
     pixels[19, 19] = 8

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image, ImageCms
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from contracts.test_modalities import run_of
+from film.conftest import MakeDicom
+from film.test_dicom import colour
 from lucency.bundle import DEFAULT, Abstention, Calibration, open_bundle, write_bundle
 from lucency.data.phantom import draw
 from lucency.evaluate.selective_prediction import prediction_sets
@@ -98,17 +103,38 @@ def pictures() -> list[bytes]:
     ]
 
 
-def test_colour_in_every_form(opened: tuple[Path, Any]) -> None:
+def captures(make_dicom: MakeDicom) -> list[bytes]:
+    """Photographs as DICOM stores them."""
+    picture, stream = skin(20, 80, 64), io.BytesIO()
+    planes, shape = np.moveaxis(picture, 2, 0), {"Rows": 64, "Columns": 80}
+    halved = np.stack([picture[:, ::2, 0], picture[:, 1::2, 0], picture[:, ::2, 1], picture[:, ::2, 2]], axis=2)
+    Image.fromarray(picture).save(stream, "JPEG", quality=90)
+    inside = pydicom.dcmread(io.BytesIO(colour(make_dicom, picture, "YBR_FULL_422", Modality="XC")))
+    inside.file_meta.TransferSyntaxUID, inside.PixelData = JPEGBaseline8Bit, encapsulate([stream.getvalue()])
+    wrapped = io.BytesIO()
+    inside.save_as(wrapped)
+    return [
+        colour(make_dicom, picture, Modality="OP"),
+        colour(make_dicom, planes, Modality="DMS", PlanarConfiguration=1, **shape),
+        colour(make_dicom, picture, "YBR_FULL", Modality="CT"),
+        colour(make_dicom, halved, "YBR_FULL_422", Modality="XC", **shape),
+        wrapped.getvalue(),
+        make_dicom(picture[:, :, 0], Modality="OP"),
+    ]
+
+
+def test_colour_in_every_form(opened: tuple[Path, Any], make_dicom: MakeDicom) -> None:
     bundle, tab = opened
-    told = read(tab, pictures())
-    compare(bundle, told, pictures())
+    films = [*pictures(), *captures(make_dicom)]
+    told = read(tab, films)
+    compare(bundle, told, films)
     reader = Reader.open(bundle)
-    for here, data in zip(told, pictures(), strict=True):
+    for here, data in zip(told, films, strict=True):
         there = reader.read(open_film(data))
         assert here["probabilities"] == pytest.approx(there.probabilities.tolist(), abs=1e-3)
         assert tuple(here["doubts"]) == there.doubts
     said = {code for here in told for code in here["doubts"]}
-    assert said >= {"colour", "profile", "small", "shape"}
+    assert said >= {"colour", "profile", "small", "shape", "modality"}
     assert said & {"lesion", "round_field"}
 
 

@@ -40,6 +40,8 @@ def drawn(make_dicom: MakeDicom) -> list[bytes]:
         *(make_dicom(film >> np.uint16(4), BitsStored=12, WindowCenter=2000, WindowWidth=3500) for film in wide[3:5]),
         make_dicom(255 - films[5], PhotometricInterpretation="MONOCHROME1"),
         make_dicom(films[6], ViewPosition="LL", BodyPartExamined="FOOT"),
+        make_dicom(films[4], Modality="CT", RescaleSlope="8", RescaleIntercept="-1500"),
+        make_dicom(films[4], Modality="CT"),
         stored(np.ascontiguousarray(films[1][::-1]), "PNG"),
         stored(np.ascontiguousarray(films[1][:, :140]), "PNG"),
         stored(np.full((200, 210), 77, np.uint8), "PNG"),

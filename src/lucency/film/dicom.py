@@ -1,4 +1,4 @@
-"""DICOM, read by pydicom: one gray frame, made for presentation, in the gray its header prescribes."""
+"""DICOM, read by pydicom: one frame, gray as its header prescribes for presentation, or in colour."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pydicom.uid import (
 from lucency.errors import FilmError
 from lucency.film.codestream import check_coded, check_jpeg, check_rle, decode_jpeg, parse_jpeg
 from lucency.film.film import Decoded, Film, kind_of
-from lucency.film.gray import gray_table, number
+from lucency.film.gray import gray_table, has_rescale, is_ct, number
 from lucency.film.limits import NEAR_GRAY, check_size, damaged, printable, refusal
 from lucency.film.lossless_jpeg import decode_lossless
 from lucency.native_output import quiet, quiet_dicom
@@ -59,7 +59,7 @@ _REQUIRED = ("Rows", "Columns", "BitsAllocated", "BitsStored")
 
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422")
 LAYOUTS = {(1, "MONOCHROME1"), (1, "MONOCHROME2"), *((3, colour) for colour in COLOURS)}
-"""Samples per pixel and photometric interpretation that are read; colours if all channels are equal."""
+"""Samples per pixel and photometric interpretation that are read."""
 
 _FOR_PROCESSING = {
     "1.2.840.10008.5.1.4.1.1.1.1.1": "Digital X-Ray",
@@ -76,13 +76,15 @@ class Stored:
     """The pixels of a DICOM as they are stored."""
 
     codes: NDArray[np.uint16]
-    """(h, w): the bits that count; of a film in equal colours its gray."""
+    """(h, w): the bits that count; of a picture in colour its luma."""
     bits: int
     signed: bool
     padding: NDArray[np.bool_] | None = None
     """(h, w): where the padding value lies outside the bits that count; None: nowhere."""
     facts: dict[str, str] = field(default_factory=dict)
     """What decoding noticed: `damage`."""
+    colour: NDArray[np.uint8] | None = None
+    """(h, w, 3), red, green, blue, of a picture stored in colour."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class DicomFilm:
 
 
 def open_dicom(data: bytes, name: str = "film") -> DicomFilm:
-    """Open a DICOM film with its header.
+    """Open a gray DICOM film, or one stored in equal colours, with its header.
 
     Args:
         data: the content of a file.
@@ -110,6 +112,8 @@ def open_dicom(data: bytes, name: str = "film") -> DicomFilm:
         if (kind := kind_of(data)) != "DICOM":
             raise refusal(kind if kind.startswith("a") else f"a {kind}", "read it with: lucency read")
         dataset, stored, (pixels, facts, colour) = _decode(data)
+        if facts.get("colour"):
+            raise refusal("a DICOM in colour", "send the original gray film")
     except FilmError as error:
         raise error.prefixed(label) from None
     return DicomFilm(Film(pixels, name, {"format": "DICOM", **facts}, colour), dataset, stored)
@@ -128,9 +132,11 @@ def _decode(data: bytes) -> tuple[Dataset, Stored, Decoded]:
             _check_header(dataset)
             stored = stored_codes(dataset)
             facts = _facts(dataset) | stored.facts
-            if dataset.SamplesPerPixel == 3:
-                return dataset, stored, (stored.codes.astype(np.uint8), facts | {"bits": "8", "voi": "none"}, None)
+            if stored.colour is not None:
+                facts |= {"bits": "8", "voi": "none"} | _colour_facts(dataset, stored.colour)
+                return dataset, stored, (stored.codes.astype(np.uint8), facts, stored.colour)
             table, voi = gray_table(dataset, stored.bits, stored.signed)
+            facts |= {"rescale": "missing"} if is_ct(dataset) and not has_rescale(dataset) else {}
             pixels = table[stored.codes]
             if stored.padding is not None:
                 pixels[stored.padding] = 0
@@ -150,7 +156,7 @@ def _refuse_deflated(data: bytes) -> None:
 
 
 def _check_header(dataset: Dataset) -> None:
-    """Refuse, before anything is decoded, what is no single gray frame for presentation."""
+    """Refuse, before anything is decoded, what is no single frame for presentation, gray or in colour."""
     if "PixelData" not in dataset:
         kind = UID(str(dataset.get("SOPClassUID") or "")).name or "unknown kind"
         raise refusal(f"a DICOM object without integer pixels ({kind})", "choose the object that holds the film")
@@ -165,11 +171,11 @@ def _check_header(dataset: Dataset) -> None:
         if dataset.get(keyword) is None:
             setattr(dataset, keyword, usual)
     if (dataset.SamplesPerPixel, photometric) not in LAYOUTS:
-        raise refusal(f"a DICOM in colour or without stated gray ({photometric})", "send the original gray film")
+        raise refusal(f"a DICOM in other colours or without stated gray ({photometric})", "export it as gray or RGB")
     if photometric in COLOURS:
         dataset.PlanarConfiguration = dataset.get("PlanarConfiguration") or 0
         if dataset.get("BitsAllocated") != 8:
-            raise refusal(f"a DICOM in colour ({photometric})", "send the original gray film")
+            raise refusal(f"a DICOM in colour ({photometric}) not of 8 bits", "export it with 8 bits a channel")
     missing = [keyword for keyword in _REQUIRED if dataset.get(keyword) is None]
     if missing:
         raise refusal(f"a DICOM without {' and '.join(missing)}", "its header is incomplete; export it again")
@@ -191,8 +197,10 @@ def stored_codes(dataset: Dataset) -> Stored:
         raise refusal(f"a DICOM compressed as {syntax.name}", "decompress it first (dcmdjpeg, or gdcmconv --raw)")
     raw, facts = _raw(dataset, syntax)
     size = int(dataset.Rows), int(dataset.Columns)
-    if raw.shape != size:
+    if raw.shape[:2] != size:
         raise refusal(f"a DICOM whose pixels {raw.shape} are not those of its header {size}", "export it again")
+    if raw.ndim == 3:
+        return Stored(np.asarray(Image.fromarray(raw).convert("L"), np.uint16), 8, False, facts=facts, colour=raw)
     # Overlays and rubbish may lie in the bits that do not count. Compressed values always start at bit 0.
     below = 0 if syntax.is_compressed else high + 1 - bits
     values: NDArray[np.uint16] = raw.astype(np.uint16)
@@ -205,19 +213,20 @@ def stored_codes(dataset: Dataset) -> Stored:
 
 
 def _raw(dataset: Dataset, syntax: UID) -> tuple[NDArray[Any], dict[str, str]]:
-    """The decoded values (h, w), and signs of damage."""
+    """The decoded values (h, w), or red, green, blue (h, w, 3) of a picture in colour, and signs of damage."""
     colour = dataset.SamplesPerPixel == 3
     if not syntax.is_compressed:
-        return _gray_of_equal(pixel_array(dataset)) if colour else _plain(dataset), {}
+        return _rgb(dataset) if colour else _plain(dataset), {}
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if syntax in _LOSSY_JPEG:
         return _lossy_jpeg(dataset, frame)
-    if colour:
-        raise refusal("a DICOM in colour, compressed", "send the original gray film")
+    if colour and syntax != RLELossless:
+        found = f"a DICOM in colour compressed as {syntax.name}"
+        raise refusal(found, "decompress it first (dcmdjpeg, or gdcmconv --raw)")
     if syntax == RLELossless:
         check_rle(frame, int(dataset.Rows) * int(dataset.Columns))
-    else:
-        check_coded(frame, (int(dataset.Rows), int(dataset.Columns)))
+        return _rgb(dataset) if colour else _plain(dataset), {}
+    check_coded(frame, (int(dataset.Rows), int(dataset.Columns)))
     return decode_lossless(frame) if syntax in _LOSSLESS_JPEG else _plain(dataset), {}
 
 
@@ -235,6 +244,29 @@ def _plain(dataset: Dataset) -> NDArray[Any]:
     return np.asarray(pixel_array(dataset, raw=True, correct_unused_bits=False))
 
 
+def _rgb(dataset: Dataset) -> NDArray[np.uint8]:
+    """Red, green, blue (h, w, 3) as stored, or of luminance and chrominance of the full range: PS3.3 C.7.6.3.1.2.
+
+    In libjpeg's 16-bit fixed point, so that a picture has the same bytes whether it is coded as JPEG or not.
+    """
+    stored = _plain(dataset)
+    if str(dataset.PhotometricInterpretation).strip() == "RGB":
+        return stored.astype(np.uint8)
+    y, blue, red = np.moveaxis(stored.astype(np.int32), 2, 0) - np.array([0, 128, 128])[:, None, None]
+    half = 1 << 15
+    green = (half - 22554 * blue - 46802 * red) >> 16
+    rgb = np.stack([y + ((91881 * red + half) >> 16), y + green, y + ((116130 * blue + half) >> 16)], axis=2)
+    return rgb.clip(0, 255).astype(np.uint8)
+
+
+def _colour_facts(dataset: Dataset, colour: NDArray[np.uint8]) -> dict[str, str]:
+    """Whether a picture in colour has any, and a colour space that is not applied, as of PNG and JPEG."""
+    apart = int((colour.max(axis=2) - colour.min(axis=2)).max(initial=0))
+    facts = {"colour": "true"} if apart > NEAR_GRAY else {}
+    profile = dataset.get("ICCProfile") or b"sRGB"
+    return facts if b"sRGB" in profile.replace(b"\0", b"") else facts | {"profile": "not applied"}
+
+
 def _lossy_jpeg(dataset: Dataset, frame: bytes) -> tuple[NDArray[np.uint8], dict[str, str]]:
     layout = parse_jpeg(frame)
     check_jpeg(layout)
@@ -243,15 +275,7 @@ def _lossy_jpeg(dataset: Dataset, frame: bytes) -> tuple[NDArray[np.uint8], dict
     if layout.components != dataset.SamplesPerPixel:
         raise refusal(f"a compressed frame of {layout.components} colours", "send the original gray film")
     pixels, damage = decode_jpeg(frame, layout, "GRAY" if layout.components == 1 else "RGB")
-    facts = {"damage": damage} if damage else {}
-    return pixels if pixels.ndim == 2 else _gray_of_equal(pixels), facts
-
-
-def _gray_of_equal(colours: NDArray[Any]) -> NDArray[np.uint8]:
-    """The gray of a secondary capture that was stored in colour, (h, w, 3) to (h, w)."""
-    if colours.dtype != np.uint8 or int((colours.max(axis=2) - colours.min(axis=2)).max(initial=0)) > NEAR_GRAY:
-        raise refusal("a DICOM in colour", "send the original gray film")
-    return np.asarray(Image.fromarray(colours).convert("L"))
+    return pixels, {"damage": damage} if damage else {}
 
 
 def _padding_outside(dataset: Dataset, values: NDArray[np.uint16], bits: int) -> NDArray[np.bool_] | None:

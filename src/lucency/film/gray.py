@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from lucency.film.limits import refusal
+from lucency.modality import MODALITIES
 
 Values = NDArray[np.float64]
 
@@ -32,7 +33,8 @@ def gray_table(dataset: Dataset, bits: int, signed: bool) -> tuple[NDArray[np.ui
     """Gray for each of the 2**bits codes that a pixel can hold, bright = dense, and what the VOI transform was.
 
     Returns:
-        uint8 (2**bits,) for up to 8 bits, else uint16, over the full range of its type; "lut", "window" or "none".
+        uint8 (2**bits,) for up to 8 bits, else uint16, over the full range of its type; "lut", "window", "none", or of
+        a CT without either "default": the window of lucency.modality.
     """
     stored = stored_values(bits, signed)
     level, voi = voi_level(dataset, modality(dataset, stored))
@@ -62,7 +64,10 @@ def modality(dataset: Dataset, stored: Values) -> Scaled:
 
 
 def voi_level(dataset: Dataset, given: Scaled) -> tuple[Values, str]:
-    """Level 0 … 1 of each value by the first VOI LUT, else the first window, else the whole range. PS3.3 C.11.2."""
+    """Level 0 … 1 of each value by the first VOI LUT, else the first window, else the whole range. PS3.3 C.11.2.
+
+    A CT in Hounsfield units that states no window is seen by that of its row in MODALITIES.
+    """
     if _has_table(dataset, "VOILUTSequence"):
         looked_up = look_up(dataset, dataset.VOILUTSequence[0], given.values)
         return span(looked_up), "lut"
@@ -70,8 +75,21 @@ def voi_level(dataset: Dataset, given: Scaled) -> tuple[Values, str]:
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     if center is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
         # A width of zero is how some exporters write "no window".
+        if is_ct(dataset) and has_rescale(dataset) and (row := MODALITIES["ct_slice"].window):
+            return window(given.values, *row, "LINEAR"), "default"
         return span(given), "none"
     return window(given.values, center, width, function), "window"
+
+
+def is_ct(dataset: Dataset) -> bool:
+    """Whether a DICOM states that it is a CT."""
+    return str(dataset.get("Modality") or "").strip().upper() == "CT"
+
+
+def has_rescale(dataset: Dataset) -> bool:
+    """Whether stored values are mapped to Hounsfield units. PS3.3 C.8.2.1."""
+    stated = all(number(dataset, keyword) is not None for keyword in ("RescaleSlope", "RescaleIntercept"))
+    return stated or _has_table(dataset, "ModalityLUTSequence")
 
 
 def _has_table(dataset: Dataset, keyword: str) -> bool:

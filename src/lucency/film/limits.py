@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lucency.errors import FILM_DAMAGED, FILM_TOO_LARGE, FILM_UNSUPPORTED, FilmError
 
-ACCEPTED = "PNG, JPEG or TIFF (8 or 16 bits, gray or RGB) or DICOM (one gray frame)"
+ACCEPTED = "PNG, JPEG or TIFF (8 or 16 bits, gray or RGB) or DICOM (one frame, gray or RGB)"
 
 MAX_PIXELS = 100_000_000
 """No X-ray detector comes near; a decompression bomb does. Checked on the header, before anything is decoded."""

@@ -45,6 +45,7 @@ GATE_WORDS = {
     "features": "this is unlike the films the network learned from: another machine, very blurred, or other patients",
 }
 """What a failed check of the card's gate means."""
+NO_RESCALE = "the CT states no rescale to Hounsfield units; its window may be another than the one learned from"
 NO_SUCH_FILM = frozenset({"layout", "lungs_missing", "blank", "levels", "modality", "view", "part", "colour"})
 """Codes that mean that this is no film of the kind learned from: it gets no probability. The others are soft."""
 
@@ -88,8 +89,8 @@ class Doubt:
     words: str
     """A sentence for people."""
     code: str = ""
-    """The same for machines: `small`, `shape`, `blank`, `levels`, `damage`, `modality`, `view`, `part`, `colour`,
-    `profile`, `round_field` or `lesion`."""
+    """The same for machines: `small`, `shape`, `blank`, `levels`, `damage`, `modality`, `view`, `part`, `rescale`,
+    `colour`, `profile`, `round_field` or `lesion`."""
     refuses: bool = True
     """Whether it makes the verdict `uncertain`."""
     explains: bool = False
@@ -132,6 +133,7 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
         (kind.lungs and view[0] == "no", Doubt(f"the view is {view[1]}; the network knows frontal films only", "view")),
         (kind.lungs and part[0] == "no", Doubt(f"the film states body part {part[1]}, not a chest", "part")),
         (other_age(facts, card), Doubt(f"the age stated lies outside the {_ages(card)} learned from", "age")),
+        (kind.window is not None and "rescale" in facts, Doubt(NO_RESCALE, "rescale")),
         *_colour_doubts(film, kind),
         *(_sight_doubts(film, kind.sight) if kind.sight and not blank else ()),
     )

@@ -1,4 +1,4 @@
-// DICOM: one gray frame for presentation, in the gray that its header prescribes, as lucency.film.dicom reads it.
+// DICOM: one frame, gray as its header prescribes for presentation or in colour, as lucency.film.dicom reads it.
 // Uncompressed, RLE, baseline and lossless JPEG, JPEG-LS, JPEG 2000; of any other transfer syntax the refusal says what to do.
 
 import { decodeBy } from "./codecs.js";
@@ -6,6 +6,8 @@ import { parse } from "./dicom_parse.js";
 import { checkSize, damaged, FilmError, refusal } from "./errors.js";
 import { readJpeg } from "./jpeg.js";
 import { decodeLossless } from "./lossless_jpeg.js";
+import { gray } from "./lucency.js";
+import { profileFacts } from "./png.js";
 
 const RLE = "1.2.840.10008.1.2.5", JPEG = "1.2.840.10008.1.2.4.50", DEFLATED = "1.2.840.10008.1.2.1.99";
 const PLAIN = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"];
@@ -20,25 +22,61 @@ const DECODERS = {
   "1.2.840.10008.1.2.4.91": (...given) => decodeBy("jpeg2000", ...given),
 };
 const FOR_PROCESSING = ["1", "2", "3"].map((kind) => `1.2.840.10008.5.1.4.1.1.1.${kind}.1`);
+const COLOURS = ["RGB", "YBR_FULL", "YBR_FULL_422"];
+const CT_WINDOW = [-600, 1500];
+/** Center and width where a CT states none: lucency.modality. */
 const REQUIRED = { Rows: "00280010", Columns: "00280011", BitsAllocated: "00280100", BitsStored: "00280101" };
 
-/** @param {Uint8Array} bytes @returns {Promise<{pixels, width, height, facts}>} */
+/** @param {Uint8Array} bytes @returns {Promise<{pixels, colour, width, height, facts}>} */
 export async function readDicom(bytes) {
   try {
     const dataset = parse(bytes), head = checkedHeader(dataset);
+    const [modality, body_part, age] = ["00080060", "00180015", "00101010"].map((tag) => dataset.text(tag));
+    const stated = { view: view(dataset), body_part, modality, age };
+    if (head.photometric) return await inColour(dataset, head, stated);
     const { codes, padded, damage } = await codesOf(dataset, head);
     const { table, voi } = grayTable(dataset, head.bits, head.signed);
     const pixels = new table.constructor(codes.length);
     for (let i = 0; i < codes.length; i++) pixels[i] = padded(i) ? 0 : table[codes[i]];
-    const [modality, body_part, age] = ["00080060", "00180015", "00101010"].map((tag) => dataset.text(tag));
-    const facts = { view: view(dataset), body_part, modality, age, voi, bits: String(head.bits), damage };
+    const facts = { ...stated, voi, bits: String(head.bits), damage };
+    if (isCt(dataset) && !hasRescale(dataset)) facts.rescale = "missing";
     return { pixels, width: head.width, height: head.height, facts };
   } catch (error) {
     throw error instanceof FilmError ? error : damaged("DICOM");
   }
 }
 
-/** Refuse, before anything is decoded, all but a single gray frame for presentation. */
+/** A picture in colour: as stored, of luminance and chrominance of the full range (PS3.3 C.7.6.3.1.2), or a JPEG's. */
+async function inColour(dataset, { width, height, photometric }, stated) {
+  const { colour, facts } = await colourOf(dataset, width, height, photometric);
+  if (colour?.length !== 3 * width * height) throw refusal("found_short", "advice_export");
+  const all = { ...stated, ...facts, bits: "8", voi: "none", ...profileFacts(dataset.has("00282000") ? dataset.bytes("00282000") : undefined) };
+  return { pixels: gray(colour, 3), colour, width, height, facts: all };
+}
+
+async function colourOf(dataset, width, height, photometric) {
+  if (dataset.syntax === JPEG) {
+    const picture = await readJpeg(dataset.frame(), 3), { damage } = picture.facts;
+    return picture.width === width && picture.height === height ? { colour: picture.colour, facts: damage ? { damage } : {} } : {};
+  }
+  if (!PLAIN.includes(dataset.syntax)) throw refusal("found_syntax", "advice_syntax", { syntax: NAMES[dataset.syntax] ?? "another syntax" });
+  const half = photometric === "YBR_FULL_422", size = width * height, planar = dataset.integer("00280006") === 1 && !half;
+  const bytes = uncompressed(dataset, half ? 2 * size : 3 * size, 8), colour = new Uint8Array(3 * size);
+  for (let i = 0; i < size; i++) {
+    const pair = 4 * (i >> 1), places = half ? [pair + (i & 1), pair + 2, pair + 3] : [0, 1, 2].map((part) => (planar ? part * size + i : 3 * i + part));
+    const [one, two, three] = places.map((place) => bytes[place]);
+    colour.set(photometric === "RGB" ? [one, two, three] : rgbOf(one, two - 128, three - 128), 3 * i);
+  }
+  return { colour, facts: {} };
+}
+
+/** In libjpeg's fixed point, 16 bits. */
+function rgbOf(y, blue, red) {
+  const shown = [y + ((91881 * red + 32768) >> 16), y + ((32768 - 22554 * blue - 46802 * red) >> 16), y + ((116130 * blue + 32768) >> 16)];
+  return shown.map((value) => Math.min(Math.max(value, 0), 255));
+}
+
+/** Refuse, before anything is decoded, all but a single frame for presentation, gray or in colour. */
 function checkedHeader(dataset) {
   if (dataset.syntax === DEFLATED) throw refusal("found_deflated", "advice_syntax");
   if (!dataset.has("7FE00010")) throw refusal("found_no_pixels", "advice_pixels");
@@ -47,13 +85,16 @@ function checkedHeader(dataset) {
   const frames = number(dataset, "00280008", "NumberOfFrames") || 1;
   if (frames !== 1) throw refusal("found_frames", "advice_frame", { frames });
   const photometric = dataset.text("00280004") || "nothing";
-  if ((dataset.integer("00280002") ?? 1) !== 1 || !["MONOCHROME1", "MONOCHROME2"].includes(photometric)) {
+  const coloured = COLOURS.includes(photometric), samples = coloured ? 3 : 1;
+  if ((dataset.integer("00280002") ?? samples) !== samples || !(coloured || ["MONOCHROME1", "MONOCHROME2"].includes(photometric))) {
     throw refusal("found_colour", "advice_original", { photometric: photometric.replace(/[^\w ]/g, "?") });
   }
   const missing = Object.keys(REQUIRED).filter((name) => dataset.integer(REQUIRED[name]) === undefined);
   if (missing.length) throw refusal("found_missing", "advice_header", { names: missing.join(" and ") });
   const [height, width, allocated, bits] = Object.values(REQUIRED).map((tag) => dataset.integer(tag));
   checkSize(width, height);
+  if (coloured && allocated !== 8) throw refusal("found_bits", "advice_channels", { bits, allocated });
+  if (coloured) return { height, width, photometric };
   const high = dataset.integer("00280102") ?? bits - 1;
   if (![8, 16].includes(allocated) || !(1 < bits && bits <= allocated && bits - 1 <= high && high < allocated)) {
     throw refusal("found_bits", "advice_bits", { bits, allocated });
@@ -186,8 +227,17 @@ function voiLevel(dataset, given) {
   const center = number(dataset, "00281050", "WindowCenter"), width = number(dataset, "00281051", "WindowWidth");
   const name = (dataset.text("00281056") || "LINEAR").toUpperCase();
   const none = center === null || width === null || width <= 0 || (name === "LINEAR" && width < 1);
+  if (none && isCt(dataset) && hasRescale(dataset)) return { level: windowed(given.values, ...CT_WINDOW, "LINEAR"), voi: "default" };
   if (none) return { level: span(given), voi: "none" };
   return { level: windowed(given.values, center, width, name), voi: "window" };
+}
+
+const isCt = (dataset) => dataset.text("00080060").toUpperCase() === "CT";
+
+/** Whether stored values are mapped to Hounsfield units: PS3.3 C.8.2.1. */
+function hasRescale(dataset) {
+  const stated = number(dataset, "00281053", "RescaleSlope") !== null && number(dataset, "00281052", "RescaleIntercept") !== null;
+  return stated || dataset.items("00283000").length > 0;
 }
 
 const clipped = (value) => Math.min(Math.max(value, 0), 1);

@@ -61,6 +61,7 @@ export function inputDoubts(film, card, refused = false) {
   if (part) add(true, "doubt_part", { part });
   const ages = card.population?.ages;
   if (ages && otherAge(film.facts.age, ages)) add(true, "doubt_age", { low: ages[0], high: ages[1] });
+  if (card.modality === "ct_slice" && film.facts.rescale) add(true, "doubt_rescale");
   const coloured = colouredShare(film);
   if (kind.channels === 1 && coloured > COLOURED) add(true, "doubt_colour");
   if (kind.channels === 3 && coloured < UNCOLOURED) add(true, "doubt_uncoloured", {}, "colour");
