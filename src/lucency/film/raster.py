@@ -38,6 +38,7 @@ _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 _PACKED = (b"zTXt", b"iTXt", b"iCCP")
 LONG_TEXT = 4096
 END = b"\xff\xd9"
+ADVICE = "save it as 8- or 16-bit gray or RGB"
 REFUSED_MODES = {
     "1": "a black-and-white image of 1 bit a pixel",
     "P": "an image with a palette",
@@ -148,24 +149,24 @@ def _check_header(image: ImageFile, kind: str) -> None:
         found = "an animated PNG" if kind == "PNG" else f"a {kind} of several pages"
         raise refusal(found, "keep the one that is the film")
     if image.mode in REFUSED_MODES:
-        raise refusal(f"{REFUSED_MODES[image.mode]} ({kind})", "save it as 8- or 16-bit gray")
+        raise refusal(f"{REFUSED_MODES[image.mode]} ({kind})", ADVICE)
     if isinstance(image, TiffImageFile):
         bits = set(image.tag_v2.get(258, (1,)))
         if not bits <= {8, 16}:
-            raise refusal(f"a TIFF of {'/'.join(map(str, sorted(bits)))} bits a sample", "save it as 8- or 16-bit gray")
+            raise refusal(f"a TIFF of {'/'.join(map(str, sorted(bits)))} bits a sample", ADVICE)
 
 
 def _gray(image: ImageFile) -> Picture:
     """The decoded picture, still as it lies in the file."""
     if image.mode.startswith("I;16"):
         if "transparency" in image.info:
-            raise refusal("an image with transparent parts", "flatten it on black and save it as gray")
+            raise refusal("an image with transparent parts", "flatten it on black and save it without alpha")
         return _sixteen_bits(image), {"bits": "16"}, None
     picture = _opaque(image)
     if picture.mode == "L":
         return gray_pixels(picture), {"bits": "8"}, None
     if picture.mode not in ("RGB", "RGBX"):
-        raise refusal(f"an image of mode {picture.mode}", "save it as 8- or 16-bit gray")
+        raise refusal(f"an image of mode {picture.mode}", ADVICE)
     rgb = picture.convert("RGB")
     return gray_pixels(rgb.convert("L")), {"bits": "8"} | _colour(rgb), np.asarray(rgb)
 
@@ -182,7 +183,7 @@ def _opaque(image: Image.Image) -> Image.Image:
     if image.mode in ("LA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         full = image.convert("RGBA")
         if full.getchannel("A").getextrema() != (255, 255):
-            raise refusal("an image with transparent parts", "flatten it on black and save it as gray")
+            raise refusal("an image with transparent parts", "flatten it on black and save it without alpha")
         return full.convert("RGB")
     return image
 

@@ -71,12 +71,13 @@ def bands_line(card: Card) -> str:
 
 
 def model_info(bundle: Bundle) -> dict[str, Any]:
-    """What every answer in JSON says of the reader: name, digest, threshold, bands, whom it learned from."""
+    """What every answer in JSON says of the reader: name, digest, labels, threshold, bands, whom it learned from."""
     card = bundle.card
     return {
         "name": card.name,
         "digest": bundle.digest,
         "format": card.model.format,
+        "labels": list(card.labels),
         "threshold": card.operating_point.threshold,
         "bands": [asdict(band) for band in bands(card)],
         "fitted_on": card.calibration.fitted_on,

@@ -40,7 +40,7 @@ KINDS = {
     "missing": "no such file",
     "unreachable": "the file exists, but access was refused or the store did not answer",
     "not_a_film": "a file of another kind",
-    "unreadable": "a PNG, JPEG, TIFF or DICOM file that is damaged or holds no single gray film",
+    "unreadable": "a PNG, JPEG, TIFF or DICOM file that is damaged, or of a kind that is not read",
     "failed": "an unexpected error",
     "crashed": "the worker process died on it",
     "timed_out": "it took too long",

@@ -60,6 +60,8 @@ class Job:
     """Its name in messages: never the client's."""
     map: bool
     client_left: Callable[[], Awaitable[bool]]
+    label: str = ""
+    """The label that the map is about; empty for the finding."""
     answer: asyncio.Future[WorkerAnswer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     deaths: int = 0
     """Workers that ended while they read it."""
@@ -183,8 +185,10 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def read(self, film: bytes, name: str, map: bool, client_left: Callable[[], Awaitable[bool]]) -> WorkerAnswer:
-        """Read one film as soon as a worker is free.
+    async def read(
+        self, film: bytes, name: str, map: bool, client_left: Callable[[], Awaitable[bool]], label: str = ""
+    ) -> WorkerAnswer:
+        """Read one film as soon as a worker is free; `label`: what the map is about, the finding where empty.
 
         Raises:
             UnprocessableError: the film is broken, too large, too slow, or ends the workers that read it.
@@ -194,7 +198,7 @@ class Pool:
         """
         if self._failing and not self.ready:  # no worker would take it out of the queue
             raise UnavailableError("no worker can read films, and none starts; ask again later")
-        job = Job(film, name, map, client_left)
+        job = Job(film, name, map, client_left, label)
         self._jobs.put_nowait(job)
         try:
             async with asyncio.timeout(self._limits.max_wait_s):
@@ -253,7 +257,7 @@ class Pool:
         if await job.client_left():
             job.fail(ClientDisconnect())
             return None
-        worker.send(job.film, {"film": job.name, "map": job.map})
+        worker.send(job.film, {"film": job.name, "map": job.map, "label": job.label})
         return job
 
     async def _receive(self, worker: WorkerProcess, job: Job) -> None:

@@ -36,6 +36,7 @@ FAILURES = responses(400, 401, 403, 408, 413, 422, 500, 503)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Map = Annotated[Literal["none", "png"], Query(description="`png`: with an overlay of where the network looked.")]
+Label = Annotated[str, Query(description="The label that the overlay is about; without it the finding.")]
 
 
 class _Answer(BaseModel):
@@ -56,6 +57,7 @@ class ModelInfo(_Answer):
     name: str
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the whole bundle.")]
     format: str
+    labels: Annotated[list[str], Field(description="In the order of `probabilities`.")]
     threshold: Share
     bands: Annotated[list[BandInfo], Field(description="What each stretch of the probability is called.")]
     fitted_on: Annotated[str, Field(description="The films that the probability was fitted to.")]
@@ -142,9 +144,11 @@ class State:
         self.metrics.inside.set_function(lambda: self.admission.inside)
         self.pool = Pool(bundle, workers, limits, self.metrics, log)
 
-    async def read(self, request: Request, film: bytes, name: str, map: bool) -> WorkerAnswer:
-        """Read one film; raises as `Pool.read` does."""
-        answer = await self.pool.read(film, name, map, request.is_disconnected)
+    async def read(self, request: Request, film: bytes, name: str, map: bool, label: str = "") -> WorkerAnswer:
+        """Read one film; raises as `Pool.read` does, and UnprocessableError for a label that the bundle lacks."""
+        if label and label not in self.model.labels:
+            raise UnprocessableError(f"expected a label among {', '.join(self.model.labels)}, found another")
+        answer = await self.pool.read(film, name, map, request.is_disconnected, label)
         self.metrics.verdicts.labels(answer.reading["verdict"]).inc()
         return answer
 
@@ -223,7 +227,7 @@ def read_routes(state: State) -> APIRouter:
     films = _form_body({"type": "array", "items": FILM, "minItems": 1, "maxItems": state.limits.batch}, {})
 
     @router.post("/read", responses={**FAILURES, **found}, openapi_extra=one_film, summary="Read one film")
-    async def read(request: Request, map: Map = "none") -> Response:
+    async def read(request: Request, map: Map = "none", label: Label = "") -> Response:
         """PNG, JPEG, TIFF or DICOM, as the body itself or as the part `film` of a form.
 
         With `Accept: image/png` the answer is the overlay alone, and the header `Lucency-Reading` holds the JSON.
@@ -231,7 +235,7 @@ def read_routes(state: State) -> APIRouter:
         overlay_only = _wants_png(request.headers.get("accept", ""))
         with state.admission.admit():
             film = await read_film(request, state.limits)
-            answer = await state.read(request, film, "film", overlay_only or map == "png")
+            answer = await state.read(request, film, "film", overlay_only or map == "png", label)
         reading = _reading_answer(answer).model_dump(exclude={"map"} if overlay_only else None)
         content = _json(FilmAnswer(**reading, model=state.model))
         if overlay_only:

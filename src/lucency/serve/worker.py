@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lucency.errors import FilmError, LucencyError
 from lucency.film import Film, open_film
@@ -88,14 +89,16 @@ def answer(reader: Reader, max_pixels: int, request: dict[str, Any], film: bytes
     Args:
         reader: an open one.
         max_pixels: of a film.
-        request: "film", its name in messages; "map", whether an overlay is wanted.
+        request: "film", its name in messages; "map", whether an overlay is wanted; "label", of which label, else of
+            the finding.
         film: the bytes of its file.
     """
     try:
         with at_most(max_pixels):
             opened = open_film(film, request["film"])
         reading = reader.read(opened)
-        return {"reading": reading.to_json()}, _overlay(reader, opened, reading) if request["map"] else b""
+        evidence = map_of(reading, request.get("label") or reading.finding)
+        return {"reading": reading.to_json()}, _overlay(reader, opened, evidence) if request["map"] else b""
     except FilmError as error:
         return {"refused": str(error)}, b""
     except MemoryError:
@@ -104,12 +107,20 @@ def answer(reader: Reader, max_pixels: int, request: dict[str, Any], film: bytes
         return {"failed": error_place(error)}, b""
 
 
-def _overlay(reader: Reader, film: Film, reading: Reading) -> bytes:
+def map_of(reading: Reading, label: str) -> NDArray[np.float32]:
+    """The evidence for that label of the card, (h, w); that of its finding for a task of one. Zero where withheld."""
+    labels = reading.card.labels if reading.card and len(reading.maps) > 1 else ()
+    if reading.withheld or label not in labels:
+        return reading.map
+    return np.asarray(reading.maps[labels.index(label)])
+
+
+def _overlay(reader: Reader, film: Film, evidence: NDArray[np.float32]) -> bytes:
     """The PNG, its longer side at most `MAX_OVERLAY`: noise does not compress, and a film may have 40 megapixels."""
     picture = shown(film, reader.preprocess)
     picture.thumbnail((MAX_OVERLAY, MAX_OVERLAY))
     small = Film(np.asarray(picture)) if picture.mode == "L" else Film.of_rgb(np.asarray(picture))
-    return png(overlay(small, reading.map, reader.preprocess, lungs=reader.lung_outline(small)))
+    return png(overlay(small, evidence, reader.preprocess, lungs=reader.lung_outline(small)))
 
 
 def _own_streams() -> tuple[BinaryIO, BinaryIO]:
