@@ -35,7 +35,7 @@ Array = np.ndarray[Any, Any]
 
 
 def films() -> dict[str, Array]:
-    """Name → film, uint8 (h, w): each verdict, each kind of doubt that needs no file's header, and odd sizes."""
+    """Name → film, uint8 (h, w) or (h, w, 3): each verdict, each doubt that needs no file's header, and odd sizes."""
     pneumonia, small = draw(3, ill=True, side=240).film, draw(11, ill=True, side=130).film
     noise = np.random.default_rng(0).integers(0, 256, (60, 140))
     return {
@@ -48,12 +48,14 @@ def films() -> dict[str, Array]:
         "blurred": ndimage.gaussian_filter(draw(27, ill=False, side=160).film, 5),
         "noise, too wide": noise.astype(np.uint8),
         "blank": np.full((9, 8), 77, np.uint8),
+        "in colour": np.stack([small, small[::-1], small[:, ::-1]], axis=2),
     }
 
 
 def entry(name: str, pixels: Array, reader: Reader) -> dict[str, Any]:
     """One film of the contract, by lucency."""
-    film = Film(np.ascontiguousarray(pixels), name=name)
+    pixels = np.ascontiguousarray(pixels)
+    film = Film(pixels, name=name) if pixels.ndim == 2 else Film.of_rgb(pixels, name)
     square, reading = reader.preprocess(film), reader.read(film)
     outputs = reader.read_batch(square[None])
     evidence = reading.maps[reading.index]
@@ -63,6 +65,7 @@ def entry(name: str, pixels: Array, reader: Reader) -> dict[str, Any]:
         "width": film.width,
         "height": film.height,
         "pixels": base64.b64encode(film.pixels.tobytes()).decode(),
+        **({} if film.colour is None else {"colour": base64.b64encode(film.colour.tobytes()).decode()}),
         "square": base64.b64encode(square.tobytes()).decode(),
         "outputs": {name: [float(f"{v:.7g}") for v in values] for name, values in flat(outputs).items()},
         "verdict": reading.verdict,
@@ -86,7 +89,9 @@ def flat(outputs: Outputs) -> dict[str, list[float]]:
 def pillow(pixels: Array, side: int) -> bytes:
     """`stretch` by Pillow alone."""
     height = len(pixels)
-    narrow = Image.fromarray(np.ascontiguousarray(pixels)).resize((side, height), Image.Resampling.BILINEAR)
+    narrow = (
+        Image.fromarray(np.ascontiguousarray(pixels)).convert("L").resize((side, height), Image.Resampling.BILINEAR)
+    )
     return narrow.resize((side, side), Image.Resampling.BILINEAR).tobytes()
 
 
@@ -100,15 +105,17 @@ def reference(model: bytes, square: Array) -> dict[str, Any]:
 
 def confirm(card: Mapping[str, Any], pixels: Array, outputs: Mapping[str, list[float]]) -> tuple[str, str, list[str]]:
     """Verdict, label called and doubts of a binary card with Platt scaling, by docs/bundle.md, section 3."""
-    height, width = pixels.shape
+    height, width = pixels.shape[:2]
     scale = card["calibration"]["parameters"]
     p = 1 / (1 + math.exp(-(scale["slope"][0] * outputs["logit"][0] + scale["offset"][0])))
     called = card["labels"][int(p >= card["operating_point"]["threshold"])]
     kept = [label for label, chance, least in zip(card["labels"], (1 - p, p), card["abstention"]["least"], strict=True)
             if chance >= least]  # fmt: skip
     blank, shape = bool((pixels == pixels[0, 0]).all()), width / height
+    # Whole films here are smaller than what is sampled of a large one.
+    coloured = pixels.ndim == 3 and float((np.ptp(pixels, axis=2) > 16).mean()) > 0.1
     doubts = ["small"] * (min(height, width) < card["preprocess"]["image_size"])
-    doubts += ["shape"] * (shape < 0.5 or shape > 2) + ["blank"] * blank
+    doubts += ["shape"] * (shape < 0.5 or shape > 2) + ["blank"] * blank + ["colour"] * coloured
     above = zip(card["gate"]["checks"], outputs["doubt"], strict=True)
     failed = [check["name"] for check, value in above if value > check["limit"]]
     undecided = [] if failed or kept == [called] else ["several" if kept else "neither"]
@@ -140,7 +147,8 @@ def cross_check(one: Mapping[str, Any], pixels: Array, card: Any, model: bytes, 
         require(all(value <= allowed[key] for key, value in away.items()), f"{name}: {who}")
     require((one["verdict"], one["called"], one["doubts"]) == confirm(card, pixels, one["outputs"]), f"{name}: reading")
     require(
-        one["withheld"] == (not {"layout", "lungs_missing", "blank"}.isdisjoint(one["doubts"])), f"{name}: withheld"
+        one["withheld"] == (not {"layout", "lungs_missing", "blank", "colour"}.isdisjoint(one["doubts"])),
+        f"{name}: withheld",
     )
     cells = np.array(one["outputs"]["map"]).reshape(round(len(one["outputs"]["map"]) ** 0.5), -1)
     require(one["box"] == (hot_box(cells) if cells.max() >= 1 else None), f"{name}: the box")

@@ -14,6 +14,8 @@ import lucency.goldenFailures
 import lucency.gray
 import lucency.gray8
 import lucency.prepare
+import lucency.rgb
+import lucency.sightDoubts
 import lucency.upright
 import lucency.usual
 import lucency.verdict
@@ -37,9 +39,16 @@ fun argb(rgba: IntArray): IntArray =
     }
 
 fun prepared(words: List<String>): String {
+    if (words[0] == "24") return hex(prepare(inColour(words[1], words[2], words[5]), Preprocess(2, words[3].toInt(), words[4], FILTER, 3)))
     val pixels = if (words[0] == "16") gray8(numbers(words[5], 4)) else bytes(words[5])
     val film = Film(pixels, words[1].toInt(), words[2].toInt())
     return hex(prepare(film, Preprocess(1, words[3].toInt(), words[4], FILTER)))
+}
+
+/** Six digits a pixel: red, green, blue. */
+fun inColour(width: String, height: String, digits: String): Film {
+    val argb = IntArray(digits.length / 6) { digits.substring(6 * it, 6 * it + 6).toInt(16) }
+    return Film(gray(argb), width.toInt(), height.toInt(), rgb(argb))
 }
 
 fun colours(logit: String): String {
@@ -116,6 +125,7 @@ fun answer(verb: String, words: List<String>): String = when (verb) {
     "bands" -> scale()
     "upright" -> turned(words)
     "contour" -> segments(words)
+    "sight" -> sightDoubts(words[0], inColour(words[1], words[2], words[3])).joinToString(",").ifEmpty { "none" }
     "usual" -> usual(Film(bytes(words[2]), words[0].toInt(), words[1].toInt())).toString()
     else -> version(words)
 }

@@ -82,7 +82,7 @@ def _wheel(module: str) -> str:
 
 def swift(folder: Path) -> list[str]:
     binary = str(folder / "serve")
-    sources = [PORTS / f"ios/Sources/Lucency/{name}.swift" for name in ("Lucency", "Drawing", "Reader")]
+    sources = [PORTS / f"ios/Sources/Lucency/{name}.swift" for name in ("Lucency", "Sight", "Drawing", "Reader")]
     _build([_program("swiftc"), "-O", "-o", binary, *map(str, sources), str(HERE / "main.swift")])
     return [binary]
 

@@ -10,7 +10,8 @@ const near = (a, b, allowed) => a.length === b.length && a.every((value, i) => M
 export function contractFailures(contract, card) {
   return contract.films.flatMap((film) => {
     const pixels = Uint8Array.from(Buffer.from(film.pixels, "base64")), facts = {};
-    const given = { pixels, width: film.width, height: film.height, facts }, { logit, map, doubt } = film.outputs;
+    const colour = film.colour && Uint8Array.from(Buffer.from(film.colour, "base64"));
+    const given = { pixels, colour, width: film.width, height: film.height, facts }, { logit, map, doubt } = film.outputs;
     const { rows, columns } = contract.map, most = Math.max(...map), found = calibrated(card, Float32Array.from(logit));
     const outputs = { probabilities: found, logits: logit, map: Float32Array.from(map), doubts: doubt, rows, columns };
     const reading = readingOf(card, outputs, inputDoubts(given, card));

@@ -3,7 +3,7 @@ import Foundation
 
 struct Contract: Decodable {
     struct Film: Decodable {
-        let name: String, width: Int, height: Int, pixels: Data, square: Data
+        let name: String, width: Int, height: Int, pixels: Data, square: Data, colour: Data?
         let outputs: [String: [Float]]
         let verdict: String, called: String, doubts: [String], box: [Int]?
     }
@@ -24,7 +24,8 @@ func contract(_ path: String, _ bundle: String) throws -> String {
     let card = try JSONDecoder().decode(Card.self, from: Data(contentsOf: URL(fileURLWithPath: bundle + "/card.json")))
     var failures: [String] = []
     for film in stated.films {
-        let given = Film(pixels: [UInt8](film.pixels), width: film.width, height: film.height)
+        let colour = film.colour.map { [UInt8]($0) }
+        let given = Film(pixels: [UInt8](film.pixels), width: film.width, height: film.height, colour: colour)
         let reading = try Reader(card: card, network: Stated(outputs: film.outputs)).read(given)
         let box = strongest(reading.map).map { [$0.left, $0.top, $0.right, $0.bottom] }
         let kept = [
@@ -45,11 +46,22 @@ func hex(_ bytes: [UInt8]) -> String {
     return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }
 
-func how(_ version: String, _ side: String, _ fit: String, _ filter: String) -> Preprocess {
-    return Preprocess(version: Int(version)!, side: Int(side)!, fit: fit, filter: filter)
+func how(_ version: String, _ side: String, _ fit: String, _ filter: String, _ channels: Int = 1) -> Preprocess {
+    return Preprocess(version: Int(version)!, side: Int(side)!, fit: fit, filter: filter, channels: channels)
+}
+
+/// Six digits a pixel: red, green, blue.
+func inColour(_ width: String, _ height: String, _ digits: String) -> Film {
+    let colour = numbers(digits, 2).map(UInt8.init)
+    let rgba = stride(from: 0, to: colour.count, by: 3).flatMap { colour[$0..<($0 + 3)] + [255] }
+    return Film(pixels: gray(rgba: rgba), width: Int(width)!, height: Int(height)!, colour: colour)
 }
 
 func prepared(_ words: [String]) throws -> String {
+    if words[0] == "24" {
+        let square = how("2", words[3], words[4], "bilinear-antialiased", 3)
+        return hex(try prepare(inColour(words[1], words[2], words[5]), square))
+    }
     let pixels = words[0] == "16" ? gray8(numbers(words[5], 4).map(UInt16.init)) : numbers(words[5], 2).map(UInt8.init)
     let film = Film(pixels: pixels, width: Int(words[1])!, height: Int(words[2])!)
     return hex(try prepare(film, how("1", words[3], words[4], "bilinear-antialiased")))
@@ -103,6 +115,9 @@ func answer(_ verb: String, _ words: [String]) throws -> String {
     case "calibrated": return try chances(words)
     case "contract": return try contract(words[0], words[1])
     case "usual": return chest(words)
+    case "sight":
+        let found = sightDoubts(words[0], inColour(words[1], words[2], words[3])).joined(separator: ",")
+        return found.isEmpty ? "none" : found
     default: return version(words)
     }
 }

@@ -1,6 +1,7 @@
 // Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
 import { readFileSync } from "node:fs";
 import { calibrated, colour, gray, gray8, prepare, usual, verdict, window } from "../../src/lucency/web/page/lucency.js";
+import { inputDoubts } from "../../src/lucency/web/page/reading.js";
 import { contractFailures } from "./contract.mjs";
 
 const hex = (bytes) => Buffer.from(bytes).toString("hex");
@@ -9,11 +10,19 @@ const wide = (digits) => Uint16Array.from(digits.match(/.{4}/g), (four) => parse
 
 const doubles = (list) => (list === "-" ? [] : list.split(",").map(Number));
 
+const inColour = (width, height, digits) => {
+  const colour = bytes(digits);
+  return { pixels: gray(colour, 3), colour, width: Number(width), height: Number(height), facts: {} };
+};
+
+const SIGHTS = ["colour", "round_field", "lesion"];
+
 const ANSWERS = {
   prepare([bits, width, height, side, fit, digits]) {
+    const square = { side: Number(side), fit, filter: "bilinear-antialiased" };
+    if (bits === "24") return hex(prepare(inColour(width, height, digits), { ...square, version: 2, channels: 3 }));
     const pixels = bits === "16" ? gray8(wide(digits)) : bytes(digits);
-    const how = { version: 1, side: Number(side), fit, filter: "bilinear-antialiased" };
-    return hex(prepare({ pixels, width: Number(width), height: Number(height) }, how));
+    return hex(prepare({ pixels, width: Number(width), height: Number(height) }, { ...square, version: 1 }));
   },
   gray: ([digits]) => hex(gray(bytes(digits))),
   colour: ([logit]) => colour(Math.fround(Number(logit))).join(" "),
@@ -40,6 +49,11 @@ const ANSWERS = {
     const contract = JSON.parse(readFileSync(path, "utf8"));
     const failures = contractFailures(contract, JSON.parse(readFileSync(`${bundle}/card.json`, "utf8")));
     return failures.length ? failures.join("; ") : `${contract.films.length} kept`;
+  },
+  sight([modality, width, height, digits]) {
+    const card = { modality, preprocess: { side: 1 } };
+    const codes = inputDoubts(inColour(width, height, digits), card).map(({ code }) => code);
+    return codes.filter((code) => SIGHTS.includes(code)).join(",") || "none";
   },
   usual: ([width, height, digits]) =>
     String(usual({ pixels: bytes(digits), width: Number(width), height: Number(height) })),

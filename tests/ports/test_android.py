@@ -18,7 +18,7 @@ from lucency.bundle import DEFAULT
 from lucency.bundle.golden import GOLDEN
 from lucency.paint import contour
 from lucency.reader import Reader
-from lucency.reader.input_checks import GATE_WORDS
+from lucency.reader.input_checks import GATE_WORDS, SIGHTS
 from ports.conftest import ANDROID, NAMESPACE, kotlin, resources
 
 Ask = Callable[[list[str]], list[str]]
@@ -103,10 +103,10 @@ def test_every_resource_that_is_named_exists() -> None:
 
 
 def test_every_doubt_has_its_words() -> None:
-    codes = {"small", "shape", "blank", "several", "neither", *GATE_WORDS}
+    codes = {"small", "shape", "blank", "colour", "several", "neither", *SIGHTS, *GATE_WORDS}
     assert {name.removeprefix("doubt_") for name in resources()["string"] if name.startswith("doubt_")} == codes
     words = (ANDROID / "src/main/res/values/strings.xml").read_text(encoding="utf-8")
-    assert all(f"{text}</string>" in words for text in GATE_WORDS.values())
+    assert all(f"{text}</string>" in words for text in (*GATE_WORDS.values(), *(text for _, text in SIGHTS.values())))
 
 
 def test_gradle_takes_the_bundle_and_the_contract_from_where_they_are() -> None:

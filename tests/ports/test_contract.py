@@ -31,7 +31,7 @@ def test_it_holds_every_verdict_and_every_kind_of_doubt() -> None:
     said = [(film["verdict"], tuple(film["doubts"])) for film in STATED["films"]]
     assert {verdict for verdict, _ in said} == {"normal", "pneumonia", "uncertain"}
     codes = {code for _, doubts in said for code in doubts}
-    assert codes >= {"small", "shape", "blank", "several", "layout", "upside_down", "mirrored", "features"}
+    assert codes >= {"small", "shape", "blank", "several", "layout", "upside_down", "mirrored", "features", "colour"}
     assert ("pneumonia", ()) in said
     assert {film["withheld"] for film in STATED["films"]} == {True, False}
 
@@ -40,6 +40,9 @@ def test_it_holds_every_verdict_and_every_kind_of_doubt() -> None:
 def test_python_keeps_it(one: dict[str, Any], reader: Reader) -> None:
     pixels = np.frombuffer(base64.b64decode(one["pixels"]), np.uint8).reshape(one["height"], one["width"])
     film = Film(pixels)
+    if "colour" in one:
+        film = Film.of_rgb(np.frombuffer(base64.b64decode(one["colour"]), np.uint8).reshape(*pixels.shape, 3))
+        assert np.array_equal(film.pixels, pixels)
     square, found = reader.preprocess(film), reader.read(film)
     assert base64.b64encode(square.tobytes()).decode() == one["square"]
     assert (found.verdict, found.called, list(found.doubts)) == (one["verdict"], one["called"], one["doubts"])

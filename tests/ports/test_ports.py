@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lucency.bundle import DEFAULT, Abstention, Card, Check, Gate, Model, OperatingPoint, open_bundle
+from lucency.bundle import DEFAULT, Abstention, Card, Check, Gate, Model, OperatingPoint, Square, open_bundle
 from lucency.bundle.card import Task
 from lucency.bundle.golden import GOLDEN as GOLDEN_ANSWERS
 from lucency.bundle.golden import parse_golden
+from lucency.film import Film
+from lucency.modality import MODALITIES
 from lucency.paint import LIMIT, TOP, ZERO, colourmap, opacities, window
 from lucency.preprocess import RESIZE_MODES, Preprocess
 from lucency.reader import Outputs
+from lucency.reader.input_checks import check_input
 from lucency.reader.reading import reading
 
 HERE = Path(__file__).parent
@@ -34,6 +37,46 @@ def test_golden_vectors(ask: Ask) -> None:
             expected.append(square["bytes"])
     assert len(lines) == 15 * 3 * 3
     assert ask(lines) == expected
+
+
+def test_golden_vectors_in_colour(ask: Ask) -> None:
+    lines, expected = [], []
+    for film in GOLDEN["colour"]:
+        for square in film["squares"]:
+            size = f"24 {film['width']} {film['height']}"
+            lines.append(f"prepare {size} {square['side']} {square['fit']} {film['pixels']}")
+            expected.append(square["bytes"])
+    assert len(lines) >= 9
+    assert ask(lines) == expected
+
+
+def test_what_is_no_picture_of_its_kind_is_seen_as_python_sees_it(ask: Ask) -> None:
+    """Skin, retinas, noise and gray, given to readers of each kind."""
+    rng, lines, expected = np.random.default_rng(9), [], []
+    for number in range(60):
+        width, height = (int(size) for size in rng.integers(20, 90, 2))
+        y, x = np.mgrid[:height, :width]
+        inside = (((y - height / 2) / height) ** 2 + ((x - width / 2) / width) ** 2 < rng.uniform(0.02, 0.26))[
+            ..., None
+        ]
+        level = [inside, 1 - 0.5 * inside * (number % 3)][number % 2] * rng.integers(0, 256, 3)
+        picture = (level * rng.uniform(0.6, 1, (height, width, 1)) ** 0.3).astype(np.uint8)
+        picture = picture[:, :, [1, 1, 1]] if number % 7 == 0 else picture
+        for modality in ("skin", "fundus", "photograph", "mri_slice"):
+            card = _card(modality)
+            codes = [doubt.code for doubt in check_input(Film.of_rgb(picture), card)]
+            seen = [code for code in codes if code in ("colour", "round_field", "lesion")]
+            lines.append(f"sight {modality} {width} {height} {picture.tobytes().hex()}")
+            expected.append(",".join(seen) or "none")
+    assert {"none", "colour", "round_field", "lesion"} <= set(expected)
+    assert ask(lines) == expected
+
+
+def _card(modality: str) -> Card:
+    channels = MODALITIES[modality].channels
+    square = Square(version=2 if channels == 3 else 1, channels=channels)
+    model = Model(format="litert", file="m", backbone="none")
+    return Card(name="x", labels=("a", "b"), modality=modality, preprocess=square, model=model)
 
 
 def test_golden_films_of_the_bundle_that_ships(ask: Ask) -> None:

@@ -33,7 +33,8 @@ private func film(_ image: CGImage) throws -> Film {
         return true
     }
     guard drawn else { throw FilmError.notAnImage }
-    return Film(pixels: gray ? pixels : Lucency.gray(rgba: pixels), width: width, height: height)
+    if gray { return Film(pixels: pixels, width: width, height: height) }
+    return Film(pixels: Lucency.gray(rgba: pixels), width: width, height: height, colour: rgb(rgba: pixels))
 }
 
 /// Bytes as a picture: gray, one a pixel, or RGBA, four, not premultiplied.

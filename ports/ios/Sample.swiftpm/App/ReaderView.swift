@@ -121,6 +121,9 @@ let words = [
     "lungs_missing": "two lungs were not found on this film",
     "lungs_cut": "the lungs reach beyond the edge of this film",
     "lungs_flat": "the lungs show no detail: painted over, or exposed so that nothing can be seen in them",
+    "colour": "the picture is in colour and the network knows gray, or the reverse",
+    "round_field": "no round field on black is seen, as around a photograph of the retina",
+    "lesion": "no spot that differs from the skin around it is seen",
     "several": "the evidence does not rule out another label",
     "neither": "the evidence lies between the labels, where such films are often read wrongly",
 ]

@@ -18,7 +18,8 @@ public final class CoreMLNetwork: Network {
     }
 
     public func run(_ square: [UInt8], side: Int) throws -> [String: [Float]] {
-        let film = try MLMultiArray(shape: [1, NSNumber(value: side), NSNumber(value: side), 1], dataType: .float32)
+        let shape = [1, side, side, square.count / (side * side)].map { NSNumber(value: $0) }
+        let film = try MLMultiArray(shape: shape, dataType: .float32)
         film.withUnsafeMutableBytes { bytes, _ in
             let floats = bytes.bindMemory(to: Float32.self)
             for i in square.indices { floats[i] = Float32(square[i]) }

@@ -4,16 +4,18 @@
 
 import Foundation
 
-/// A film: rows from the top, bright = dense, a byte a pixel.
+/// A film: rows from the top, bright = dense, a byte a pixel; `colour`: red, green and blue of each pixel, where it has them.
 public struct Film {
     public let pixels: [UInt8]
     public let width: Int
     public let height: Int
+    public let colour: [UInt8]?
 
-    public init(pixels: [UInt8], width: Int, height: Int) {
+    public init(pixels: [UInt8], width: Int, height: Int, colour: [UInt8]? = nil) {
         self.pixels = pixels
         self.width = width
         self.height = height
+        self.colour = colour
     }
 }
 
@@ -23,8 +25,10 @@ public struct Preprocess: Decodable {
     public let side: Int
     public let fit: String
     public let filter: String
+    public let channels: Int
 
-    public init(version: Int, side: Int, fit: String, filter: String) {
+    public init(version: Int, side: Int, fit: String, filter: String, channels: Int = 1) {
+        self.channels = channels
         self.version = version
         self.side = side
         self.fit = fit
@@ -38,9 +42,10 @@ public struct Preprocess: Decodable {
         side = try stated.decode(Int.self, forKey: stated.contains(.image_size) ? .image_size : .side)
         fit = try stated.decode(String.self, forKey: stated.contains(.resize_mode) ? .resize_mode : .fit)
         filter = try stated.decode(String.self, forKey: .filter)
+        channels = try stated.decodeIfPresent(Int.self, forKey: .channels) ?? 1
     }
 
-    private enum Key: String, CodingKey { case version, image_size, resize_mode, side, fit, filter }
+    private enum Key: String, CodingKey { case version, image_size, resize_mode, side, fit, filter, channels }
 }
 
 /// A part of a film, in its pixels; beyond the film where it was padded.
@@ -62,6 +67,17 @@ public func gray(rgba: [UInt8]) -> [UInt8] {
     return stride(from: 0, to: rgba.count, by: 4).map { at in
         UInt8((19595 * Int(rgba[at]) + 38470 * Int(rgba[at + 1]) + 7471 * Int(rgba[at + 2]) + 32768) >> 16)
     }
+}
+
+/// RGBA bytes, not premultiplied, to red, green and blue, three bytes a pixel.
+public func rgb(rgba: [UInt8]) -> [UInt8] {
+    return rgba.indices.filter { $0 % 4 < 3 }.map { rgba[$0] }
+}
+
+/// Red, green and blue of a film as three gray pictures; of a gray film itself.
+public func planes(_ film: Film) -> [[UInt8]] {
+    guard let colour = film.colour else { return [film.pixels, film.pixels, film.pixels] }
+    return (0..<3).map { channel in film.pixels.indices.map { colour[3 * $0 + channel] } }
 }
 
 /// 16 bits to the nearest of 256 levels.
@@ -86,16 +102,22 @@ public func upright(_ film: Film, orientation: Int) -> Film {
         default: return film.width * y + x
         }
     }
-    return Film(
-        pixels: (0..<(width * height)).map { film.pixels[from($0 % width, $0 / width)] }, width: width, height: height)
+    let places = (0..<(width * height)).map { from($0 % width, $0 / width) }
+    let colour = film.colour.map { all in places.flatMap { all[(3 * $0)..<(3 * $0 + 3)] } }
+    return Film(pixels: places.map { film.pixels[$0] }, width: width, height: height, colour: colour)
 }
 
-/// Film to the square of bytes that the network takes.
+/// Film to the square of bytes that the network takes: of one channel, or red, green, blue of each pixel.
 public func prepare(_ film: Film, _ how: Preprocess) throws -> [UInt8] {
-    guard how.version == 1, how.filter == "bilinear-antialiased" else {
+    guard [1: 1, 3: 2][how.channels] == how.version, how.filter == "bilinear-antialiased" else {
         throw LucencyError.unknownPreprocessing(version: how.version, filter: how.filter)
     }
-    return resized(try fitted(film, how.fit), how.side).pixels
+    func square(_ plane: [UInt8]) throws -> [UInt8] {
+        return resized(try fitted(Film(pixels: plane, width: film.width, height: film.height), how.fit), how.side).pixels
+    }
+    if how.channels == 1 { return try square(film.pixels) }
+    let squares = try planes(film).map(square)
+    return (0..<(3 * how.side * how.side)).map { squares[$0 % 3][$0 / 3] }
 }
 
 /// Where the network's square lies on the film.
@@ -121,15 +143,28 @@ public func fitted(_ film: Film, _ fit: String) throws -> Film {
     return Film(pixels: pixels, width: seen.width, height: seen.height)
 }
 
+/// How Pillow's filters weigh a pixel at a distance from the centre, and how far they reach.
+public struct Filter {
+    public let reach: Double
+    public let weight: (Double) -> Double
+}
+
+private let triangle = Filter(reach: 1.0) { max(1.0 - abs($0), 0.0) }
+let box = Filter(reach: 0.5) { $0 > -0.5 && $0 <= 0.5 ? 1.0 : 0.0 }
+
 /// Antialiased bilinear, along the rows first, then along the columns.
 public func resized(_ film: Film, _ side: Int) -> Film {
-    return pass(pass(film, side), side)
+    return resized(film, side, triangle)
+}
+
+func resized(_ film: Film, _ side: Int, _ filter: Filter) -> Film {
+    return pass(pass(film, side, filter), side, filter)
 }
 
 /// Every row to `side` pixels; rows become columns, so that a second pass does the other direction and turns back.
-private func pass(_ film: Film, _ side: Int) -> Film {
+private func pass(_ film: Film, _ side: Int, _ filter: Filter) -> Film {
     var out = [UInt8](repeating: 0, count: side * film.height)
-    for (x, tap) in taps(film.width, side).enumerated() {
+    for (x, tap) in taps(film.width, side, filter).enumerated() {
         for y in 0..<film.height {
             let start = y * film.width + tap.first
             var sum = 2_097_152
@@ -141,14 +176,15 @@ private func pass(_ film: Film, _ side: Int) -> Film {
 }
 
 /// For each output pixel its first input pixel and the weights from there on, in 22 fractional bits.
-private func taps(_ given: Int, _ side: Int) -> [(first: Int, weights: [Int])] {
+private func taps(_ given: Int, _ side: Int, _ filter: Filter) -> [(first: Int, weights: [Int])] {
     let scale = Double(given) / Double(side)
-    let reach = max(scale, 1.0)
+    let stretch = max(scale, 1.0)
+    let reach = filter.reach * stretch
     return (0..<side).map { out in
         let center = (Double(out) + 0.5) * scale
         let first = max(Int(center - reach + 0.5), 0)
         let last = min(Int(center + reach + 0.5), given)
-        let raw = (first..<last).map { x in max(1.0 - abs((Double(x) - center + 0.5) * (1.0 / reach)), 0.0) }
+        let raw = (first..<last).map { x in filter.weight((Double(x) - center + 0.5) * (1.0 / stretch)) }
         let total = raw.reduce(0.0, +)
         return (first: first, weights: raw.map { Int(0.5 + $0 / total * 4194304.0) })
     }
@@ -219,6 +255,7 @@ public struct Rules {
     public let least: [Float]
     public let limits: [Float]
     public var checks: [String] = []
+    public var modality: String = "chest_xray"
 }
 
 /// The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |.
@@ -254,7 +291,7 @@ public func reasons(
     _ rules: Rules, _ side: Int, _ film: Film, _ probabilities: [Float], _ doubts: [Float]
 ) -> [String] {
     let seen = [("small", min(film.width, film.height) < side), ("shape", !chestShaped(film)), ("blank", blank(film))]
-    let known = seen.filter { $0.1 }.map { $0.0 }
+    let known = seen.filter { $0.1 }.map { $0.0 } + sightDoubts(rules.modality, film)
     let failing = failed(rules, doubts)
     var found = known + (known.contains("blank") ? [] : failing.map { rules.checks[$0] })
     if failing.isEmpty && verdict(rules, probabilities, doubts) == "uncertain" {
@@ -264,7 +301,10 @@ public func reasons(
 }
 
 /// Doubts that say: no film of the kind that the reader learned from. Its probability and map mean nothing.
-public let noSuchFilm: Set<String> = ["layout", "lungs_missing", "blank"]
+public let noSuchFilm: Set<String> = ["layout", "lungs_missing", "blank", "colour"]
+
+/// Doubts about the picture itself that make the verdict `uncertain`, whatever the network says.
+public let refusing: Set<String> = ["shape", "blank", "colour", "round_field", "lesion"]
 
 /// A stretch of the scale from 0 to 1 and what is said there, but for the gate.
 public struct Band: Equatable {

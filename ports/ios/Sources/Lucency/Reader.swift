@@ -13,6 +13,7 @@ public struct Card: Decodable {
     public let schema_version: Int
     public let task: String
     public let labels: [String]
+    public let modality: String?
     public let preprocess: Preprocess
     public let model: Model
     public let calibration: Calibration
@@ -25,7 +26,7 @@ public struct Card: Decodable {
         return Rules(
             task: task, labels: labels, threshold: operating_point.threshold,
             least: abstention.method == "none" ? [] : abstention.least, limits: gate.checks.map { $0.limit },
-            checks: gate.checks.map { $0.name })
+            checks: gate.checks.map { $0.name }, modality: modality ?? "chest_xray")
     }
 }
 
@@ -45,7 +46,7 @@ public protocol Network {
     func run(_ square: [UInt8], side: Int) throws -> [String: [Float]]
 }
 
-/// What a reader says of one film. `doubts` are codes (ports/contract/README.md); `map` is of the first finding.
+/// What a reader says of one film. `doubts` are codes (ports/contract/README.md); `map` is of the most probable label.
 public struct Reading {
     public let verdict: String
     public let called: String
@@ -57,6 +58,11 @@ public struct Reading {
 
     /// Whether neither probability nor map is to be shown.
     public var withheld: Bool { return !noSuchFilm.isDisjoint(with: doubts) }
+
+    /// The map of another label, by its number.
+    public func map(of label: Int) -> EvidenceMap {
+        return evidence(outputs["map"]!, findings: logits.count, finding: label)
+    }
 }
 
 /// Reads films, one at a time.
@@ -79,19 +85,19 @@ public final class Reader {
         guard doubts.count == card.gate.checks.count else { throw BundleError.noOutput("doubt") }
         // Not the output `probability`: a bundle may have been calibrated again after its export.
         let probabilities = try calibrated(card.task, card.calibration, logits)
-        let rules = card.rules
+        let rules = card.rules, why = reasons(rules, card.preprocess.side, film, probabilities, doubts)
         return Reading(
-            verdict: usual(film) ? verdict(rules, probabilities, doubts) : "uncertain",
+            verdict: refusing.isDisjoint(with: why) ? verdict(rules, probabilities, doubts) : "uncertain",
             called: called(rules, probabilities), probabilities: probabilities, logits: logits,
-            map: evidence(map, findings: logits.count),
-            doubts: reasons(rules, card.preprocess.side, film, probabilities, doubts), outputs: outputs)
+            map: evidence(map, findings: logits.count, finding: probabilities.firstIndex(of: probabilities.max()!)!),
+            doubts: why, outputs: outputs)
     }
 }
 
-/// The first finding's cells of a map of rows × columns × findings; as the square is one, rows and columns are as many.
-private func evidence(_ map: [Float], findings: Int) -> EvidenceMap {
+/// One finding's cells of a map of rows × columns × findings; as the square is one, rows and columns are as many.
+private func evidence(_ map: [Float], findings: Int, finding: Int) -> EvidenceMap {
     let side = Int(Double(map.count / findings).squareRoot().rounded())
-    return EvidenceMap(cells: (0..<(side * side)).map { map[$0 * findings] }, rows: side, columns: side)
+    return EvidenceMap(cells: (0..<(side * side)).map { map[$0 * findings + finding] }, rows: side, columns: side)
 }
 
 /// golden/golden.json of a bundle.
@@ -113,7 +119,8 @@ public func goldenFailures(_ reader: Reader, _ golden: Golden, decode: (String) 
     var failures: [String] = []
     for stated in golden.films {
         let film = try decode(stated.film)
-        if try prepare(film, reader.card.preprocess) != decode(stated.square).pixels {
+        let square = try decode(stated.square), inColour = reader.card.preprocess.channels == 3
+        if try prepare(film, reader.card.preprocess) != (inColour ? square.colour : square.pixels) {
             failures.append("\(stated.film): square")
             continue
         }

@@ -12,7 +12,7 @@ struct Contract: Decodable {
     struct MapSize: Decodable { let rows: Int, columns: Int, findings: Int }
     struct Film: Decodable {
         let name: String, width: Int, height: Int
-        let pixels: Data, square: Data
+        let pixels: Data, square: Data, colour: Data?
         let outputs: [String: [Float]]
         let verdict: String, called: String, doubts: [String], withheld: Bool
         let box: [Int]?
@@ -41,7 +41,8 @@ func card(_ bundle: String = "src/lucency/pretrained/default") throws -> Card {
 
 /// Every part of a film of the contract but the network's own numbers.
 func assertKept(_ film: Contract.Film, _ contract: Contract, _ reader: Reader) throws {
-    let given = Film(pixels: [UInt8](film.pixels), width: film.width, height: film.height)
+    let colour = film.colour.map { [UInt8]($0) }
+    let given = Film(pixels: [UInt8](film.pixels), width: film.width, height: film.height, colour: colour)
     let reading = try reader.read(given)
     XCTAssertEqual(Data(try prepare(given, reader.card.preprocess)), film.square, film.name)
     XCTAssertEqual([reading.map.rows, reading.map.columns], [contract.map.rows, contract.map.columns], film.name)

@@ -15,7 +15,8 @@ fun contractFailures(contract: JSONObject, reader: Reader): List<String> {
 }
 
 private fun broken(contract: JSONObject, stated: JSONObject, reader: Reader): List<String> {
-    val film = Film(Base64.decode(stated.getString("pixels")), stated.getInt("width"), stated.getInt("height"))
+    val colour = if (stated.has("colour")) Base64.decode(stated.getString("colour")) else null
+    val film = Film(Base64.decode(stated.getString("pixels")), stated.getInt("width"), stated.getInt("height"), colour)
     val reading = reader.read(film)
     val map = contract.getJSONObject("map")
     val box = strongest(reading.map)?.let { listOf(it.left, it.top, it.right, it.bottom) }

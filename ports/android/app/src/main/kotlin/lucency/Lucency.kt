@@ -4,14 +4,14 @@
 
 package lucency
 
-/** A film: rows from the top, bright = dense, a byte a pixel. */
-class Film(val pixels: ByteArray, val width: Int, val height: Int)
+/** A film: rows from the top, bright = dense, a byte a pixel; `colour`: red, green and blue of each pixel, where it has them. */
+class Film(val pixels: ByteArray, val width: Int, val height: Int, val colour: ByteArray? = null)
 
 /** What card.json states under "preprocess". */
-class Preprocess(version: Int, val side: Int, val fit: String, filter: String) {
+class Preprocess(version: Int, val side: Int, val fit: String, filter: String, val channels: Int = 1) {
     init {
-        require(version == 1 && filter == "bilinear-antialiased") {
-            "expected preprocessing version 1 with bilinear-antialiased, came $version with $filter"
+        require(version == mapOf(1 to 1, 3 to 2)[channels] && filter == "bilinear-antialiased") {
+            "expected preprocessing version 1 or 2 with bilinear-antialiased, came $version with $filter"
         }
     }
 }
@@ -25,6 +25,14 @@ fun gray(argb: IntArray): ByteArray = ByteArray(argb.size) {
     val green = (argb[it] shr 8) and 255
     val blue = argb[it] and 255
     ((19595 * red + 38470 * green + 7471 * blue + 32768) shr 16).toByte()
+}
+
+/** ARGB pixels to red, green and blue, three bytes a pixel. */
+fun rgb(argb: IntArray): ByteArray = ByteArray(3 * argb.size) { (argb[it / 3] shr (16 - 8 * (it % 3))).toByte() }
+
+/** Red, green and blue of a film as three gray pictures; of a gray film itself. */
+fun planes(film: Film): List<ByteArray> = List(3) { channel ->
+    film.colour?.let { all -> ByteArray(film.pixels.size) { all[3 * it + channel] } } ?: film.pixels
 }
 
 /** 16 bits, 0 … 65535, to the nearest of 256 levels. */
@@ -47,11 +55,17 @@ fun upright(film: Film, orientation: Int): Film {
         8 -> film.width * x + right - y
         else -> film.width * y + x
     }
-    return Film(ByteArray(width * height) { film.pixels[from(it % width, it / width)] }, width, height)
+    val colour = film.colour?.let { all -> ByteArray(all.size) { all[3 * from(it / 3 % width, it / 3 / width) + it % 3] } }
+    return Film(ByteArray(width * height) { film.pixels[from(it % width, it / width)] }, width, height, colour)
 }
 
-/** Film to the square of bytes that the network takes. */
-fun prepare(film: Film, how: Preprocess): ByteArray = resized(fitted(film, how.fit), how.side).pixels
+/** Film to the square of bytes that the network takes: of one channel, or red, green, blue of each pixel. */
+fun prepare(film: Film, how: Preprocess): ByteArray {
+    fun square(plane: ByteArray) = resized(fitted(Film(plane, film.width, film.height), how.fit), how.side).pixels
+    if (how.channels == 1) return square(film.pixels)
+    val squares = if (film.colour == null) square(film.pixels).let { listOf(it, it, it) } else planes(film).map(::square)
+    return ByteArray(3 * how.side * how.side) { squares[it % 3][it / 3] }
+}
 
 /** Where the network's square lies on the film. */
 fun window(width: Int, height: Int, fit: String): Window {
@@ -75,13 +89,21 @@ fun fitted(film: Film, fit: String): Film {
     return Film(pixels, seen.width, seen.height)
 }
 
+/** How Pillow's filters weigh a pixel at a distance from the centre, and how far they reach. */
+class Filter(val reach: Double, val weight: (Double) -> Double)
+
+private val TRIANGLE = Filter(1.0) { maxOf(1.0 - Math.abs(it), 0.0) }
+val BOX = Filter(0.5) { if (it > -0.5 && it <= 0.5) 1.0 else 0.0 }
+
 /** Antialiased bilinear, along the rows first, then along the columns. */
-fun resized(film: Film, side: Int): Film = pass(pass(film, side), side)
+fun resized(film: Film, side: Int): Film = resized(film, side, TRIANGLE)
+
+fun resized(film: Film, side: Int, filter: Filter): Film = pass(pass(film, side, filter), side, filter)
 
 /** Every row to `side` pixels; rows become columns, so that a second pass does the other direction and turns back. */
-private fun pass(film: Film, side: Int): Film {
+private fun pass(film: Film, side: Int, filter: Filter): Film {
     val out = ByteArray(side * film.height)
-    taps(film.width, side).forEachIndexed { x, tap ->
+    taps(film.width, side, filter).forEachIndexed { x, tap ->
         for (y in 0 until film.height) {
             val start = y * film.width + tap.first
             var sum = 2097152
@@ -95,14 +117,15 @@ private fun pass(film: Film, side: Int): Film {
 /** An output pixel's first input pixel and the weights from there on, in 22 fractional bits. */
 private class Tap(val first: Int, val weights: IntArray)
 
-private fun taps(given: Int, side: Int): List<Tap> {
+private fun taps(given: Int, side: Int, filter: Filter): List<Tap> {
     val scale = given.toDouble() / side
-    val reach = maxOf(scale, 1.0)
+    val stretch = maxOf(scale, 1.0)
+    val reach = filter.reach * stretch
     return List(side) { out ->
         val center = (out + 0.5) * scale
         val first = maxOf((center - reach + 0.5).toInt(), 0)
         val last = minOf((center + reach + 0.5).toInt(), given)
-        val raw = DoubleArray(last - first) { maxOf(1.0 - Math.abs((first + it - center + 0.5) * (1.0 / reach)), 0.0) }
+        val raw = DoubleArray(last - first) { filter.weight((first + it - center + 0.5) * (1.0 / stretch)) }
         var total = 0.0
         for (weight in raw) total += weight
         Tap(first, IntArray(raw.size) { (0.5 + raw[it] / total * 4194304.0).toInt() })
@@ -164,6 +187,7 @@ class Rules(
     val least: FloatArray,
     val limits: FloatArray,
     val checks: List<String> = List(limits.size) { "check $it" },
+    val modality: String = "chest_xray",
 )
 
 /** The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |. */
@@ -198,12 +222,15 @@ fun reasons(rules: Rules, side: Int, film: Film, probabilities: FloatArray, doub
     val failed = failed(rules, doubts)
     val undecided = failed.isEmpty() && verdict(rules, probabilities, doubts) == "uncertain"
     val set = if (held(rules, probabilities).isEmpty()) "neither" else "several"
-    val known = seen.filter { it.second }.map { it.first }
+    val known = seen.filter { it.second }.map { it.first } + sightDoubts(rules.modality, film)
     return known + (if ("blank" in known) emptyList() else failed) + (if (undecided) listOf(set) else emptyList())
 }
 
 /** Doubts that say: no film of the kind that the reader learned from. Its probability and map mean nothing. */
-val NO_SUCH_FILM = setOf("layout", "lungs_missing", "blank")
+val NO_SUCH_FILM = setOf("layout", "lungs_missing", "blank", "colour")
+
+/** Doubts about the picture itself that make the verdict `uncertain`, whatever the network says. */
+val REFUSING = setOf("shape", "blank", "colour", "round_field", "lesion")
 
 /** A stretch of the scale from 0 to 1 and what is said there, but for the gate. */
 class Band(val from: Float, val to: Float, val verdict: String)

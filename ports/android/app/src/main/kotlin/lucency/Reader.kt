@@ -9,7 +9,7 @@ import com.google.ai.edge.litert.LiteRtException
 import org.json.JSONArray
 import org.json.JSONObject
 
-/** What a reader says of one film. `doubts` are codes (ports/contract/README.md); `map` is of the first finding. */
+/** What a reader says of one film. `doubts` are codes (ports/contract/README.md); `map` is of the most probable label. */
 class Reading(
     val verdict: String,
     val called: String,
@@ -21,6 +21,9 @@ class Reading(
 ) {
     /** Whether neither probability nor map is to be shown. */
     val withheld: Boolean = doubts.any { it in NO_SUCH_FILM }
+
+    /** The map of another label, by its number. */
+    fun mapOf(label: Int): EvidenceMap = evidence(outputs.getValue("map"), logits.size, label)
 }
 
 /** The network on a processor. Asked for GPU and CPU together, LiteRT falls back without a word; so each is asked alone. */
@@ -66,7 +69,8 @@ class Reader(assets: AssetManager, folder: String, gpu: Boolean = false, threads
         // Older cards say side and fit.
         val size = if (it.has("image_size")) "image_size" else "side"
         val mode = if (it.has("resize_mode")) "resize_mode" else "fit"
-        Preprocess(it.getInt("version"), it.getInt(size), it.getString(mode), it.getString("filter"))
+        val channels = if (it.has("channels")) it.getInt("channels") else 1
+        Preprocess(it.getInt("version"), it.getInt(size), it.getString(mode), it.getString("filter"), channels)
     }
 
     fun read(film: Film): Reading {
@@ -80,9 +84,9 @@ class Reader(assets: AssetManager, folder: String, gpu: Boolean = false, threads
         // Not the output `probability`: a bundle may have been calibrated again after its export.
         val probabilities = calibrated(rules.task, calibration, logits)
         val doubts = answers["doubt"] ?: FloatArray(0)
-        val said = if (usual(film)) verdict(rules, probabilities, doubts) else "uncertain"
         val why = reasons(rules, preprocess.side, film, probabilities, doubts)
-        val map = evidence(answers.getValue("map"), logits.size)
+        val said = if (why.any { it in REFUSING }) "uncertain" else verdict(rules, probabilities, doubts)
+        val map = evidence(answers.getValue("map"), logits.size, probabilities.indices.maxBy { probabilities[it] })
         return Reading(said, called(rules, probabilities), probabilities, logits, map, why, answers)
     }
 
@@ -93,11 +97,11 @@ class Reader(assets: AssetManager, folder: String, gpu: Boolean = false, threads
     }
 }
 
-/** The first finding's cells of a map of rows × columns × findings; as the square is one, rows and columns are as many. */
-private fun evidence(map: FloatArray, findings: Int): EvidenceMap {
+/** One finding's cells of a map of rows × columns × findings; as the square is one, rows and columns are as many. */
+private fun evidence(map: FloatArray, findings: Int, finding: Int): EvidenceMap {
     val side = Math.round(Math.sqrt(map.size.toDouble() / findings)).toInt()
     check(side * side * findings == map.size) { "expected a square map, came ${map.size} numbers of $findings findings" }
-    return EvidenceMap(FloatArray(side * side) { map[it * findings] }, side, side)
+    return EvidenceMap(FloatArray(side * side) { map[it * findings + finding] }, side, side)
 }
 
 private fun numbers(list: JSONArray): DoubleArray = DoubleArray(list.length()) { list.getDouble(it) }
@@ -121,5 +125,6 @@ private fun rules(card: JSONObject): Rules {
         if (abstains) numbers(abstention.getJSONArray("least")).map { it.toFloat() }.toFloatArray() else FloatArray(0),
         FloatArray(checks.size) { checks[it].getDouble("limit").toFloat() },
         checks.map { it.getString("name") },
+        if (card.has("modality")) card.getString("modality") else "chest_xray",
     )
 }

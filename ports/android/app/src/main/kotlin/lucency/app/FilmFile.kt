@@ -9,6 +9,7 @@ import androidx.exifinterface.media.ExifInterface
 import java.io.InputStream
 import lucency.Film
 import lucency.gray
+import lucency.rgb
 import lucency.upright
 
 /** Pixels as stored: at full size, in 8 bits a channel, not premultiplied, without conversion to the display's colours. */
@@ -21,7 +22,7 @@ private fun decode(stream: InputStream): Film {
     val bitmap = BitmapFactory.decodeStream(stream, null, options) ?: throw IllegalArgumentException("not a PNG or JPEG")
     val pixels = IntArray(bitmap.width * bitmap.height)
     bitmap.getPixels(pixels, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
-    return Film(gray(pixels), bitmap.width, bitmap.height).also { bitmap.recycle() }
+    return Film(gray(pixels), bitmap.width, bitmap.height, rgb(pixels)).also { bitmap.recycle() }
 }
 
 /** A film of the bundle, which has no orientation. */
@@ -39,6 +40,12 @@ fun openFilm(context: Context, uri: Uri): Film {
 
 /** A film as a picture. */
 fun picture(film: Film): Bitmap {
-    val pixels = IntArray(film.pixels.size) { (film.pixels[it].toInt() and 255) * 0x010101 or (255 shl 24) }
+    fun level(value: Byte) = value.toInt() and 255
+    val colour = film.colour
+    val pixels = IntArray(film.pixels.size) {
+        val shown = if (colour == null) level(film.pixels[it]) * 0x010101
+        else (level(colour[3 * it]) shl 16) or (level(colour[3 * it + 1]) shl 8) or level(colour[3 * it + 2])
+        shown or (255 shl 24)
+    }
     return Bitmap.createBitmap(pixels, film.width, film.height, Bitmap.Config.ARGB_8888)
 }
