@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import lucency
-from lucency import api
+from lucency.api import functions as api
 from lucency.bundle import DEFAULT
 
 SOURCE = Path(lucency.__file__).parent
@@ -23,7 +23,7 @@ MODULES = sorted(
     for path in SOURCE.rglob("*.py")
     if ">>> " in path.read_text()
 )
-FUNCTIONS = [name for name, value in vars(api).items() if inspect.isfunction(value) and not name.startswith("_")]
+FUNCTIONS = [name for name in vars(api) if name in lucency.__all__ and inspect.isfunction(getattr(api, name))]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"lucency": lucency, "film": DEFAULT / "golden" / "pneumonia.png", "folder": tmp_path_factory.mktemp("api")}
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "lucency.api"])
+@pytest.mark.parametrize("module", [name for name in MODULES if name != api.__name__])
 def test_doctests(module: str, names: dict[str, Any]) -> None:
     if module.startswith("lucency.dicom"):
         pytest.importorskip("pynetdicom", reason="needs lucency[dicom]")
@@ -100,14 +100,6 @@ def test_wrong_arguments_are_errors_of_the_tree(call: Any, error: type[Exception
 
 def test_a_shipped_bundle_by_name() -> None:
     assert lucency.load("int8").card.model.quantize == "int8"
-
-
-def test_a_run_without_a_folder_gets_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert api._new_run("lecture") == Path("runs/lecture")
-    Path("runs/lecture").mkdir(parents=True)
-    Path("runs/lecture-2").mkdir()
-    assert api._new_run("lecture") == Path("runs/lecture-3")
 
 
 def test_an_explanation_draws_itself(tmp_path: Path) -> None:

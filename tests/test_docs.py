@@ -60,6 +60,13 @@ def test_a_failing_command_fails_the_page(tmp_path: Path, monkeypatch: pytest.Mo
     assert outcomes[2].detail == "needs a PACS"
 
 
+def test_a_mark_belongs_to_the_block_below_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- check: slow -->\n\n```sh\ntrue\n```\n\n<!-- check: skip -->\n```sh\nfalse\n```\n")
+    monkeypatch.setattr(docs_check, "ROOT", tmp_path)
+    assert [(block.commands, block.mark) for block in docs_check.blocks(page)] == [(["true"], ""), (["false"], "skip")]
+
+
 def test_generated_pages_are_those_of_the_code() -> None:
     """`make docs` writes them anew."""
     reference = _script("docs_reference")

@@ -48,3 +48,17 @@ def test_seeds_need_cross_validation(asked: list[str], tmp_path: Path, capsys: p
     assert run(["train", str(recipe), "--data", "phantom:40", *asked, "--out", str(tmp_path / "run")]) == 2
     assert "--seed" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_a_folder_gets_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.toml").write_text(TINY)
+    for folder in ("runs/tiny", "runs/tiny-2"):
+        assert run(["train", "tiny.toml", "--data", "phantom:24"]) == 0
+        assert open_bundle(Path(folder)).card.name == "tiny"
+
+
+def test_resuming_needs_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    assert run(["train", str(tmp_path / "tiny.toml"), "--data", "phantom:24", "--resume"]) == 2
+    assert "--out" in capsys.readouterr().err

@@ -27,7 +27,9 @@ def train(
         str, typer.Argument(help="A recipe: a name (lucency recipes) or a TOML file.", show_default=False)
     ],
     data: Annotated[str, typer.Option(help="Folder of films, or phantom:N for N drawn ones.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder of the run; new, or one to resume.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; new, or one to resume. [default: runs/RECIPE]")
+    ] = None,
     source: Source = "auto",
     finding: Finding = None,
     allow_missing: AllowMissing = False,
@@ -54,17 +56,22 @@ def train(
     """
     from lucency.cli.evaluate import table
     from lucency.data.splits import Fold
+    from lucency.errors import UsageError
     from lucency.explain.randomization import with_shuffled_labels
     from lucency.train import cross_validate, train_run
     from lucency.train.distributed import is_main_process, process_group
+    from lucency.train.manifest import new_run
     from lucency.train.summary import summary
 
     _check_folds(fold, folds, seeds)
+    if out is None and (resume or devices * nodes > 1):
+        raise UsageError("expected the folder of the run: with --resume, --devices and --nodes name it by --out")
     if _needs_launching(devices, nodes, folds if fold is None else None):
         from lucency.train.launch import launch
 
         return launch(devices, context.find_root().obj)
     chosen = open_recipe(recipe, seed, weights)
+    out = out or new_run(chosen.name)
     films = read_films(data, DataOptions(source, finding, allow_missing))
     if shuffle_labels:
         films = with_shuffled_labels(films, chosen.seed)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from lucency.errors import WeightsError
+from lucency.importing.keras_activations import activation, activation_name, elu, leaky_relu, relu
 from lucency.importing.keras_file import Array, KerasFile
 from lucency.importing.keras_graph import Call, Flat
+from lucency.importing.layer_parts import Given, Part, whole
 from lucency.models.imported import FILM, Layer
 
 CODE = ("Lambda", "TFOpLambda", "SlicingOpLambda")
 BINARY = ("sigmoid", "softmax")
 """Activations that turn logits to probabilities; only the last layer has them here."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of our layers, of the one or two that a layer of Keras becomes."""
-
-    op: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    weights: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,36 +32,6 @@ class Translated:
     """By layer and name: conv1.weight."""
     last: str | None
     """The activation that gave probabilities: sigmoid, softmax, or None where the network gives logits."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a translation may ask for."""
-
-    call: Call
-    weights: Mapping[str, Array]
-    major: int
-
-    def setting(self, name: str, default: Any = None) -> Any:
-        """A setting of the layer; its default where the file leaves it out."""
-        found = self.call.config.get(name)
-        return default if found is None else found
-
-    def pair(self, name: str, default: Any = (1, 1)) -> tuple[int, int]:
-        """A setting of one or two whole numbers."""
-        found = self.setting(name, default)
-        first, second = found if isinstance(found, list | tuple) else (found, found)
-        return _whole(first), _whole(second)
-
-    def weight(self, name: str) -> Array:
-        """One of the layer's weights.
-
-        Raises:
-            WeightsError: the file has none.
-        """
-        if name not in self.weights:
-            raise WeightsError(f"expected the weight {name}, found none; save the whole network with model.save")
-        return self.weights[name]
 
 
 def translate(flat: Flat, file: KerasFile) -> Translated:
@@ -103,7 +65,7 @@ def _parts(call: Call, file: KerasFile) -> list[Part]:
             raise WeightsError("has channels first; expected channels_last")
         parts = convert(given)
         if call.kind not in ("Activation", *STATELESS):
-            parts = [*parts, *_activation(given)]
+            parts = [*parts, *activation(given)]
         return parts
     except WeightsError as error:
         raise error.prefixed(f"layer '{call.name}' ({call.kind})") from None
@@ -159,22 +121,22 @@ WEIGHTS = {
 
 def _conv2d(given: Given) -> list[Part]:
     kernel = given.weight("kernel")
-    filters = _whole(given.setting("filters"))
-    return [_conv(given, kernel.transpose(3, 2, 0, 1), filters, _whole(given.setting("groups", 1)), given.weights)]
+    filters = whole(given.setting("filters"))
+    return [_conv(given, kernel.transpose(3, 2, 0, 1), filters, whole(given.setting("groups", 1)), given.weights)]
 
 
 def _depthwise(given: Given) -> list[Part]:
     kernel = _by_channel(given.weight("kernel"))
-    multiplier = _whole(given.setting("depth_multiplier", 1))
+    multiplier = whole(given.setting("depth_multiplier", 1))
     return [_conv(given, kernel, len(kernel), len(kernel) // multiplier, given.weights)]
 
 
 def _separable(given: Given) -> list[Part]:
     depthwise = _by_channel(given.weight("depthwise_kernel"))
     pointwise = given.weight("pointwise_kernel").transpose(3, 2, 0, 1)
-    groups = len(depthwise) // _whole(given.setting("depth_multiplier", 1))
+    groups = len(depthwise) // whole(given.setting("depth_multiplier", 1))
     second = {"kernel": (1, 1), "strides": (1, 1), "dilation": (1, 1), "padding": "valid", "groups": 1}
-    wide = {**second, "filters": _whole(given.setting("filters")), "bias": "bias" in given.weights}
+    wide = {**second, "filters": whole(given.setting("filters")), "bias": "bias" in given.weights}
     return [
         _conv(given, depthwise, len(depthwise), groups, {}),
         Part("conv", wide, _weighted(pointwise, given.weights)),
@@ -213,7 +175,7 @@ def _padding(given: Given) -> str:
 
 def _dense(given: Given) -> list[Part]:
     kernel = given.weight("kernel")
-    settings = {"units": _whole(given.setting("units")), "bias": "bias" in given.weights}
+    settings = {"units": whole(given.setting("units")), "bias": "bias" in given.weights}
     return [Part("dense", settings, _weighted(kernel.T, given.weights))]
 
 
@@ -312,7 +274,7 @@ def _zero_padding(given: Given) -> list[Part]:
     padding = given.setting("padding", 1)
     rows, columns = (padding, padding) if isinstance(padding, int) else padding
     (top, bottom), (left, right) = ((side, side) if isinstance(side, int) else side for side in (rows, columns))
-    return [Part("pad", {"margins": tuple(map(_whole, (left, right, top, bottom)))})]
+    return [Part("pad", {"margins": tuple(map(whole, (left, right, top, bottom)))})]
 
 
 def _flatten(_given: Given) -> list[Part]:
@@ -330,69 +292,6 @@ def _dropout(given: Given) -> list[Part]:
 def _identity(_given: Given) -> list[Part]:
     return []
 
-
-def _relu(given: Given) -> list[Part]:
-    if given.setting("threshold", 0.0):
-        raise WeightsError("has a threshold, which is not supported")
-    slope, most = float(given.setting("negative_slope", 0.0)), given.setting("max_value")
-    if most is None:
-        return [_act("leaky_relu", slope) if slope else _act("relu")]
-    if slope:
-        raise WeightsError("has both a slope and a largest value, which is not supported")
-    return [_act("relu6") if most == 6 else _act("clipped_relu", float(most))]
-
-
-def _leaky_relu(given: Given) -> list[Part]:
-    return [_act("leaky_relu", float(given.setting("negative_slope", given.setting("alpha", 0.3))))]
-
-
-def _elu(given: Given) -> list[Part]:
-    return [_act("elu", float(given.setting("alpha", 1.0)))]
-
-
-def _act(name: str, alpha: float | None = None) -> Part:
-    if alpha is not None and not math.isfinite(alpha):
-        raise WeightsError(f"expected a number, found {alpha}")
-    return Part("activation", {"name": name, **({} if alpha is None else {"alpha": alpha})})
-
-
-def _activation(given: Given) -> list[Part]:
-    """The activation that a layer names."""
-    name = _activation_name(given.call)
-    if name == "linear":
-        return []
-    if name == "leaky_relu":
-        return [_act("leaky_relu", 0.2)]
-    if name == "hard_sigmoid" and given.major < 3:
-        return [_act("hard_sigmoid_keras2")]
-    if name not in FUNCTIONS:
-        raise WeightsError(f"the activation {name!r:.60} is not supported; known are {', '.join(sorted(FUNCTIONS))}")
-    return [_act(FUNCTIONS[name])]
-
-
-def _activation_name(call: Call) -> str:
-    """The name of a layer's activation; "linear" where it has none."""
-    if call.kind == "Softmax":
-        return "softmax"
-    stated = call.config.get("activation") or "linear"
-    if isinstance(stated, dict):
-        inner = stated.get("config")
-        stated = inner if isinstance(inner, str) else snake(str(stated.get("class_name")))
-    return str(stated)
-
-
-def snake(name: str) -> str:
-    """ReLU → relu, LeakyReLU → leaky_relu."""
-    return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name.replace("ReLU", "Relu")).lower()
-
-
-FUNCTIONS = {
-    **{name: name for name in ("relu", "relu6", "elu", "selu", "gelu", "silu", "mish", "sigmoid", "hard_sigmoid")},
-    **{name: name for name in ("tanh", "softplus", "softsign", "exponential", "hard_silu")},
-    "swish": "silu",
-    "hard_swish": "hard_silu",
-}
-"""Keras's name of an activation → ours."""
 
 STATELESS = ("ReLU", "LeakyReLU", "ELU", "Softmax")
 ONLY_TRAINING = (
@@ -417,11 +316,11 @@ LAYERS: dict[str, Callable[[Given], list[Part]]] = {
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Dropout": _dropout,
-    "Activation": _activation,
-    "ReLU": _relu,
-    "LeakyReLU": _leaky_relu,
-    "ELU": _elu,
-    "Softmax": _activation,
+    "Activation": activation,
+    "ReLU": relu,
+    "LeakyReLU": leaky_relu,
+    "ELU": elu,
+    "Softmax": activation,
     "Add": _merge("add"),
     "Subtract": _merge("subtract"),
     "Multiply": _merge("multiply"),
@@ -442,7 +341,7 @@ def _without_last_activation(calls: Sequence[Call]) -> tuple[list[Call], str | N
     last = calls[-1] if calls else None
     if last is None:
         raise WeightsError("the network has no layers")
-    name = _activation_name(last)
+    name = activation_name(last)
     if name not in BINARY:
         return list(calls), None
     if last.kind == "Softmax" and last.config.get("axis", -1) not in (-1, 1):
@@ -452,10 +351,3 @@ def _without_last_activation(calls: Sequence[Call]) -> tuple[list[Call], str | N
         layer["class_name"] = "Activation"
     plain = Call(layer, last.place, last.output, last.inputs, last.numbers)
     return [*calls[:-1], plain], name
-
-
-def _whole(value: Any) -> int:
-    """A whole number of at least 0. Raises ValueError."""
-    if type(value) is not int or not 0 <= value <= 1 << 20:
-        raise ValueError(f"expected a whole number, found {value!r}")
-    return value

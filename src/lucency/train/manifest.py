@@ -7,6 +7,7 @@ import json
 import platform
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from itertools import chain, count
 from pathlib import Path
 
 from lucency import __version__, compat
@@ -36,6 +37,13 @@ FIELDS = {
     "world_size": "the number of processes",
 }
 """Field of a manifest -> what an error calls it."""
+
+
+def new_run(name: str) -> Path:
+    """`runs/NAME`, or with the first number that is free."""
+    first = Path("runs") / name
+    numbered = (first.with_name(f"{name}-{n}") for n in count(2))
+    return next(path for path in chain([first], numbered) if not path.exists())
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, count
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lucency.api.run import Run, live_curves
 from lucency.reader import Reader
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from pandas import DataFrame
-
     from lucency.audit import Audit
     from lucency.bundle.card import Quantize
     from lucency.data import Dataset
@@ -25,57 +22,8 @@ if TYPE_CHECKING:
     from lucency.film.accept import FilmLike
     from lucency.recipe import Recipe
 
-    Row = dict[str, float]
-
 MODEL_FILES = (".h5", ".hdf5", ".keras")
 """Suffixes of Keras's model files."""
-
-
-class Run(Reader):
-    """A trained run: a reader that can also be evaluated, explained and exported. A notebook shows its curves."""
-
-    @property
-    def history(self) -> dict[str, list[Row]]:
-        """Phase -> metrics, a row per epoch."""
-        from lucency.train.metrics import read_history
-
-        return read_history(self.bundle.path)
-
-    def evaluate(self, data: Dataset | Path | str, **options: Any) -> Report:
-        """`lucency.evaluate` of this run."""
-        return evaluate(self, data, **options)
-
-    def explain(self, film: FilmLike, method: str = "grad_cam", **options: Any) -> Explanation:
-        """`lucency.explain` by this run."""
-        return explain(self, film, method, **options)
-
-    def export(self, out: Path | str, **options: Any) -> Reader:
-        """`lucency.export` of this run."""
-        return export(self, out, **options)
-
-    def plot(self) -> Figure:
-        """The curves of training: loss, accuracy, AUROC and recall by epoch."""
-        from lucency.train.metrics import draw_history
-
-        return draw_history(self.history)
-
-    def to_pandas(self) -> DataFrame:
-        """The history, a row per epoch.
-
-        Raises:
-            ExtraError: pandas is not installed.
-        """
-        from lucency.tables import data_frame
-
-        return data_frame([{"phase": phase, **row} for phase, rows in self.history.items() for row in rows])
-
-    def __repr__(self) -> str:
-        return f"<Run {self.bundle.path}: {self.card.name}, {self.card.training.films:,} films learned from>"
-
-    def _repr_html_(self) -> str:
-        from lucency.html import figure_html, notebook_block
-
-        return notebook_block(repr(self).strip("<>"), figure_html(self.plot()) if self.history else "")
 
 
 def load(source: Path | str | None = None, threads: int = 1) -> Reader:
@@ -158,8 +106,9 @@ def train(
     with name_extra("train"):
         from lucency.bundle import open_bundle
         from lucency.train import train_run
-    folder = _new_run(chosen.name) if out is None else Path(out)
-    train_run(chosen, _dataset(data), folder, Path(cache) if cache else folder.parent / "cache", resume, _live_curves())
+        from lucency.train.manifest import new_run
+    folder = new_run(chosen.name) if out is None else Path(out)
+    train_run(chosen, _dataset(data), folder, Path(cache) if cache else folder.parent / "cache", resume, live_curves())
     return Run(open_bundle(folder))
 
 
@@ -385,33 +334,6 @@ def _recipe(recipe: Recipe | Mapping[str, Any] | Path | str, weights: str | None
     content["model"] |= {} if weights is None else {"weights": str(weights)}
     content |= {} if seed is None else {"seed": seed}
     return parse_recipe(content, chosen.name)
-
-
-def _new_run(name: str) -> Path:
-    """`runs/NAME`, or with the first number that is free."""
-    first = Path("runs") / name
-    numbered = (first.with_name(f"{name}-{n}") for n in count(2))
-    return next(path for path in chain([first], numbered) if not path.exists())
-
-
-def _live_curves() -> Callable[[str, list[Row]], None] | None:
-    """A function that redraws the curves after each epoch; None outside a notebook."""
-    ipython = sys.modules.get("IPython")
-    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
-        return None
-    from IPython.display import HTML, display
-
-    from lucency.html import figure_html
-    from lucency.train.metrics import draw_history
-
-    phases: dict[str, list[Row]] = {}
-    shown = display(HTML(""), display_id=True)  # type: ignore[no-untyped-call]
-
-    def draw(phase: str, rows: list[Row]) -> None:
-        phases[phase] = rows
-        shown.update(HTML(figure_html(draw_history(phases))))  # type: ignore[no-untyped-call]
-
-    return draw
 
 
 def _dataset(data: Dataset | Path | str, classes: int = 2) -> Dataset:
