@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import os
 import re
 import shlex
@@ -324,10 +325,18 @@ def with_server(block: Block, folder: Path) -> list[Outcome]:
             up = _listening()
             outcomes = [run_command(block, command, folder) for command in others] if up else []
         finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(60)
+            _stop(server)
     verdict = Outcome(block, first, "ok" if up else "FAILED", "" if up else "never listened", time.monotonic() - start)
     return [verdict, *outcomes]
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """By Ctrl-C; by SIGTERM where that does nothing, as in a job that a shell started in the background."""
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        server.send_signal(stop)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(20)
+            return
 
 
 def _listening() -> bool:

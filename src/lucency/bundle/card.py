@@ -102,7 +102,8 @@ class Model(Part):
     """Cells a side over which a cell of the map is averaged; 1: none."""
     head: Literal["linear", "dense128", "imported"] = "linear"
     architecture: FileName | None = None
-    """In a run of an imported network whose layers are none of ours: the file that lists them."""
+    """Of an imported network that is none of ours: the file that lists its layers (torch), or says what it takes and
+    gives (onnx, litert)."""
     parameters: Count = 0
     """Number of learned parameters of the run."""
     quantize: Quantize = "none"

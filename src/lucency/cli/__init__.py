@@ -22,9 +22,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("lucency.cli.score:score", "Read millions of films: a manifest in, Parquet out; resumable"),
     "train": ("lucency.cli.train:train", "Train a reader on a folder of films, by a recipe"),
     "recipes": ("lucency.cli.recipes:recipes", "List the recipes that ship, or print one to start your own from"),
-    "import": ("lucency.cli.import_:import_model", "Make a run of a network that Keras saved, without TensorFlow"),
+    "import": ("lucency.cli.import_:import_model", "Import a network: Keras, ONNX or TFLite"),
     "tune": ("lucency.cli.tune:tune", "Search for a better recipe: pre-registered, resumable, every trial recorded"),
-    "evaluate": ("lucency.cli.evaluate:evaluate", "Evaluate a run or bundle on labelled films, with intervals by patient"),
+    "evaluate": (
+        "lucency.cli.evaluate:evaluate",
+        "Evaluate a reader on labelled films, with intervals by patient",
+    ),
     "compare": ("lucency.cli.compare:compare", "Compare two readers on the same films: DeLong, McNemar, power"),
     "report": ("lucency.cli.report:report", "Write a page to read, a model card and the reporting checklists"),
     "explain": ("lucency.cli.explain:explain", "Show where a reader looked: ten explainers, painted beside the film"),
@@ -96,7 +99,7 @@ def _print_version(wanted: bool) -> None:
 def root(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Read chest films for pneumonia: train, judge, explain, ship. Research use only, not a medical device.
+    """Read chest films for pneumonia: train, evaluate, explain, export. Research use only, not a medical device.
 
     Example: lucency train phantom --data phantom:600 --out runs/phantom
     """

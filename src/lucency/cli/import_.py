@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def import_model(
-    model: Annotated[Path, typer.Argument(help="A Keras .h5 or .keras file.")],
+    model: Annotated[Path, typer.Argument(help="A Keras .h5 or .keras file, or a .onnx or .tflite classifier.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; new.", show_default=False)],
     classes: Annotated[
         str, typer.Option(help="Names of the outputs, in their order; of one sigmoid unit those for 0 and 1.")
@@ -26,6 +26,9 @@ def import_model(
     ] = None,
     resize: Annotated[str | None, typer.Option(help="stretch, crop or pad. [default: stretch, or by --data]")] = None,
     image_size: Annotated[int | None, typer.Option(min=1, max=4096, help="Where the file leaves it open.")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="Of the last layer of .onnx and .tflite: sigmoid, softmax or logits.")
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="Labelled films: every range and resize left open is tried on 200 of them.")
     ] = None,
@@ -34,9 +37,11 @@ def import_model(
     allow_missing: AllowMissing = False,
     json: Json = False,
 ) -> None:
-    """Make a run of a network that Keras saved, without TensorFlow: to evaluate, recalibrate, explain, export, serve.
+    """Import a network that another program trained: a Keras file as a run, a .onnx or .tflite classifier as a bundle.
 
-    No code in the file is run: layers come from a list (docs/bring-your-keras-model.md), others are refused by name.
+    TensorFlow is not needed. No code in a Keras file is run: layers come from a list (docs/bring-your-keras-model.md),
+    others are refused by name. A .onnx or .tflite file is run as it is, by its runtime: to read, evaluate, recalibrate,
+    serve, and explain by occlusion.
 
     Example: lucency import xray_model.h5 --range 0..1 --out runs/mine
     """
@@ -50,7 +55,15 @@ def import_model(
     films = None if data is None else read_films(data, DataOptions(source, finding, allow_missing))
     names = [name.strip() for name in classes.split(",")]
     imported = run(
-        model, out, names, pixel_range=range, resize_mode=mode, image_size=image_size, films=films, finding=finding
+        model,
+        out,
+        names,
+        pixel_range=range,
+        resize_mode=mode,
+        image_size=image_size,
+        films=films,
+        finding=finding,
+        activation=activation,
     )
     if json:
         print_json(_facts(imported))

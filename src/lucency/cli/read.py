@@ -38,10 +38,13 @@ def read(
     Example: lucency read film.png more_films --map maps
     """
     from lucency.cli.film_paths import film_paths
+    from lucency.errors import UsageError
     from lucency.progress import track
     from lucency.reader import Reader, model_info
 
     reader = Reader.open(bundle, threads)
+    if map and not reader.has_map:
+        raise UsageError("--map: this network gives no map of its own; lucency explain --method occlusion draws one")
     unread: list[FilmError] = []
     taken: set[str] = set()
     paths, model = film_paths(films), model_info(reader.bundle)

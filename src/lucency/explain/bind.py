@@ -44,13 +44,15 @@ def bind(reader: Reader, method: str, *, opposite: bool = False, layer: str | No
             f"{reader.bundle.path}: an exported bundle supports {' and '.join(WITHOUT_PYTORCH)}, received {what}; "
             "explain the run that it was exported from"
         )
+    if method == "cam" and not reader.has_map:
+        raise ExplainError(f"{reader.bundle.path}: this network gives no map of its own; use --method occlusion")
     return BoundExplainer(method, _own_map(reader, opposite) if method == "cam" else _occlusion(reader, opposite))
 
 
 def methods(reader: Reader) -> tuple[str, ...]:
     """The explainers that this reader supports."""
     if reader.card.model.format != "torch":
-        return WITHOUT_PYTORCH
+        return WITHOUT_PYTORCH if reader.has_map else WITHOUT_PYTORCH[1:]
     from lucency.explain.table import EXPLAINERS
 
     return tuple(EXPLAINERS)

@@ -8,26 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lucency.bundle.card import Task
-from lucency.errors import BundleError, UsageError, WeightsError
+from lucency.errors import BundleError, WeightsError
 from lucency.importing.keras_layers import Translated
+from lucency.importing.outputs import Outputs, read_outputs
 from lucency.models import Classifier
 from lucency.models.imported import FILM, Architecture, Graph, Layer, build_imported
 
 KNOWS_BYTES = 0.1
 """A network whose first layer makes numbers this many times smaller, or more, takes bytes of 0..255."""
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What the logits mean."""
-
-    task: Task
-    labels: tuple[str, ...]
-    fold: Tensor
-    """(findings, units): from the network's own last values to ours."""
-    says: str
-    """How the outputs were read, in words."""
 
 
 @dataclass(frozen=True)
@@ -72,36 +60,15 @@ def assemble(network: Translated, shape: tuple[int, int, int], classes: Sequence
             head=head,
             findings=len(outputs.fold),
         )
+        fold = torch.from_numpy(outputs.fold)
         state = {f"features.{name}": value for name, value in weights.items() if _of(name, features)}
         state |= {f"head.graph.{name}": value for name, value in weights.items() if _of(name, head)}
-        state |= {"head.last.weight": outputs.fold @ last, "head.last.bias": outputs.fold @ bias}
+        state |= {"head.last.weight": fold @ last, "head.last.bias": fold @ bias}
         state |= {"scale": scale, "shift": shift}
         classifier = build_imported(architecture, {name: value.contiguous() for name, value in state.items()})
     except BundleError as error:
         raise WeightsError(str(error)) from error
     return Assembled(architecture, classifier, outputs, bool(scale.abs().max() < KNOWS_BYTES))
-
-
-def read_outputs(last: str | None, units: int, classes: Sequence[str], flip: bool) -> Outputs:
-    """What `units` values that end in the activation `last` say of the classes.
-
-    Raises:
-        UsageError: not as many classes as outputs, or outputs that say nothing.
-    """
-    one, labels = units == 1, tuple(classes)
-    if last == "softmax" and one:
-        raise UsageError("the network's one output is a softmax, which is 1 for every film; it cannot be used")
-    if len(labels) != (2 if one else units):
-        raise UsageError(f"--classes: the network has {units} output{'s' * (not one)}, {len(labels)} classes are named")
-    if len(labels) > 2:
-        task: Task = "multilabel" if last == "sigmoid" else "multiclass"
-        return Outputs(task, labels, torch.eye(units), f"{units} outputs, {last or 'logits'}: {task}")
-    fold = torch.tensor([[1.0]] if one else [[0.0, 1.0]] if last == "sigmoid" else [[-1.0, 1.0]])
-    if flip:
-        fold = -fold if one or last != "sigmoid" else torch.tensor([[1.0, 0.0]])
-        labels = labels[::-1]
-    kind = last or "logits, no activation"
-    return Outputs("binary", labels, fold, f"{units} output{'s' * (not one)}, {kind}: the probability of {labels[1]}")
 
 
 def with_range(classifier: Classifier, mean: Sequence[float], std: Sequence[float]) -> None:

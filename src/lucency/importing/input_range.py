@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lucency.data import Dataset
 from lucency.data.decode import decode_each, require_readable
 from lucency.errors import FilmError, UsageError
 from lucency.evaluate.predictions import Task
-from lucency.importing.assemble import with_range
-from lucency.models import HALF, IMAGENET_MEAN, IMAGENET_STD, Classifier, Triple
 from lucency.preprocess import RESIZE_MODES, Preprocess, ResizeMode
 from lucency.progress import track
 
+Triple = tuple[float, float, float]
+Floats = NDArray[np.float32]
+Logits = Callable[[str, NDArray[np.uint8]], Floats]
+"""(a row of RANGES, squares uint8 (n, s, s)) → float32 (n, findings)."""
+
 BYTES = "0..255"
+HALF = (0.5, 0.5, 0.5)
 RANGES: Mapping[str, tuple[Triple, Triple]] = {
-    "0..1": ((0.0,) * 3, (1.0,) * 3),
-    BYTES: ((0.0,) * 3, (1 / 255,) * 3),
+    "0..1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    BYTES: ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
     "-1..1": (HALF, HALF),
-    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
-    "caffe": ((103.939 / 255, 116.779 / 255, 123.68 / 255), (1 / 255,) * 3),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "caffe": ((103.939 / 255, 116.779 / 255, 123.68 / 255), (1 / 255, 1 / 255, 1 / 255)),
 }
 """Name → (mean, std) of (gray / 255 - mean) / std. caffe: what Keras's VGG and ResNet were trained on."""
 TRIED = 200
 """Films, at most, that each combination answers for."""
-BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ def find_range(name: str) -> tuple[Triple, Triple]:
 
 
 def try_all(
-    classifier: Classifier, side: int, films: Dataset, ranges: Sequence[str], modes: Sequence[ResizeMode] = RESIZE_MODES
+    logits: Logits, side: int, films: Dataset, ranges: Sequence[str], modes: Sequence[ResizeMode] = RESIZE_MODES
 ) -> list[Tried]:
     """Every combination of range and resize mode, the most likely first.
 
     Args:
-        classifier: with nothing but its own rescaling; left as it is.
+        logits: the network's answers to films in a range.
         side: of its input.
         films: labelled as the network's classes are numbered; some of each class suffice.
         ranges: names in RANGES.
@@ -71,8 +73,12 @@ def try_all(
         SourceError: no film can be read.
     """
     some = films.subset(_spread(films.label_array(), TRIED))
-    steps = track(_each(classifier, side, some, ranges, modes), "trying", total=len(ranges) * len(modes))
-    return sorted(steps, key=lambda tried: -tried.log_likelihood)
+    squares = {mode: _squares(some, Preprocess(side, mode)) for mode in modes}
+    steps = (
+        judge(name, mode, logits(name, squares[mode][0]), squares[mode][1], films.task)
+        for name, mode in product(ranges, modes)
+    )
+    return sorted(track(steps, "trying", total=len(ranges) * len(modes)), key=lambda tried: -tried.log_likelihood)
 
 
 def _spread(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -88,21 +94,6 @@ def _spread(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     )
 
 
-def _each(
-    classifier: Classifier, side: int, films: Dataset, ranges: Sequence[str], modes: Sequence[ResizeMode]
-) -> Iterator[Tried]:
-    own = classifier.scale.clone(), classifier.shift.clone()
-    squares = {mode: _squares(films, Preprocess(side, mode)) for mode in modes}
-    for name, mode in product(ranges, modes):
-        with_range(classifier, *RANGES[name])
-        try:
-            yield _judge(classifier, name, mode, *squares[mode], films.task)
-        finally:
-            with torch.no_grad():
-                classifier.scale.copy_(own[0])
-                classifier.shift.copy_(own[1])
-
-
 def _squares(films: Dataset, preprocess: Preprocess) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     found = list(decode_each(films, preprocess))
     good = [index for index, square in enumerate(found) if not isinstance(square, FilmError)]
@@ -110,27 +101,13 @@ def _squares(films: Dataset, preprocess: Preprocess) -> tuple[NDArray[np.uint8],
     return np.stack([square for square in found if not isinstance(square, FilmError)]), films.label_array()[good]
 
 
-def _judge(
-    classifier: Classifier,
-    name: str,
-    mode: ResizeMode,
-    squares: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    task: Task,
-) -> Tried:
-    with torch.inference_mode():
-        logits = torch.cat(
-            [
-                classifier(torch.from_numpy(squares[start : start + BATCH, None].astype(np.float32)))
-                for start in range(0, len(squares), BATCH)
-            ]
-        ).double()
-    wanted = torch.from_numpy(labels)
+def judge(name: str, mode: ResizeMode, logits: Floats, labels: NDArray[np.int64], task: Task) -> Tried:
+    """How well logits (n, findings) fit the labels (n,), or (n, findings) of a multilabel task."""
+    values = logits.astype(np.float64)
     if task == "multiclass":
-        likely = torch.log_softmax(logits, 1).gather(1, wanted[:, None])
-        right = logits.argmax(1) == wanted
+        likely = (values - np.logaddexp.reduce(values, axis=1, keepdims=True))[np.arange(len(values)), labels]
+        right = values.argmax(axis=1) == labels
     else:
-        signs = wanted.reshape(len(wanted), -1) * 2.0 - 1
-        likely = torch.nn.functional.logsigmoid(logits * signs)
-        right = logits * signs > 0
-    return Tried(name, mode, float(likely.mean()), float(right.double().mean()))
+        signed = values * (labels.reshape(len(labels), -1) * 2.0 - 1)
+        likely, right = -np.logaddexp(0, -signed), signed > 0
+    return Tried(name, mode, float(likely.mean()), float(right.mean()))

@@ -17,6 +17,7 @@ from lucency.prefetch import prefetch
 from lucency.preprocess import Preprocess
 from lucency.reader.coreml import open_coreml
 from lucency.reader.engines import open_litert, open_onnx, open_torch
+from lucency.reader.foreign import has_adapter, open_foreign
 from lucency.reader.input_checks import check_input
 from lucency.reader.outputs import Engine, Floats, Outputs, Squares, failed_checks, numbers
 from lucency.reader.reading import Reading, reading
@@ -55,7 +56,8 @@ class Reader:
         self.bundle = bundle
         self.threads = threads
         self.preprocess = Preprocess.from_json(bundle.card.preprocess.model_dump())
-        self._engine = ENGINES[bundle.card.model.format](bundle, threads)
+        opened = open_foreign if has_adapter(bundle.card) else ENGINES[bundle.card.model.format]
+        self._engine = opened(bundle, threads)
 
     @classmethod
     def open(cls, path: Path | None = None, threads: int = 1) -> Reader:
@@ -72,6 +74,11 @@ class Reader:
     def card(self) -> Card:
         """What the bundle says of itself."""
         return self.bundle.card
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the network gives a map; one that was imported as .onnx or .tflite gives none."""
+        return not has_adapter(self.card)
 
     def lung_outline(self, film: Film) -> Floats | None:
         """Where lungs are on a film, as `lucency.paint.overlay` takes it; None for pictures that show none."""

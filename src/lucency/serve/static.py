@@ -92,7 +92,8 @@ def page_for(bundle: Bundle) -> Mapping[str, bytes]:
     small = DEFAULT.with_name("int8")
     if bundle.path == DEFAULT and small.is_dir():
         bundle = open_bundle(small)
-    return page_files(bundle) if bundle.card.model.format == "litert" else {}
+    model = bundle.card.model
+    return page_files(bundle) if model.format == "litert" and model.architecture is None else {}
 
 
 def page_routes(files: Mapping[str, bytes]) -> APIRouter:

@@ -117,6 +117,8 @@ def map_of(reading: Reading, label: str) -> NDArray[np.float32]:
 
 def _overlay(reader: Reader, film: Film, evidence: NDArray[np.float32]) -> bytes:
     """The PNG, its longer side at most `MAX_OVERLAY`: noise does not compress, and a film may have 40 megapixels."""
+    if not reader.has_map:
+        raise FilmError("this reader's network gives no map; ask for the reading alone")
     picture = shown(film, reader.preprocess)
     picture.thumbnail((MAX_OVERLAY, MAX_OVERLAY))
     small = Film(np.asarray(picture)) if picture.mode == "L" else Film.of_rgb(np.asarray(picture))

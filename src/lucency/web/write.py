@@ -85,6 +85,10 @@ def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
             f"{bundle.path}: expected a LiteRT bundle, came {card.model.format}; the page runs .tflite files only: "
             "lucency export RUN --to litert"
         )
+    if card.model.architecture is not None:
+        raise BundleError(
+            f"{bundle.path}: expected a bundle by lucency export; the page does not read networks imported as .tflite"
+        )
     files = {path.name: path.read_bytes() for path in sorted((HERE / "page").iterdir())}
     files |= {ENGLISH.name: translation(texts)} if texts else {}
     for folder, place in (("runtime", "litert"), ("codecs", "codecs")):

@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from lucency import __version__
-from lucency.bundle import Card, Model, OperatingPoint, Square, Training
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lucency.bundle import Model
 from lucency.bundle.card import IMPORTED
 from lucency.data import Dataset
-from lucency.data.labels import fold, in_order, matching
-from lucency.errors import SourceError, UsageError, WeightsError
-from lucency.files import sha256_file
+from lucency.errors import UsageError, WeightsError
 from lucency.importing.assemble import Assembled, assemble, with_range
-from lucency.importing.input_range import BYTES, RANGES, Tried, find_range, try_all
+from lucency.importing.imported import CLASSES, Imported, card_of, tried_on
+from lucency.importing.input_range import BYTES, RANGES, Logits, Tried, find_range
 from lucency.importing.keras_file import read_keras
 from lucency.importing.keras_graph import flatten
 from lucency.importing.keras_layers import translate
 from lucency.importing.onto_backbone import onto_backbone
+from lucency.importing.outputs import flips
 from lucency.models import Classifier
 from lucency.models.imported import ARCHITECTURE
 from lucency.models.run import WEIGHTS, save_run
-from lucency.preprocess import RESIZE_MODES, Preprocess, ResizeMode
+from lucency.preprocess import Preprocess, ResizeMode
 
-CLASSES = ("NORMAL", "PNEUMONIA")
-LIMITS = (
-    "Research use only; not a medical device.",
-    "Trained elsewhere: on which films is not known here, so figures on them may flatter.",
-)
+BATCH = 16
 
 
-@dataclass(frozen=True)
-class Imported:
-    """What was imported, and how it was understood."""
-
-    path: Path
-    card: Card
-    says: tuple[str, ...]
-    """How the file was read, a sentence each."""
-    tried: tuple[Tried, ...] = ()
-    """Combinations of range and resize mode, the most likely first, where labelled films were given."""
-
-
-def import_model(
+def import_keras(
     path: Path | str,
     out: Path | str,
     classes: Sequence[str] = CLASSES,
@@ -78,13 +63,15 @@ def import_model(
     source = Path(path)
     if pixel_range is not None:
         find_range(pixel_range)
-    flip = _flips(classes, finding)
+    flip = flips(classes, finding)
     try:
         network, says = _read(source, classes, flip, image_size)
     except WeightsError as error:
         raise error if str(error).startswith(str(path)) else error.prefixed(str(path)) from None
     side = network.architecture.side
-    tried = _tried(network, side, films, pixel_range, resize_mode)
+    labels = network.outputs.labels
+    ranges = [pixel_range] if pixel_range else [BYTES] if network.rescales else list(RANGES)
+    tried = tried_on(films, labels, _logits(network.classifier), side, ranges, resize_mode)
     chosen = tried[0].pixel_range if tried else pixel_range or (BYTES if network.rescales else None)
     if chosen is None:
         raise UsageError(
@@ -94,7 +81,7 @@ def import_model(
     mode = tried[0].resize_mode if tried else resize_mode or "stretch"
     with_range(network.classifier, *RANGES[chosen])
     model, classifier, files, is_ours = _as_ours(network)
-    card = _card(source, network, model, Preprocess(side, mode), chosen)
+    card = card_of(source, network.outputs, model, Preprocess(side, mode), chosen, {"torch": version("torch")})
     says = (*says, network.outputs.says, f"pixels {chosen}{_why(network, tried, pixel_range)}, resize {mode}", is_ours)
     return Imported(Path(out), save_run(Path(out), classifier, card, files, replace), says, tuple(tried))
 
@@ -115,32 +102,6 @@ def _shape(stated: Sequence[int | None], image_size: int | None) -> tuple[int, i
     if image_size is None and (height is None or width is None):
         raise UsageError("the network takes films of any size; say which it learned from with --image-size")
     return height or image_size or 0, width or image_size or 0, channels
-
-
-def _flips(classes: Sequence[str], finding: str | None) -> bool:
-    """Whether the first of two classes is the finding."""
-    folded = [fold(name) for name in classes]
-    if len(set(folded)) != len(folded) or not all(folded):
-        raise UsageError(f"--classes: expected different names, received {', '.join(classes) or 'none'}")
-    if finding is not None:
-        if len(classes) != 2 or fold(finding) not in folded:
-            raise UsageError(f"--finding: expected one of two classes, {', '.join(classes)}; received '{finding}'")
-        return folded.index(fold(finding)) == 0
-    return len(classes) == 2 and in_order(classes) != tuple(classes) and in_order(classes) == tuple(classes[::-1])
-
-
-def _tried(
-    network: Assembled, side: int, films: Dataset | None, pixel_range: str | None, mode: ResizeMode | None
-) -> list[Tried]:
-    if films is None:
-        return []
-    labels = network.outputs.labels
-    places = matching(films.labels, labels, films.finding)
-    if places is None:
-        raise SourceError(f"{films.source}: expected the labels {', '.join(labels)}, found {', '.join(films.labels)}")
-    ranges = [pixel_range] if pixel_range else [BYTES] if network.rescales else list(RANGES)
-    modes = [mode] if mode else list(RESIZE_MODES)
-    return try_all(network.classifier, side, films.with_labels(labels, places), ranges, modes)
 
 
 def _why(network: Assembled, tried: Sequence[Tried], given: str | None) -> str:
@@ -165,20 +126,19 @@ def _as_ours(network: Assembled) -> tuple[Model, Classifier, dict[str, bytes], s
     return model, classifier, {}, f"{settings.backbone} × {settings.width:g}, head {settings.head}: one of ours"
 
 
-def _card(source: Path, network: Assembled, model: Model, preprocess: Preprocess, pixel_range: str) -> Card:
-    versions = {"lucency": __version__, "python": platform.python_version(), "torch": version("torch")}
-    return Card(
-        name=source.stem,
-        task=network.outputs.task,
-        labels=network.outputs.labels,
-        preprocess=Square(image_size=preprocess.image_size, resize_mode=preprocess.resize_mode),
-        model=model,
-        operating_point=OperatingPoint(chosen_by="default"),
-        training=Training(
-            recipe={"imported": {"file": source.name, "sha256": sha256_file(source), "range": pixel_range}},
-            source=IMPORTED,
-            versions=versions,
-        ),
-        limits=LIMITS,
-        licence="Not stated by the file.",
-    )
+def _logits(classifier: Classifier) -> Logits:
+    """The network's answers to films in a range; it is left as it was, with its own rescaling."""
+    own = classifier.scale.clone(), classifier.shift.clone()
+
+    def logits(pixel_range: str, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with_range(classifier, *RANGES[pixel_range])
+        try:
+            with torch.inference_mode():
+                films = torch.from_numpy(squares[:, None].astype(np.float32)).split(BATCH)
+                return torch.cat([classifier(some) for some in films]).numpy()
+        finally:
+            with torch.no_grad():
+                classifier.scale.copy_(own[0])
+                classifier.shift.copy_(own[1])
+
+    return logits

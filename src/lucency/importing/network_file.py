@@ -1,0 +1,166 @@
+"""From a .onnx or .tflite file to a bundle that runs it as it is. Needs its runtime, no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lucency.bundle import Model, write_bundle
+from lucency.bundle.card import IMPORTED, Format
+from lucency.bundle.store import MAX_BYTES
+from lucency.data import Dataset
+from lucency.errors import BundleError, UsageError, WeightsError
+from lucency.importing.imported import Imported, card_of, tried_on
+from lucency.importing.input_range import RANGES, find_range
+from lucency.importing.outputs import Outputs, flips, read_outputs
+from lucency.preprocess import Preprocess, ResizeMode
+from lucency.reader.foreign import ADAPTER, Activation, Adapter, Session, answer, open_session
+
+FORMATS: dict[str, Format] = {".onnx": "onnx", ".tflite": "litert"}
+RUNTIMES = {"onnx": "onnxruntime", "litert": "ai-edge-litert"}
+PROBES = 8
+"""Squares of noise that show in which activation a network ends."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """The square that a network takes."""
+
+    side: int
+    channels: int
+    channels_first: bool
+
+
+def import_network(
+    path: Path,
+    out: Path,
+    classes: Sequence[str],
+    *,
+    pixel_range: str | None = None,
+    resize_mode: ResizeMode | None = None,
+    image_size: int | None = None,
+    films: Dataset | None = None,
+    finding: str | None = None,
+    activation: Activation | None = None,
+    replace: bool = False,
+) -> Imported:
+    """Write a .onnx or .tflite classifier, byte for byte, and its adapter as a bundle; arguments as `import_model`.
+
+    Raises:
+        WeightsError: missing, broken, too large, several inputs or outputs, no square of 1 or 3 channels.
+        UsageError: classes that do not fit the outputs, no such range, or no range and no films.
+        BundleError: the runtime is not installed.
+        OutputError: `out` holds a bundle, or cannot be written.
+    """
+    if pixel_range is not None:
+        find_range(pixel_range)
+    flip, kind = flips(classes, finding), FORMATS[path.suffix.lower()]
+    try:
+        content = _read(path)
+        session = open_session(content, kind)
+        taken = _input(session, image_size)
+        last, units = _activation(session, taken, activation)
+        outputs = read_outputs(None if last == "logits" else last, units, classes, flip)
+    except BundleError as error:
+        raise error.prefixed(str(path)) from None
+    except ValueError as error:
+        raise WeightsError(f"{path}: cannot be imported ({error})") from error
+
+    def adapter(name: str) -> Adapter:
+        return _adapter(taken, name, last, outputs)
+
+    def logits(name: str, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.stack([answer(session, adapter(name), square) for square in squares])
+
+    ranges = [pixel_range] if pixel_range else list(RANGES)
+    tried = tried_on(films, outputs.labels, logits, taken.side, ranges, resize_mode)
+    chosen = tried[0].pixel_range if tried else pixel_range
+    if chosen is None:
+        raise UsageError(
+            f"{path}: the file does not say which numbers its pixels become; say so with --range {'|'.join(RANGES)}, "
+            "or give labelled films with --data, and each is tried"
+        )
+    mode = tried[0].resize_mode if tried else resize_mode or "stretch"
+    model = Model(
+        format=kind, file=f"model{path.suffix.lower()}", backbone=IMPORTED, head=IMPORTED, architecture=ADAPTER
+    )
+    versions = {RUNTIMES[kind]: version(RUNTIMES[kind])}
+    card = card_of(path, outputs, model, Preprocess(taken.side, mode), chosen, versions)
+    files = {model.file: content, ADAPTER: adapter(chosen).model_dump_json(indent=1).encode()}
+    why = " as given" if pixel_range else f" as most likely: {tried[0].log_likelihood:.3f} a film"
+    says = (
+        f"{kind}, {len(content) / 1e6:.1f} MB, films of {taken.side} × {taken.side} × {taken.channels}",
+        outputs.says + ("" if activation else ", by its answers to noise; --activation says otherwise"),
+        f"pixels {chosen}{why}, resize {mode}",
+        "run as it is: no map of its own (occlusion draws one), no export, no fine-tuning",
+    )
+    return Imported(out, write_bundle(out, card, files, replace), says, tuple(tried))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise WeightsError(f"{path}: expected at most {MAX_BYTES >> 20} MB, came {path.stat().st_size >> 20}")
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _input(session: Session, image_size: int | None) -> Input:
+    if len(session.shape) != 4 or session.shape[0] not in (None, 1):
+        raise ValueError(f"expected one film of height, width and channels, found the input {session.shape}")
+    channels_first = session.shape[3] not in (1, 3)
+    first, second, third = session.shape[1:]
+    height, width, channels = (second, third, first) if channels_first else (first, second, third)
+    side = height or image_size
+    if side is None:
+        raise UsageError("the network takes films of any size; say which it learned from with --image-size")
+    if image_size not in (None, side):
+        raise UsageError(f"--image-size {image_size}: the network takes {height} × {width}")
+    if channels not in (1, 3) or (width or side) != side:
+        raise ValueError(f"expected a square of 1 or 3 channels, found {height} × {width} × {channels}")
+    return Input(side, channels, channels_first)
+
+
+def _activation(session: Session, taken: Input, stated: Activation | None) -> tuple[Activation, int]:
+    """The activation that the network ends in, and its number of outputs."""
+    if stated is not None and stated not in get_args(Activation):
+        raise UsageError(f"--activation: expected one of {', '.join(get_args(Activation))}, received '{stated}'")
+    values = np.stack([session.run(film).reshape(-1) for film in _noise(taken)])
+    if not np.isfinite(values).all():
+        raise ValueError("its answers are not numbers")
+    if stated is not None:
+        return stated, values.shape[1]
+    shares = bool((values >= 0).all() and (values <= 1).all())
+    if shares and values.shape[1] > 1 and bool(np.abs(values.sum(axis=1) - 1).max() < 0.02):
+        return "softmax", values.shape[1]
+    return "sigmoid" if shares else "logits", values.shape[1]
+
+
+def _noise(taken: Input) -> list[NDArray[np.float32]]:
+    """Inputs of every size: from -1..1 to 0..255."""
+    rng = np.random.default_rng(0)
+    film = (
+        (taken.channels, taken.side, taken.side) if taken.channels_first else (taken.side, taken.side, taken.channels)
+    )
+    scales = np.geomspace(1, 255, PROBES)
+    return [np.asarray(rng.uniform(-1 if scale < 4 else 0, 1, (1, *film)) * scale, np.float32) for scale in scales]
+
+
+def _adapter(taken: Input, pixel_range: str, activation: Activation, outputs: Outputs) -> Adapter:
+    mean, std = RANGES[pixel_range]
+    channels = slice(taken.channels)
+    return Adapter(
+        channels=taken.channels,  # type: ignore[arg-type]
+        channels_first=taken.channels_first,
+        scale=tuple(1 / (255 * one) for one in std[channels]),
+        shift=tuple(-one / two for one, two in zip(mean[channels], std[channels], strict=True)),
+        activation=activation,
+        fold=tuple(map(tuple, outputs.fold.tolist())),
+    )
