@@ -12,7 +12,6 @@ from lucency.importing.network_file import FORMATS, import_network
 if TYPE_CHECKING:
     from lucency.data import Dataset
     from lucency.preprocess import ResizeMode
-    from lucency.reader.foreign import Activation
 
 __all__ = ["Imported", "import_model"]
 
@@ -27,7 +26,7 @@ def import_model(
     image_size: int | None = None,
     films: Dataset | None = None,
     finding: str | None = None,
-    activation: Activation | None = None,
+    activation: str | None = None,
     replace: bool = False,
 ) -> Imported:
     """Write a network from elsewhere as a run (Keras, needs lucency[keras]) or a bundle (.onnx, .tflite).

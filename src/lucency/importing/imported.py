@@ -39,7 +39,7 @@ class Imported:
 
 def tried_on(
     films: Dataset | None,
-    labels: Sequence[str],
+    labels: tuple[str, ...],
     logits: Logits,
     side: int,
     ranges: Sequence[str],

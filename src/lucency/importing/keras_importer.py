@@ -134,7 +134,7 @@ def _logits(classifier: Classifier) -> Logits:
         with_range(classifier, *RANGES[pixel_range])
         try:
             with torch.inference_mode():
-                films = torch.from_numpy(squares[:, None].astype(np.float32)).split(BATCH)
+                films = torch.split(torch.from_numpy(squares[:, None].astype(np.float32)), BATCH)
                 return torch.cat([classifier(some) for some in films]).numpy()
         finally:
             with torch.no_grad():

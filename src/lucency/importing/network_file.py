@@ -47,7 +47,7 @@ def import_network(
     image_size: int | None = None,
     films: Dataset | None = None,
     finding: str | None = None,
-    activation: Activation | None = None,
+    activation: str | None = None,
     replace: bool = False,
 ) -> Imported:
     """Write a .onnx or .tflite classifier, byte for byte, and its adapter as a bundle; arguments as `import_model`.
@@ -128,15 +128,16 @@ def _input(session: Session, image_size: int | None) -> Input:
     return Input(side, channels, channels_first)
 
 
-def _activation(session: Session, taken: Input, stated: Activation | None) -> tuple[Activation, int]:
+def _activation(session: Session, taken: Input, stated: str | None) -> tuple[Activation, int]:
     """The activation that the network ends in, and its number of outputs."""
-    if stated is not None and stated not in get_args(Activation):
+    known = next((one for one in get_args(Activation) if one == stated), None)
+    if stated is not None and known is None:
         raise UsageError(f"--activation: expected one of {', '.join(get_args(Activation))}, received '{stated}'")
     values = np.stack([session.run(film).reshape(-1) for film in _noise(taken)])
     if not np.isfinite(values).all():
         raise ValueError("its answers are not numbers")
-    if stated is not None:
-        return stated, values.shape[1]
+    if known is not None:
+        return known, values.shape[1]
     shares = bool((values >= 0).all() and (values <= 1).all())
     if shares and values.shape[1] > 1 and bool(np.abs(values.sum(axis=1) - 1).max() < 0.02):
         return "softmax", values.shape[1]
@@ -155,12 +156,12 @@ def _noise(taken: Input) -> list[NDArray[np.float32]]:
 
 def _adapter(taken: Input, pixel_range: str, activation: Activation, outputs: Outputs) -> Adapter:
     mean, std = RANGES[pixel_range]
-    channels = slice(taken.channels)
+    stds, means = std[: taken.channels], mean[: taken.channels]
     return Adapter(
         channels=taken.channels,  # type: ignore[arg-type]
         channels_first=taken.channels_first,
-        scale=tuple(1 / (255 * one) for one in std[channels]),
-        shift=tuple(-one / two for one, two in zip(mean[channels], std[channels], strict=True)),
+        scale=tuple(1 / (255 * one) for one in stds),
+        shift=tuple(-one / two for one, two in zip(means, stds, strict=True)),
         activation=activation,
         fold=tuple(map(tuple, outputs.fold.tolist())),
     )

@@ -40,9 +40,9 @@ def read_outputs(last: str | None, units: int, classes: Sequence[str], flip: boo
     if len(labels) > 2:
         task: Task = "multilabel" if last == "sigmoid" else "multiclass"
         return Outputs(task, labels, np.eye(units, dtype=np.float32), f"{units} outputs, {last or 'logits'}: {task}")
-    fold = np.float32([[1.0]] if one else [[0.0, 1.0]] if last == "sigmoid" else [[-1.0, 1.0]])
+    fold = np.array([[1.0]] if one else [[0.0, 1.0]] if last == "sigmoid" else [[-1.0, 1.0]], np.float32)
     if flip:
-        fold = -fold if one or last != "sigmoid" else np.float32([[1.0, 0.0]])
+        fold = -fold if one or last != "sigmoid" else np.array([[1.0, 0.0]], np.float32)
         labels = labels[::-1]
     kind = last or "logits, no activation"
     return Outputs("binary", labels, fold, f"{units} output{'s' * (not one)}, {kind}: the probability of {labels[1]}")

@@ -93,7 +93,7 @@ def answer(session: Session, adapter: Adapter, square: Squares) -> Floats:
     Raises:
         ValueError: the network does not take such a film, or gives another number of values.
     """
-    film = as_input(square[None]) * np.float32(adapter.scale) + np.float32(adapter.shift)
+    film = as_input(square[None]) * np.array(adapter.scale, np.float32) + np.array(adapter.shift, np.float32)
     film = np.ascontiguousarray(np.broadcast_to(film, (*film.shape[:3], adapter.channels)))
     given = session.run(np.ascontiguousarray(np.moveaxis(film, 3, 1)) if adapter.channels_first else film)
     units = unit_logits(given.reshape(-1), adapter.activation)
