@@ -22,7 +22,8 @@ def photograph(seed: int, around: int, noise: float = 3.0, room: int | None = No
     `room`: the gray beyond that, where the light box ends within the picture.
     """
     rng = np.random.default_rng(seed)
-    film = Image.fromarray(draw(seed, ill=bool(seed % 2), side=320).film)
+    drawn = 0.9 * draw(seed, ill=bool(seed % 2), side=320).film  # no camera shows all of a film's white as white
+    film = Image.fromarray(drawn.astype(np.uint8))
     edge, tall = (25.0, rng.uniform(290, 380)) if room is None else (70.0, rng.uniform(230, 290))
     wide = tall * min(film.width / film.height, 1.3)
     left, top = rng.uniform(edge, WIDTH - edge - wide), rng.uniform(edge - 5, HEIGHT - edge + 5 - tall)
