@@ -20,6 +20,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, JPEG2000Lossless
 from dicom.films import dataset, file, film, gray
 from lucency.dicom.answer import Answer, answer
 from lucency.dicom.common_attributes import NOTICE
+from lucency.dicom.report import finding
 from lucency.errors import FilmError
 from lucency.reader import Reader
 
@@ -66,6 +67,30 @@ def test_the_report_says_what_was_read(reader: Reader) -> None:
     assert said["Source of Measurement"] == ["1.2.3.4.5.1"]
     assert f"{NOTICE}." in said["Comment"]
     assert report.VerificationFlag == "UNVERIFIED"
+
+
+@pytest.mark.parametrize(
+    ("label", "code", "scheme"),
+    [
+        ("Pneumonia", "233604007", "SCT"),
+        ("COVID-19", "840539006", "SCT"),
+        ("Pleural Effusion", "60046008", "SCT"),
+        ("pneumothorax", "36118008", "SCT"),
+        ("cardiomegaly", "287272002", "SCT"),
+        ("infiltration", "INFILTRATION", "99LUCENCY"),
+    ],
+)
+def test_a_finding_has_its_code_or_one_of_a_private_scheme(label: str, code: str, scheme: str) -> None:
+    found = finding(label)
+    assert (found.value, found.scheme_designator) == (code, scheme)
+
+
+def test_the_private_scheme_is_stated_as_such(reader: Reader) -> None:
+    report, _ = parts(answer(film(), reader, NOON))
+    (scheme,) = report.CodingSchemeIdentificationSequence
+    assert scheme.CodingSchemeDesignator == "99LUCENCY"
+    used = {item.value for item in report.iterall() if item.keyword == "CodingSchemeDesignator"}
+    assert {one for one in used if one.startswith("99")} == {"99LUCENCY"}
 
 
 def test_a_dark_film_is_absent_and_a_doubted_one_indeterminate(reader: Reader) -> None:

@@ -16,6 +16,7 @@ from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.dicom.queue import Queue
+    from lucency.reader import Reader
 
 
 pacs = typer.Typer(
@@ -78,7 +79,7 @@ def serve(
     for one in (title, *allow):
         check_title(one)
     send = destination(to, title, credentials)
-    reader = Reader.open(bundle)
+    reader = _of_chest_films(Reader.open(bundle))
     limit_memory()
     waiting = Queue(queue)
     with closing(lock(queue)):
@@ -132,7 +133,7 @@ def pull(
     check_title(title)
     query = dict(_pair(word) for word in where)
     send, client = destination(to, title, credentials), web_client(source, credentials)
-    reader = Reader.open(bundle)
+    reader = _of_chest_films(Reader.open(bundle))
     waiting = Queue(queue)
     with closing(lock(queue)), working(waiting, reader, send):
         missed = fetch_all(client, query, waiting, reader.bundle.digest)
@@ -213,3 +214,17 @@ def _existing(folder: Path, look: bool = False) -> Queue:
     if not (folder / "queue.sqlite").is_file():
         raise UsageError(f"{folder}: expected the folder of a queue, found none; name it with --queue")
     return Queue(folder, look)
+
+
+def _of_chest_films(reader: Reader) -> Reader:
+    """The same reader.
+
+    Raises:
+        UsageError: it reads other pictures, which the node would refuse one by one.
+    """
+    from lucency.errors import UsageError
+
+    if reader.card.modality != "chest_xray":
+        kind = reader.card.modality
+        raise UsageError(f"--bundle: expected a reader of chest films, which a PACS is answered for; came {kind}")
+    return reader

@@ -43,17 +43,37 @@ VERDICT = Code("VERDICT", "99LUCENCY", "Verdict")
 PRESENT = Code("52101004", "SCT", "Present")
 ABSENT = Code("272519000", "SCT", "Absent")
 INDETERMINATE = Code("82334004", "SCT", "Indeterminate")
-FINDINGS = {"pneumonia": Code("233604007", "SCT", "Pneumonia")}
-"""A bundle's label → its code; any other label is coded in our own scheme."""
+FINDINGS: dict[str, Code] = {
+    "pneumonia": Code("233604007", "SCT", "Pneumonia"),
+    "covid": Code("840539006", "SCT", "COVID-19"),
+    "tuberculosis": Code("56717001", "SCT", "Tuberculosis"),
+    "cardiomegaly": codes.SCT.Cardiomegaly,
+    "effusion": codes.SCT.PleuralEffusion,
+    "edema": codes.SCT.PulmonaryEdema,
+    "pneumothorax": codes.SCT.Pneumothorax,
+    "normal": codes.SCT.Normal,
+}
+"""A bundle's label of chest films → its code, of SNOMED CT: of PS3.16 by pydicom's dictionary; COVID-19 as in the EU
+Digital COVID Certificate's value set of diseases. Any other label is coded in our own scheme."""
+SAME = {
+    "covid_19": "covid",
+    "covid19": "covid",
+    "pleural_effusion": "effusion",
+    "pulmonary_edema": "edema",
+    "oedema": "edema",
+}
+"""Other names of these labels."""
+SCHEME = "99LUCENCY"
 
 
 def finding(label: str) -> Code:
     """The code of a label. A code value has at most 16 characters, so that of a long label ends in its hash."""
-    if label.lower() in FINDINGS:
-        return FINDINGS[label.lower()]
+    plain = re.sub(r"[ -]", "_", label.lower())
+    if code := FINDINGS.get(SAME.get(plain, plain)):
+        return code
     word = re.sub(r"[^A-Z0-9]+", "_", label.upper()).strip("_")
     tail = hashlib.sha256(label.encode()).hexdigest()[:6].upper()
-    return Code(word if 0 < len(word) <= 16 else f"{word[:9]}_{tail}", "99LUCENCY", label[:64])
+    return Code(word if 0 < len(word) <= 16 else f"{word[:9]}_{tail}", SCHEME, label[:64])
 
 
 def report(reading: Reading, header: Dataset, bundle: Bundle, at: datetime) -> Dataset:
@@ -85,8 +105,18 @@ def report(reading: Reading, header: Dataset, bundle: Bundle, at: datetime) -> D
     )
     for item in made.get("ContributingEquipmentSequence", []):
         item.ContributionDateTime = at.strftime("%Y%m%d%H%M%S")  # highdicom states itself, at a time of its own
+    made.CodingSchemeIdentificationSequence = [_own_scheme()]
     made.SeriesDescription = f"lucency: report ({NOTICE})"
     return set_common_attributes(made, header, at)
+
+
+def _own_scheme() -> Dataset:
+    """What says that SCHEME is private: PS3.3 C.12.1.1.9."""
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator = SCHEME
+    scheme.CodingSchemeName = "Labels of lucency's bundles, of no other scheme"
+    scheme.CodingSchemeResponsibleOrganization = "lucency"
+    return scheme
 
 
 def _observer(bundle: Bundle) -> ObservationContext:
