@@ -118,7 +118,7 @@ def pull(
 ) -> int:
     """Fetch chest films from a DICOMweb server, answer them, deliver the answers, and stop.
 
-    Films that were answered before are not fetched again. Exit code 1 where a film was given up, or not given to us.
+    Films that were answered before are not fetched again. Exit code 1 if a film was given up or not returned by the server.
 
     Example: lucency pacs pull https://pacs.example/dicom-web --where StudyDate=20240105 --to https://pacs.example/dicom-web
     """
@@ -165,7 +165,7 @@ def show(
     queue: QueueDir = Path("lucency-queue"),
     json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
 ) -> int:
-    """How many films wait, are answered, delivered or given up; and of these, why. Exit code 1 where there are any.
+    """Count films waiting, answered, delivered and given up, and say why these were. Exit code 1 if there are any.
 
     Example: lucency pacs list --queue lucency-queue
     """
@@ -174,7 +174,7 @@ def show(
 
 @pacs.command()
 def retry(queue: QueueDir = Path("lucency-queue")) -> None:
-    """Send films that were given up round again.
+    """Retry films that were given up.
 
     Example: lucency pacs retry --queue lucency-queue
     """
@@ -183,7 +183,7 @@ def retry(queue: QueueDir = Path("lucency-queue")) -> None:
 
 @pacs.command()
 def forget(queue: QueueDir = Path("lucency-queue")) -> None:
-    """Remove films that were given up, and all that is kept of them.
+    """Remove films that were given up and everything kept about them.
 
     Example: lucency pacs forget --queue lucency-queue
     """

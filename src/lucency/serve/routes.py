@@ -287,7 +287,7 @@ def system_routes(state: State) -> APIRouter:
         response_class=Response,
         dependencies=_need_token(state.tokens),
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 403)},
-        summary="Numbers for Prometheus",
+        summary="Prometheus metrics",
     )
     async def metrics() -> Response:
         """How many requests, how long, how they ended; nothing of a film."""
