@@ -79,7 +79,7 @@ def test_list_leaves_the_reserve_and_looks_beside_a_node(queue: Path, capsys: py
 
 def test_retry_and_forget(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["pacs", "retry", "--queue", str(queue)]) == 0
-    assert capsys.readouterr().out == "1 films go round again\n"
+    assert capsys.readouterr().out == "1 films are tried again\n"
     assert run(["pacs", "list", "--queue", str(queue)]) == 0
     assert run(["pacs", "forget", "--queue", str(queue)]) == 0
     assert "0 films forgotten" in capsys.readouterr().out

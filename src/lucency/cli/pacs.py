@@ -118,7 +118,7 @@ def pull(
 ) -> int:
     """Fetch chest films from a DICOMweb server, answer them, deliver the answers, and stop.
 
-    Films that were answered before are not fetched again. Exit code 1 if a film was given up or not returned by the server.
+    Films answered before are not fetched again. Exit code 1 if a film was given up or not returned by the server.
 
     Example: lucency pacs pull https://pacs.example/dicom-web --where StudyDate=20240105 --to https://pacs.example/dicom-web
     """
@@ -178,7 +178,7 @@ def retry(queue: QueueDir = Path("lucency-queue")) -> None:
 
     Example: lucency pacs retry --queue lucency-queue
     """
-    echo(f"{_existing(queue).retry()} films go round again")
+    echo(f"{_existing(queue).retry()} films are tried again")
 
 
 @pacs.command()

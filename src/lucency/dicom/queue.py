@@ -3,7 +3,7 @@
 Each step is one transaction, on the disk before anything else learns of it:
 
     waiting ──► answered ──► delivered          the film leaves the file with the second, its answer with the third
-        └───────────┴──────► dead               with the reason; `lucency pacs retry` sends it round again
+        └───────────┴──────► dead               with the reason; `lucency pacs retry` retries it
 
 A delivered film leaves its key, a hash, so that it is not answered again when its sender repeats it.
 """
