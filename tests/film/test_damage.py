@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 from lucency.errors import FILM_DAMAGED, FILM_UNSUPPORTED, FilmError
 from lucency.film import open_film
 from lucency.film.codestream import has_step, parse_jpeg
+from lucency.film.jpeg2000 import decode_jpeg2000
 
 Y, X = np.mgrid[:512, :400]
 NOISE = np.random.default_rng(0).normal(0, 3, Y.shape)
@@ -136,3 +137,39 @@ def test_a_sound_jpeg_of_another_kind_is_called_by_its_name(marker, bits, words)
     with pytest.raises(FilmError, match=words) as caught:
         open_film(bytes(data))
     assert caught.value.code == FILM_UNSUPPORTED
+
+
+@pytest.mark.parametrize("ratios", [None, [10.0]], ids=["lossless", "lossy"])
+def test_damage_inside_jpeg_2000(ratios: list[float] | None) -> None:
+    """Its decoder makes a picture of any bytes; the range that it would clip to shows most that are wrong."""
+    from openjpeg.utils import encode_array
+
+    sound, rng = bytes(encode_array(CHEST, compression_ratios=ratios)), random.Random(5)
+    pixels, damage = decode_jpeg2000(sound) or (CHEST, "not decoded")
+    assert damage == ""
+    assert np.array_equal(pixels, CHEST) if ratios is None else abs(pixels.astype(int) - CHEST).mean() < 5
+    changed = missed = 0
+    for _ in range(60):
+        broken = bytearray(sound)
+        at = sound.index(b"\xff\x93") + rng.randrange(60, 400)  # the coarse waves, which come first
+        broken[at : at + 300] = rng.randbytes(300)
+        try:
+            there, damage = decode_jpeg2000(bytes(broken)) or (CHEST, "not decoded")
+        except RuntimeError:
+            continue
+        if (abs(there.astype(int) - pixels) > 16).mean() > 0.05:
+            changed += 1
+            missed += not damage
+    assert changed > 5
+    assert missed <= 0.2 * changed
+
+
+def test_jpeg_2000_in_dicom() -> None:
+    from openjpeg.utils import encode_array
+
+    for bits in (8, 12, 16):
+        codes = (CHEST.astype(np.uint16) << (bits - 8)) + (CHEST >> 4 if bits > 8 else 0)
+        coded = bytes(encode_array(codes.astype(np.uint8 if bits == 8 else np.uint16), bits_stored=bits))
+        pixels, damage = decode_jpeg2000(coded) or (codes[:0], "not decoded")
+        assert damage == ""
+        assert np.array_equal(pixels, codes)

@@ -25,6 +25,7 @@ DAMAGE = {
     "leftover": "coded data are left over at the end of its JPEG stream",
     "overflow": "values need more bits than its header states",
     "step": "its brightness jumps along a row of JPEG blocks",
+    "overshoot": "its JPEG 2000 stream decodes to values beyond its range",
 }
 """`Film.facts["damage"]`: signs of damage that do not prove it, in words."""
 MIN_STEP, MIN_EVENNESS = 2.0, 0.65
@@ -247,7 +248,7 @@ def _jpeg_ls(frame: bytes) -> tuple[int, int, int, int] | None:
 
 def _jpeg2000(frame: bytes) -> tuple[int, int, int, int] | None:
     """SIZ of T.800, A.5.1: the reference grid less its offset, the number of components, and of tiles."""
-    codestream = _boxed(frame) if frame[4:8] == b"jP  " else frame
+    codestream = codestream_of(frame)
     if not codestream.startswith(b"\xff\x4f\xff\x51"):
         return None
     if len(codestream) < 42:
@@ -258,8 +259,10 @@ def _jpeg2000(frame: bytes) -> tuple[int, int, int, int] | None:
     return bottom - top, right - left, components, tiles
 
 
-def _boxed(frame: bytes) -> bytes:
-    """The codestream in the boxes of a JP2 file (T.800, I.4)."""
+def codestream_of(frame: bytes) -> bytes:
+    """A JPEG 2000 codestream, taken out of the boxes of a JP2 file where it has them (T.800, I.4)."""
+    if frame[4:8] != b"jP  ":
+        return frame
     at = 0
     while at + 8 <= len(frame):
         length, kind, begins = int.from_bytes(frame[at : at + 4], "big"), frame[at + 4 : at + 8], at + 8

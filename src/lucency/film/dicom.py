@@ -15,11 +15,13 @@ from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
@@ -28,9 +30,10 @@ from pydicom.uid import (
 )
 
 from lucency.errors import FilmError
-from lucency.film.codestream import check_coded, check_jpeg, check_rle, decode_jpeg, parse_jpeg
+from lucency.film.codestream import check_coded, check_jpeg, check_rle, codestream_of, decode_jpeg, parse_jpeg
 from lucency.film.film import Decoded, Film, kind_of
 from lucency.film.gray import gray_table, has_rescale, is_ct, number
+from lucency.film.jpeg2000 import decode_jpeg2000
 from lucency.film.limits import NEAR_GRAY, check_size, damaged, printable, refusal
 from lucency.film.lossless_jpeg import decode_lossless
 from lucency.native_output import quiet, quiet_dicom
@@ -68,6 +71,7 @@ _FOR_PROCESSING = {
 }
 
 _LOSSLESS_JPEG = (JPEGLossless, JPEGLosslessSV1)
+_JPEG_2000 = (JPEG2000Lossless, JPEG2000)
 _LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 
 
@@ -227,6 +231,8 @@ def _raw(dataset: Dataset, syntax: UID) -> tuple[NDArray[Any], dict[str, str]]:
         check_rle(frame, int(dataset.Rows) * int(dataset.Columns))
         return _rgb(dataset) if colour else _plain(dataset), {}
     check_coded(frame, (int(dataset.Rows), int(dataset.Columns)))
+    if syntax in _JPEG_2000 and not dataset.PixelRepresentation and (read := decode_jpeg2000(codestream_of(frame))):
+        return read[0], {"damage": read[1]} if read[1] else {}
     return decode_lossless(frame) if syntax in _LOSSLESS_JPEG else _plain(dataset), {}
 
 
