@@ -167,6 +167,18 @@ def _two_logits() -> Any:
     return keras.Model(film, layers.GlobalAveragePooling2D()(x))
 
 
+def efficientnet_b0(of_imagenet: bool = False) -> Any:
+    """The whole network of keras.applications, with the second Rescaling of its ImageNet weights or without; alive."""
+    base = keras.applications.EfficientNetB0(False, None, input_shape=(64, 64, 3))
+    film = keras.Input((64, 64, 3))
+    x = layers.Rescaling([2.1, 2.2, 2.3])(film) if of_imagenet else film
+    model = alive(keras.Model(film, _end(layers.GlobalAveragePooling2D()(base(x)))))
+    for layer in base.layers:
+        if layer.name.endswith("se_expand"):
+            layer.bias.assign(layer.bias + 4.0)  # gates nearly open, or films would be alike after 16 of them
+    return model
+
+
 VARIANTS: dict[str, Callable[[], Any]] = {
     "plain CNN, Flatten, sigmoid": _plain,
     "separable CNN with augmentation, softmax of two": _two_outputs,

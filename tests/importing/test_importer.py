@@ -20,7 +20,7 @@ from lucency.reader import Reader
 pytest.importorskip("keras")
 pytest.importorskip("h5py")
 
-from importing.networks import SIDE, VARIANTS, alive, answers
+from importing.networks import SIDE, VARIANTS, alive, answers, efficientnet_b0
 from importing.old_keras import save_as_keras_2
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras itself
@@ -74,6 +74,21 @@ def test_answers_as_in_keras(models: dict[str, Any], variant: str, suffix: str, 
     assert np.abs(outputs.probabilities - wanted).max() <= TOLERANCE
     assert np.ptp(wanted[:, 0]) > 1e-4  # the network tells films apart, or this test could not fail
     assert imported.card.model.backbone == OURS.get(variant, "imported")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_efficientnet_b0_answers_as_in_keras(suffix: str, tmp_path: Path) -> None:
+    """A network of its own: ours, EfficientNet-Lite, has no squeeze-and-excitation."""
+    model = efficientnet_b0(suffix == ".keras")
+    model.save(tmp_path / f"model{suffix}")
+    imported = import_model(tmp_path / f"model{suffix}", tmp_path / "run", pixel_range="0..255")
+    squares = _squares(64)
+    outputs = Reader.open(imported.path).read_batch(squares)
+    wanted = _probabilities(answers(model, squares), True)
+    assert np.abs(outputs.probabilities - wanted).max() <= TOLERANCE
+    assert np.ptp(wanted[:, 0]) > 1e-4
+    assert imported.card.model.backbone == "imported"
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "MobileNet" not in name])
