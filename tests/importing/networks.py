@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from keras.src.applications.efficientnet import EfficientNet
+from keras.src.applications.efficientnet import DEFAULT_BLOCKS_ARGS, EfficientNet
 
 SIDE = 24
 
@@ -177,6 +177,14 @@ def efficientnet_b0(of_imagenet: bool = False) -> Any:
         if layer.name.endswith("se_expand"):
             layer.bias.assign(layer.bias + 4.0)  # gates nearly open, or films would be alike after 16 of them
     return model
+
+
+def efficientnet_lite0() -> Any:
+    """By Keras's own builder: no squeeze-and-excitation, ReLU6. Its stem and head are Lite's at this width."""
+    blocks = [{**block, "se_ratio": 0} for block in DEFAULT_BLOCKS_ARGS]
+    base = EfficientNet(1.0, 1.0, 64, activation="relu6", blocks_args=blocks, include_top=False, weights=None)
+    film = keras.Input((64, 64, 3))
+    return alive(keras.Model(film, _end(layers.GlobalAveragePooling2D()(base(film)))))
 
 
 VARIANTS: dict[str, Callable[[], Any]] = {

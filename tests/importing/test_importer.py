@@ -20,7 +20,7 @@ from lucency.reader import Reader
 pytest.importorskip("keras")
 pytest.importorskip("h5py")
 
-from importing.networks import SIDE, VARIANTS, alive, answers, efficientnet_b0
+from importing.networks import SIDE, VARIANTS, alive, answers, efficientnet_b0, efficientnet_lite0
 from importing.old_keras import save_as_keras_2
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras itself
@@ -89,6 +89,18 @@ def test_efficientnet_b0_answers_as_in_keras(suffix: str, tmp_path: Path) -> Non
     assert np.abs(outputs.probabilities - wanted).max() <= TOLERANCE
     assert np.ptp(wanted[:, 0]) > 1e-4
     assert imported.card.model.backbone == "imported"
+
+
+@pytest.mark.slow
+def test_efficientnet_lite0_becomes_ours(tmp_path: Path) -> None:
+    model = efficientnet_lite0()
+    model.save(tmp_path / "model.keras")
+    imported = import_model(tmp_path / "model.keras", tmp_path / "run", pixel_range="0..255")
+    squares = _squares(64)
+    wanted = answers(model, squares)
+    assert np.abs(Reader.open(imported.path).read_batch(squares).probabilities - wanted).max() <= TOLERANCE
+    assert np.ptp(wanted) > 1e-4
+    assert imported.card.model.backbone == "efficientnet_lite0"
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "MobileNet" not in name])
