@@ -23,6 +23,7 @@ from lucency.evaluate.selective_prediction import prediction_sets
 from lucency.export.exporter import export_run
 from lucency.film import open_film
 from lucency.reader import Reader
+from lucency.serve.static import page_for
 from lucency.web import write_page
 from web.browser import DESKTOP, PHONE, PROBE, axe, read, ready, served
 from web.test_parity import compare, stored
@@ -185,6 +186,7 @@ def test_it_speaks_of_skin_alone(tab: Any, bundles: dict[str, Path], tmp_path: P
     assert "It knows few lesions." in tab.text_content("#limits")
     names = {path.name for path in bundles["page-skin"].iterdir()}
     assert not names & {"lungs.bin", "lungs.json"}
+    assert page_for(open_bundle(bundles["skin"]))["modality.js"].endswith(b'KIND = "skin";\n')  # the server's page, too
 
 
 def visible(tab: Any) -> str:
