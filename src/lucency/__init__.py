@@ -13,8 +13,8 @@ The names in `__all__` are public, documented in `lucency.api` and in each class
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as typing's, whose import takes longer than all of this
 if TYPE_CHECKING:
     from lucency.api import Run as Run
     from lucency.api import audit as audit

@@ -49,7 +49,9 @@ def run_program(work: Callable[[], int]) -> NoReturn:
         sys.unraisablehook = _unraisable
     try:
         code = work()
-    except BaseException as error:  # a library may turn the KeyboardInterrupt into an error of its own
+        if code and interrupted.is_set():  # a library took the KeyboardInterrupt for an error of its own, say of import
+            code = INTERRUPTED
+    except BaseException as error:
         if not interrupted.is_set():
             raise
         code = INTERRUPTED
