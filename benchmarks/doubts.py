@@ -32,9 +32,9 @@ ALTERED: dict[str, Callable[[Gray], Gray]] = {
     "a tenth of its levels": lambda gray: 110 + gray // 10,
 }
 RIGHT = {
-    "does not look like a frontal chest film": set(ALTERED) - {"as they are", "mirrored"},
+    "may be no frontal chest film": set(ALTERED) - {"as they are", "mirrored"},
     "looks upside down": {"upside down"},
-    "looks mirrored": {"mirrored", "upside down"},
+    "film mirrored?": {"mirrored", "upside down"},
     "two lungs were not found": {"a third of it", "lower half", "turned", "upside down", "inverted"},
     "lungs reach beyond the edge": {"a third of it", "lower half"},
     "lungs show no detail": {"a tenth of its levels"},

@@ -36,12 +36,12 @@ LESION = 20.0
 """Distance from the median colour, in levels."""
 
 GATE_WORDS = {
-    "layout": "this does not look like a frontal chest film: another view or part, turned, inverted, or no film at all",
+    "layout": "this may be no frontal chest film: another view or part, turned, inverted, or unlike those learned from",
     "upside_down": "this film looks upside down",
     "lungs_missing": "two lungs were not found on this film",
     "lungs_cut": "the lungs reach beyond the edge of this film",
     "lungs_flat": "the lungs show no detail: painted over, or exposed so that nothing can be seen in them",
-    "mirrored": "this film looks mirrored: turn it, or the heart lies on the right",
+    "mirrored": "is this film mirrored? If not, the heart lies on the right, or it is unlike those learned from",
     "features": "this is unlike the films the network learned from: another machine, very blurred, or other patients",
 }
 """What a failed check of the card's gate means."""

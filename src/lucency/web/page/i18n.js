@@ -217,12 +217,12 @@ const TEXTS = {
   doubt_lesion: "no spot that differs from the skin around it is seen",
   doubt_age: "the age stated lies outside the {low} to {high} years learned from",
   doubt_layout:
-    "this does not look like a frontal chest film: another view or part, turned, inverted, or no film at all",
+    "this may be no frontal chest film: another view or part, turned, inverted, or unlike those learned from",
   doubt_upside_down: "this film looks upside down",
   doubt_lungs_missing: "two lungs were not found on this film",
   doubt_lungs_cut: "the lungs reach beyond the edge of this film",
   doubt_lungs_flat: "the lungs show no detail: painted over, or exposed so that nothing can be seen in them",
-  doubt_mirrored: "this film looks mirrored: turn it, or the heart lies on the right",
+  doubt_mirrored: "is this film mirrored? If not, the heart lies on the right, or it is unlike those learned from",
   doubt_features:
     "this is unlike the films the network learned from: another machine, very blurred, or other patients",
   doubt_neither: "the evidence lies between {labels}, where such {pictures} are often read wrongly",
