@@ -98,6 +98,10 @@ def test_wrong_arguments_are_errors_of_the_tree(call: Any, error: type[Exception
     assert "\n" not in str(caught.value)
 
 
+def test_a_reader_says_what_it_is() -> None:
+    assert repr(lucency.load()) == f"<Reader {DEFAULT}: lungs (litert), normal or pneumonia>"
+
+
 def test_a_shipped_bundle_by_name() -> None:
     assert lucency.load("int8").card.model.quantize == "int8"
 

@@ -70,6 +70,10 @@ class Reader:
             raise BundleError("this lucency ships no bundle; name one with --bundle DIR")
         return cls(open_bundle(path or DEFAULT), threads)
 
+    def __repr__(self) -> str:
+        card = self.card
+        return f"<Reader {self.bundle.path}: {card.name} ({card.model.format}), {' or '.join(card.labels)}>"
+
     @property
     def card(self) -> Card:
         """What the bundle says of itself."""
