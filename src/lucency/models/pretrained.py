@@ -147,7 +147,9 @@ def find(backbone: str, source: str, width: float = 1.0) -> Path:
             return path
     online = [origin for origin in origins if origin.place.startswith("https://")]
     if online:
-        return download(online[0].place, cache() / online[0].file, online[0].sha256, ELSEWHERE)
+        return download(
+            online[0].place, cache() / online[0].file, online[0].sha256, f"{ELSEWHERE}, or name it by --weights FILE"
+        )
     raise WeightsError(f"{backbone}: no weights found; {_advice(origins[0])}")
 
 
