@@ -19,7 +19,7 @@ from lucency.data.decode import decode_squares
 from lucency.evaluate.confidence_intervals import proportion_interval
 from lucency.models.ood_detector import CELLS, CHECKS, thumbnails
 from lucency.preprocess import Preprocess
-from lucency.train.ood import ALARMS, crossfit, set_limit
+from lucency.train.ood import ALARMS, LEAST, crossfit, set_limit
 
 Small = NDArray[np.float64]
 TURNS: dict[str, Callable[[Small], Small]] = {
@@ -47,7 +47,8 @@ def main() -> None:
     groups, names = films.groups(), CHECKS[:-1]
     doubts = crossfit(small, groups)
     limits = [
-        set_limit(name, doubts[:, i], groups, options.alarms * ALARMS[name]).limit for i, name in enumerate(names)
+        set_limit(name, doubts[:, i], groups, options.alarms * ALARMS[name], LEAST.get(name)).limit
+        for i, name in enumerate(names)
     ]
     square = small.reshape(-1, CELLS, CELLS)
     print(f"{len(small)} films; refused by {', '.join(names)}, any of the three (95 % interval by patient)")

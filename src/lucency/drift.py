@@ -29,6 +29,8 @@ from lucency.reader.outputs import accepted
 BATCH = 32
 EDGE = 16
 """The border's width is 1 / EDGE of the side."""
+CASTS = {0: "red", 2: "blue"}
+"""Channel → its name."""
 CELLS = 8
 """Rows and columns of the thumbnail."""
 Floats = NDArray[np.float64]
@@ -94,26 +96,35 @@ def subsample_patients(films: Dataset, most: int, seed: int = 0) -> Dataset:
 
 
 def appearance_of(squares: NDArray[np.uint8]) -> dict[str, Floats]:
-    """Films (n, s, s) → mean gray, contrast, sharpness (mean absolute Laplacian), gray of the border; each (n,)."""
-    gray = squares.astype(np.float64)
+    """Films (n, s, s) → mean gray, contrast, sharpness (mean absolute Laplacian), gray of the border; each (n,).
+
+    Of films in colour, (n, s, s, 3), gray is the mean of the channels; how far red and blue lie above it comes too.
+    """
+    gray = squares.astype(np.float64) if squares.ndim == 3 else squares.mean(axis=3)
     laplacian = (
         4 * gray[:, 1:-1, 1:-1] - gray[:, :-2, 1:-1] - gray[:, 2:, 1:-1] - gray[:, 1:-1, :-2] - gray[:, 1:-1, 2:]
     )
     edge = max(1, gray.shape[1] // EDGE)
     inner = np.zeros(gray.shape[1:], dtype=bool)
     inner[edge:-edge, edge:-edge] = True
+    casts = {} if squares.ndim == 3 else {f"{name} cast": squares[..., i].mean(axis=(1, 2)) for i, name in CASTS.items()}
+    means = gray.mean(axis=(1, 2))
     return {
-        "mean gray": gray.mean(axis=(1, 2)),
+        "mean gray": means,
         "contrast": gray.std(axis=(1, 2)),
         "sharpness": np.abs(laplacian).mean(axis=(1, 2)),
         "border gray": gray[:, ~inner].mean(axis=1),
+        **{name: cast - means for name, cast in casts.items()},
     }
 
 
 def thumbnail(squares: NDArray[np.uint8]) -> Floats:
-    """Films (n, s, s) → (n, 64): mean gray of each cell, less the film's mean, over its spread (at least 4 levels)."""
+    """Films (n, s, s) → (n, 64): mean gray of each cell, less the film's mean, over its spread (at least 4 levels).
+
+    Of films in colour, (n, s, s, 3): of each channel, (n, 192).
+    """
     cell = squares.shape[1] // CELLS
-    cut = squares[:, : cell * CELLS, : cell * CELLS].reshape(len(squares), CELLS, cell, CELLS, cell)
+    cut = squares[:, : cell * CELLS, : cell * CELLS].reshape(len(squares), CELLS, cell, CELLS, cell, -1)
     small = cut.mean(axis=(2, 4)).reshape(len(squares), -1)
     centred = small - small.mean(axis=1, keepdims=True)
     return np.asarray(centred / np.maximum(centred.std(axis=1, keepdims=True), 4.0))

@@ -28,6 +28,8 @@ class Modality:
     """Degrees that such a picture may be turned either way and still be one."""
     dicom: frozenset[str]
     """Values of Modality (0008,0060) that it comes with."""
+    tags: tuple[str, ...]
+    """Words by which a model hub finds readers of them."""
     shortcuts: tuple[str, ...]
     """What often gives a label away here without being disease; the audit's page says to look for it."""
     lungs: bool = False
@@ -55,6 +57,7 @@ MODALITIES: dict[str, Modality] = {
         flips=(),
         rotate=45,
         dicom=_codes("CR DX RG OT SC DR XR"),
+        tags=("chest-x-ray", "radiology"),
         shortcuts=("side letters and other burnt-in text", "borders", "aspect ratio", "the hospital"),
         lungs=True,
     ),
@@ -64,6 +67,7 @@ MODALITIES: dict[str, Modality] = {
         flips=(),
         rotate=20,
         dicom=_codes("CT OT SC"),
+        tags=("ct", "radiology"),
         shortcuts=("the window", "the field of view", "burnt-in text", "the level of the slice", "the collection"),
         window=(-600.0, 1500.0),
         limit="It reads one axial slice at a time, shown in one window; it never sees the whole scan.",
@@ -74,6 +78,7 @@ MODALITIES: dict[str, Modality] = {
         flips=("horizontal",),
         rotate=30,
         dicom=_codes("MR OT SC"),
+        tags=("mri", "radiology"),
         shortcuts=("the sequence", "the plane", "the field of view", "burnt-in text", "the collection"),
         limit="It reads one slice at a time; another sequence or plane than it learned from is not covered.",
     ),
@@ -83,6 +88,7 @@ MODALITIES: dict[str, Modality] = {
         flips=("horizontal",),
         rotate=20,
         dicom=_codes("OP OT SC XC"),
+        tags=("fundus", "ophthalmology"),
         shortcuts=("the camera", "the shape of the field", "black borders", "the colour cast", "the collection"),
         sight="round_field",
         limit="It knows colour photographs of the back of the eye, from the cameras it learned from.",
@@ -93,6 +99,7 @@ MODALITIES: dict[str, Modality] = {
         flips=("horizontal", "vertical"),
         rotate=180,
         dicom=_codes("XC ES GM DMS OT SC"),
+        tags=("dermatoscopy", "dermatology"),
         shortcuts=("rulers", "hair", "ink", "the dark ring of the dermatoscope", "the zoom", "the collection"),
         sight="lesion",
         limit="It knows dermatoscopic photographs of one lesion; plain photographs and dark skin are hardly covered.",
@@ -103,6 +110,7 @@ MODALITIES: dict[str, Modality] = {
         flips=("horizontal", "vertical"),
         rotate=180,
         dicom=_codes("XC ES GM SM OP DMS OT SC"),
+        tags=(),
         shortcuts=("the camera", "the light", "the collection"),
     ),
 }

@@ -231,6 +231,7 @@ def explain(
     from lucency.explain.bind import bind, evidence_for, label_index
     from lucency.explain.explanation import Explanation
     from lucency.film import as_film
+    from lucency.modality import MODALITIES
     from lucency.paint import Legend
 
     opened, taken = _reader(reader), as_film(film)
@@ -239,7 +240,8 @@ def explain(
     reading, asked = opened.read(taken), label_index(opened, finding)
     index = reading.index if asked is None else asked
     title = f"{reading.answer} · {method}"
-    legend = Legend(bound.limit, evidence_for(opened, index, opposite), bound.unit, title, bound.mark)
+    lungs = MODALITIES[opened.card.modality].lungs
+    legend = Legend(bound.limit, evidence_for(opened, index, opposite), bound.unit, title, bound.mark, lungs)
     evidence = bound.explain(opened.preprocess(taken), index)
     return Explanation(method, evidence, taken, opened.preprocess, legend, opened.lung_outline(taken))
 

@@ -14,6 +14,7 @@ from lucency.audit.appearance import OUTLIER_KINDS, DuplicatePair, Kind, Outlier
 from lucency.audit.measurements import Measurements
 from lucency.audit.shortcuts import Shortcut
 from lucency.data.dataset import Dataset, Sample
+from lucency.modality import MODALITIES, Modality
 
 NAIVE = re.compile(r"person\d+")
 """The patient key that most published code uses for the films of Kermany et al. It is wrong: persons are numbered
@@ -144,6 +145,7 @@ def collect_findings(
     pairs: tuple[DuplicatePair, ...],
     outliers: tuple[Outlier, ...],
     shortcuts: tuple[Shortcut, ...],
+    kind: Modality = MODALITIES["chest_xray"],
 ) -> tuple[Finding, ...]:
     """All findings, those that invalidate results first."""
     found = [
@@ -152,7 +154,7 @@ def collect_findings(
         *_duplicates(measured.films, pairs),
         *_misnamed(measured),
         *_outliers(outliers),
-        *_shortcuts(shortcuts),
+        *_shortcuts(shortcuts, "the lungs" if kind.lungs else "what is to be seen"),
         *(Finding("source", "danger", "The source warns", warning) for warning in measured.films.warnings),
     ]
     return tuple(sorted(found, key=lambda finding: finding.severity != "invalid"))
@@ -258,10 +260,10 @@ def _outliers(outliers: tuple[Outlier, ...]) -> Iterable[Finding]:
             yield Finding(kind, "danger", title, f"{plural(len(chosen), 'film')}: {advice}", groups, details)
 
 
-def _shortcuts(shortcuts: tuple[Shortcut, ...]) -> Iterable[Finding]:
+def _shortcuts(shortcuts: tuple[Shortcut, ...], seen: str) -> Iterable[Finding]:
     dangers = [shortcut for shortcut in shortcuts if shortcut.verdict == "danger"]
     if dangers:
-        line = f"{len(dangers)} of {len(shortcuts)} properties predict the label without the lungs; so may a network"
+        line = f"{len(dangers)} of {len(shortcuts)} properties predict the label without {seen}; so may a network"
         details = tuple(
             f"{one.name} predicts {one.label}: AUROC {one.auroc:.3f} ({one.low:.3f} to {one.high:.3f}), {one.grade}"
             for one in dangers

@@ -111,7 +111,8 @@ def audit(films: Dataset, modality: str = "chest_xray") -> Audit:
         find_duplicates(measured, MODALITIES[modality]),
         find_shortcuts(measured),
     )
-    findings = collect_findings(measured, patients, pairs, find_outliers(measured, MODALITIES[modality]), shortcuts)
+    kind = MODALITIES[modality]
+    findings = collect_findings(measured, patients, pairs, find_outliers(measured, kind), shortcuts, kind)
     return Audit(films, measured, patients, pairs, shortcuts, findings, modality)
 
 

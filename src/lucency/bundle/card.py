@@ -159,7 +159,7 @@ class Check(Part):
     """An input check: a film whose `doubt` is above the limit is `uncertain`."""
 
     name: Literal["layout", "upside_down", "mirrored", "features", "lungs_missing", "lungs_cut", "lungs_flat"]
-    """layout: not a frontal chest film. features: unlike the training films."""
+    """layout: no picture of the kind, such as no frontal chest film. features: unlike the training films."""
     limit: float
     alarms: Share
     """Share of held-out in-distribution films above the limit."""

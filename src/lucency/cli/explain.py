@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 
 SHEET = "sheet.png"
+ALL = "all"
+"""In place of a label: each of them."""
 
 
 def explain(
@@ -37,7 +39,9 @@ def explain(
     layer: Annotated[str | None, typer.Option(help="Draw from this layer (grad_cam and its kin).")] = None,
     list_layers: Annotated[bool, typer.Option("--list-layers", help="Print a run's layers and stop.")] = False,
     opposite: Annotated[bool, typer.Option("--opposite", help="Show the evidence against the finding.")] = False,
-    finding: Annotated[str | None, typer.Option(help="Which label, where there are several.")] = None,
+    finding: Annotated[
+        str | None, typer.Option(help="Which of several labels, or all: a picture of each. [default: the leading one]")
+    ] = None,
     scale: Annotated[
         float | None, typer.Option(help="End of the colour scale, the same for every film. [default: the method's]")
     ] = None,
@@ -61,9 +65,8 @@ def explain(
         return 0
     if not films:
         raise UsageError("expected at least one film to explain, got none; name its file")
-    how = How(
-        bind(reader, method, opposite=opposite, layer=layer), opposite, label_index(reader, finding), scale, not cells
-    )
+    explainer = bind(reader, method, opposite=opposite, layer=layer)
+    how = How(explainer, opposite, _indices(reader, finding), scale, not cells)
     done = _all(reader, films, how, out, json)
     if sheet and done.tiles:
         echo(f"{_write_sheet(reader, how, done.tiles, out)}: {len(done.tiles)} films on one page", err=json)
@@ -76,8 +79,8 @@ class How:
 
     explainer: BoundExplainer
     opposite: bool
-    finding: int | None
-    """Which logit; None is that of the reading's finding."""
+    findings: tuple[int, ...]
+    """Which logits; without any that of the reading's finding."""
     scale: float | None
     smooth: bool
 
@@ -114,28 +117,42 @@ def _all(reader: Reader, films: list[Path], how: How, out: Path, json: bool) -> 
         except FilmError as error:
             done.unread.append(error)
             continue
-        reading, index, evidence = _one(reader, film, how)
-        legend = _legend(reader, how, index, f"{reading.answer} · {how.explainer.method}")
-        written, outline = out / f"{names[path]}.{how.explainer.method}.png", reader.lung_outline(film)
-        page = side_by_side(film, evidence, reader.preprocess, legend, how.smooth, lungs=outline)
-        write_bytes(written, png(page))
-        picture = overlay(film, evidence, reader.preprocess, replace(legend, mark=""), how.smooth, outline)
-        done.tiles.append((f"{_number(reading)}  {path.stem}", picture))
-        _print(path, reading, evidence, written, how, json)
+        outline = reader.lung_outline(film)
+        reading, maps = _one(reader, film, how)
+        for index, evidence in maps.items():
+            name = evidence_for(reader, index, how.opposite)
+            each = f".{unique_label(name)}" if len(maps) > 1 else ""
+            legend = _legend(reader, how, name, f"{reading.answer} · {how.explainer.method}")
+            written = out / f"{names[path]}.{how.explainer.method}{each}.png"
+            page = side_by_side(film, evidence, reader.preprocess, legend, how.smooth, lungs=outline)
+            write_bytes(written, png(page))
+            picture = overlay(film, evidence, reader.preprocess, replace(legend, mark=""), how.smooth, outline)
+            done.tiles.append((f"{_number(reading, index)}  {path.stem}{each}", picture))
+            _print(path, reading, (name, evidence), written, how, json)
     return done
 
 
-def _one(reader: Reader, film: Film, how: How) -> tuple[Reading, int, Floats32]:
-    """The reading of a film, which logit is explained, and the map.
+def unique_label(name: str) -> str:
+    """A label as a part of a file's name."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
 
-    If the logit is known the map comes first: an explainer reports a broken network in one line.
+
+def _indices(reader: Reader, finding: str | None) -> tuple[int, ...]:
+    if finding == ALL and reader.card.task != "binary":
+        return tuple(range(reader.card.findings))
+    index = 0 if finding is None and reader.card.task == "binary" else label_index(reader, finding)
+    return () if index is None else (index,)
+
+
+def _one(reader: Reader, film: Film, how: How) -> tuple[Reading, dict[int, Floats32]]:
+    """The reading of a film, and a map of each logit that is explained.
+
+    If the logits are known the maps come first: an explainer reports a broken network in one line.
     """
-    known = 0 if how.finding is None and reader.card.task == "binary" else how.finding
-    if known is not None:
-        evidence = how.explainer.explain(reader.preprocess(film), known)
-        return reader.read(film), known, evidence
+    square = reader.preprocess(film)
+    maps = {index: how.explainer.explain(square, index) for index in how.findings}
     reading = reader.read(film)
-    return reading, reading.index, how.explainer.explain(reader.preprocess(film), reading.index)
+    return reading, maps or {reading.index: how.explainer.explain(square, reading.index)}
 
 
 def _write_sheet(reader: Reader, how: How, tiles: list[tuple[str, Image.Image]], out: Path) -> Path:
@@ -143,23 +160,26 @@ def _write_sheet(reader: Reader, how: How, tiles: list[tuple[str, Image.Image]],
     from lucency.paint import png
     from lucency.paint.sheets import contact_sheet
 
-    legend = _legend(reader, how, how.finding or 0, f"{reader.card.name} · {how.explainer.method}")
+    one = len(how.findings) == 1
+    name = evidence_for(reader, how.findings[0], how.opposite) if one else "the label named below"
+    legend = _legend(reader, how, name, f"{reader.card.name} · {how.explainer.method}")
     write_bytes(out / SHEET, png(contact_sheet(tiles, legend)))
     return out / SHEET
 
 
-def _legend(reader: Reader, how: How, index: int, title: str) -> Legend:
+def _legend(reader: Reader, how: How, finding: str, title: str) -> Legend:
+    from lucency.modality import MODALITIES
     from lucency.paint import Legend
 
-    finding = evidence_for(reader, index, how.opposite)
-    return Legend(how.limit, finding, how.explainer.unit, title, how.explainer.mark)
+    lungs = MODALITIES[reader.card.modality].lungs
+    return Legend(how.limit, finding, how.explainer.unit, title, how.explainer.mark, lungs)
 
 
-def _print(path: Path, reading: Reading, evidence: Floats32, written: Path, how: How, json: bool) -> None:
-    mark = how.explainer.mark
+def _print(path: Path, reading: Reading, explained: tuple[str, Floats32], written: Path, how: How, json: bool) -> None:
+    mark, (name, evidence) = how.explainer.mark, explained
     if json:
         facts = {**reading.to_json(), "film": str(path), "method": how.explainer.method, "unit": how.explainer.unit}
-        spot = {"map": evidence.tolist(), "picture": str(written), **({"mark": mark} if mark else {})}
+        spot = {"explained": name, "map": evidence.tolist(), "picture": str(written), **({"mark": mark} if mark else {})}
         print_json({**facts, **spot})
         return
     echo(f"{one_line(path)}  {reading.answer}  → {written}{_remark(evidence)}")
@@ -167,8 +187,8 @@ def _print(path: Path, reading: Reading, evidence: Floats32, written: Path, how:
         echo(f"  doubt: {how.explainer.method} {mark}")
 
 
-def _number(reading: Reading) -> str:
-    return "–" if reading.probability is None else f"{reading.probability:.3f}"
+def _number(reading: Reading, index: int) -> str:
+    return "–" if reading.withheld else f"{reading.probabilities[index]:.3f}"
 
 
 def _remark(evidence: np.ndarray) -> str:

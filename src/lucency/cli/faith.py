@@ -22,6 +22,7 @@ from lucency.cli.inputs import (
     report_unreadable,
 )
 from lucency.cli.terminal import echo
+from lucency.modality import MODALITIES
 
 if TYPE_CHECKING:
     from lucency.arrays import Floats32, Pixels
@@ -69,18 +70,18 @@ def faith(
 
     Where the evidence lies (lesion, lungs), whether removing it changes the output (deletion, insertion, occlusion),
     whether the map depends on the network (random weights or labels, other seeds), and whether the output depends on
-    the lungs (painted over; everything outside them exchanged with another film's).
+    the lungs (painted over; everything outside them exchanged with another film's). What is about lungs is left out
+    for pictures that show none.
 
     Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
     """
-    from lucency.explain.bind import label_index
     from lucency.explain.boxes import with_boxes
     from lucency.reader import Reader
 
     options = DataOptions(source, allow_missing=allow_missing)
 
     reader = Reader.open(readers[0])
-    index = label_index(reader, finding) or 0
+    index = _index(reader, finding)
     found, used = _films(data, options, split, fold, folds, boxes)
     networks = _networks(reader, readers[1:], shuffled)
     chosen = method or (["cam", "grad_cam"] if boxes and networks.own else ["cam"])
@@ -89,9 +90,25 @@ def faith(
     results, cases = _evaluated(reader, chosen, task, networks, quick)
     for path in beside or ():
         results += _beside(path, task)
-    changed = _causes(reader, found, index, films, seed, resamples) if causes and reader.card.task == "binary" else []
+    shown = causes and reader.card.task == "binary" and MODALITIES[reader.card.modality].lungs
+    changed = _causes(reader, found, index, films, seed, resamples) if shown else []
     _write(results, _about(reader, readers, index, data, found, used, cases), changed, out, json)
     return report_unreadable(cases.unreadable, len(cases.films) + len(cases.unreadable))
+
+
+def _index(reader: Reader, finding: str | None) -> int:
+    """The logit whose maps are measured.
+
+    Raises:
+        UsageError: none is named, or no such label.
+    """
+    from lucency.errors import UsageError
+    from lucency.explain.bind import label_index
+
+    index = label_index(reader, finding)
+    if index is None and reader.card.task != "binary":
+        raise UsageError(f"--finding: expected one of {', '.join(reader.card.labels)}, whose maps are to be measured")
+    return index or 0
 
 
 @dataclass(frozen=True)
@@ -150,7 +167,8 @@ def _evaluated(
         return reader.read_batch(squares).probabilities[:, task.finding]
 
     films = as_labelled(task.films, reader.card.labels)
-    cases = gather_cases(films, reader.preprocess, lung_mask, task.finding, task.most, task.seed)
+    lungs = lung_mask if MODALITIES[reader.card.modality].lungs else None
+    cases = gather_cases(films, reader.preprocess, lungs, task.finding, task.most, task.seed)
     explainers, occlusion = _explainers(reader, methods), bind(reader, "occlusion")
     results = evaluate_explainers(explainers, task.finding, read, occlusion, cases, networks, task.resamples, quick)
     return _on_outlined_lungs(results, reader, explainers, task) if task.lungs else results, cases

@@ -40,7 +40,7 @@ LESION_FIGURES = ("pointing", "pointing_near", "energy_in_lesion", "lesion_share
 
 @dataclass(frozen=True)
 class Case:
-    """One film with the finding, as the network sees it. All arrays are (s, s)."""
+    """One film with the finding, as the network sees it. All arrays are (s, s); in colour `gray` is (s, s, 3)."""
 
     name: str
     gray: Pixels
@@ -48,7 +48,8 @@ class Case:
     """The same number for films of one patient."""
     lesion: Mask | None
     """None if the data do not say, or if it lies outside what the network sees."""
-    lungs: Mask
+    lungs: Mask | None
+    """None for pictures that show none."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +131,14 @@ class Networks:
 
 
 def gather_cases(
-    films: Dataset, preprocess: Preprocess, lungs: FindLungs, finding: int, most: int, seed: int = 0
+    films: Dataset, preprocess: Preprocess, lungs: FindLungs | None, finding: int, most: int, seed: int = 0
 ) -> Cases:
     """Up to `most` films with the finding, drawn at random; films with a known lesion come first.
 
     Args:
         films: labelled as the reader labels them.
         preprocess: the reader's.
-        lungs: finds the lungs.
+        lungs: finds the lungs; None for pictures that show none.
         finding: which logit.
         most: how many films; 0 takes all.
         seed: of the draw.
@@ -148,12 +149,12 @@ def gather_cases(
     chosen = _with_finding(films, finding, most, seed)
     cases: list[Case] = []
     unreadable: list[FilmError] = []
-    outcomes = track(decode_each(chosen, preprocess.__call__), "finding lungs and lesions", total=len(chosen))
+    outcomes = track(decode_each(chosen, preprocess.__call__), "finding lungs and lesions" if lungs else "decoding films", total=len(chosen))
     for record, group, gray in zip(chosen.samples, chosen.groups(), outcomes, strict=True):
         if isinstance(gray, FilmError):
             unreadable.append(gray)
         else:
-            cases.append(Case(record.name, gray, int(group), _lesion(record, preprocess), lungs(gray)))
+            cases.append(Case(record.name, gray, int(group), _lesion(record, preprocess), lungs(gray) if lungs else None))
     require_readable(chosen, len(cases), unreadable)
     return Cases(tuple(cases), tuple(unreadable))
 
@@ -254,7 +255,9 @@ def _check_sanity(
     from lucency.explain.randomization import cascade, compare_networks, untrained_energy_in_lungs
 
     assert networks.own is not None
-    figures = [*result.figures, untrained_energy_in_lungs(on, networks.own, cases, resamples)]
+    figures = list(result.figures)
+    if cases.films[0].lungs is not None:
+        figures.append(untrained_energy_in_lungs(on, networks.own, cases, resamples))
     if networks.shuffled:
         figures += compare_networks("labels", on, [networks.shuffled], cases, maps, resamples)
     if networks.others:
@@ -301,9 +304,11 @@ def score_maps(
 def energy_in_outlined_lungs(explain: Explain, cases: Cases, resamples: int) -> list[Estimate]:
     """Energy in lungs that a person outlined, and their share of the film."""
     films = track(cases.films, "evaluating on outlined lungs", len(cases.films))
-    energy = [measures.energy_inside(measures.upsample(explain(c.gray), len(c.gray)), c.lungs) for c in films]
-    share = [float(case.lungs.mean()) for case in cases.films]
-    columns = {"energy_in_outlined_lungs": np.array(energy), "outlined_lungs_share": np.array(share)}
+    inside = [_in_lungs(case, measures.upsample(explain(case.gray), len(case.gray))) for case in films]
+    columns = {
+        "energy_in_outlined_lungs": np.array([one["energy_in_lungs"] for one in inside]),
+        "outlined_lungs_share": np.array([one["lungs_share"] for one in inside]),
+    }
     return estimate_means(columns, cases.groups, resamples)
 
 
@@ -313,8 +318,7 @@ def random_map(number: int) -> Map:
 
 
 def _localization(case: Case, evidence: Map) -> dict[str, float]:
-    inside = {"energy_in_lungs": measures.energy_inside(evidence, case.lungs), "lungs_share": float(case.lungs.mean())}
-    lesion = case.lesion
+    inside, lesion = _in_lungs(case, evidence), case.lesion
     if lesion is None:
         return {**dict.fromkeys(LESION_FIGURES, np.nan), **inside}
     figures = (
@@ -325,6 +329,12 @@ def _localization(case: Case, evidence: Map) -> dict[str, float]:
         measures.average_precision(evidence, lesion),
     )
     return {**dict(zip(LESION_FIGURES, figures, strict=True)), **inside}
+
+
+def _in_lungs(case: Case, evidence: Map) -> dict[str, float]:
+    if case.lungs is None:
+        return {}
+    return {"energy_in_lungs": measures.energy_inside(evidence, case.lungs), "lungs_share": float(case.lungs.mean())}
 
 
 def _iou(table: Floats, cases: Cases) -> Floats:

@@ -129,7 +129,7 @@ def deletion_insertion(read: Probability, gray: Pixels, evidence: Map, seed: int
 
     Args:
         read: gives the probability of the finding.
-        gray: uint8 (s, s), the film as the network sees it.
+        gray: uint8 (s, s), in colour (s, s, 3), the film as the network sees it.
         evidence: its map.
         seed: of the order of pixels with equal evidence.
 
@@ -137,8 +137,9 @@ def deletion_insertion(read: Probability, gray: Pixels, evidence: Map, seed: int
         ExplainError: the reader's answer is not finite.
     """
     order = rank_pixels(upsample(evidence, gray.shape[0]), seed)
-    blank = np.full_like(gray, round(float(gray.mean())))
-    blurred = ndimage.gaussian_filter(gray, BLUR * gray.shape[0])
+    blank = np.empty_like(gray)
+    blank[:] = np.rint(gray.mean(axis=(0, 1)))
+    blurred = ndimage.gaussian_filter(gray, BLUR * gray.shape[0], axes=(0, 1))
     found = read(np.concatenate([_steps(gray, blank, order), _steps(blurred, gray, order)])).astype(np.float64)
     if not np.isfinite(found).all():
         raise ExplainError("the network's answer is not a number; its weights are broken: download or train it again")
@@ -157,11 +158,11 @@ def area(curve: Floats) -> float:
 
 
 def _steps(start: Pixels, goal: Pixels, order: Ints) -> Pixels:
-    """The film after each step from `start` to `goal`: uint8 (STEPS + 1, s, s)."""
-    films = np.repeat(start[None], STEPS + 1, axis=0).reshape(STEPS + 1, -1)
+    """The film after each step from `start` to `goal`: uint8 (STEPS + 1, s, s), in colour (…, 3)."""
+    films = np.repeat(start[None], STEPS + 1, axis=0).reshape(STEPS + 1, len(order), -1)
     for step in range(1, STEPS + 1):
         changed = order[: round(len(order) * step / STEPS)]
-        films[step, changed] = goal.ravel()[changed]
+        films[step, changed] = goal.reshape(len(order), -1)[changed]
     return films.reshape(STEPS + 1, *start.shape)
 
 

@@ -21,6 +21,7 @@ from lucency.explain.measures import energy_inside, rank_correlation, structural
 from lucency.explain.network import preserve_state
 from lucency.models import blocks
 from lucency.models.classifier import Classifier
+from lucency.preprocess import as_input
 from lucency.progress import track
 
 OnNetwork = Callable[[Classifier, Pixels], Map]
@@ -88,6 +89,7 @@ def untrained_energy_in_lungs(explain: OnNetwork, classifier: Classifier, cases:
         network = randomize_weights(classifier, depths(classifier)[-1], cases.squares, draw)
         for i, case in enumerate(cases.films):
             evidence = upsample(explain(network, case.gray), case.gray.shape[0])
+            assert case.lungs is not None
             found[i] += energy_inside(evidence, case.lungs) / DRAWS
     return mean_estimate("energy_in_lungs_untrained", found, cases.groups, resamples)
 
@@ -161,7 +163,8 @@ def _recalibrate_norms(modules: list[nn.Module], network: Classifier, films: Pix
             norm.train()
         device = next(network.parameters()).device
         for start in range(0, len(films), CHUNK):
-            network(torch.from_numpy(films[start : start + CHUNK, None].astype(np.float32)).to(device))
+            batch = torch.from_numpy(as_input(films[start : start + CHUNK])).permute(0, 3, 1, 2).contiguous()
+            network(batch.to(device))
 
 
 def with_shuffled_labels(films: Dataset, seed: int) -> Dataset:

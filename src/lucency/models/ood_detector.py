@@ -1,9 +1,11 @@
 """The gate: how far a film is from the training films, as four numbers computed inside the network.
 
-    layout        distance of the 8 × 8 thumbnail without its brightness and contrast: where dark lungs, heart and
-                  shoulders lie. Hands, laterals, photographs, inverted films and films on their side are far.
+    layout        distance of the 8 × 8 thumbnail without its brightness and contrast, in colour one of each channel:
+                  where dark lungs, heart and shoulders lie. Hands, laterals, photographs, inverted films and films on
+                  their side are far.
     upside_down   linear probe of the thumbnail: films against films upside down.
     mirrored      linear probe of the thumbnail: films against their mirror images, by the heart.
+                  Either is left out where such an image is one of the same kind (lucency.modality, flips).
     features      distance of the direction of the pooled activations: blur, noise, other machines.
 
 layout and features are distances from a Gaussian of a few principal directions and isotropic noise (probabilistic PCA,
@@ -17,7 +19,7 @@ A training film has about 1. Only sums, products and a root, which every exporte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import safetensors
 import safetensors.torch
@@ -34,6 +36,7 @@ CELLS = 8
 """Rows and columns of the thumbnail."""
 CHECKS = ("layout", "upside_down", "mirrored", "features")
 """The columns of `doubt`, in order."""
+FLIP_CHECKS = CHECKS[1:3]
 LUNG_CHECKS = ("lungs_missing", "lungs_cut", "lungs_flat")
 """Three more columns, of a network that crops to the lungs."""
 TYPICAL_LUNG = 0.05
@@ -82,24 +85,28 @@ class LinearProbe(nn.Module):
 
 
 class OODDetector(nn.Module):
-    """Gray films and their pooled features to `doubt`, in the order of CHECKS."""
+    """Films and their pooled features to `doubt`, in the order of CHECKS."""
 
-    def __init__(self, layout: Gaussian, features: Gaussian) -> None:
-        """The detector before `lucency.train.ood` fits it."""
+    def __init__(self, layout: Gaussian, features: Gaussian, flips: Sequence[str] = FLIP_CHECKS) -> None:
+        """The detector before `lucency.train.ood` fits it; `flips`: which of FLIP_CHECKS it has."""
         super().__init__()
         self.layout = layout
-        self.upside_down = LinearProbe(CELLS * CELLS)
-        self.mirrored = LinearProbe(CELLS * CELLS)
+        for name in flips:
+            setattr(self, name, LinearProbe(len(layout.mean)))
         self.features = features
+        self.on_thumbnail = [name for name in CHECKS[:-1] if hasattr(self, name)]
 
-    def forward(self, gray: Tensor, pooled: Tensor, cropped: CroppedInput | None = None) -> Tensor:
-        """Gray films (n, 1, s, s) of 0..255 and their pooled features (n, k) → doubt (n, 4).
+    def forward(self, films: Tensor, pooled: Tensor, cropped: CroppedInput | None = None) -> Tensor:
+        """Films (n, channels, s, s) of 0..255 and their pooled features (n, k) → doubt (n, checks).
 
-        For a network that crops to the lungs, the columns of LUNG_CHECKS follow: (n, 7).
+        For a network that crops to the lungs, the columns of LUNG_CHECKS follow.
         """
-        small = thumbnails(gray)
-        doubts = [self.layout(small), self.upside_down(small), self.mirrored(small), self.features(directions(pooled))]
+        doubts = [self.numbers(thumbnails(films), directions(pooled))]
         return torch.cat(doubts if cropped is None else [*doubts, lung_doubts(cropped)], 1)
+
+    def numbers(self, small: Tensor, features: Tensor) -> Tensor:
+        """Thumbnails and directions of the features of n films → (n, checks)."""
+        return torch.cat([*(getattr(self, name)(small) for name in self.on_thumbnail), self.features(features)], 1)
 
 
 def directions(pooled: Tensor) -> Tensor:
@@ -108,7 +115,7 @@ def directions(pooled: Tensor) -> Tensor:
 
 
 def thumbnails(gray: Tensor) -> Tensor:
-    """Gray films (n, 1, s, s), s at least 8 → (n, 64): mean gray of each cell, less the film's mean, over its spread.
+    """Films (n, c, s, s), s at least 8 → (n, 64 c): mean of each cell, less the film's mean, over its spread.
 
     The spread counts as at least 4 levels of gray, so that a blank film stays finite.
     """
@@ -154,7 +161,7 @@ def load_ood_detector(bundle: Bundle) -> OODDetector | None:
 
 def ood_detector_from_state(numbers: Mapping[str, Tensor]) -> OODDetector:
     """A gate with the given state: `layout.mean`, `layout.directions` …"""
-    sizes = [numbers[f"{name}.directions"].shape for name in ("layout", "features")]
-    gate = OODDetector(*(Gaussian(size, directions) for directions, size in sizes))
+    layout, features = (Gaussian(*numbers[f"{name}.directions"].shape[::-1]) for name in ("layout", "features"))
+    gate = OODDetector(layout, features, [name for name in FLIP_CHECKS if f"{name}.weight" in numbers])
     gate.load_state_dict(dict(numbers))
     return gate.eval()

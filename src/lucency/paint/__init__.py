@@ -46,7 +46,8 @@ VEIL, VEIL_FROM = 0.35, 0.25
 """Opacity of the veil over the strongest evidence, and the share of the maximum where the veil begins."""
 BOXED = 0.75
 """The box bounds the cells around the strongest one with at least this share of its evidence."""
-KEY = "Yellow: strongest evidence for {finding}; box: its maximum; blue: lungs found"
+EVIDENCE_KEY = "Yellow: strongest evidence for {finding}; box: its maximum"
+KEY = f"{EVIDENCE_KEY}; blue: lungs found"
 """How to read an overlay, in one line."""
 FAINT_SHARE = 0.1
 """Share of the scale's end below which evidence is faint: it is drawn relative to this instead of its own maximum."""
@@ -165,6 +166,13 @@ class Legend:
     """One line above the film: the probability, the method. Never a patient's name: pictures are shared."""
     mark: str = ""
     """A warning to show with the map, such as a failed randomisation test."""
+    lungs: bool = True
+    """Whether lungs are outlined in such pictures."""
+
+    @property
+    def key(self) -> str:
+        """What the marks mean, in a line."""
+        return (KEY if self.lungs else EVIDENCE_KEY).format(finding=self.finding)
 
 
 def overlay(

@@ -15,7 +15,6 @@ from lucency.film import Film
 from lucency.paint import (
     FAINT,
     INK,
-    KEY,
     PAPER,
     TOP,
     Legend,
@@ -103,7 +102,7 @@ def contact_sheet(
     for row in rows:
         sheet.paste(row, (0, y))
         y += row.height
-    title = f"{legend.title}. {KEY.format(finding=legend.finding)}".lstrip(". ")
+    title = f"{legend.title}. {legend.key}".lstrip(". ")
     return _captioned(sheet, title, 13)
 
 

@@ -174,7 +174,7 @@ def reading(
     reasons = [check.name for check, fails in zip(card.gate.checks, failed_checks(card, one)[0], strict=True) if fails]
     explained = any(doubt.explains for doubt in doubts)
     said = [(doubt.code, doubt.words) for doubt in doubts]
-    said += [(reason, GATE_WORDS[reason]) for reason in reasons if not explained]
+    said += [(reason, _gate_words(card, reason)) for reason in reasons if not explained]
     stands = bool(accepted(card, one)[0])
     if not stands and not reasons:
         said.append(_undecided(card, chances))
@@ -200,6 +200,19 @@ def _word(card: Card, chances: Floats) -> str:
         return card.labels[int(called_label(card, chances[None])[0])]
     on = np.flatnonzero(chances >= np.float32(card.operating_point.threshold))
     return "|".join(card.labels[i] for i in on)
+
+
+def _gate_words(card: Card, reason: str) -> str:
+    """What a failed check of the gate means for pictures of the card's kind."""
+    kind = MODALITIES[card.modality]
+    if kind.lungs:
+        return GATE_WORDS[reason]
+    words = {
+        "layout": f"this does not look like a {kind.noun}: another view or part, turned, inverted, or another picture",
+        "upside_down": f"this {kind.noun} looks upside down",
+        "mirrored": f"this {kind.noun} looks mirrored",
+    }
+    return words.get(reason, GATE_WORDS[reason].replace("film", "picture"))
 
 
 def _undecided(card: Card, chances: Floats) -> tuple[str, str]:

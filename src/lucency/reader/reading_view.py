@@ -13,7 +13,7 @@ from lucency.evaluate.predictions import UNCERTAIN
 from lucency.html import NOTEBOOK, data_url
 from lucency.lungs import lung_outline
 from lucency.modality import MODALITIES
-from lucency.paint import KEY, overlay
+from lucency.paint import Legend, overlay
 from lucency.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def _pictures_html(reading: Reading) -> str:
         'object-fit:contain;background:#000;border-radius:4px">'
         for picture, title in zip(shown, titles, strict=False)
     )
-    key = "" if reading.withheld else KEY.format(finding=reading.finding)
+    lungs = reading.card is not None and MODALITIES[reading.card.modality].lungs
+    key = "" if reading.withheld else Legend(finding=reading.finding, lungs=lungs).key
     return (
         f'<div style="display:flex;gap:2%">{images}</div>'
         f'<div style="color:#5a5a5a;font-size:12px;margin:4px 0 8px">{escape(key)}</div>'

@@ -16,6 +16,7 @@ from lucency.evaluate import Predictions, Report, evaluate_predictions
 from lucency.evaluate.comparison import delong_test, detectable_auroc
 from lucency.evaluate.report import findings
 from lucency.evaluate.subgroups import Subgroup, subgroups, usable_columns
+from lucency.modality import MODALITIES, Modality
 from lucency.reader import Reader
 
 LIMIT = (
@@ -53,6 +54,17 @@ class ReportContext:
     """The difference in AUROC to an equally good reader that these films detect with a power of 80 %."""
     cross_validated: bool = False
     """Whether each film was evaluated by a reader that was trained without films of its patient."""
+
+    @property
+    def kind(self) -> Modality:
+        """What the pictures are."""
+        return MODALITIES[self.card.modality]
+
+    @property
+    def pixels(self) -> str:
+        """The network's input in words: `160 × 160 gray pixels`."""
+        square = self.card.preprocess
+        return f"{square.image_size} × {square.image_size} {'gray' if square.channels == 1 else 'RGB'} pixels"
 
     @property
     def seen(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lucency.evaluate import Measure
 from lucency.evaluate.report import ALL, MACRO
 from lucency.report.context import ReportContext
@@ -21,6 +23,9 @@ MEANINGS: dict[str, str] = {
     "answered_accuracy": "of the films answered, the share called rightly",
     "answered_sensitivity": "of the films with {finding} that are answered, the share called so",
     "answered_specificity": "of the films without {finding} that are answered, the share called clear",
+    "balanced_accuracy": "mean over the classes of the share of their films called rightly",
+    "quadratic_kappa": "agreement of grades beyond chance, a far grade counting more than the next; 1 is best",
+    "augrc": "chance that a film is answered wrongly, the share answered being drawn at random; 0 is best",
     "exact_match": "of all films, the share with every label right",
 }
 TITLES: dict[str, str] = {
@@ -29,8 +34,11 @@ TITLES: dict[str, str] = {
     "precision": "positive predictive value",
     "ece": "calibration error (ECE)",
     "brier": "Brier score",
+    "augrc": "AUGRC",
     "f1": "F1",
 }
+CLASS_FIGURES = ("sensitivity", "specificity", "auroc", "ece")
+"""Of each class, beside the means."""
 NOT_CHOSEN = {"default": "the default", "given": "as given", "fixed beforehand": "fixed beforehand"}
 """Text of a threshold that was not chosen on films."""
 
@@ -46,7 +54,7 @@ def title(name: str) -> str:
 
 def meaning(measure: Measure) -> str:
     """The meaning of a figure."""
-    return MEANINGS.get(measure.name, "").format(finding=measure.finding)
+    return MEANINGS.get(measure.name, "").format(finding="a label" if measure.finding == MACRO else measure.finding)
 
 
 def finding(context: ReportContext) -> str:
@@ -127,3 +135,25 @@ def figures(context: ReportContext) -> tuple[Measure, ...]:
     if context.report.task == "binary":
         return context.report.measures
     return tuple(measure for measure in context.report.measures if measure.finding in (ALL, MACRO))
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One of several labels against the rest."""
+
+    name: str
+    films: int
+    figures: tuple[Measure, ...]
+    """Those of CLASS_FIGURES."""
+
+
+def classes(context: ReportContext) -> tuple[ClassRow, ...]:
+    """Each of several labels; none for one finding."""
+    report = context.report
+    if report.task == "binary":
+        return ()
+    named = {(measure.finding, measure.name): measure for measure in report.measures}
+    return tuple(
+        ClassRow(label, films, tuple(named[label, name] for name in CLASS_FIGURES))
+        for label, films in zip(report.label_names, report.films_per_label, strict=True)
+    )

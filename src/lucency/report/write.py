@@ -88,6 +88,8 @@ def page(
         text=metric_text,
         sentences=metric_text.in_a_hundred(context),
         figures=metric_text.figures(context),
+        classes=metric_text.classes(context),
+        class_figures=metric_text.CLASS_FIGURES,
         plots=[(_png_url(folder / name), caption) for name, caption in PLOTS.items() if (folder / name).is_file()],
         columns=_by_column(context.subgroups),
         shown=[metric_text.title(name) for name in SHOWN],
@@ -115,7 +117,8 @@ def _by_column(parts: Sequence[Subgroup]) -> dict[str, list[Subgroup]]:
 def model_card(context: ReportContext, checklists: Sequence[FilledChecklist]) -> str:
     """The model card: Markdown, headed by the metadata block that model hubs read."""
     card, about = context.card, context.about
-    tags = ["chest-x-ray", "radiology", "medical", "research-only", *card.labels[1:], card.model.backbone]
+    labels = card.labels[1:] if card.task == "binary" else card.labels
+    tags = [*context.kind.tags, "medical", "research-only", *labels, card.model.backbone]
     return (
         markdown_environment()
         .get_template("modelcard.md")
@@ -131,6 +134,7 @@ def model_card(context: ReportContext, checklists: Sequence[FilledChecklist]) ->
             split=str(about.get("split", "")),
             hub=_hub(context),
             figures=metric_text.figures(context),
+            classes=metric_text.classes(context),
             checklists=[f"{one.guideline.name} ({one.guideline.file}): {summary(one)}" for one in checklists],
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -16,13 +17,14 @@ from lucency.bundle import Bundle, Card, Check, Gate
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_squares, report_skipped
 from lucency.data.splits import Fold, split_hash, train_val_split
-from lucency.errors import SourceError, UsageError
+from lucency.errors import SourceError
 from lucency.evaluate.selective_prediction import fit_conformal
+from lucency.modality import MODALITIES, Modality
 from lucency.models import Classifier
 from lucency.models.lung_crop import FLAT_LUNGS
 from lucency.models.ood_detector import (
     CELLS,
-    CHECKS,
+    FLIP_CHECKS,
     LUNG_CHECKS,
     OOD_FILE,
     directions,
@@ -32,7 +34,7 @@ from lucency.models.ood_detector import (
 )
 from lucency.models.ood_detector import OODDetector as Detector
 from lucency.models.run import keep_freed_memory, load_run
-from lucency.preprocess import Preprocess
+from lucency.preprocess import Preprocess, as_input
 from lucency.progress import track
 from lucency.recipe import card_data_settings
 
@@ -66,8 +68,19 @@ MIN_FILMS = 50
 """Films below which no Gaussian is fitted."""
 DIRECTIONS = {"layout": 16, "features": 64}
 """Principal directions of each Gaussian; at most a fourth of the films."""
-FLIPS = {"upside_down": 1, "mirrored": 2}
-"""Axis of a thumbnail (n, rows, columns) that is flipped for each check."""
+
+
+class Flip(NamedTuple):
+    """A check for mirror images."""
+
+    axis: int
+    """Of a thumbnail (channels, rows, columns)."""
+    image: str
+    """The name in `Modality.flips`: where such a picture is one of the kind there is no check."""
+
+
+FLIPS = {"upside_down": Flip(1, "vertical"), "mirrored": Flip(2, "horizontal")}
+"""Check → the mirror image that it finds."""
 CORRUPTED_WEIGHT = 30.0
 """Weight of a corruption's direction in the distance of the features, among about a thousand directions."""
 INVERSE_REGULARISATION = 1.0
@@ -124,11 +137,10 @@ def fit_gate(
         the run's card with the checks, and the content of the detector's file.
 
     Raises:
-        UsageError: the run reads no chest films.
         SourceError: these are not the films of the run, or there are too few.
     """
-    if run.card.modality != "chest_xray":
-        raise UsageError(f"{run.path}: the gate knows how chest films are laid out; this run reads {run.card.modality}")
+    kind = MODALITIES[run.card.modality]
+    flips = [name for name, flip in FLIPS.items() if flip.image not in kind.flips]
     train, val = find_splits(run.card, films, fold)
     opened = load_run(run)
     keep_freed_memory()
@@ -141,13 +153,17 @@ def fit_gate(
         for name, corrupt in CORRUPTIONS.items()
     ]
     small, groups = np.concatenate([inside.small, outside.small]), _groups(inside.films, outside.films)
-    detector = ood_detector_from_state(fit_numbers(small, inside.features, corrupted))
-    scores = {name: (column, groups) for name, column in zip(CHECKS, crossfit(small, groups).T, strict=False)}
+    detector = ood_detector_from_state(fit_numbers(small, inside.features, corrupted, flips))
+    columns = crossfit(small, groups, flips=flips).T
+    scores = {name: (column, groups) for name, column in zip(detector.on_thumbnail, columns, strict=True)}
     scores["features"] = score(detector, outside.small, outside.features)[:, -1], outside.films.groups()
     for name, column in zip(LUNG_CHECKS, np.concatenate([inside.lungs, outside.lungs]).T, strict=False):
         scores[name] = column, groups
+    shares = alarm_shares(tuple(scores), kind)
     checks = tuple(
-        fixed_limit(name, found[0]) if name in FIXED else set_limit(name, *found, alarms * ALARMS[name])
+        fixed_limit(name, found[0])
+        if name in FIXED
+        else set_limit(name, *found, alarms * shares[name], LEAST.get(name) if kind.lungs else None)
         for name, found in scores.items()
     )
     fitted_on = (
@@ -157,6 +173,13 @@ def fit_gate(
     )
     card = run.card.model_copy(update={"gate": Gate(file=OOD_FILE, checks=checks, fitted_on=fitted_on)})
     return card, safetensors.torch.save({name: value.contiguous() for name, value in detector.state_dict().items()})
+
+
+def alarm_shares(names: Sequence[str], kind: Modality) -> dict[str, float]:
+    """The share of the allowed false alarms for each check; pictures of fewer checks share them all."""
+    shares = {name: ALARMS.get(name, 0.0) for name in names}
+    whole = 1.0 if kind.lungs else sum(shares.values())
+    return {name: share / whole for name, share in shares.items()}
 
 
 def _groups(inside: Dataset, outside: Dataset) -> NDArray[np.int64]:
@@ -201,7 +224,7 @@ def measure(
     rows = []
     for start in track(range(0, len(decoded.pixels), BATCH), doing, len(decoded.pixels), lambda _: BATCH):
         squares = corrupt(np.stack(decoded.pixels[start : start + BATCH]))
-        gray = torch.from_numpy(squares[:, None].astype(np.float32))
+        gray = torch.from_numpy(as_input(squares)).permute(0, 3, 1, 2).contiguous()
         with torch.inference_mode():
             cropped = classifier.crop_input(gray)
             pooled = classifier.head.pool(classifier.forward_features(cropped.pixels), cropped.weights)
@@ -210,10 +233,15 @@ def measure(
     return Measured(decoded.films, small, features, lungs)
 
 
-def set_limit(name: str, scores: Floats, groups: NDArray[np.int64], alarms: float) -> Check:
-    """The limit above which at most a share `alarms` of films of the same kind lie, each patient with equal weight."""
+def set_limit(
+    name: str, scores: Floats, groups: NDArray[np.int64], alarms: float, least: float | None = None
+) -> Check:
+    """The limit above which at most a share `alarms` of films of the same kind lie, each patient with equal weight.
+
+    `least`: no limit is lower.
+    """
     highest = -fit_conformal(-scores[:, None], np.zeros(len(scores), dtype=np.int64), groups, 1 - alarms)[0]
-    limit = max(highest or float(scores.max()), LEAST.get(name, -np.inf))
+    limit = max(highest or float(scores.max()), -np.inf if least is None else least)
     if not highest:
         print(
             f"too few validation films to promise {alarms:.1%} false alarms of {name}: the highest score is the limit",
@@ -227,42 +255,47 @@ def fixed_limit(name: str, scores: Floats) -> Check:
     return Check(name=name, limit=FIXED[name], alarms=float((scores > FIXED[name]).mean()))  # type: ignore[arg-type]
 
 
-def fit_numbers(small: Floats, features: Floats, corrupted: Sequence[Floats] = ()) -> dict[str, torch.Tensor]:
+def fit_numbers(
+    small: Floats, features: Floats, corrupted: Sequence[Floats] = (), flips: Sequence[str] = FLIP_CHECKS
+) -> dict[str, torch.Tensor]:
     """The state for `models.ood_detector.ood_detector_from_state`.
 
     Args:
-        small: (n, 64), thumbnails.
+        small: (n, 64) or, in colour, (n, 192), thumbnails.
         features: (m, k), directions of features.
         corrupted: directions of features (p, k) of films, one array per corruption.
+        flips: which of FLIPS it checks.
     """
     found = {"layout": fit_gaussian(small, DIRECTIONS["layout"])}
-    found |= {name: fit_flip(small, axis) for name, axis in FLIPS.items()}
+    found |= {name: fit_flip(small, FLIPS[name].axis) for name in flips}
     found["features"] = add_corruptions(fit_gaussian(features, DIRECTIONS["features"]), features, corrupted)
     return {f"{name}.{key}": value for name, part in found.items() for key, value in part.items()}
 
 
 def score(detector: Detector, small: Floats, features: Floats) -> Floats:
-    """Scores (n, 4) of films with these thumbnails (n, 64) and directions of features (n, k)."""
+    """Scores (n, checks) of films with these thumbnails (n, 64) and directions of features (n, k)."""
     x, y = (torch.from_numpy(part).float() for part in (small, features))
     with torch.inference_mode():
-        columns = [detector.layout(x), detector.upside_down(x), detector.mirrored(x), detector.features(y)]
-    return np.asarray(torch.cat(columns, 1).double().numpy())
+        return np.asarray(detector.numbers(x, y).double().numpy())
 
 
-def crossfit(small: Floats, groups: NDArray[np.int64], others: Floats | None = None) -> Floats:
-    """Scores of the checks on thumbnails, each film by a fit to other patients: (n, 3).
+def crossfit(
+    small: Floats, groups: NDArray[np.int64], others: Floats | None = None, flips: Sequence[str] = FLIP_CHECKS
+) -> Floats:
+    """Scores of the checks on thumbnails, each film by a fit to other patients: (n, 1 + flips).
 
     Args:
         small: (n, 64), thumbnails to fit.
         groups: (n,), the patient of each.
         others: (n, 64), thumbnails to score in their place, such as their flips; by default themselves.
+        flips: which of FLIPS are checked.
     """
     others = small if others is None else others
-    found = np.empty((len(small), len(CHECKS) - 1))
+    found = np.empty((len(small), 1 + len(flips)))
     nothing = np.eye(MIN_FILMS, 2)  # features are not scored
     for fold in range(FOLDS):
         held = groups % FOLDS == fold
-        detector = ood_detector_from_state(fit_numbers(small[~held], nothing))
+        detector = ood_detector_from_state(fit_numbers(small[~held], nothing, flips=flips))
         found[held] = score(detector, others[held], np.zeros((int(held.sum()), 2)))[:, :-1]
     return found
 
@@ -316,12 +349,12 @@ def fit_flip(small: Floats, axis: int) -> dict[str, torch.Tensor]:
     """The state of models.ood_detector.LinearProbe: logistic regression of thumbnails against their flips.
 
     Args:
-        small: (n, 64), of training films.
+        small: (n, 64 · channels), of training films.
         axis: 1 flips top and bottom; 2, left and right.
     """
     from sklearn.linear_model import LogisticRegression
 
-    turned = np.flip(small.reshape(-1, CELLS, CELLS), axis).reshape(small.shape)
+    turned = np.flip(small.reshape(len(small), -1, CELLS, CELLS), axis + 1).reshape(small.shape)
     rule = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=1000)
     rule.fit(np.concatenate([small, turned]), np.repeat([0, 1], len(small)))
     found = {"weight": rule.coef_.T, "bias": rule.intercept_}
