@@ -107,7 +107,9 @@ def appearance_of(squares: NDArray[np.uint8]) -> dict[str, Floats]:
     edge = max(1, gray.shape[1] // EDGE)
     inner = np.zeros(gray.shape[1:], dtype=bool)
     inner[edge:-edge, edge:-edge] = True
-    casts = {} if squares.ndim == 3 else {f"{name} cast": squares[..., i].mean(axis=(1, 2)) for i, name in CASTS.items()}
+    casts = (
+        {} if squares.ndim == 3 else {f"{name} cast": squares[..., i].mean(axis=(1, 2)) for i, name in CASTS.items()}
+    )
     means = gray.mean(axis=(1, 2))
     return {
         "mean gray": means,

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from lucency.bundle import Card, Model, Square, open_bundle
-from lucency.data import read_dataset
-from lucency.errors import RecipeError, UsageError
+from lucency.errors import RecipeError
 from lucency.export.exporter import export_run
 from lucency.film import Film
 from lucency.modality import MODALITIES, NAMES
@@ -23,7 +22,6 @@ from lucency.reader import Reader
 from lucency.reader.golden import verify_golden
 from lucency.recipe import ModelSettings, Recipe, parse_recipe
 from lucency.serve.routes import ReadingAnswer
-from lucency.train.ood import fit_gate
 from lucency.web.write import ENGLISH, modality_module, texts_of
 
 PAGE = ENGLISH.parent
@@ -120,13 +118,6 @@ def test_the_server_answers_with_all_that_a_reading_of_several_classes_says(tmp_
     said = Reader.open(run_of(tmp_path / "run", "skin")).read(Film.of_rgb(COLOUR)).to_json()
     answer = ReadingAnswer.model_validate({**said, "film": "film"})
     assert [one.label for one in answer.leading or ()] == [one["label"] for one in said["leading"]]
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "chest_xray"])
-def test_what_knows_chest_films_alone_refuses_other_kinds(name, tmp_path):
-    run = open_bundle(run_of(tmp_path / "run", name))
-    with pytest.raises(UsageError, match=name):
-        fit_gate(run, read_dataset("phantom:10"))
 
 
 def test_the_table_of_the_page_is_this_one():

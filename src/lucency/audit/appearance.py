@@ -119,7 +119,10 @@ OUTLIER_KINDS: dict[str, tuple[str, str]] = {
     "colour": ("In colour", "such pictures are gray; look at it"),
     "gray": ("Without colour", "such pictures are in colour; look at it"),
     "turned": ("Turned or inverted", "turn it back, or leave it out"),
-    "stranger": ("Unlike the other films", "another view, another body part, another kind of picture, or a rare one; look at it"),
+    "stranger": (
+        "Unlike the other films",
+        "another view, another body part, another kind of picture, or a rare one; look at it",
+    ),
     "mirrored": ("Mirrored, or the heart displaced", "compare with the side letter; mirror it back if it is mirrored"),
 }
 """Kind → (title, what to do); a film is named under the first that it fits."""

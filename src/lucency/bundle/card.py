@@ -33,6 +33,7 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-
 """A path inside the bundle: forward slashes, no part that begins with a dot."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+Cost = Annotated[float, Field(ge=0, le=1e9)]
 Count = Annotated[int, Field(ge=0)]
 Years = Annotated[int, Field(ge=0, le=120)]
 
@@ -137,6 +138,17 @@ class OperatingPoint(Part):
     """On the films that the calibration was fitted on; optimistic if these chose the threshold."""
     specificity: Share | None = None
     """As `sensitivity`."""
+
+
+class Costs(Part):
+    """Costs of errors of a multiclass task: the class of least expected cost is called (lucency.evaluate.costs)."""
+
+    called: tuple[tuple[Cost, ...], ...]
+    """A row for each true class of the costs of calling each class, both in the order of `labels`."""
+    refer: tuple[Cost, ...] = ()
+    """What referring a film of each class costs; where that is less than any call, the film is `uncertain`."""
+    source: str = ""
+    """The file that stated them."""
 
 
 class Abstention(Part):
@@ -244,6 +256,8 @@ class Card(Part):
     model: Model
     calibration: Calibration = Calibration()
     operating_point: OperatingPoint = OperatingPoint()
+    costs: Costs | None = None
+    """In place of the most probable class. Left out where there are none."""
     abstention: Abstention = Abstention()
     gate: Gate = Gate()
     training: Training = Training()
@@ -281,6 +295,17 @@ class Card(Part):
         return self
 
     @model_validator(mode="after")
+    def _costs_fit_the_labels(self) -> Card:
+        if self.costs is None:
+            return self
+        if self.task != "multiclass":
+            raise ValueError(f"costs are for exactly one of several classes, got a {self.task} card")
+        sizes = {len(self.costs.called), *map(len, self.costs.called), len(self.costs.refer or self.labels)}
+        if sizes != {len(self.labels)}:
+            raise ValueError(f"costs need {len(self.labels)} rows and columns, one for each label")
+        return self
+
+    @model_validator(mode="after")
     def _channels_fit_the_modality(self) -> Card:
         channels = MODALITIES[self.modality].channels
         if self.preprocess.channels != channels:
@@ -290,7 +315,7 @@ class Card(Part):
     @model_serializer(mode="wrap")
     def _leave_out_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         stated: dict[str, Any] = serialize(self)
-        unsaid = {"modality": "chest_xray", "population": Population().model_dump()}
+        unsaid = {"modality": "chest_xray", "population": Population().model_dump(), "costs": None}
         return {name: value for name, value in stated.items() if (name, value) not in unsaid.items()}
 
     @property

@@ -179,7 +179,12 @@ def _print(path: Path, reading: Reading, explained: tuple[str, Floats32], writte
     mark, (name, evidence) = how.explainer.mark, explained
     if json:
         facts = {**reading.to_json(), "film": str(path), "method": how.explainer.method, "unit": how.explainer.unit}
-        spot = {"explained": name, "map": evidence.tolist(), "picture": str(written), **({"mark": mark} if mark else {})}
+        spot = {
+            "explained": name,
+            "map": evidence.tolist(),
+            "picture": str(written),
+            **({"mark": mark} if mark else {}),
+        }
         print_json({**facts, **spot})
         return
     echo(f"{one_line(path)}  {reading.answer}  → {written}{_remark(evidence)}")

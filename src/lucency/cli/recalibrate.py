@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lucency.bundle import Card
     from lucency.evaluate.predictions import Predictions
     from lucency.evaluate.recalibration import RecalibrationConfig
     from lucency.reader.recalibrate import Recalibrated
@@ -39,6 +40,10 @@ def recalibrate(
     threshold: Annotated[
         str, typer.Option(help="youden, sensitivity=0.95, cost=5:1, a number, or keep: call the same films.")
     ] = "youden",
+    costs: Annotated[
+        Path | None,
+        typer.Option(help="CSV of what errors cost: rows true, columns called, perhaps 'refer'; of several classes."),
+    ] = None,
     coverage: Annotated[
         float, typer.Option(min=0, max=1, help="Of the prediction sets, per label; 0: answer every film.")
     ] = 0.95,
@@ -66,7 +71,7 @@ def recalibrate(
         raise OutputError(f"{out}: holds a bundle already; choose another place with --out, or remove it first")
     opened = open_bundle(bundle)
     found, on, let_in = _answers(bundle, data, predictions, options, split, threads, only_unseen)
-    config = _config(opened.card, method, threshold, coverage)
+    config = _config(opened.card, method, threshold, coverage, costs)
     new = recalibrate(opened.card, found, config, on, folds, resamples, let_in)
     if is_worse(new) and not force:
         echo(table(new, on))
@@ -85,15 +90,25 @@ def recalibrate(
     return 0
 
 
-def _config(card: Any, method: str, threshold: str, coverage: float) -> RecalibrationConfig:
+def _config(card: Card, method: str, threshold: str, coverage: float, costs: Path | None) -> RecalibrationConfig:
+    from lucency.bundle import Costs
+    from lucency.errors import UsageError
+    from lucency.evaluate.costs import read_costs
     from lucency.evaluate.recalibration import KEEP, RecalibrationConfig
     from lucency.reader.recalibrate import kept_logit, kept_point
 
+    stated = card.costs
+    if costs is not None:
+        if card.task != "multiclass":
+            raise UsageError(f"--costs is for one of several classes, not for a {card.task} task; --threshold cost=5:1")
+        called, refer = read_costs(costs, card.labels)
+        stated = Costs(called=called, refer=refer, source=costs.name)
     return RecalibrationConfig(
         method=None if method == KEEP else method,  # type: ignore[arg-type]
         rule=threshold,
-        coverage=coverage or None,
+        coverage=None if stated is not None and stated.refer else coverage or None,
         kept=kept_point(card),
+        costs=stated,
         kept_logit=kept_logit(card) if card.task == "binary" else 0.0,
     )
 
@@ -169,6 +184,9 @@ def table(new: Recalibrated, on: str) -> str:
     point, numbers = card.operating_point, card.calibration.parameters
     shown = ", ".join(f"{name} {values[0]:.3g}" for name, values in numbers.items() if len(values) == 1)
     lines.append(f"calibration {card.calibration.method}{f' ({shown})' if shown else ''}")
+    if card.costs is not None:
+        referring = ", or referred where that costs less" if card.costs.refer else ""
+        lines.append(f"the class of least expected cost is called{referring} ({card.costs.source})")
     if predictions.task != "multiclass":
         lines.append(f"threshold {point.threshold:.4g}, by {point.chosen_by}")
     if card.abstention.least:

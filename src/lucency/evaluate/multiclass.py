@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lucency.arrays import Bools, Floats, Ints
+from lucency.evaluate.costs import costs_paid
 from lucency.evaluate.metrics import Finding, ratio
 from lucency.evaluate.predictions import Predictions
 from lucency.evaluate.selective_prediction import augrc, confidence, correct_calls
@@ -65,6 +66,9 @@ def summaries(predictions: Predictions, threshold: float) -> dict[str, Summary]:
     found: dict[str, Summary] = {"balanced_accuracy": lambda weights: balanced_accuracy(labels, called, weights)}
     if is_ordered(predictions.label_names):
         found["quadratic_kappa"] = lambda weights: quadratic_kappa(labels, called, weights)
+    if predictions.costs is not None:
+        paid = costs_paid(predictions.costs, labels, called, predictions.answered)
+        found["mean_cost"] = lambda weights: ratio(weights @ paid, weights.sum(axis=1))
     return {**found, "augrc": lambda weights: augrc(confident, correct, weights)}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from lucency.arrays import Bools, Floats, Ints
 from lucency.errors import SourceError
+from lucency.evaluate.costs import Costs, least_cost
 from lucency.tables import read_table
 
 Task = Literal["binary", "multiclass", "multilabel"]
@@ -49,6 +50,8 @@ class Predictions:
     """Further facts per film, for subgroups."""
     answered: Bools | None = None
     """(n,), whether the reader answers; elsewhere its verdict is `uncertain`. None: it answers every film."""
+    costs: Costs | None = None
+    """Of a multiclass task: the class of least expected cost is called. None: the most probable one."""
 
     def __post_init__(self) -> None:
         n, f = len(self.names), 1 if self.task == "binary" else len(self.label_names)
@@ -111,7 +114,11 @@ class Predictions:
         )
 
     def called(self, threshold: float = 0.5) -> Ints:
-        """The label called for each film, answered or not: int64, as `labels`; of several classes the most probable."""
+        """The label called for each film, answered or not: int64, as `labels`; of several classes the most probable,
+        or the one of least expected cost.
+        """
+        if self.costs is not None:
+            return least_cost(self.costs, self.probabilities)
         if self.task == "multiclass":
             best: Ints = self.probabilities.argmax(axis=1).astype(np.int64)
             return best

@@ -21,6 +21,7 @@ from lucency.evaluate.calibration import (
     recalibrated,
 )
 from lucency.evaluate.confidence_intervals import Estimate, bootstrap, mean_ece_interval
+from lucency.evaluate.costs import Costs, costs_paid, refers
 from lucency.evaluate.metrics import weighted_ece
 from lucency.evaluate.operating_point import OperatingPoint, choose_operating_point
 from lucency.evaluate.predictions import Predictions, Task
@@ -62,6 +63,8 @@ class RecalibrationConfig:
     """Of the conformal sets; None: every film is answered."""
     kept: OperatingPoint = DEFAULT
     """The operating point that `keep` keeps."""
+    costs: Costs | None = None
+    """Of errors: the class of least expected cost is called."""
     kept_logit: float = 0.0
     """The network's logit there: under another calibration `keep` moves the threshold and calls the same films."""
 
@@ -74,14 +77,19 @@ class Recalibration:
     point: OperatingPoint
     least: tuple[float, ...]
     """Empty without abstention."""
+    costs: Costs | None = None
 
     def apply(self, predictions: Predictions) -> Predictions:
         """The same films with these probabilities and abstention."""
         new = predictions if self.calibration is None else recalibrated(predictions, self.calibration)
-        if not self.least:
-            return replace(new, answered=None)
-        sets = prediction_sets(new.probabilities, new.task, self.least)
-        return replace(new, answered=only_label(sets, new.called(self.point.threshold)))
+        new = replace(new, costs=self.costs, answered=None)
+        stands = np.ones(len(new), dtype=np.bool_)
+        if self.least:
+            sets = prediction_sets(new.probabilities, new.task, self.least)
+            stands &= only_label(sets, new.called(self.point.threshold))
+        if self.costs is not None:
+            stands &= ~refers(self.costs, new.probabilities)
+        return replace(new, answered=stands) if self.least or (self.costs and self.costs.refer) else new
 
 
 def fit_recalibration(predictions: Predictions, config: RecalibrationConfig, fitted_on: str = "") -> Recalibration:
@@ -101,7 +109,7 @@ def fit_recalibration(predictions: Predictions, config: RecalibrationConfig, fit
             raise UsageError("a prediction set is for a film of one label; leave abstention out with --coverage 0")
         chances = label_probabilities(new.probabilities, new.task)
         least = fit_conformal(chances, new.labels, new.groups(), config.coverage)
-    return Recalibration(calibration, point, least)
+    return Recalibration(calibration, point, least, config.costs)
 
 
 def best_method(predictions: Predictions, folds: int = 5, seed: int = 0) -> Method:
@@ -185,8 +193,9 @@ def cross_fit(predictions: Predictions, config: RecalibrationConfig, folds: int 
         found[held], called[held] = new.probabilities, new.called(fitted.point.threshold)
         if new.answered is not None:
             answered[held] = new.answered
-    some = None if config.coverage is None else answered
-    return CrossFitted(replace(predictions, probabilities=found, answered=some), called)
+    abstains = config.coverage is not None or (config.costs is not None and config.costs.refer)
+    some = answered if abstains else None
+    return CrossFitted(replace(predictions, probabilities=found, answered=some, costs=config.costs), called)
 
 
 def stratified_patient_folds(predictions: Predictions, folds: int, seed: int = 0) -> Iterator[tuple[Ints, Ints]]:
@@ -233,7 +242,8 @@ def recalibration_gain(
         resamples: bootstrap draws of patients.
         seed: of the draws.
     """
-    old, new = (_parts(*side) for side in (before, after))
+    costs = after[0].costs
+    old, new = (_parts(*side, costs) for side in (before, after))
     names = [name for name in new if name in old]
     groups, eces = before[0].groups(), _ece_rows(before[0])
 
@@ -268,8 +278,8 @@ def _closed_form(part: Part, estimate: Estimate, groups: Ints) -> Estimate:
     return estimate
 
 
-def _parts(predictions: Predictions, called: Ints) -> dict[str, Part]:
-    """Figures that are a mean over films, by name."""
+def _parts(predictions: Predictions, called: Ints, costs: Costs | None) -> dict[str, Part]:
+    """Figures that are a mean over films, by name; `costs` are those of both sides."""
     everything = np.ones(len(predictions))
     correct = correct_calls(predictions, called)
     each = findings(predictions)
@@ -283,6 +293,8 @@ def _parts(predictions: Predictions, called: Ints) -> dict[str, Part]:
     }
     if predictions.task == "multiclass":
         found["balanced_accuracy"] = (correct, _by_class(predictions.labels))
+    if costs is not None:
+        found["mean_cost"] = (costs_paid(costs, predictions.labels, called, predictions.answered), everything)
     if predictions.task == "binary":
         found["sensitivity"] = (correct, (predictions.labels == 1).astype(np.float64))
         found["specificity"] = (correct, (predictions.labels == 0).astype(np.float64))

@@ -149,12 +149,18 @@ def gather_cases(
     chosen = _with_finding(films, finding, most, seed)
     cases: list[Case] = []
     unreadable: list[FilmError] = []
-    outcomes = track(decode_each(chosen, preprocess.__call__), "finding lungs and lesions" if lungs else "decoding films", total=len(chosen))
+    outcomes = track(
+        decode_each(chosen, preprocess.__call__),
+        "finding lungs and lesions" if lungs else "decoding films",
+        total=len(chosen),
+    )
     for record, group, gray in zip(chosen.samples, chosen.groups(), outcomes, strict=True):
         if isinstance(gray, FilmError):
             unreadable.append(gray)
         else:
-            cases.append(Case(record.name, gray, int(group), _lesion(record, preprocess), lungs(gray) if lungs else None))
+            cases.append(
+                Case(record.name, gray, int(group), _lesion(record, preprocess), lungs(gray) if lungs else None)
+            )
     require_readable(chosen, len(cases), unreadable)
     return Cases(tuple(cases), tuple(unreadable))
 

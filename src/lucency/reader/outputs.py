@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lucency.bundle import Card
 from lucency.errors import BundleError
 from lucency.evaluate.calibration import apply, probabilities
+from lucency.evaluate.costs import least_cost, refers
 from lucency.evaluate.selective_prediction import only_label, prediction_sets
 
 Floats = NDArray[np.float32]
@@ -65,9 +66,12 @@ def numbers(answers: Outputs) -> Outputs:
 
 def accepted(card: Card, answers: Outputs) -> NDArray[np.bool_]:
     """Whether the reader stands by what it calls, bool (n,): its prediction set holds that label alone (if the card
-    has abstention), and the gate takes the film for one of its kind. In float32, as the ports compare.
+    has abstention), the gate takes the film for one of its kind, and referring it does not cost less. In float32, as
+    the ports compare.
     """
     stands = np.asarray(~failed_checks(card, answers).any(axis=1))
+    if card.costs is not None:
+        stands &= ~refers(card.costs, answers.probabilities)
     if card.abstention.method == "none":
         return stands
     sets = prediction_sets(answers.probabilities, card.task, card.abstention.least)
@@ -76,7 +80,8 @@ def accepted(card: Card, answers: Outputs) -> NDArray[np.bool_]:
 
 def abstains(card: Card) -> bool:
     """Whether there are films that this reader does not answer."""
-    return card.abstention.method != "none" or bool(card.gate.checks)
+    costly = card.costs is not None and bool(card.costs.refer)
+    return card.abstention.method != "none" or bool(card.gate.checks) or costly
 
 
 def failed_checks(card: Card, answers: Outputs) -> NDArray[np.bool_]:
@@ -89,4 +94,6 @@ def called_label(card: Card, probabilities: Floats) -> NDArray[np.int64]:
     """The label called for each film (n,), of a task with one label a film."""
     if card.task == "binary":
         return np.asarray(probabilities[:, 0] >= np.float32(card.operating_point.threshold), dtype=np.int64)
+    if card.costs is not None:
+        return least_cost(card.costs, probabilities)
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)

@@ -51,6 +51,7 @@ def predict(reader: Reader, films: Dataset) -> Predicted:
         stands.append(accepted(reader.card, outputs))
         passes.append(~failed_checks(reader.card, outputs).any(axis=1))
     found = _predictions(aligned.subset(good), np.concatenate(logits), np.concatenate(probabilities))
+    found = replace(found, costs=reader.card.costs)
     if abstains(reader.card):
         found = replace(found, answered=np.concatenate(stands))
     return Predicted(found, tuple(unreadable), np.concatenate(passes))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lucency.bundle import Card
+from lucency.evaluate.costs import Costs, expected_costs, refers
 from lucency.evaluate.predictions import UNCERTAIN
 from lucency.evaluate.selective_prediction import prediction_sets
 from lucency.film import Film
@@ -48,7 +49,8 @@ class Reading:
     """Reasons to doubt this reading, a sentence each; among them those for `uncertain`."""
     doubts: tuple[str, ...] = ()
     """The same reasons as codes: of `Doubt`, names of the gate's checks, and `several` or `neither` where the
-    prediction set does not hold the called label alone. Every port gives the same ones (ports/contract/)."""
+    prediction set does not hold the called label alone, `costs` where referring costs less. Every port gives the same
+    ones (ports/contract/)."""
     withheld: str = ""
     """Why there is no probability: this is no film of the kind that the reader learned from. Empty where there is."""
     card: Card | None = field(default=None, compare=False)
@@ -105,6 +107,8 @@ class Reading:
             return f"no probability: {self.withheld}"
         shown = REFER if self.verdict == UNCERTAIN else self.verdict or "nothing found"
         reason = why(self.bands, self.probability, self.verdict)
+        if self.card is not None and self.card.costs is not None and self.verdict != UNCERTAIN:
+            reason = "least expected cost"
         return f"{self.shares or f'{self.finding} {self.probability:.3f}'}: {shown}{f' ({reason})' if reason else ''}"
 
     @property
@@ -129,7 +133,16 @@ class Reading:
                 {"label": label, "probability": float(self.probabilities[index])}
                 for index, label in self.leading.items()
             ]
+        if self.card is not None and self.card.costs is not None:
+            facts["expected_costs"] = None if self.withheld else self._expected_costs(self.card.costs)
         return {**facts, "warnings": list(self.warnings)}
+
+    def _expected_costs(self, costs: Costs) -> dict[str, float]:
+        """What each call costs on average, and referring, where that has a cost."""
+        assert self.card is not None
+        each = expected_costs(costs, self.probabilities[None])[0].tolist()
+        referring = {"refer": float(self.probabilities.astype(np.float64) @ np.array(costs.refer))}
+        return {**dict(zip(self.card.labels, each, strict=True)), **(referring if costs.refer else {})}
 
     def __repr__(self) -> str:
         # A repr ends up in logs and tracebacks, so the film's name is not in it.
@@ -169,7 +182,7 @@ def reading(
     rows = slice(row, row + 1)
     one = Outputs(answers.logits[rows], answers.probabilities[rows], answers.maps[rows], answers.doubts[rows])
     chances = one.probabilities[0]
-    best = int(chances.argmax())
+    best = int(chances.argmax() if card.costs is None else called_label(card, one.probabilities)[0])
     called = _word(card, chances)
     reasons = [check.name for check, fails in zip(card.gate.checks, failed_checks(card, one)[0], strict=True) if fails]
     explained = any(doubt.explains for doubt in doubts)
@@ -216,7 +229,9 @@ def _gate_words(card: Card, reason: str) -> str:
 
 
 def _undecided(card: Card, chances: Floats) -> tuple[str, str]:
-    """Why the prediction set does not hold the called label alone: code and words."""
+    """Why no single label stands, though the gate takes the film: code and words."""
+    if card.costs is not None and refers(card.costs, chances[None])[0]:
+        return "costs", "to refer this film costs less, on average, than any call"
     held = prediction_sets(chances[None], card.task, card.abstention.least)[0]
     names = [label for label, inside in zip(card.labels, held, strict=True) if inside]
     if not names:

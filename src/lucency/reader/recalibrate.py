@@ -66,6 +66,7 @@ def recalibrate(
     """
     fitted = fit_recalibration(predictions, asked, on)
     crossed = _gated(cross_fit(predictions, asked, folds), let_in)
+    predictions = replace(predictions, costs=card.costs)
     before = (predictions, predictions.called(card.operating_point.threshold))
     found = recalibration_gain(before, (crossed.predictions, crossed.called), resamples)
     return Recalibrated(new_card(card, fitted, asked, crossed, found, on, folds), found, crossed, folds)
@@ -119,6 +120,8 @@ def new_card(
     if fitted.calibration:
         own = fitted.calibration
         changes["calibration"] = Calibration(method=own.method, parameters=dict(own.parameters), fitted_on=on)
+    if asked.costs is not None:
+        changes["costs"] = asked.costs
     changes["abstention"] = _abstention(fitted, asked, crossed, found, on)
     changes["metrics"] = tuple(
         Metric(
@@ -168,6 +171,7 @@ def evidence(bundle: Bundle, new: Recalibrated) -> dict[str, Any]:
         "folds": new.folds,
         "calibration": new.card.calibration.model_dump(mode="json"),
         "operating_point": new.card.operating_point.model_dump(mode="json"),
+        **({} if new.card.costs is None else {"costs": new.card.costs.model_dump(mode="json")}),
         "abstention": new.card.abstention.model_dump(mode="json"),
         "gains": [asdict(gain) for gain in new.gains],
     }

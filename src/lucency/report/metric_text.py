@@ -26,6 +26,7 @@ MEANINGS: dict[str, str] = {
     "balanced_accuracy": "mean over the classes of the share of their films called rightly",
     "quadratic_kappa": "agreement of grades beyond chance, a far grade counting more than the next; 1 is best",
     "augrc": "chance that a film is answered wrongly, the share answered being drawn at random; 0 is best",
+    "mean_cost": "what a film costs on average, by the card's costs of errors",
     "exact_match": "of all films, the share with every label right",
 }
 TITLES: dict[str, str] = {
@@ -89,7 +90,9 @@ def _hundred(measure: Measure) -> str:
 def threshold(context: ReportContext) -> str:
     """The threshold and how it was chosen."""
     if context.report.threshold is None:
-        return "the most probable class is called"
+        return (
+            f"the {'most probable class' if context.card.costs is None else 'class of least expected cost'} is called"
+        )
     by, point = str(context.about.get("threshold_chosen_by")), context.card.operating_point
     where = f", on {point.chosen_on}" if point.chosen_on and by == point.chosen_by else ""
     return f"called at or above {context.report.threshold:.3g}, {NOT_CHOSEN.get(by, f'chosen by {by}')}{where}"

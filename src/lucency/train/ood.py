@@ -233,9 +233,7 @@ def measure(
     return Measured(decoded.films, small, features, lungs)
 
 
-def set_limit(
-    name: str, scores: Floats, groups: NDArray[np.int64], alarms: float, least: float | None = None
-) -> Check:
+def set_limit(name: str, scores: Floats, groups: NDArray[np.int64], alarms: float, least: float | None = None) -> Check:
     """The limit above which at most a share `alarms` of films of the same kind lie, each patient with equal weight.
 
     `least`: no limit is lower.
