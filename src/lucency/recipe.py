@@ -85,8 +85,10 @@ class ModelSettings(Settings):
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Side, in cells, of the window over which each cell of the map spreads its evidence: its receptive field over the
     stride. The map then peaks inside a lesion and not beside it; no logit changes. 1 spreads nothing."""
-    head: Literal["linear", "dense128"] = "linear"
-    """linear: pool, dense. dense128: pool, dense 128 with ReLU, dense."""
+    head: Literal["linear", "dense128", "ordinal"] = "linear"
+    """linear: pool, dense. dense128: pool, dense 128 with ReLU, dense. ordinal: pool, one severity, a cut point between
+    each grade and the next (cumulative link), for classes whose names are grades: 0, 1, 2 or grade 0, grade 1, grade 2.
+    """
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of features dropped before the last dense layer, in training."""
     weights: str = "none"

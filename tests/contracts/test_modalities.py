@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lucency.bundle import Card, Model, Square, open_bundle
+from lucency.bundle import Card, Model, Square
 from lucency.errors import RecipeError
 from lucency.export.exporter import export_run
 from lucency.film import Film

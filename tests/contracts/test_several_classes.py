@@ -92,6 +92,11 @@ def test_compare_tells_each_class(place: Path, capsys: pytest.CaptureFixture[str
     assert all(re.search(rf"^{label} +A", said, re.MULTILINE) for label in LABELS)
 
 
+def test_shift_says_that_it_needs_gray_films(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["shift", str(place / "gated"), "--data", str(place / "skin"), "--split", "all"]) == 2
+    assert "this run reads colour" in capsys.readouterr().err
+
+
 def test_faith_leaves_out_what_is_not_there(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ["--data", str(place / "skin"), "--films", "2", "--resamples", "100", "--out", str(tmp_path)]
     assert run(["faith", str(place / "gated"), *more]) == 2

@@ -16,7 +16,7 @@ from lucency.recipe import ModelSettings
 from .small_runs import alive, card_of, few_units, squares
 
 
-@pytest.mark.parametrize("head", ["linear", "dense128"])
+@pytest.mark.parametrize("head", ["linear", "dense128", "ordinal"])
 def test_outputs_equal_the_classifiers(head: str) -> None:
     # In float64, where what is folded differs by rounding alone.
     classifier = alive(build(ModelSettings(width=0.35, head=head), 3), 64).double()  # type: ignore[arg-type]

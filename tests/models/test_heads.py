@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from lucency.models.heads import HEADS, Dense128, Linear
+from lucency.errors import UsageError
+from lucency.models.heads import HEADS, LEAST_STEP, Dense128, Linear, Ordinal
 
 
-def _head(kind: str, channels: int, findings: int, seed: int) -> Linear | Dense128:
+def _head(kind: str, channels: int, findings: int, seed: int) -> Linear | Dense128 | Ordinal:
     torch.manual_seed(seed)
-    head = HEADS[kind](channels, findings, dropout=0.5).double().eval()
+    head = HEADS[kind](channels, max(findings, 2) if kind == "ordinal" else findings, dropout=0.5).double().eval()
     for part in head.modules():
         if isinstance(part, nn.Linear):
             nn.init.normal_(part.weight)
@@ -86,10 +87,10 @@ def test_dropout_acts_in_training_only(kind: str) -> None:
     pooled = torch.rand(1, 64, dtype=torch.float64)
     assert torch.equal(head(pooled), head(pooled))
     head.train()
-    assert len({head(pooled).item() for _ in range(8)}) > 1
+    assert len({head(pooled)[0, 0].item() for _ in range(8)}) > 1
 
 
-@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("kind", ["linear", "dense128"])
 def test_set_bias_sets_the_initial_logit(kind: str) -> None:
     head = HEADS[kind](4, 2)
     head.set_bias([1.5, -0.5])
@@ -97,3 +98,44 @@ def test_set_bias_sets_the_initial_logit(kind: str) -> None:
     if kind == "linear":
         torch.testing.assert_close(logits, torch.tensor([[1.5, -0.5]]))
     torch.testing.assert_close(head.last.bias.detach(), torch.tensor([1.5, -0.5]))
+
+
+def test_ordinal_by_hand() -> None:
+    """Severity 1 and the cut points 0 and 2: P(> 0) = sigmoid(1), P(> 1) = sigmoid(-1)."""
+    head = Ordinal(1, 3).double().eval()
+    with torch.no_grad():
+        head.last.weight.fill_(2.0)
+        head.last.bias.zero_()
+        head.steps.fill_(2 - LEAST_STEP)
+        head.steps.copy_(torch.log(torch.expm1(head.steps)))
+        logits = head(torch.tensor([[0.5]], dtype=torch.float64))
+    above = torch.sigmoid(torch.tensor([1.0, -1.0], dtype=torch.float64))
+    expected = torch.stack([1 - above[0], above[0] - above[1], above[1]])
+    torch.testing.assert_close(head.cuts().detach(), torch.tensor([0.0, 2.0], dtype=torch.float64))
+    torch.testing.assert_close(logits[0].exp(), expected)
+    torch.testing.assert_close(logits[0].softmax(0), expected)
+
+
+@given(seed=st.integers(0, 10**6), grades=st.integers(2, 9), scale=st.floats(0.1, 300))
+@settings(deadline=None, max_examples=25)
+def test_ordinal_grades_rise_with_severity_and_stay_finite(seed: int, grades: int, scale: float) -> None:
+    head = _head("ordinal", 1, grades, seed)
+    with torch.no_grad():
+        head.last.weight.fill_(scale)
+        logits = head(torch.linspace(-5, 5, 41, dtype=torch.float64)[:, None])
+    assert torch.isfinite(logits).all()
+    torch.testing.assert_close(logits.exp().sum(1), torch.ones(41, dtype=torch.float64))
+    mean = logits.softmax(1) @ torch.arange(grades, dtype=torch.float64)
+    assert (mean.diff() >= -1e-9).all()
+
+
+def test_ordinal_begins_with_the_shares_given() -> None:
+    head = Ordinal(4, 4).double().eval()
+    shares = torch.tensor([0.5, 0.2, 0.2, 0.1], dtype=torch.float64)
+    head.set_bias(shares.log().tolist())
+    torch.testing.assert_close(head(torch.zeros(1, 4, dtype=torch.float64)).exp()[0], shares, atol=2e-3, rtol=0)
+
+
+def test_one_grade_is_refused() -> None:
+    with pytest.raises(UsageError, match="two grades or more"):
+        Ordinal(4, 1)

@@ -224,10 +224,13 @@ def _confirm(films: Dataset, first: int, second: int, orientation: str) -> Dupli
 
 
 def find_outliers(films: Measurements, kind: Modality) -> tuple[Outlier, ...]:
-    """Films to look at, in order, each once. Where mirror images are true, no orientation is wrong."""
+    """Films to look at, in order, each once. Where mirror images are true, no orientation is wrong;
+    mirrored films are known by the heart.
+    """
     found: dict[int, Outlier] = {}
     colour = _coloured if kind.channels == 1 else _gray
-    for check in (_blank, _tiny, colour, *(() if kind.flips else (_misoriented_or_strange, _mirrored))):
+    upright = () if kind.flips else (_misoriented_or_strange, *((_mirrored,) if kind.lungs else ()))
+    for check in (_blank, _tiny, colour, *upright):
         for outlier in check(films):
             found.setdefault(outlier.film, outlier)
     return tuple(found[film] for film in sorted(found))

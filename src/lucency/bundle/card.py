@@ -101,7 +101,7 @@ class Model(Part):
     """Pixels along the square around the lungs that the network reads; 0: it reads the whole film."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Cells a side over which a cell of the map is averaged; 1: none."""
-    head: Literal["linear", "dense128", "imported"] = "linear"
+    head: Literal["linear", "dense128", "ordinal", "imported"] = "linear"
     architecture: FileName | None = None
     """Of an imported network that is none of ours: the file that lists its layers (torch), or says what it takes and
     gives (onnx, litert)."""

@@ -56,11 +56,12 @@ def held_out_scores(values: Numbers, target: NDArray[np.int64], folds: Folds) ->
     """float64 (n,): each film scored by a boosted ensemble that saw no film of its patient."""
     scores = np.zeros(len(target))
     for train, held in folds:
-        if len(np.unique(target[train])) == 2:
+        known = np.isfinite(values[train]).any(axis=0)  # a column without a number has no bins
+        if known.any() and len(np.unique(target[train])) == 2:
             model = HistGradientBoostingClassifier(
                 max_iter=40, max_leaf_nodes=6, min_samples_leaf=max(3, len(train) // 50), early_stopping=False
             )
-            scores[held] = model.fit(values[train], target[train]).predict_proba(values[held])[:, 1]
+            scores[held] = model.fit(values[train][:, known], target[train]).predict_proba(values[held][:, known])[:, 1]
     return scores
 
 

@@ -40,12 +40,12 @@ class Costs(Protocol):
 
 def expected_costs(costs: Costs, probabilities: NDArray[np.floating]) -> Floats:
     """Probabilities (n, k) → the expected cost of calling each class, float64 (n, k)."""
-    return np.asarray(probabilities, dtype=np.float64) @ np.array(costs.called)
+    return np.asarray(np.asarray(probabilities, dtype=np.float64) @ np.array(costs.called))
 
 
 def least_cost(costs: Costs, probabilities: NDArray[np.floating]) -> Ints:
     """The class of least expected cost, (n,); the first of equals."""
-    return expected_costs(costs, probabilities).argmin(axis=1).astype(np.int64)
+    return np.asarray(expected_costs(costs, probabilities).argmin(axis=1), dtype=np.int64)
 
 
 def refers(costs: Costs, probabilities: NDArray[np.floating]) -> Bools:

@@ -138,7 +138,7 @@ def _film_and_blank(
 ) -> tuple[Tensor, Tensor, Evidence]:
     """The film, the blank film and their evidence, checked to be finite for the fits that follow."""
     film = to_input(classifier, gray)
-    check_finding(classifier.head.last.out_features, finding)
+    check_finding(classifier.head.findings, finding)
     blank, evidence = torch.full_like(film, float(gray.mean())), Evidence(classifier, finding, opposite)
     with preserve_state(classifier), torch.no_grad():
         to_map(evidence(torch.cat([film, blank])))

@@ -123,7 +123,7 @@ def map_on_film(
 ) -> Map:
     """`compute` a map on what the network sees (the film, or the crop around the lungs) and place it on the film."""
     film = to_input(classifier, gray)
-    check_finding(classifier.head.last.out_features, finding)
+    check_finding(classifier.head.findings, finding)
     with preserve_state(classifier):
         with torch.no_grad():
             look = classifier.crop_input(film)
@@ -167,7 +167,7 @@ def guided_backprop(classifier: Classifier, gray: Pixels, finding: int = 0, *, o
     from captum.attr import GuidedBackprop
 
     film = to_input(classifier, gray).requires_grad_()
-    check_finding(classifier.head.last.out_features, finding)
+    check_finding(classifier.head.findings, finding)
     with preserve_state(classifier), warnings.catch_warnings():
         # Captum removes its hooks afterwards; the contract tests check that.
         warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")

@@ -26,6 +26,7 @@ from lucency.data.imbalance import class_weights, table
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold, train_val_split, without_test
 from lucency.errors import UsageError
 from lucency.evaluate import Report, evaluate_predictions, write_report
+from lucency.evaluate.multiclass import is_ordered
 from lucency.evaluate.predictions import concatenate
 from lucency.models import Classifier, blocks, build
 from lucency.models.run import keep_freed_memory, open_run
@@ -104,6 +105,7 @@ def train_run(
     start = time.monotonic()
     keep_freed_memory()
     require_two_classes(recipe, films)
+    require_grades(recipe, films)
     train, val, split = train_val_split(films, recipe.data)
     manifest = Manifest.of(recipe, train, val, distributed.world_size())
     torch.manual_seed(recipe.seed)
@@ -290,6 +292,17 @@ def train_teacher(recipe: Recipe, number: int, films: Dataset, out: Path, cache:
     train_run(own, films, place, cache, resume=place.exists())
     distributed.wait_for_file(place / CARD)
     return open_run(place).classifier
+
+
+def require_grades(recipe: Recipe, films: Dataset) -> None:
+    """Refuse an ordinal head for classes that are not grades in order.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if recipe.model.head == "ordinal" and not (films.task == "multiclass" and is_ordered(films.labels)):
+        found = ", ".join(films.labels)
+        raise UsageError(f"{recipe.name}: [model] head = 'ordinal' needs grades, such as 0, 1, 2; received {found}")
 
 
 def require_two_classes(recipe: Recipe, films: Dataset) -> None:
