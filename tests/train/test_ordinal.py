@@ -71,7 +71,7 @@ def test_an_export_answers_as_the_run(to: str) -> None:
     content = target.convert(network, 16)
     target.check(content, network.outputs)
     films = squares(3, 16)[..., None].astype(np.float32)
-    expected = [{name: value.numpy() for name, value in network(to_tensor(film)).items()} for film in films]
+    expected = [{name: value.detach().numpy() for name, value in network(to_tensor(film)).items()} for film in films]
     for film, one in zip(films, expected, strict=True):
         told = answered(to, content, film[None])
         assert told["logit"] == pytest.approx(one["logit"], abs=1e-4)

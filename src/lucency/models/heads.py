@@ -165,7 +165,7 @@ class Ordinal(Head):
 
     def constant(self, pooled: Tensor) -> Tensor:
         """What the severity does not explain to first order: (n, k)."""
-        severity = self.last(pooled)
+        severity: Tensor = self.last(pooled)
         return self._logits(severity) - self._gains(severity) * (severity - self.last.bias)
 
     def set_bias(self, bias: Sequence[float]) -> None:
