@@ -90,8 +90,9 @@ def test_other_formats_are_named(tmp_path: Path) -> None:
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
     assert "SavedModel" in _refused(tmp_path / "saved", tmp_path)
-    (tmp_path / "a.tflite").write_bytes(b"\x1c\x00\x00\x00TFL3")
-    assert "found a .tflite" in _refused(tmp_path / "a.tflite", tmp_path)
+    for name, says in (("a.h5", "found a .tflite"), ("a.tflite", "cannot be imported")):
+        (tmp_path / name).write_bytes(b"\x1c\x00\x00\x00TFL3")
+        assert says in _refused(tmp_path / name, tmp_path)
 
 
 def test_nothing_there(tmp_path: Path) -> None:
