@@ -9,6 +9,7 @@ public struct Card: Decodable {
     public struct Abstention: Decodable { public let method: String, least: [Float] }
     public struct Check: Decodable { public let name: String, limit: Float }
     public struct Gate: Decodable { public let checks: [Check] }
+    public struct Costs: Decodable {}
 
     public let schema_version: Int
     public let task: String
@@ -21,6 +22,7 @@ public struct Card: Decodable {
     public let abstention: Abstention
     public let gate: Gate
     public let limits: [String]
+    public let costs: Costs?
 
     public var rules: Rules {
         return Rules(
@@ -33,6 +35,8 @@ public struct Card: Decodable {
 public enum BundleError: Error {
     /// This port reads cards of schema 1.
     case newerSchema(Int)
+    /// This port calls the most probable class; the card has costs of errors.
+    case costs
     /// Compared with a limit or a threshold, NaN would pass for "no doubt".
     case notANumber
     case noOutput(String)
@@ -72,6 +76,7 @@ public final class Reader {
 
     public init(card: Card, network: Network) throws {
         guard card.schema_version == 1 else { throw BundleError.newerSchema(card.schema_version) }
+        guard card.costs == nil else { throw BundleError.costs }
         self.card = card
         self.network = network
     }

@@ -57,6 +57,7 @@ class Reader(assets: AssetManager, folder: String, gpu: Boolean = false, threads
 
     init {
         require(card.getInt("schema_version") == 1) { "this port reads cards of schema 1, came another" }
+        require(!card.has("costs")) { "this port calls the most probable class, came a card with costs of errors" }
     }
 
     val engine = openEngine(assets, "$folder/${card.getJSONObject("model").getString("file")}", gpu, threads)
