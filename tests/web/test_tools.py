@@ -167,9 +167,9 @@ def test_on_a_phone_the_film_stays_in_sight_of_the_sliders_and_the_list(tab: Any
 
 def test_the_reading_as_pdf_is_one_page_of_its_own(tab: Any, films: list[Path]) -> None:
     load(tab, films[:1])
-    tab.evaluate("() => { window.print = () => { window.printed = true; }; }")
+    tab.evaluate("() => { window.printed = new Promise((done) => { window.print = done; }); }")
     tab.click("#print")
-    tab.wait_for_function("window.printed")  # when the lungs have been found
+    tab.evaluate("() => window.printed")  # when the lungs have been found
     pdf = tab.pdf()
     assert pdf.startswith(b"%PDF")
     assert pdf.count(b"/Type /Page\n") == 1
