@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +29,12 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import pixel_array
 from pydicom.uid import JPEG2000, UID, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless
 
-from lucency.errors import FilmError
-from lucency.film import open_film
-from lucency.progress import track
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "tests")
+
+from film.damage import cut, dropped, flipped, zeroed  # noqa: E402
+from lucency.errors import FilmError  # noqa: E402
+from lucency.film import open_film  # noqa: E402
+from lucency.progress import track  # noqa: E402
 
 Gray = NDArray[np.uint8]
 SHARE = 0.05
@@ -62,27 +66,6 @@ def begins(coded: bytes) -> int:
     """Where the coded data begin: behind the first SOS or SOD."""
     sod = coded.find(b"\xff\x93")
     return sod + 2 if coded.startswith(b"\xff\x4f") else coded.index(b"\xff\xda") + 10
-
-
-def flipped(coded: bytes, rng: random.Random) -> bytes:
-    broken = bytearray(coded)
-    for _ in range(20):
-        broken[rng.randrange(begins(coded), len(coded) - 2)] ^= 1 << rng.randrange(8)
-    return bytes(broken)
-
-
-def zeroed(coded: bytes, rng: random.Random) -> bytes:
-    at = rng.randrange(begins(coded), len(coded) - 1002)
-    return coded[:at] + bytes(1000) + coded[at + 1000 :]
-
-
-def dropped(coded: bytes, rng: random.Random) -> bytes:
-    at = rng.randrange(begins(coded), len(coded) - 702)
-    return coded[:at] + coded[at + 700 :]
-
-
-def cut(coded: bytes, rng: random.Random) -> bytes:
-    return coded[: rng.randrange(begins(coded), len(coded) - 2)] + b"\xff\xd9"
 
 
 DAMAGES = (flipped, zeroed, dropped, cut)
@@ -154,7 +137,7 @@ def main() -> None:
             counts[name, "", "sound called damaged"] += noticed(whole)
             sound = film if syntax not in (None, JPEGBaseline8Bit) else np.asarray(Image.open(io.BytesIO(coded)))
             for damage in DAMAGES:
-                broken = wrapped(damage(coded, rng), film, syntax)
+                broken = wrapped(damage(coded, begins(coded), rng), film, syntax)
                 if changed(broken, sound, syntax, asked.levels):
                     counts[name, damage.__name__, "changed"] += 1
                     counts[name, damage.__name__, "noticed"] += noticed(broken)

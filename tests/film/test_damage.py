@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from film.damage import cut, dropped, flipped, zeroed
 from lucency.errors import FILM_DAMAGED, FILM_UNSUPPORTED, FilmError
 from lucency.film import open_film
 from lucency.film.codestream import has_step, parse_jpeg
@@ -30,27 +31,6 @@ def coded(data: bytes) -> int:
     return parse_jpeg(data).scans[0][0]
 
 
-def zeroed(data: bytes, rng: random.Random) -> bytes:
-    at = rng.randrange(coded(data), len(data) - 1002)
-    return data[:at] + bytes(1000) + data[at + 1000 :]
-
-
-def cut(data: bytes, rng: random.Random) -> bytes:
-    return data[: rng.randrange(coded(data), len(data) - 2)] + b"\xff\xd9"
-
-
-def flipped(data: bytes, rng: random.Random) -> bytes:
-    broken = bytearray(data)
-    for _ in range(20):
-        broken[rng.randrange(coded(data), len(data) - 2)] ^= 1 << rng.randrange(8)
-    return bytes(broken)
-
-
-def dropped(data: bytes, rng: random.Random) -> bytes:
-    at = rng.randrange(coded(data), len(data) - 702)
-    return data[:at] + data[at + 700 :]
-
-
 def noticed(data: bytes) -> bool:
     try:
         return "damage" in open_film(data).facts
@@ -65,7 +45,7 @@ def test_damage_that_shows_is_refused_or_doubted(damage, options) -> None:
     assert "damage" not in open_film(sound).facts
     changed = missed = 0
     for _ in range(40):
-        broken = damage(sound, rng)
+        broken = damage(sound, coded(sound), rng)
         try:
             there = np.asarray(Image.open(io.BytesIO(broken)))
         except OSError:
@@ -87,7 +67,7 @@ def test_in_tiff_and_in_colour() -> None:
     assert caught.value.code == FILM_DAMAGED
     colour = jpeg(np.stack([CHEST] * 3, axis=2))
     assert "damage" not in open_film(colour).facts
-    assert noticed(zeroed(colour, random.Random(1)))
+    assert noticed(zeroed(colour, coded(colour), random.Random(1)))
 
 
 def test_a_progressive_jpeg_without_its_last_scans() -> None:

@@ -298,3 +298,8 @@ def test_hard_sigmoid_is_that_of_its_version(version: str, value: float, tmp_pat
     import_model(_write(tmp_path / "a.h5", _with(2, activation="hard_sigmoid"), change), tmp_path / "run")
     found = Reader.open(tmp_path / "run").read_batch(np.zeros((1, 8, 8), np.uint8))
     assert found.logits[0, 0] == pytest.approx(4 * value, rel=1e-6)
+
+
+def test_an_activation_is_not_ignored(tmp_path: Path) -> None:
+    with pytest.raises(LucencyError, match="leave it out"):
+        import_model(_zip(tmp_path / "a.keras"), tmp_path / "run", pixel_range="0..1", activation="softmax")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lucency.bundle import Card
+    from lucency.errors import SourceError
     from lucency.evaluate.predictions import Predictions
     from lucency.evaluate.recalibration import RecalibrationConfig
     from lucency.reader.recalibrate import Recalibrated
@@ -62,7 +63,7 @@ def recalibrate(
     Example: lucency recalibrate bundle --data our_films --threshold sensitivity=0.95 --out ours
     """
     from lucency.bundle import open_bundle
-    from lucency.errors import RECALIBRATION_WORSE, OutputError, SourceError
+    from lucency.errors import OutputError
     from lucency.reader.recalibrate import evidence, recalibrate, write_recalibrated
 
     options = DataOptions(source, finding, allow_missing)
@@ -74,12 +75,7 @@ def recalibrate(
     config = _config(opened.card, method, threshold, coverage, costs)
     new = recalibrate(opened.card, found, config, on, folds, resamples, let_in)
     if is_worse(new) and not force:
-        echo(table(new, on))
-        raise SourceError(
-            f"{out}: not written, on other patients this calibration is worse than the old one; give more films, leave "
-            "the old one with --method keep, or write it with --force",
-            code=RECALIBRATION_WORSE,
-        )
+        raise _worse(new, on, out)
     write_recalibrated(opened, new, out)
     if json:
         from lucency.evaluate.report import dump
@@ -88,6 +84,18 @@ def recalibrate(
     else:
         echo(f"{table(new, on)}\nWritten to {out}")
     return 0
+
+
+def _worse(new: Recalibrated, on: str, out: Path) -> SourceError:
+    """The error, when the table that shows why has been printed."""
+    from lucency.errors import RECALIBRATION_WORSE, SourceError
+
+    echo(table(new, on))
+    return SourceError(
+        f"{out}: not written, on other patients this calibration is worse than the old one; give more films, leave "
+        "the old one with --method keep, or write it with --force",
+        code=RECALIBRATION_WORSE,
+    )
 
 
 def _config(card: Card, method: str, threshold: str, coverage: float, costs: Path | None) -> RecalibrationConfig:

@@ -56,7 +56,6 @@ def train(
     """
     from lucency.cli.evaluate import table
     from lucency.data.splits import Fold
-    from lucency.errors import UsageError
     from lucency.explain.randomization import with_shuffled_labels
     from lucency.train import cross_validate, train_run
     from lucency.train.distributed import is_main_process, process_group
@@ -64,8 +63,8 @@ def train(
     from lucency.train.summary import summary
 
     _check_folds(fold, folds, seeds)
-    if out is None and (resume or devices * nodes > 1):
-        raise UsageError("expected the folder of the run: with --resume, --devices and --nodes name it by --out")
+    if out is None:
+        _check_new(resume, devices * nodes)
     if _needs_launching(devices, nodes, folds if fold is None else None):
         from lucency.train.launch import launch
 
@@ -88,6 +87,13 @@ def train(
         report, about = cross_validate(chosen, films, folds, out, where, resume, seeds)
         echo(table(report, about, out))
     return 0
+
+
+def _check_new(resume: bool, processes: int) -> None:
+    from lucency.errors import UsageError
+
+    if resume or processes > 1:
+        raise UsageError("expected the folder of the run: with --resume, --devices and --nodes name it by --out")
 
 
 def _check_folds(fold: int | None, folds: int | None, seeds: bool) -> None:

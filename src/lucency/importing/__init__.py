@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lucency.errors import UsageError
 from lucency.importing.imported import CLASSES, Imported
 from lucency.importing.network_file import FORMATS, import_network
 
@@ -40,34 +41,26 @@ def import_model(
         image_size: of the input, where the file leaves it open.
         films: labelled; every combination left open is tried on them.
         finding: the class that is the finding, where the names do not tell.
-        activation: that a .onnx or .tflite network ends in; found by its answers to noise by default.
+        activation: that a .onnx or .tflite network ends in; by default found by its answers to noise.
         replace: write over a run that is there.
 
     Raises:
         WeightsError: no such file, broken, or with what is not supported.
-        UsageError: classes that do not fit the outputs, no such range, or no range and no films.
+        UsageError: classes that do not fit the outputs, no range and no films, or an activation of Keras.
         OutputError: `out` holds a run, or cannot be written.
     """
-    common = (Path(path), Path(out), classes)
+    given: dict[str, Any] = {
+        "pixel_range": pixel_range,
+        "resize_mode": resize_mode,
+        "image_size": image_size,
+        "films": films,
+        "finding": finding,
+        "replace": replace,
+    }
     if Path(path).suffix.lower() in FORMATS:
-        return import_network(
-            *common,
-            pixel_range=pixel_range,
-            resize_mode=resize_mode,
-            image_size=image_size,
-            films=films,
-            finding=finding,
-            activation=activation,
-            replace=replace,
-        )
+        return import_network(Path(path), Path(out), classes, activation=activation, **given)
+    if activation is not None:
+        raise UsageError(f"--activation {activation}: a Keras file says its own; leave it out")
     from lucency.importing.keras_importer import import_keras
 
-    return import_keras(
-        *common,
-        pixel_range=pixel_range,
-        resize_mode=resize_mode,
-        image_size=image_size,
-        films=films,
-        finding=finding,
-        replace=replace,
-    )
+    return import_keras(Path(path), Path(out), classes, **given)

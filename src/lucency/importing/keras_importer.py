@@ -15,7 +15,7 @@ from lucency.bundle.card import IMPORTED
 from lucency.data import Dataset
 from lucency.errors import UsageError, WeightsError
 from lucency.importing.assemble import Assembled, assemble, with_range
-from lucency.importing.imported import CLASSES, Imported, card_of, tried_on
+from lucency.importing.imported import Imported, card_of, tried_on
 from lucency.importing.input_range import BYTES, RANGES, Logits, Tried, find_range
 from lucency.importing.keras_file import read_keras
 from lucency.importing.keras_graph import flatten
@@ -31,9 +31,9 @@ BATCH = 16
 
 
 def import_keras(
-    path: Path | str,
-    out: Path | str,
-    classes: Sequence[str] = CLASSES,
+    path: Path,
+    out: Path,
+    classes: Sequence[str],
     *,
     pixel_range: str | None = None,
     resize_mode: ResizeMode | None = None,
@@ -42,30 +42,12 @@ def import_keras(
     finding: str | None = None,
     replace: bool = False,
 ) -> Imported:
-    """Write the network of a Keras file as a run.
-
-    Args:
-        path: `.h5` or `.keras`, whole models.
-        out: folder of the run.
-        classes: names of the outputs in their order; of one sigmoid unit (0, 1).
-        pixel_range: a row of RANGES; None where the network rescales by itself, or with `films`.
-        resize_mode: stretch, crop or pad; stretch by default, or chosen by `films`.
-        image_size: of the input, where the file leaves it open.
-        films: labelled; every combination left open is tried on them.
-        finding: the class that is the finding, where the names do not tell.
-        replace: write over a run that is there.
-
-    Raises:
-        WeightsError: no Keras file, broken, or with a layer that is not supported.
-        UsageError: classes that do not fit the outputs, no such range, or no range and no films.
-        OutputError: `out` holds a run, or cannot be written.
-    """
-    source = Path(path)
+    """Write a whole Keras model, `.h5` or `.keras`, as a run; arguments and errors as `import_model`."""
     if pixel_range is not None:
         find_range(pixel_range)
     flip = flips(classes, finding)
     try:
-        network, says = _read(source, classes, flip, image_size)
+        network, says = _read(path, classes, flip, image_size)
     except WeightsError as error:
         raise error if str(error).startswith(str(path)) else error.prefixed(str(path)) from None
     side = network.architecture.side
@@ -81,9 +63,9 @@ def import_keras(
     mode = tried[0].resize_mode if tried else resize_mode or "stretch"
     with_range(network.classifier, *RANGES[chosen])
     model, classifier, files, is_ours = _as_ours(network)
-    card = card_of(source, network.outputs, model, Preprocess(side, mode), chosen, {"torch": version("torch")})
+    card = card_of(path, network.outputs, model, Preprocess(side, mode), chosen, {"torch": version("torch")})
     says = (*says, network.outputs.says, f"pixels {chosen}{_why(network, tried, pixel_range)}, resize {mode}", is_ours)
-    return Imported(Path(out), save_run(Path(out), classifier, card, files, replace), says, tuple(tried))
+    return Imported(out, save_run(out, classifier, card, files, replace), says, tuple(tried))
 
 
 def _read(path: Path, classes: Sequence[str], flip: bool, image_size: int | None) -> tuple[Assembled, tuple[str, ...]]:

@@ -53,10 +53,7 @@ def import_network(
     """Write a .onnx or .tflite classifier, byte for byte, and its adapter as a bundle; arguments as `import_model`.
 
     Raises:
-        WeightsError: missing, broken, too large, several inputs or outputs, no square of 1 or 3 channels.
-        UsageError: classes that do not fit the outputs, no such range, or no range and no films.
-        BundleError: the runtime is not installed.
-        OutputError: `out` holds a bundle, or cannot be written.
+        BundleError: the runtime is not installed; else as `import_model`.
     """
     if pixel_range is not None:
         find_range(pixel_range)
@@ -87,17 +84,16 @@ def import_network(
             "or give labelled films with --data, and each is tried"
         )
     mode = tried[0].resize_mode if tried else resize_mode or "stretch"
-    model = Model(
-        format=kind, file=f"model{path.suffix.lower()}", backbone=IMPORTED, head=IMPORTED, architecture=ADAPTER
-    )
+    file = f"model{path.suffix.lower()}"
+    model = Model(format=kind, file=file, backbone=IMPORTED, head=IMPORTED, architecture=ADAPTER)
     versions = {RUNTIMES[kind]: version(RUNTIMES[kind])}
     card = card_of(path, outputs, model, Preprocess(taken.side, mode), chosen, versions)
     files = {model.file: content, ADAPTER: adapter(chosen).model_dump_json(indent=1).encode()}
-    why = " as given" if pixel_range else f" as most likely: {tried[0].log_likelihood:.3f} a film"
+    why = "as given" if pixel_range else f"as most likely: {tried[0].log_likelihood:.3f} a film"
     says = (
         f"{kind}, {len(content) / 1e6:.1f} MB, films of {taken.side} × {taken.side} × {taken.channels}",
         outputs.says + ("" if activation else ", by its answers to noise; --activation says otherwise"),
-        f"pixels {chosen}{why}, resize {mode}",
+        f"pixels {chosen} {why}, resize {mode}",
         "run as it is: no map of its own (occlusion draws one), no export, no fine-tuning",
     )
     return Imported(out, write_bundle(out, card, files, replace), says, tuple(tried))

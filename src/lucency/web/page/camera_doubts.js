@@ -4,11 +4,10 @@ import { say } from "./i18n.js";
 
 const WHITE = 252, MIDDLE = 0.08, GLARE = 0.003;
 /** A spot that is white all over; the rim, as a share, where films have white letters; the share of the film that a spot
- *  of glare covers. Of 60 films photographed by calculation the largest white spot covers 0.0002; with a lamp in the
- *  light 0.0095 and more. */
+ *  of glare covers. docs/web.md says how often it is seen, and seen where there is none. */
 const SIDE = 128, PEAKS = 2, STRIPES = 12;
 /** Pixels of the square in the film's middle whose frequencies are looked at; how many must stand out, and how many
- *  times the median of their ring. Of 120 photographs without a pixel grid at most 8.5; of 40 of a monitor the median is 38. */
+ *  times the median of their ring. */
 
 /** Doubts of a rectified photograph. @param {{pixels, width, height}} film gray @returns what `inputDoubts` does */
 export function cameraDoubts(film) {
