@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads would wait
 settings.register_profile("lucency", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("lucency")
 # Whoever is started in the background by a shell is deaf to Ctrl-C, and so are the programs it starts.

@@ -105,7 +105,7 @@ def test_ctrl_c_that_a_library_takes_for_an_error_of_its_own_is_still_a_wish_to_
 def test_nothing_is_imported_before_ctrl_c_is_listened_to() -> None:
     """What `import signal` imports takes a while on a busy machine; a Ctrl-C in it would end in a traceback."""
     program = "import sys, lucency.__main__; print(*{'signal', 'enum', 'typing'} & sys.modules.keys())"
-    bare = {**os.environ, "PYTHONPATH": str(Path(lucency.__file__).parents[1])}  # -S: `site` imports all three itself
+    bare = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}  # -S: `site` imports all three itself
     done = subprocess.run([sys.executable, "-S", "-c", program], check=True, capture_output=True, text=True, env=bare)
     assert done.stdout.strip() == ""
 

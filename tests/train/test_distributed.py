@@ -121,7 +121,8 @@ def test_a_folder_not_on_a_shared_disk_raises(tmp_path: Path, monkeypatch: pytes
 LEVERS = {"swa": 1, "teachers": 1, "wise_ft": 0.5}
 
 
-@pytest.mark.parametrize(("finetune", "epochs"), [pytest.param({}, 4, marks=pytest.mark.slow), (LEVERS, 5)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("finetune", "epochs"), [({}, 4), (LEVERS, 5)])
 def test_both_processes_end_with_the_same_weights(finetune: dict[str, Any], epochs: int, tmp_path: Path) -> None:
     rows = trained(recipe(finetune=finetune), tmp_path / "run")
     assert len(rows) == epochs  # interpolation adds a row

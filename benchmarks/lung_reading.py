@@ -1,0 +1,349 @@
+"""What a network should see of a film, compared on equal terms, and what films of a second hospital teach it.
+
+    python benchmarks/lung_reading.py --data mixed --weights mobilenet_v2-b0353104.pth --adults nih_adults --cache views
+
+One fold of five, one seed, the same films, augmentation, frozen blocks, steps and rates for each row:
+
+    whole    the whole film, standardised by all of it
+    box      the lungs' box, standardised by all of it
+    blank    the box, standardised inside the lungs, the rest blank; all blocks, pooled over the square
+    local    the same pixels; fourteen blocks and an expansion, a map of 12 x 12 cells pooled over the lungs
+    + cells  local, and a loss on cells where the truth is known (normal films, painted opacities)
+    + adults + cells, with adult films labelled by text mining among the training films: in three folds by patient,
+             each judged on adults of patients that it never met; the other columns are the three networks' means
+
+Prints the area under the ROC curve on the fold's held-out films of the usual acquisition settings, of the flat block
+that the fold leaves out (against the same pneumonias), and on adults read by radiologists; and how often the map's
+maximum lies in a radiologist's box. Views are computed once for each kind of input and kept in --cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lucency.data import Dataset, read_dataset
+from lucency.data.dataset import Sample
+from lucency.data.decode import decode_squares, preprocess_of
+from lucency.data.splits import Fold
+from lucency.evaluate.metrics import auroc
+from lucency.explain.boxes import boxed_films
+from lucency.explain.faithfulness import square_mask
+from lucency.film import open_film
+from lucency.models import Classifier, build
+from lucency.models.classifier import fuse_batchnorm
+from lucency.models.lung_crop import MASK_CELLS, LungCrop, resample, standardise
+from lucency.progress import track
+from lucency.recipe import Recipe, read_recipe
+from lucency.train.lung_augment import DILATIONS, Draw, box_grid, paint_opacity, reacquire
+from lucency.train.lung_views import PAINTED, PLAIN, plan_views
+
+BATCH = 64
+FROZEN = 7
+"""Blocks that are not trained."""
+CELLS = 12
+RATE = 2e-3
+CELL_LOSS = 0.25
+OPACITY = 0.12
+"""A cell with a larger painted share holds an opacity."""
+MINED = {"No Finding": 0, "Pneumonia": 1}
+"""Text-mined labels that are learned from."""
+INPUTS = {"whole": "whole", "box": "box", "blank": "blank", "local": "blank", "+ cells": "blank", "+ adults": "blank"}
+
+
+class Cached(NamedTuple):
+    """Activations of the frozen blocks for views of films, and what is known of each view."""
+
+    inputs: NDArray[np.float16]
+    weights: Tensor
+    opacity: Tensor
+    film: NDArray[np.int64]
+    kind: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Films:
+    """All films of the comparison, decoded; those of the children first."""
+
+    dataset: Dataset
+    squares: Tensor
+    children: int
+    held_out: NDArray[np.bool_]
+    read: NDArray[np.bool_]
+    """Adults whom radiologists read."""
+    boxes: dict[int, NDArray[np.bool_]]
+
+    def labels(self) -> NDArray[np.int64]:
+        return self.dataset.label_array()
+
+    def settings(self) -> NDArray[np.str_]:
+        return np.array([sample.columns.get("setting", "") for sample in self.dataset.samples])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("data", "weights", "adults", "cache"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--fold", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", nargs="+", choices=INPUTS, default=list(INPUTS))
+    given = parser.parse_args()
+    recipe = read_recipe("lungs")
+    films = gather(read_dataset(given.data), given.adults, Fold(given.fold, 5), recipe)
+    torch.manual_seed(given.seed)
+    for row in given.rows:
+        network = classifier(recipe, given.weights, local=row in ("local", "+ cells", "+ adults"))
+        views = views_of(network, films, INPUTS[row], recipe, given.cache / f"{INPUTS[row]}-{given.fold}")
+        print(f"{row:9}", compare(row, network, films, views, given.steps, given.seed), flush=True)
+
+
+def gather(children: Dataset, adults: Path, fold: Fold, recipe: Recipe) -> Films:
+    """Children's films and the adults', by their text-mined label, or by the radiologists' where they read them."""
+    with (adults / "films.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    with (adults / "read_by_radiologists.csv").open(newline="") as stream:
+        read = {line["path"]: int(line["label"] == "pneumonia") for line in csv.DictReader(stream)}
+    mined = {row["path"]: [MINED[name] for name in MINED if name in row["nih_labels"].split("|")] for row in rows}
+    grown = tuple(
+        Sample(
+            row["path"],
+            read.get(row["path"], (mined[row["path"]] or [0])[0]),
+            partial(open_film, adults / row["path"]),
+            f"adult {row['patient']}",
+            columns={"mined": str((mined[row["path"]] or [""])[0])},
+            path=adults / row["path"],
+        )
+        for row in rows
+    )
+    held = {sample.name for sample in fold.split(children)[1].samples}
+    decoded = decode_squares(replace(children, samples=(*children.samples, *grown)), preprocess_of(recipe.data))
+    kept = decoded.films
+    boxed = boxed_films(adults / "boxes.csv", adults / "films.csv")
+    masks = {
+        sample.name: square_mask(sample.mask(), preprocess_of(recipe.data)) for sample in boxed.samples if sample.mask
+    }
+    names = [sample.name for sample in kept.samples]
+    return Films(
+        kept,
+        torch.from_numpy(np.stack(decoded.pixels)),
+        sum(not (sample.patient or "").startswith("adult ") for sample in kept.samples),
+        np.array([name in held for name in names]),
+        np.array([name in read for name in names]),
+        {k: masks[name] for k, name in enumerate(names) if name in masks},
+    )
+
+
+def classifier(recipe: Recipe, weights: Path, local: bool) -> Classifier:
+    """The recipe's network, or all blocks with a pool over the square."""
+    changes = {"weights": str(weights)} if local else {"weights": str(weights), "depth": 0, "expansion": False}
+    return build(recipe.model.model_copy(update=changes), bias=[0.0])
+
+
+def views_of(network: Classifier, films: Films, seen: str, recipe: Recipe, folder: Path) -> Cached:
+    """Each film as it is, then the views of the training films; computed once."""
+    count = len(films.dataset)
+    learned = np.flatnonzero(~films.held_out & (np.arange(count) < films.children))
+    mined = np.array([k for k, sample in enumerate(films.dataset.samples) if sample.columns.get("mined")])
+    plan = [(k, PLAIN) for k in range(count)]
+    plan += [(int(learned[k]), kind) for k, kind in plan_views(films.dataset.subset(learned.tolist()), recipe)]
+    plan += [(int(k), 1) for k in mined for _ in range(6)]
+    if not (folder / "cells.npz").exists():
+        write_views(network, films, seen, recipe, folder, plan)
+    with np.load(folder / "cells.npz") as stored:
+        weights, opacity = torch.from_numpy(stored["weights"]), torch.from_numpy(stored["opacity"])
+    film, kind = np.array(plan).T
+    return Cached(np.load(folder / "inputs.npy", mmap_mode="r"), weights, opacity, film, kind)
+
+
+@torch.inference_mode()
+def write_views(
+    network: Classifier, films: Films, seen: str, recipe: Recipe, folder: Path, plan: list[tuple[int, int]]
+) -> None:
+    """The frozen blocks' activations of every view, in half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    crop = LungCrop(recipe.model.lung_crop, CELLS)
+    frozen = fuse_batchnorm(nn.Sequential(*list(network.features.children())[:FROZEN])).to(
+        memory_format=torch.channels_last
+    )  # type: ignore[call-overload]
+    generator = torch.Generator().manual_seed(0)
+    weights, opacity = torch.zeros(len(plan), CELLS, CELLS), torch.zeros(len(plan), CELLS, CELLS)
+    inputs = np.lib.format.open_memmap(folder / "inputs.npy", "w+", np.float16, (len(plan), 32, 2 * CELLS, 2 * CELLS))
+    kinds = np.array([kind for _, kind in plan])
+    batches = [
+        rows
+        for kind in np.unique(kinds)
+        for rows in np.array_split(np.flatnonzero(kinds == kind), (kinds == kind).sum() // 48 + 1)
+    ]
+    for rows in track(batches, f"views, {seen}", len(batches)):
+        pixels = films.squares[[plan[k][0] for k in rows]][:, None].float()
+        found, weights[rows], opacity[rows] = view(crop, pixels, seen, kinds[rows[0]], recipe, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            inputs[rows] = frozen(network.normalise(found)).half().numpy()
+    np.savez(folder / "cells.npz", weights=weights.numpy(), opacity=opacity.numpy())
+
+
+def view(
+    crop: LungCrop, films: Tensor, seen: str, kind: int, recipe: Recipe, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The backbone's input, the weight of each cell, and the painted share of each."""
+    lungs = crop.lungs(films)
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(len(films), 4) if seen == "whole" else crop.box(lungs)
+    opacity, dilation = torch.zeros(len(films), 1, CELLS, CELLS), 3
+    if kind == PLAIN:
+        pixels = resample(films[:, 0], boxes, crop.centers)[:, None]
+        mask = resample(lungs[:, 0], boxes, crop.mask_centers)[:, None]
+    else:
+        draw = Draw(len(films), generator)
+        grid = box_grid(boxes, len(crop.centers), recipe.augment, draw)
+        pixels = F.grid_sample(films, grid, align_corners=False, padding_mode="border")
+        inside = F.grid_sample(lungs, grid, align_corners=False)
+        if kind == PAINTED:
+            pixels, opacity = paint_opacity(pixels, inside, draw)
+        pixels = reacquire(pixels, inside, recipe.augment, draw)
+        mask, dilation = (
+            F.avg_pool2d(inside, len(crop.centers) // MASK_CELLS),
+            DILATIONS[int(draw.one() * len(DILATIONS))],
+        )
+    mask = mask if seen == "blank" else torch.ones_like(mask)
+    standardised, weights = standardise(pixels, mask, CELLS, dilation)
+    return standardised, weights, F.adaptive_avg_pool2d(opacity, CELLS)[:, 0]
+
+
+class Upper(nn.Module):
+    """The blocks that train, and the head."""
+
+    def __init__(self, network: Classifier) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*list(network.features.children())[FROZEN:])
+        self.head = network.head
+        self.local = network.crop is not None and network.crop.cells == CELLS
+
+    def forward(self, inputs: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n,), evidence of each cell (n, c, c)."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.training):
+            found = self.blocks(inputs.contiguous(memory_format=torch.channels_last))
+        pooled = self.head.pool(found.float(), weights if self.local else None)
+        return self.head(pooled)[:, 0], self.head.map(found.float())[:, 0]
+
+
+def compare(row: str, network: Classifier, films: Films, views: Cached, steps: int, seed: int) -> str:
+    """Train the row's networks and say what they reach."""
+    if row != "+ adults":
+        upper = train(network, films, views, learned_views(films, views), steps, seed, cells=row == "+ cells")
+        logits, maps = answer(upper, views, len(films.dataset))
+        return figures(films, views, logits[None], logits, maps)
+    patients = np.array([hash_fold(sample.patient or "") for sample in films.dataset.samples])
+    adults = np.arange(len(films.dataset)) >= films.children
+    all_logits, judged, judged_maps = [], np.zeros(len(films.dataset)), torch.zeros(len(films.dataset), CELLS, CELLS)
+    for part in range(3):
+        rows = learned_views(films, views, adults=adults & (patients != part))
+        upper = train(copy.deepcopy(network), films, views, rows, steps, seed, cells=True)
+        logits, maps = answer(upper, views, len(films.dataset))
+        all_logits.append(logits)
+        of_part = adults & (patients == part)
+        judged[of_part], judged_maps[of_part] = logits[of_part], maps[of_part]
+    return figures(films, views, np.stack(all_logits), judged, judged_maps)
+
+
+def hash_fold(patient: str) -> int:
+    """One of three folds, by name alone."""
+    return int.from_bytes(patient.encode()[-4:]) * 2654435761 % 2**32 % 3
+
+
+def learned_views(films: Films, views: Cached, adults: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    """Augmented views of the training films, and of these adults by their text-mined label."""
+    chosen = views.kind != PLAIN
+    grown = views.film >= films.children
+    return np.flatnonzero(chosen & (~grown if adults is None else ~grown | adults[views.film]))
+
+
+def view_labels(films: Films, views: Cached, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    mined = np.array(
+        [int(sample.columns["mined"]) if sample.columns.get("mined") else -1 for sample in films.dataset.samples]
+    )
+    own = np.where(mined >= 0, mined, films.labels())[views.film[rows]]
+    return np.where(views.kind[rows] == PAINTED, 1, own)
+
+
+def train(
+    network: Classifier, films: Films, views: Cached, rows: NDArray[np.int64], steps: int, seed: int, cells: bool
+) -> Upper:
+    """AdamW, one cycle, half of each batch normal; the weights' moving average."""
+    upper = Upper(network).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    average, generator = copy.deepcopy(upper), np.random.default_rng(seed)
+    optimizer = torch.optim.AdamW(upper.parameters(), RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.2)
+    labels = view_labels(films, views, rows)
+    sides = [rows[labels == 0], rows[labels == 1]]
+    target = torch.cat([torch.zeros(BATCH // 2), torch.ones(BATCH // 2)])
+    for step in track(range(steps), "training", steps):
+        drawn = np.concatenate([generator.choice(side, BATCH // 2) for side in sides])
+        weights = views.weights[drawn]
+        logits, evidence = upper(torch.from_numpy(views.inputs[drawn].astype(np.float32)), weights)
+        loss = F.binary_cross_entropy_with_logits(logits, target)
+        if cells:
+            known = torch.from_numpy((target.numpy() == 0) | (views.kind[drawn] == PAINTED))
+            truth = (views.opacity[drawn] > OPACITY).float()
+            each = (F.binary_cross_entropy_with_logits(evidence, truth, reduction="none") * weights).sum((1, 2))
+            loss = loss + CELL_LOSS * each[known].mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            for kept, new in zip(average.state_dict().values(), upper.state_dict().values(), strict=True):
+                kept.copy_(kept.lerp(new, 1 - min(0.99, (step + 1) / (step + 10))) if kept.is_floating_point() else new)
+    return average.eval()
+
+
+@torch.inference_mode()
+def answer(upper: Upper, views: Cached, count: int) -> tuple[NDArray[np.float64], Tensor]:
+    """Logits and maps of the films as they are, the first views."""
+    found = [
+        upper(torch.from_numpy(views.inputs[k : k + 96].astype(np.float32)), views.weights[k : k + 96])
+        for k in range(0, count, 96)
+    ]
+    maps = torch.cat([F.interpolate(one[1][:, None], (CELLS, CELLS))[:, 0] for one in found])
+    return torch.cat([one[0] for one in found])[:count].numpy().astype(np.float64), maps[:count]
+
+
+def figures(films: Films, views: Cached, logits: NDArray[np.float64], judged: NDArray[np.float64], maps: Tensor) -> str:
+    """AUROC held out, on the flat block, on adults; maximum in a box."""
+    labels, settings = films.labels(), films.settings()
+    usual = films.held_out & ((settings == "") | (labels == 1))
+    flat = films.held_out & ((settings != "") | (labels == 1))
+    parts = [
+        f"{name} {np.mean([auroc(labels[chosen] == 1, one[chosen]) for one in logits]):.4f}"
+        for name, chosen in (("held out", usual), ("flat", flat))
+    ]
+    parts.append(f"adults {auroc(labels[films.read] == 1, judged[films.read]):.4f}")
+    return "  ".join([*parts, f"in a box {pointing(films, views, maps):.3f} of {len(films.boxes)}"])
+
+
+def pointing(films: Films, views: Cached, maps: Tensor) -> float:
+    """The share of films whose map, weighted by cell, has its maximum inside a box."""
+    crop, hits = LungCrop(192, CELLS), []
+    for number, lesion in films.boxes.items():
+        film = films.squares[number][None, None].float()
+        whole = views.weights[number].min() > 0
+        box = torch.tensor([[0.0, 0.0, 1.0, 1.0]]) if whole else crop.box(crop.lungs(film))
+        weighted = (maps[number] * views.weights[number])[None, None]
+        on_film = F.interpolate(crop.on_film(weighted, box), lesion.shape, mode="bilinear", align_corners=False)[0, 0]
+        hits.append(bool(lesion.flat[int(on_film.argmax())]))
+    return float(np.mean(hits))
+
+
+if __name__ == "__main__":
+    main()
