@@ -1,9 +1,10 @@
 """Run every command of README and docs as it is written: `make docs-check`.
 
-    python scripts/docs_check.py [--fast] [PAGE ...]
+    python scripts/docs_check.py [--fast] [--whole] [PAGE ...]
 
 Blocks marked ```sh and ```python run top to bottom, one folder a page; a film, data set, run or bundle that a command
-names is made there first (STAND_INS). A comment on the line before a block says what else it needs:
+names is put there first (docs_stand_ins.py). There are fewer drawn films and epochs than written (SMALLER), unless
+--whole is given. A comment on the line before a block says what else it needs:
 
     <!-- check: skip REASON -->    not run here
     <!-- check: slow -->           left out by --fast
@@ -17,6 +18,7 @@ import atexit
 import contextlib
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -25,14 +27,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
+from docs_stand_ins import Missing, stand_in
+
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("LUCENCY_SHARED", ROOT.parent / "shared"))
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md")
 BLOCK = re.compile(
     r"(?:^<!-- check: (?P<mark>\w+) ?(?P<why>[^\n]*?) -->\n)?^```(?P<kind>sh|python)\n(?P<text>.*?)^```$", re.M | re.S
@@ -43,8 +46,15 @@ LIMIT_S = {"slow": 3600}
 PORT = 8000
 
 
-class Missing(Exception):
-    """A stand-in cannot be made here, with the reason."""
+SMALLER = {
+    "train phantom ": "train small.toml ",
+    "phantom:800": "phantom:60",
+    "phantom:400:1": "phantom:40:1",
+    "phantom:200": "phantom:40",
+    "--writer 30000": "--writer 3000",
+    "--films 20": "--films 5",
+}
+"""As written → as run here, where a command would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +87,14 @@ class Outcome:
     """ok, skipped or FAILED."""
     detail: str = ""
     seconds: float = 0.0
+    processor: float = 0.0
+    """Seconds of processor time, which another program on the machine does not lengthen."""
 
     def __str__(self) -> str:
         head = self.command.strip().splitlines()[0]
-        return (
-            f"{self.verdict:8}{self.seconds:6.1f} s  {self.block.page}:{self.block.line}  {head}"
-            f"{'  (' + self.detail + ')' if self.detail else ''}"
-        )
+        took = f"{self.seconds:6.1f} s {self.processor:6.1f} s CPU"
+        detail = f"  ({self.detail})" if self.detail else ""
+        return f"{self.verdict:8}{took}  {self.block.page}:{self.block.line}  {head}{detail}"
 
 
 def pages(names: Sequence[str] = ()) -> list[Path]:
@@ -128,137 +139,11 @@ def unknown_parts(command: str) -> list[str]:
     return [word for word in words if re.match(r"--[a-z]", word) and word.partition("=")[0] not in known]
 
 
-def drawn_film(place: Path) -> None:
-    """A drawn film with pneumonia, in the format of the suffix."""
-    from PIL import Image
-
-    from lucency.data.phantom import draw
-
-    if place.suffix == ".dcm":
-        from pydicom.data import get_testdata_file
-
-        shutil.copy(str(get_testdata_file("RG1_J2KI.dcm", download=False)), place)
-    else:
-        Image.fromarray(draw(len(place.name), ill=True).film).save(place)
-
-
-def study_folder(place: Path) -> None:
-    """A folder with one DICOM film."""
-    place.mkdir()
-    drawn_film(place / "film.dcm")
-
-
-def film_folder(count: int) -> Callable[[Path], None]:
-    """Drawn films under the names of the Kermany set: train/ and test/, NORMAL and PNEUMONIA."""
-
-    def make(place: Path) -> None:
-        from PIL import Image
-
-        from lucency.data.phantom import draw
-
-        for number in range(count):
-            ill = number % 5 in (1, 3, 4)
-            split = "test" if number % 4 == 3 else "train"
-            cause = ("bacteria", "virus")[number // 5 % 2]
-            name = f"person{number}_{cause}_{number}.jpeg" if ill else f"IM-{number:04d}-0001.jpeg"
-            film = place / split / ("PNEUMONIA" if ill else "NORMAL") / name
-            film.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(draw((0, number), ill).film).save(film, quality=92)
-
-    return make
-
-
-RECIPE = """name = "stand-in"
-[data]
-image_size = 64
-resize_mode = "crop"
-[model]
-backbone = "mobilenet_v1"
-width = 0.25
-depth = 8
-stride = 16
-head = "linear"
-[head]
-epochs = 2
-"""
-
-
-def tiny_run(fold: int | None = None) -> Callable[[Path], None]:
-    """A run of a very small network on `chest_xray`, or on the films outside a fold of three."""
-
-    def make(place: Path) -> None:
-        import lucency
-        from lucency.data.splits import Fold
-
-        folder = place.parent.parent
-        stand_in("chest_xray", folder)
-        films = lucency.read_dataset(folder / "chest_xray")
-        if fold is not None:
-            films, _ = Fold(fold, 3).split(films)
-        recipe = place.parent / f".{place.name}.toml"
-        recipe.write_text(RECIPE)
-        lucency.train(films, recipe, place)
-
-    return make
-
-
-def shipped(name: str) -> Callable[[Path], None]:
-    """A copy of a bundle that ships."""
-
-    def make(place: Path) -> None:
-        from lucency.bundle import DEFAULT
-
-        shutil.copytree(DEFAULT.with_name(name), place)
-
-    return make
-
-
-def from_shared(inside: str) -> Callable[[Path], None]:
-    """What only a folder of real films and weights has."""
-
-    def make(place: Path) -> None:
-        if not (SHARED / inside).exists():
-            raise Missing(f"needs {inside} (docs/data.md, docs/weights.md)")
-        place.symlink_to(SHARED / inside)
-
-    return make
-
-
-def manifest(place: Path) -> None:
-    """A table of four drawn films."""
-    for number in range(4):
-        drawn_film(place.with_name(f"listed-{number}.png"))
-    place.write_text("path\n" + "".join(f"listed-{number}.png\n" for number in range(4)))
-
-
-STAND_INS: dict[str, Callable[[Path], None]] = {
-    "film.png": drawn_film,
-    "film.dcm": drawn_film,
-    "films.csv": manifest,
-    "studies": study_folder,
-    "chest_xray": film_folder(80),
-    "our_films": film_folder(80),
-    "films_2023": film_folder(48),
-    "films_2024": film_folder(48),
-    "runs/mine": tiny_run(),
-    "runs/fold-1": tiny_run(fold=1),
-    "bundle": shipped("int8"),
-    "mobilenet_v2-b0353104.pth": from_shared("weights/mobilenet_v2-b0353104.pth"),
-    "kermany224": from_shared("data/kermany224"),
-}
-"""Name in a command → how it is made, at that place."""
-
-
-def stand_in(command: str, folder: Path) -> None:
-    """Make what the command names and the folder lacks.
-
-    Raises:
-        Missing: it cannot be made here.
-    """
-    for name, make in STAND_INS.items():
-        if re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w.-])", command) and not (folder / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            make(folder / name)
+def smaller(command: str) -> str:
+    """The command with fewer films and epochs."""
+    for written, run in SMALLER.items():
+        command = command.replace(written, run)
+    return command
 
 
 @cache
@@ -280,32 +165,40 @@ def environment() -> dict[str, str]:
 
 def run_command(block: Block, command: str, folder: Path) -> Outcome:
     """Run one command in the page's folder."""
-    start = time.monotonic()
     try:
         stand_in(command, folder)
     except Missing as reason:
         return Outcome(block, command, "skipped", str(reason))
+    start, before = time.monotonic(), processor_seconds()
     limit = LIMIT_S.get(block.mark, 600)
     shell = [sys.executable, "-c", command] if block.kind == "python" else ["bash", "-ec", command]
+    verdict, message = "ok", ""
     try:
         done = subprocess.run(shell, cwd=folder, env=environment(), capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
-        return Outcome(block, command, "FAILED", f"still running after {limit} s", limit)
-    seconds = time.monotonic() - start
-    if done.returncode:
-        message = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
-        return Outcome(block, command, "FAILED", f"exit {done.returncode}: {message}", seconds)
-    return Outcome(block, command, "ok", "", seconds)
+        verdict, message = "FAILED", f"still running after {limit} s"
+    else:
+        if done.returncode:
+            last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+            verdict, message = "FAILED", f"exit {done.returncode}: {last}"
+    return Outcome(block, command, verdict, message, time.monotonic() - start, processor_seconds() - before)
 
 
-def run_block(block: Block, folder: Path, fast: bool) -> list[Outcome]:
-    """Run a block, or return why it is skipped."""
+def processor_seconds() -> float:
+    """Processor time of all commands so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def run_block(block: Block, folder: Path, fast: bool) -> Iterator[Outcome]:
+    """Run a block, or say why it is skipped."""
     if block.mark == "skip" or (fast and block.mark):
         why = block.why if block.mark == "skip" else f"{block.mark}, left out by --fast"
-        return [Outcome(block, command, "skipped", why) for command in block.commands]
-    if block.mark == "server":
-        return with_server(block, folder)
-    return [run_command(block, command, folder) for command in block.commands]
+        yield from (Outcome(block, command, "skipped", why) for command in block.commands)
+    elif block.mark == "server":
+        yield from with_server(block, folder)
+    else:
+        yield from (run_command(block, command, folder) for command in block.commands)
 
 
 def with_server(block: Block, folder: Path) -> list[Outcome]:
@@ -318,16 +211,16 @@ def with_server(block: Block, folder: Path) -> list[Outcome]:
         server = subprocess.Popen(
             ["bash", "-ec", f"exec {first}"], cwd=folder, env=environment(), stdout=log, stderr=log
         )
+        start, before = time.monotonic(), processor_seconds()
         try:
-            start = time.monotonic()
-            while not _listening() and server.poll() is None and time.monotonic() - start < 60:
+            while not _listening() and server.poll() is None and time.monotonic() - start < 180:
                 time.sleep(0.1)
-            up = _listening()
+            up, took = _listening(), time.monotonic() - start
             outcomes = [run_command(block, command, folder) for command in others] if up else []
         finally:
             _stop(server)
-    verdict = Outcome(block, first, "ok" if up else "FAILED", "" if up else "never listened", time.monotonic() - start)
-    return [verdict, *outcomes]
+    own = processor_seconds() - before - sum(one.processor for one in outcomes)
+    return [Outcome(block, first, "ok" if up else "FAILED", "" if up else "never listened", took, own), *outcomes]
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
@@ -345,7 +238,7 @@ def _listening() -> bool:
         return probe.connect_ex(("127.0.0.1", PORT)) == 0
 
 
-def check_page(page: Path, fast: bool) -> Iterator[Outcome]:
+def check_page(page: Path, fast: bool, whole: bool = False) -> Iterator[Outcome]:
     """Run a page's blocks in a folder that looks like a checkout without films."""
     with tempfile.TemporaryDirectory(prefix="docs-check-") as name:
         folder = Path(name)
@@ -353,29 +246,37 @@ def check_page(page: Path, fast: bool) -> Iterator[Outcome]:
             if (ROOT / part).exists():
                 (folder / part).symlink_to(ROOT / part)
         for block in blocks(page):
-            yield from run_block(block, folder, fast)
+            yield from run_block(block if whole else replace(block, text=smaller(block.text)), folder, fast)
+    for command in mentioned(page):
+        if unknown := unknown_parts(command):
+            yield Outcome(Block(str(page.relative_to(ROOT)), 0, "sh", "", "", ""), command, "FAILED", f"no {unknown}")
+
+
+def by_page(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """A line for each page that ran something, then one for all."""
+    for page in [*dict.fromkeys(one.block.page for one in outcomes), "all"]:
+        some = [one for one in outcomes if one.seconds and page in (one.block.page, "all")]
+        if some:
+            minutes, processor = sum(one.seconds for one in some) / 60, sum(one.processor for one in some) / 60
+            yield f"{minutes:6.1f} min {processor:6.1f} min CPU  {page}"
 
 
 def main() -> int:
-    """Check the pages and print one line a command; 1 where a command failed."""
+    """Check the pages and print one line a command, then the minutes by page; 1 where a command failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fast", action="store_true", help="leave out slow blocks and servers")
+    parser.add_argument("--whole", action="store_true", help="as many films and epochs as the pages say")
     parser.add_argument("pages", nargs="*", help="as docs/audit.md; all by default")
     options = parser.parse_args()
     outcomes: list[Outcome] = []
     chosen, start = pages(options.pages), time.monotonic()
     total = sum(len(block.commands) for page in chosen for block in blocks(page))
     for page in chosen:
-        for outcome in check_page(page, options.fast):
+        for outcome in check_page(page, options.fast, options.whole):
             outcomes.append(outcome)
-            print(
-                f"{len(outcomes):3} of {total}  {timedelta(seconds=round(time.monotonic() - start))}  {outcome}",
-                flush=True,
-            )
-        for command in mentioned(page):
-            if unknown := unknown_parts(command):
-                outcomes.append(Outcome(Block(page.name, 0, "sh", "", "", ""), command, "FAILED", f"no {unknown}"))
-                print(outcomes[-1], flush=True)
+            passed = timedelta(seconds=round(time.monotonic() - start))
+            print(f"{len(outcomes):3} of {total}  {passed}  {outcome}", flush=True)
+    print(*by_page(outcomes), sep="\n")
     count = {verdict: sum(one.verdict == verdict for one in outcomes) for verdict in ("ok", "skipped", "FAILED")}
     print(", ".join(f"{number} {verdict}" for verdict, number in count.items()))
     return 1 if count["FAILED"] else 0

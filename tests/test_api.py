@@ -65,9 +65,15 @@ def test_all_public_names_exist() -> None:
         _ = lucency.misspelt
 
 
-def test_a_package_does_not_hide_the_function_of_its_name() -> None:
-    importlib.import_module("lucency.evaluate")
-    assert lucency.evaluate is api.evaluate
+@pytest.mark.parametrize("first", ["lucency.evaluate", "import lucency.evaluate.metrics"])
+def test_a_package_and_the_function_of_its_name_are_both_there(first: str) -> None:
+    program = (
+        f"import lucency; {first}; import lucency.evaluate.metrics as metrics; import sys; "
+        "assert metrics is sys.modules['lucency.evaluate.metrics'] is lucency.evaluate.metrics; "
+        "print(lucency.evaluate.__qualname__, lucency.evaluate.__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "evaluate lucency.api.functions\n"
 
 
 def test_a_missing_file_is_an_error_of_the_tree() -> None:

@@ -66,6 +66,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'lucency' has no attribute {name!r}")
     value = getattr(import_module(f"lucency.{_MODULE_OF[name]}"), name)
     globals()[name] = value
+    if package := sys.modules.get(f"lucency.{name}"):
+        value.__dict__ = package.__dict__
     return value
 
 
@@ -74,11 +76,13 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps the function `lucency.train` from being hidden by the package of that name when it is imported."""
+    """Keeps the function `lucency.train` when the package of that name is imported, and gives it its content."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in _MODULE_OF and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
+        elif name in self.__dict__:
+            self.__dict__[name].__dict__ = value.__dict__
 
 
 sys.modules[__name__].__class__ = _Package
