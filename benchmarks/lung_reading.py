@@ -47,7 +47,7 @@ from lucency.models.lung_crop import MASK_CELLS, LungCrop, resample, standardise
 from lucency.progress import track
 from lucency.recipe import Recipe, read_recipe
 from lucency.train.lung_augment import DILATIONS, Draw, box_grid, paint_opacity, reacquire
-from lucency.train.lung_views import PAINTED, PLAIN, plan_views
+from lucency.train.lung_views import AUGMENTED, PAINTED, PLAIN, plan_views
 
 BATCH = 64
 FROZEN = 7
@@ -97,10 +97,12 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--fold", type=int, default=1)
     parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--views", type=int, default=3, help="augmented views of a film of the larger class")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", nargs="+", choices=INPUTS, default=list(INPUTS))
     given = parser.parse_args()
     recipe = read_recipe("lungs")
+    recipe = recipe.model_copy(update={"finetune": recipe.finetune.model_copy(update={"views": given.views})})
     films = gather(read_dataset(given.data), given.adults, Fold(given.fold, 5), recipe)
     torch.manual_seed(given.seed)
     for row in given.rows:
@@ -156,15 +158,20 @@ def views_of(network: Classifier, films: Films, seen: str, recipe: Recipe, folde
     count = len(films.dataset)
     learned = np.flatnonzero(~films.held_out & (np.arange(count) < films.children))
     mined = np.array([k for k, sample in enumerate(films.dataset.samples) if sample.columns.get("mined")])
-    plan = [(k, PLAIN) for k in range(count)]
+    plan = [(int(k), PLAIN) for k in judged(films)]
     plan += [(int(learned[k]), kind) for k, kind in plan_views(films.dataset.subset(learned.tolist()), recipe)]
-    plan += [(int(k), 1) for k in mined for _ in range(6)]
+    plan += [(int(k), AUGMENTED) for k in mined for _ in range(2 * recipe.finetune.views)]
     if not (folder / "cells.npz").exists():
         write_views(network, films, seen, recipe, folder, plan)
     with np.load(folder / "cells.npz") as stored:
         weights, opacity = torch.from_numpy(stored["weights"]), torch.from_numpy(stored["opacity"])
     film, kind = np.array(plan).T
     return Cached(np.load(folder / "inputs.npy", mmap_mode="r"), weights, opacity, film, kind)
+
+
+def judged(films: Films) -> NDArray[np.int64]:
+    """The films read as they are: those held out, and all adults."""
+    return np.flatnonzero(films.held_out | (np.arange(len(films.dataset)) >= films.children))
 
 
 @torch.inference_mode()
@@ -242,19 +249,19 @@ def compare(row: str, network: Classifier, films: Films, views: Cached, steps: i
     """Train the row's networks and say what they reach."""
     if row != "+ adults":
         upper = train(network, films, views, learned_views(films, views), steps, seed, cells=row == "+ cells")
-        logits, maps = answer(upper, views, len(films.dataset))
-        return figures(films, views, logits[None], logits, maps)
+        logits, maps = answer(upper, views, films)
+        return figures(row, films, views, logits[None], logits, maps)
     patients = np.array([hash_fold(sample.patient or "") for sample in films.dataset.samples])
     adults = np.arange(len(films.dataset)) >= films.children
     all_logits, judged, judged_maps = [], np.zeros(len(films.dataset)), torch.zeros(len(films.dataset), CELLS, CELLS)
     for part in range(3):
         rows = learned_views(films, views, adults=adults & (patients != part))
         upper = train(copy.deepcopy(network), films, views, rows, steps, seed, cells=True)
-        logits, maps = answer(upper, views, len(films.dataset))
+        logits, maps = answer(upper, views, films)
         all_logits.append(logits)
         of_part = adults & (patients == part)
         judged[of_part], judged_maps[of_part] = logits[of_part], maps[of_part]
-    return figures(films, views, np.stack(all_logits), judged, judged_maps)
+    return figures(row, films, views, np.stack(all_logits), judged, judged_maps)
 
 
 def hash_fold(patient: str) -> int:
@@ -309,17 +316,21 @@ def train(
 
 
 @torch.inference_mode()
-def answer(upper: Upper, views: Cached, count: int) -> tuple[NDArray[np.float64], Tensor]:
-    """Logits and maps of the films as they are, the first views."""
-    found = [
-        upper(torch.from_numpy(views.inputs[k : k + 96].astype(np.float32)), views.weights[k : k + 96])
-        for k in range(0, count, 96)
-    ]
-    maps = torch.cat([F.interpolate(one[1][:, None], (CELLS, CELLS))[:, 0] for one in found])
-    return torch.cat([one[0] for one in found])[:count].numpy().astype(np.float64), maps[:count]
+def answer(upper: Upper, views: Cached, films: Films) -> tuple[NDArray[np.float64], Tensor]:
+    """Logits (n,) and maps (n, c, c) of the films as they are; zeros for those that are not judged."""
+    rows = np.flatnonzero(views.kind == PLAIN)
+    logits, maps = np.zeros(len(films.dataset)), torch.zeros(len(films.dataset), CELLS, CELLS)
+    for k in range(0, len(rows), 96):
+        some = rows[k : k + 96]
+        found, evidence = upper(torch.from_numpy(views.inputs[some].astype(np.float32)), views.weights[some])
+        logits[views.film[some]] = found.numpy()
+        maps[views.film[some]] = F.interpolate(evidence[:, None], (CELLS, CELLS))[:, 0]
+    return logits, maps
 
 
-def figures(films: Films, views: Cached, logits: NDArray[np.float64], judged: NDArray[np.float64], maps: Tensor) -> str:
+def figures(
+    row: str, films: Films, views: Cached, logits: NDArray[np.float64], judged: NDArray[np.float64], maps: Tensor
+) -> str:
     """AUROC held out, on the flat block, on adults; maximum in a box."""
     labels, settings = films.labels(), films.settings()
     usual = films.held_out & ((settings == "") | (labels == 1))
@@ -329,17 +340,18 @@ def figures(films: Films, views: Cached, logits: NDArray[np.float64], judged: ND
         for name, chosen in (("held out", usual), ("flat", flat))
     ]
     parts.append(f"adults {auroc(labels[films.read] == 1, judged[films.read]):.4f}")
-    return "  ".join([*parts, f"in a box {pointing(films, views, maps):.3f} of {len(films.boxes)}"])
+    return "  ".join([*parts, f"in a box {pointing(films, views, maps, row == 'whole'):.3f} of {len(films.boxes)}"])
 
 
-def pointing(films: Films, views: Cached, maps: Tensor) -> float:
+def pointing(films: Films, views: Cached, maps: Tensor, whole: bool) -> float:
     """The share of films whose map, weighted by cell, has its maximum inside a box."""
     crop, hits = LungCrop(192, CELLS), []
+    plain = np.flatnonzero(views.kind == PLAIN)
+    weights = dict(zip(views.film[plain].tolist(), views.weights[plain], strict=True))
     for number, lesion in films.boxes.items():
         film = films.squares[number][None, None].float()
-        whole = views.weights[number].min() > 0
         box = torch.tensor([[0.0, 0.0, 1.0, 1.0]]) if whole else crop.box(crop.lungs(film))
-        weighted = (maps[number] * views.weights[number])[None, None]
+        weighted = (maps[number] * weights[number])[None, None]
         on_film = F.interpolate(crop.on_film(weighted, box), lesion.shape, mode="bilinear", align_corners=False)[0, 0]
         hits.append(bool(lesion.flat[int(on_film.argmax())]))
     return float(np.mean(hits))
