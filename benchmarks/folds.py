@@ -51,7 +51,7 @@ def others(runs: Path, labels: tuple[str, ...], films: Dataset) -> Predictions:
     """The out-of-fold answers for all films but these."""
     answers = read_predictions(runs / "predictions.csv", labels)
     names = {record.name for record in films.samples}
-    return answers.subset(np.array([name not in names for name in answers.names]))
+    return answers.pick(np.array([name not in names for name in answers.names]))
 
 
 def drawn(films: Dataset, most: int, seed: int = 0) -> Dataset:

@@ -117,14 +117,16 @@ def gather(children: Dataset, adults: Path, fold: Fold, recipe: Recipe) -> Films
         rows = list(csv.DictReader(stream))
     with (adults / "read_by_radiologists.csv").open(newline="") as stream:
         read = {line["path"]: int(line["label"] == "pneumonia") for line in csv.DictReader(stream)}
-    mined = {row["path"]: [MINED[name] for name in MINED if name in row["nih_labels"].split("|")] for row in rows}
+    mined = {
+        row["path"]: next((MINED[one] for one in MINED if one in row["nih_labels"].split("|")), None) for row in rows
+    }
     grown = tuple(
         Sample(
             row["path"],
-            read.get(row["path"], (mined[row["path"]] or [0])[0]),
+            read.get(row["path"], mined[row["path"]] or 0),
             partial(open_film, adults / row["path"]),
             f"adult {row['patient']}",
-            columns={"mined": str((mined[row["path"]] or [""])[0])},
+            columns={"mined": "" if mined[row["path"]] is None else str(mined[row["path"]])},
             path=adults / row["path"],
         )
         for row in rows
@@ -306,13 +308,14 @@ def train(
             each = (F.binary_cross_entropy_with_logits(evidence, truth, reduction="none") * weights).sum((1, 2))
             loss = loss + CELL_LOSS * each[known].mean()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         with torch.no_grad():
             for kept, new in zip(average.state_dict().values(), upper.state_dict().values(), strict=True):
                 kept.copy_(kept.lerp(new, 1 - min(0.99, (step + 1) / (step + 10))) if kept.is_floating_point() else new)
-    return average.eval()
+    average.eval()
+    return average
 
 
 @torch.inference_mode()

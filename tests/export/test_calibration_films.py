@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lucency.bundle import Card, Model, Square, Training
+from lucency.bundle import Bundle, Card, Model, Square, Training
 from lucency.data import read_dataset
 from lucency.data.dataset import Dataset, Sample
+from lucency.data.learned import LEARNED, learned_bytes
 from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import ExportError, UsageError
 from lucency.export.calibration_films import calibration_squares, stratified_sample, training_films
+from lucency.files import sha256_bytes
 from lucency.film import Film
 from lucency.recipe import DataSettings
+
+
+def run_for(learned: Dataset, settings: DataSettings, kept: bytes | None = None) -> Bundle:
+    """A run that learned from these films; `kept` is its file of hashes."""
+    files = {} if kept is None else {LEARNED: sha256_bytes(kept)}
+    return Bundle(
+        Path("run"), card_for(learned, settings).model_copy(update={"files": files}), "", lambda _: kept or b""
+    )
 
 
 def card_for(learned: Dataset, settings: DataSettings) -> Card:
@@ -37,7 +49,7 @@ def names(films: Dataset) -> set[str]:
 def test_calibration_films_are_the_training_films() -> None:
     films, settings = read_dataset("phantom:60"), DataSettings(validation=0.2)
     learned, judged, _ = train_val_split(films, settings)
-    found = training_films(card_for(learned, settings), films, None)
+    found = training_films(run_for(learned, settings), films, None)
     assert names(found) == names(learned)
     assert names(found).isdisjoint(names(judged))
 
@@ -46,9 +58,18 @@ def test_calibration_films_of_a_fold() -> None:
     films, settings = read_dataset("phantom:80"), DataSettings(validation=0.2)
     rest, held = Fold(2, 4).split(films)
     learned, _, _ = train_val_split(rest, settings)
-    found = training_films(card_for(learned, settings), films, Fold(2, 4))
+    found = training_films(run_for(learned, settings), films, Fold(2, 4))
     assert names(found) == names(learned)
     assert {record.patient for record in found.samples}.isdisjoint({record.patient for record in held.samples})
+
+
+def test_a_run_that_keeps_hashes_needs_no_fold() -> None:
+    films, settings = read_dataset("phantom:40"), DataSettings(validation=0.2)
+    learned, judged, _ = train_val_split(Fold(2, 4).split(films)[0], settings)
+    run = run_for(learned, settings, learned_bytes(learned, judged))
+    assert names(training_films(run, films, None)) == names(learned)
+    with pytest.raises(ExportError, match="training films of the run, these are others"):
+        training_films(run, read_dataset("phantom:8:7"), None)
 
 
 @pytest.mark.parametrize("fold", [None, Fold(1, 4), Fold(2, 5)])
@@ -56,7 +77,7 @@ def test_other_films_are_refused(fold: Fold | None) -> None:
     films, settings = read_dataset("phantom:80"), DataSettings()
     learned, _, _ = train_val_split(Fold(2, 4).split(films)[0], settings)
     with pytest.raises(ExportError, match="training films of the run, these are others"):
-        training_films(card_for(learned, settings), films, fold)
+        training_films(run_for(learned, settings), films, fold)
 
 
 def test_an_unknown_fold_raises() -> None:
@@ -67,7 +88,7 @@ def test_an_unknown_fold_raises() -> None:
 def test_squares_follow_the_cards_preprocessing() -> None:
     films, settings = read_dataset("phantom:40"), DataSettings(validation=0.2)
     learned, _, _ = train_val_split(films, settings)
-    found = calibration_squares(card_for(learned, settings), films, None, count=8)
+    found = calibration_squares(run_for(learned, settings), films, None, count=8)
     assert found.shape[1:] == (32, 32)
     assert 8 <= len(found) < 8 + 3  # normal, bacteria and virus get their share each, rounded up
 

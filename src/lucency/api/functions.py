@@ -278,16 +278,17 @@ def export(
     from lucency.errors import UsageError, name_extra
 
     with name_extra("export"):
+        from lucency.bundle import open_bundle
         from lucency.export.calibration_films import calibration_squares
         from lucency.export.exporter import export_run
 
-    path = run if isinstance(run, str | Path) else run.bundle.path
+    path = Path(run if isinstance(run, str | Path) else run.bundle.path)
     squares = None
     if quantize == "int8":
         if data is None:
             raise UsageError("int8 measures its ranges on films that the run was trained on: give data")
-        squares = calibration_squares(_reader(run).card, _dataset(data), None)
-    export_run(Path(path), to, Path(out), quantize, squares, replace)
+        squares = calibration_squares(open_bundle(path), _dataset(data), None)
+    export_run(path, to, Path(out), quantize, squares, replace)
     return load(out)
 
 

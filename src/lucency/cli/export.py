@@ -76,13 +76,13 @@ def numbered(fold: int | None, folds: int) -> Fold | None:
 
 def _squares(run: Path, data: str | None, options: DataOptions, fold: Fold | None) -> NDArray[np.uint8]:
     """Films to measure ranges on."""
-    from lucency.bundle import read_card
+    from lucency.bundle import open_bundle
     from lucency.errors import UsageError
     from lucency.export.calibration_films import calibration_squares
 
     if data is None:
         raise UsageError("int8 measures ranges on the run's training films; give them by --data DIR")
-    return calibration_squares(read_card(run), read_films(data, options, depends=False), fold)
+    return calibration_squares(open_bundle(run), read_films(data, options, depends=False), fold)
 
 
 SHOWN = 20

@@ -7,10 +7,11 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.bundle import Card
+from lucency.bundle import Bundle
 from lucency.bundle.card import IMPORTED
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_squares, report_skipped
+from lucency.data.learned import hashes_of, read_learned
 from lucency.data.splits import Fold, split_hash, strata, train_val_split
 from lucency.errors import ExportError
 from lucency.preprocess import Preprocess
@@ -20,39 +21,44 @@ SAMPLE = 256
 """Films to measure on: seconds of work, and some of each kind of film."""
 
 
-def training_films(card: Card, films: Dataset, fold: Fold | None) -> Dataset:
-    """The training films of the run of `card` in `films`.
+def training_films(run: Bundle, films: Dataset, fold: Fold | None) -> Dataset:
+    """The training films of a run, among `films`: by the split, or else by the hashes that it keeps of them.
 
     Args:
-        card: of a run.
+        run: a run; without hashes it says its split alone.
         films: the data set that it was trained on.
-        fold: the held-out fold of a run of a cross-validation.
+        fold: the held-out fold of a run of a cross-validation; not needed where the run keeps hashes.
 
     Raises:
-        ExportError: the split hash differs, so these are other films.
+        ExportError: these are other films.
+        BundleError: the run's hashes are not valid.
     """
-    if card.training.source == IMPORTED:
+    training = run.card.training
+    if training.source == IMPORTED:
         return films  # which films it learned from is not known here
-    settings = card_data_settings(card.training.recipe)
-    train, _, _ = train_val_split(fold.split(films)[0] if fold else films, settings)
-    if split_hash(train, range(len(train))) != card.training.split_hash:
-        raise ExportError(
-            f"{films.source}: expected the {card.training.films} training films of the run, these are others; "
-            "give --data as it was given to lucency train, and --fold K --folds N for a run of a cross-validation"
-        )
-    return train
+    train, _, _ = train_val_split(fold.split(films)[0] if fold else films, card_data_settings(training.recipe))
+    if split_hash(train, range(len(train))) == training.split_hash:
+        return train
+    learned = read_learned(run)
+    known = [k for k, one in enumerate(hashes_of(films)) if one & learned.train] if learned else []
+    if known:
+        return films.subset(known)
+    raise ExportError(
+        f"{films.source}: expected the {training.films} training films of the run, these are others; "
+        "give --data as it was given to lucency train, and --fold K --folds N for a run of a cross-validation"
+    )
 
 
-def calibration_squares(card: Card, films: Dataset, fold: Fold | None, count: int = SAMPLE) -> NDArray[np.uint8]:
+def calibration_squares(run: Bundle, films: Dataset, fold: Fold | None, count: int = SAMPLE) -> NDArray[np.uint8]:
     """Squares of training films, uint8 (n, side, side), n about `count`.
 
     Raises:
         ExportError: `films` are not those that the run was trained on.
         SourceError: none of them can be read.
     """
-    train = training_films(card, films, fold)
+    train = training_films(run, films, fold)
     chosen = train.subset(stratified_sample(train, count))
-    decoded = decode_squares(chosen, Preprocess.from_json(card.preprocess.model_dump()))
+    decoded = decode_squares(chosen, Preprocess.from_json(run.card.preprocess.model_dump()))
     report_skipped(decoded.unreadable)
     print(f"ranges are measured on {len(decoded.pixels)} training films, as many of each kind", file=sys.stderr)
     return np.stack(decoded.pixels)
