@@ -6,13 +6,17 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lucency.errors import OUTPUT_LOCKED, OutputError
+from lucency.interruption import undone
 
 if sys.platform != "win32":
     import fcntl
@@ -31,21 +35,33 @@ def beside(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-        os.close(handle)
+        draft = _draft_name(path, path.suffix)
+        with undone(partial(draft.unlink, missing_ok=True)):
+            os.close(os.open(draft, os.O_CREAT | os.O_EXCL, 0o600))
+            yield draft
+            with draft.open("rb") as stream:
+                os.fsync(stream.fileno())  # otherwise a power cut may leave an empty file
+            draft.chmod(mode)
+            draft.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
-    draft = Path(name)
-    try:
-        yield draft
-        with draft.open("rb") as stream:
-            os.fsync(stream.fileno())  # otherwise a power cut may leave an empty file
-        draft.chmod(mode)
-        draft.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch(beside: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder, next to a path or where the system keeps such; removed at the end with all that it holds.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder = _draft_name(beside or Path(tempfile.gettempdir(), "lucency"))
+    with undone(partial(shutil.rmtree, folder, ignore_errors=True)):
+        folder.mkdir(mode=0o700)
+        yield folder
+
+
+def _draft_name(path: Path, suffix: str = "") -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{suffix}")
 
 
 @contextlib.contextmanager

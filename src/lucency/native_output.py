@@ -133,18 +133,18 @@ def _flush() -> None:
 
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Raise KeyboardInterrupt when the block ends, not in it: raised in a callback of native code it is a crash."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
+    """Raise KeyboardInterrupt when the block ends, not in it: raised in a callback of native code it is a crash.
+
+    The program lucency raises none; this is for notebooks.
+    """
+    before = signal.default_int_handler
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not before:
         yield
         return
-    pressed: list[KeyboardInterrupt] = []
+    pressed: list[int] = []
 
-    def hold(number: int, frame: FrameType | None) -> None:
-        try:
-            before(number, frame)  # which may set a limit to how long the end is waited for
-        except KeyboardInterrupt as error:
-            pressed.append(error)
+    def hold(number: int, _frame: FrameType | None) -> None:
+        pressed.append(number)
 
     signal.signal(signal.SIGINT, hold)
     try:
@@ -153,4 +153,4 @@ def interrupts_held() -> Iterator[None]:
         if signal.getsignal(signal.SIGINT) is hold:
             signal.signal(signal.SIGINT, before)
         if pressed:
-            raise pressed[0]
+            raise KeyboardInterrupt

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from lucency import __version__
 from lucency.bundle.store import CARD, MAX_BYTES, SIGNATURE, SUM, open_bundle, verify
 from lucency.errors import BundleError, LucencyError, OutputError
-from lucency.files import unwritable, write_bytes
+from lucency.files import scratch, unwritable, write_bytes
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -78,12 +77,11 @@ def pull(
         raise OutputError(f"{out}: exists already; choose another place, or remove it first")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-            draft = Path(folder) / "bundle"
-            draft.mkdir(mode=0o755)
-            with _hub(repo, BundleError) as api, tempfile.TemporaryDirectory() as cache:
-                commit = _download(api, repo, revision, draft, Path(cache))
+        with scratch(out) as draft:
+            with _hub(repo, BundleError) as api, scratch() as cache:
+                commit = _download(api, repo, revision, draft, cache)
             check(draft)
+            draft.chmod(0o755)
             draft.rename(out)
     except BundleError as error:
         raise BundleError(str(error).replace(str(draft), repo), code=error.code) from error

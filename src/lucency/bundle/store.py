@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import stat
-import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,7 +14,7 @@ from pydantic import ValidationError
 
 from lucency.bundle.card import SCHEMA_VERSION, Card
 from lucency.errors import BundleError, OutputError
-from lucency.files import beside, parse_json, sha256_bytes, unwritable, write_bytes, write_text
+from lucency.files import beside, parse_json, scratch, sha256_bytes, unwritable, write_bytes, write_text
 
 CARD = "card.json"
 SUM = "card.sha256"
@@ -291,15 +288,9 @@ def _fill(out: Path, card: Card, contents: Mapping[str, bytes]) -> None:
 def _create(out: Path, card: Card, contents: Mapping[str, bytes]) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        with scratch(out) as draft:
+            _fill(draft, card, contents)
+            draft.chmod(0o755)
+            draft.rename(out)
     except OSError as error:
         raise unwritable(out, error) from error
-    try:
-        _fill(draft, card, contents)
-        draft.chmod(0o755)
-        draft.rename(out)
-    except OSError as error:
-        raise unwritable(out, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(draft)

@@ -29,19 +29,19 @@ def bench(
 
     Example: lucency bench bundle-int8 --against bundle-float --threads 1,2
     """
-    import tempfile
     from json import dumps
 
     from lucency.bench import cold_start, measure, phantom_files, some_files, table, to_json
     from lucency.bundle import read_card
+    from lucency.files import scratch
 
     counts = _counts(threads)
     bundles = [bundle, *(against or [])]
     for each in bundles:
         read_card(each)  # fails before films are drawn
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         if data is None:
-            files, what = phantom_files(Path(folder), films), "drawn 1024 × 1024 JPEG films"
+            files, what = phantom_files(folder, films), "drawn 1024 × 1024 JPEG films"
         else:
             from lucency.data import read_dataset
 

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import os
 import re
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 
-from lucency.errors import INTERRUPTED
+from lucency.interruption import end_on_interrupt
 
-GRACE_S = 4.0
-"""After Ctrl-C, for what is half-written to be removed; whatever still runs then is ended."""
 STOPPED = "stopped; nothing half-written is left, and --resume goes on where a command offers it"
 
 PLAIN = {"→": "->", "–": "-", "−": "-", "…": "...", "×": "x", "·": "-", "²": "^2", "’": "'"}
@@ -40,56 +34,23 @@ def one_line(name: object) -> str:
 
 
 def run_program(work: Callable[[], int]) -> NoReturn:
-    """Run the program's work and exit with its code; 130, within GRACE_S, after Ctrl-C."""
+    """Run the program's work and exit with its code; with 130 after Ctrl-C."""
     _spell_what_is_lacking()
-    interrupted = threading.Event()
-    listening = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN  # as in a shell's background
-    if listening:
-        signal.signal(signal.SIGINT, partial(_interrupt, interrupted))
-        sys.unraisablehook = _unraisable
-    try:
-        code = work()
-        if code and interrupted.is_set():  # a library took the KeyboardInterrupt for an error of its own, say of import
-            code = INTERRUPTED
-    except BaseException as error:
-        if not interrupted.is_set():
-            raise
-        code = INTERRUPTED
-        if not (isinstance(error, SystemExit) and error.code == code):  # else another process has said it
-            echo(f"\nlucency: {STOPPED}", err=True)
-    if listening:
+    heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN  # it is ignored in a shell's background
+    if heeded:
+        end_on_interrupt(partial(os.write, _copy_of_stderr(), f"\nlucency: {STOPPED}\n".encode()))
+    code = work()
+    if heeded:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    if code == INTERRUPTED:
-        os._exit(code)  # threads and exit handlers of libraries would be waited for
     sys.exit(code)
 
 
-def leave(_number: int = 0, _frame: FrameType | None = None) -> NoReturn:
-    """End the process now."""
-    os._exit(INTERRUPTED)
-
-
-def _interrupt(interrupted: threading.Event, _number: int, _frame: FrameType | None) -> None:
-    interrupted.set()
-    signal.signal(signal.SIGINT, leave)  # a second Ctrl-C does not wait
-    threading.Thread(target=_leave_later, daemon=True).start()
-    raise KeyboardInterrupt
-
-
-def _leave_later() -> None:
-    time.sleep(GRACE_S)
-    with contextlib.suppress(OSError, ValueError):
-        os.write(2, f"\nlucency: {STOPPED}\n".encode())
-    leave()
-
-
-def _unraisable(found: Any) -> None:
-    """As Python's own, but silent of a Ctrl-C that met a finaliser, where it can only be printed."""
-    if not isinstance(found.exc_value, KeyboardInterrupt):
-        sys.__unraisablehook__(found)
+def _copy_of_stderr() -> int:
+    """The descriptor itself is turned away while native code chatters."""
+    try:
+        return os.dup(2)
+    except OSError:
+        return -1  # a service without stderr
 
 
 def _spell_what_is_lacking() -> None:

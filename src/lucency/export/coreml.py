@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lucency.errors import ExportError
 from lucency.export.litert import first_line
+from lucency.files import scratch
 from lucency.native_output import held_stderr
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _zipped(model: Any) -> bytes:
     from coremltools.proto import Model_pb2
 
     stream = io.BytesIO()
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         root = Path(folder, PACKAGE)
         model.save(str(root))
         _name_items(root / "Manifest.json")
@@ -111,8 +111,8 @@ def check(content: bytes, outputs: tuple[str, ...]) -> None:
     """
     from lucency.reader.coreml import load_spec
 
-    with tempfile.TemporaryDirectory() as folder:
-        description = load_spec(content, Path(folder)).description
+    with scratch() as folder:
+        description = load_spec(content, folder).description
     inputs, names = [item.name for item in description.input], {item.name for item in description.output}
     if inputs != ["film"] or names != set(outputs):
         raise ExportError(f"coreml: expected film → {', '.join(outputs)}, found {inputs} → {', '.join(sorted(names))}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from lucency.arrays import Floats32, Pixels
 from lucency.errors import ExportError
 from lucency.export.litert import MIN_WEIGHTS, first_line
+from lucency.files import scratch
 from lucency.native_output import held_stderr
 from lucency.preprocess import as_input
 
@@ -132,7 +132,7 @@ def int8(content: bytes, squares: Pixels | None) -> bytes:
     except ImportError as error:
         raise ExportError(f"{MISSING} ({error})") from error
     films = ({"film": as_input(square[None])} for square in squares)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         before, after = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         before.write_bytes(content)
         try:

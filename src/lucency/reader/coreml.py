@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import sys
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from lucency.bundle import Bundle
 from lucency.errors import BundleError
+from lucency.files import scratch
 from lucency.native_output import held_stderr
 from lucency.reader.engines import NO_DOUBT, Row, interpreter_pool
 from lucency.reader.outputs import Engine, Squares
@@ -86,8 +86,8 @@ def runner(bundle: Bundle) -> Callable[[Array], dict[str, Array]]:
             from coremltools.converters.mil.frontend.milproto.load import load
     except ImportError as error:
         raise BundleError(f"{bundle.path}: needs coremltools; pip install 'lucency[coreml]'") from error
-    with tempfile.TemporaryDirectory(prefix="lucency-") as folder, held_stderr():
-        spec = load_spec(bundle.read(bundle.card.model.file), Path(folder))
+    with scratch() as folder, held_stderr():
+        spec = load_spec(bundle.read(bundle.card.model.file), folder)
         if sys.platform == "darwin":
             units = coremltools.ComputeUnit.CPU_ONLY
             model = coremltools.models.MLModel(f"{folder}/model.mlpackage", compute_units=units)

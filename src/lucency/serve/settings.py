@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lucency.errors import INTERRUPTED, LucencyError, UsageError
+from lucency.errors import LucencyError, UsageError
+from lucency.interruption import say_on_interrupt
 
 TOKENS_VARIABLE = "LUCENCY_TOKENS"
 MIN_TOKEN_LENGTH = 16
@@ -133,6 +135,7 @@ def json_stderr() -> Iterator[None]:
     Raises:
         SystemExit: in place of an error, with its exit code.
     """
+    say_on_interrupt(partial(json_log, "interrupted"))
     logging.captureWarnings(True)
     logging.basicConfig(handlers=[_JsonHandler()], force=True)
     try:
@@ -140,9 +143,6 @@ def json_stderr() -> Iterator[None]:
     except LucencyError as error:
         json_log("error", code=error.code, message=str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        json_log("interrupted")
-        sys.exit(INTERRUPTED)
 
 
 def _write_line(line: str) -> None:

@@ -35,7 +35,10 @@ def launch(devices: int, arguments: Sequence[str]) -> int:
         the exit code of the first process that failed, or 0.
     """
     port = _free_port()
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     logs = [tempfile.TemporaryFile() for _ in range(devices)]  # noqa: SIM115  closed below
     processes = [_start(rank, devices, port, arguments, logs[rank]) for rank in range(devices)]
     try:
@@ -53,7 +56,8 @@ def launch(devices: int, arguments: Sequence[str]) -> int:
         for process in processes:
             process.kill()
             process.wait()
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         for log in logs:
             log.close()
 

@@ -6,10 +6,9 @@ import contextlib
 import gzip
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from lucency.bundle import Bundle, Card
 from lucency.bundle.golden import GOLDEN, parse_golden
 from lucency.bundle.store import CARD
 from lucency.errors import BundleError, OutputError, UsageError
-from lucency.files import sha256_bytes, unwritable
+from lucency.files import scratch, sha256_bytes, unwritable
+from lucency.interruption import undone
 from lucency.lungs import SIDE, WEIGHTS
 from lucency.modality import MODALITIES, Name
 
@@ -204,25 +204,19 @@ def _write(out: Path, files: Mapping[str, bytes]) -> None:
     """Write beside `out`, then move into its place."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        with scratch(out) as draft, undone(partial(_put_back, out, draft / "old")):
+            for name, content in files.items():
+                (draft / "new" / name).parent.mkdir(parents=True, exist_ok=True)
+                (draft / "new" / name).write_bytes(content)
+            if out.exists():
+                out.rename(draft / "old")
+            (draft / "new").rename(out)
     except OSError as error:
         raise unwritable(out, error) from error
-    try:
-        for name, content in files.items():
-            (draft / "new" / name).parent.mkdir(parents=True, exist_ok=True)
-            (draft / "new" / name).write_bytes(content)
-        if out.exists():
-            out.rename(draft / "old")
-        (draft / "new").rename(out)
-    except OSError as error:
-        raise unwritable(out, error) from error
-    finally:
-        _put_back(out, draft)
 
 
-def _put_back(out: Path, draft: Path) -> None:
-    """Restore the earlier page if the new one did not get into its place; remove the draft."""
+def _put_back(out: Path, old: Path) -> None:
+    """Restore the earlier page if the new one did not get into its place."""
     with contextlib.suppress(OSError):
-        if (draft / "old").exists() and not out.exists():
-            (draft / "old").rename(out)
-    shutil.rmtree(draft, ignore_errors=True)
+        if old.exists() and not out.exists():
+            old.rename(out)
