@@ -18,7 +18,7 @@ export function say(name, values = {}) {
 }
 
 /** A label of the bundle as a person reads it: translated, or as it is. */
-export const named = (label) => TEXTS[`label_${label}`] ?? label;
+export const named = (label) => TEXTS[`label_${label}`] ?? label.replaceAll("_", " ");
 
 /** Fill what index.html marks: data-say for an element's text, data-say-label for its accessible name. */
 export function sayAll(root) {
