@@ -21,6 +21,8 @@ from types import FrameType
 PILLOW = ("PIL",)
 DICOM = ("pydicom", "pylibjpeg", "openjpeg", "jpeg_ls")
 """They log header values, which name patients."""
+CONVERTER = ("torchao", "torch.utils._pytree")
+"""They log what the machine lacks and what later versions will change."""
 STDERR = 2
 """Where native code writes, wherever Python's own stderr may have been sent."""
 
@@ -58,6 +60,10 @@ def _no_dicom(undo: contextlib.ExitStack) -> None:
     _no_logs(undo, DICOM)
 
 
+def _no_converter(undo: contextlib.ExitStack) -> None:
+    _no_logs(undo, CONVERTER)
+
+
 def _no_logs(undo: contextlib.ExitStack, names: tuple[str, ...]) -> None:
     for name in names:
         logger = logging.getLogger(name)
@@ -70,6 +76,10 @@ quiet = Shared(_no_warnings_nor_pillow)
 
 quiet_dicom = Shared(_no_dicom)
 """Nothing logged by pydicom and its decoders. Apart from `quiet`, because setting a level is slow."""
+
+
+quiet_converter = Shared(_no_converter)
+"""Nothing logged by what litert-torch imports. A notebook's stderr is not the descriptor that `held_stderr` holds."""
 
 
 class _HeldStderr:

@@ -10,7 +10,7 @@ import pytest
 from cli.brightness import write_brightness_bundle, write_films
 from export.small_runs import write_run
 from export.test_parity import write_pair
-from lucency.bundle import open_bundle, read_card
+from lucency.bundle import DEFAULT, open_bundle, read_card
 from lucency.cli import run
 
 
@@ -106,6 +106,13 @@ def test_parity_does_not_change_a_zip(tmp_path: Path) -> None:
     films = write_films(tmp_path / "films", normal=[100, 110], ill=[200, 210])
     assert run(["parity", str(source), str(tmp_path / "export.zip"), "--data", str(films)]) == 0
     assert (tmp_path / "export.zip").read_bytes() == before
+
+
+def test_show_takes_the_shipped_bundle_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bundle", "show", "--json"]) == 0
+    by_default = capsys.readouterr().out
+    assert run(["bundle", "show", str(DEFAULT), "--json"]) == 0
+    assert capsys.readouterr().out == by_default
 
 
 def test_a_bundle_without_golden_films_verifies_its_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,13 +97,14 @@ def train(
         RecipeError, SourceError, WeightsError, TrainingError, OutputError: the message says what to do.
     """
     from lucency.errors import UsageError, name_extra
+    from lucency.native_output import quiet
 
     if isinstance(data, Mapping):
         raise UsageError("expected lucency.train(data, recipe), films first; got a recipe as data")
     if resume and out is None:
         raise UsageError("resume: expected the folder of the unfinished run as out")
     chosen = _recipe(recipe, weights, seed)
-    with name_extra("train"):
+    with name_extra("train"), quiet:  # in a notebook tqdm, below Lightning, asks for widgets that nothing here uses
         from lucency.bundle import open_bundle
         from lucency.train import train_run
         from lucency.train.manifest import new_run
@@ -131,7 +132,7 @@ def import_model(
         classes: names of the outputs in their order; of one sigmoid unit (0, 1).
         pixel_range: 0..1, 0..255, -1..1, imagenet or caffe; needed where the network does not rescale by itself.
         data: labelled films on which each range and resize mode left open is tried.
-        options: further arguments of `lucency.importing.import_model`.
+        options: further fields of `lucency.importing.ImportOptions`.
 
     Raises:
         WeightsError: no Keras file, broken, or with a layer that is not supported.

@@ -26,11 +26,14 @@ bundle = typer.Typer(
 )
 
 Where = Annotated[Path, typer.Argument(help="A bundle or run: a directory, or a .zip of one.", metavar="BUNDLE")]
+OrShipped = Annotated[
+    Path | None, typer.Argument(help="A bundle or run. [default: the shipped bundle]", metavar="BUNDLE")
+]
 
 
 @bundle.command()
 def verify(
-    path: Where,
+    bundle: OrShipped = None,
     key: Annotated[Path | None, typer.Option(help="Public key (PEM) that must have signed the bundle.")] = None,
     json: Json = False,
 ) -> None:
@@ -43,9 +46,10 @@ def verify(
     """
     from dataclasses import asdict
 
-    from lucency.bundle import open_bundle
+    from lucency.bundle import DEFAULT, open_bundle
     from lucency.reader.golden import verify_golden
 
+    path = bundle or DEFAULT
     golden = verify_golden(path)
     opened = open_bundle(path)
     signature = _signature(opened, key)
@@ -162,16 +166,16 @@ def pull(
 
 @bundle.command()
 def show(
-    path: Where,
+    bundle: OrShipped = None,
     json: Annotated[bool, typer.Option("--json", help="Print the whole card as JSON.")] = False,
 ) -> None:
     """Print a bundle's card: network, labels, threshold, calibration, data, figures, limits.
 
     Example: lucency bundle show bundles/lecture
     """
-    from lucency.bundle import read_card
+    from lucency.bundle import DEFAULT, read_card
 
-    card = read_card(path)
+    card = read_card(bundle or DEFAULT)
     echo(card.model_dump_json(indent=2) if json else summary(card))
 
 

@@ -57,7 +57,7 @@ def read(
             unread.append(outcome)
             if json:
                 print_json({"film": str(path), "error": str(outcome)})
-    if not json:
+    if not json and len(unread) < len(paths):
         echo(f"\n{_bundle_line(reader, bundle is None)}\n{NOTICE}")
     return report_unreadable(unread, len(paths))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from lucency.arrays import Floats32, Pixels
 from lucency.errors import ExportError
-from lucency.native_output import held_stderr, interrupts_held
+from lucency.native_output import held_stderr, interrupts_held, quiet_converter
 from lucency.preprocess import as_input
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def convert(network: ExportNetwork, side: int) -> bytes:
     from lucency.export.network import INPUT, example_film
 
     try:
-        with held_stderr(), warnings.catch_warnings(), interrupts_held():
+        with held_stderr(), quiet_converter, warnings.catch_warnings(), interrupts_held():
             warnings.simplefilter("ignore")  # of the converter's own imports
             import litert_torch
     except ImportError as error:
         raise ExportError(f"{MISSING} ({error})") from error
     try:
-        with held_stderr(), warnings.catch_warnings(), interrupts_held():
+        with held_stderr(), quiet_converter, warnings.catch_warnings(), interrupts_held():
             warnings.simplefilter("ignore")
             litert_torch.config.show_progress = False  # it would go to stdout, as --json does
             content = litert_torch.convert(network, (), {INPUT: example_film(side, network.channels)}).model_content()

@@ -1,9 +1,9 @@
-"""What every import has in common: the result, the films that decide, the card."""
+"""What every import has in common: the options, the result, the films that decide, the card."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from lucency.bundle import Card, Model, OperatingPoint, Square, Training
 from lucency.bundle.card import IMPORTED
 from lucency.data import Dataset
 from lucency.data.labels import matching
-from lucency.errors import SourceError
+from lucency.errors import SourceError, UsageError
 from lucency.files import sha256_file
-from lucency.importing.input_range import Logits, Tried, try_all
-from lucency.importing.outputs import Outputs
+from lucency.importing.input_range import RANGES, Logits, Tried, find_range, try_all
+from lucency.importing.outputs import Outputs, flips
 from lucency.preprocess import RESIZE_MODES, Preprocess, ResizeMode
 
 CLASSES = ("NORMAL", "PNEUMONIA")
@@ -23,6 +23,42 @@ LIMITS = (
     "Research use only; not a medical device.",
     "Trained elsewhere: on which films is not known here, so figures on them may flatter.",
 )
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What a file does not say of its network.
+
+    Raises:
+        UsageError: no row of RANGES, classes alike, or a finding that is none of them.
+    """
+
+    classes: tuple[str, ...] = CLASSES
+    """Names of the outputs in their order; of one sigmoid unit (0, 1)."""
+    pixel_range: str | None = None
+    """A row of RANGES; None where a Keras network rescales by itself, or with `films`."""
+    resize_mode: ResizeMode | None = None
+    """Stretch by default, or chosen by `films`."""
+    image_size: int | None = None
+    """Of the input, where the file leaves it open."""
+    films: Dataset | None = None
+    """Labelled; every combination left open is tried on them."""
+    finding: str | None = None
+    """The class that is the finding, where the names do not tell."""
+    activation: str | None = None
+    """That a .onnx or .tflite network ends in; by default found by its answers to noise."""
+    replace: bool = False
+    """Write over a run that is there."""
+
+    def __post_init__(self) -> None:
+        if self.pixel_range is not None:
+            find_range(self.pixel_range)
+        flips(self.classes, self.finding)
+
+    @property
+    def flip(self) -> bool:
+        """Whether the first of two classes is the finding."""
+        return flips(self.classes, self.finding)
 
 
 @dataclass(frozen=True)
@@ -37,25 +73,47 @@ class Imported:
     """Combinations of range and resize mode, the most likely first, where labelled films were given."""
 
 
-def tried_on(
-    films: Dataset | None,
-    labels: tuple[str, ...],
-    logits: Logits,
-    side: int,
-    ranges: Sequence[str],
-    mode: ResizeMode | None,
-) -> list[Tried]:
-    """Each range and resize mode left open, tried on labelled films; nothing without films.
+@dataclass(frozen=True)
+class Input:
+    """What films become before a network."""
+
+    pixel_range: str
+    resize_mode: ResizeMode
+    tried: tuple[Tried, ...]
+    says: str
+
+
+def choose_input(
+    path: Path, options: ImportOptions, labels: tuple[str, ...], logits: Logits, side: int, own: str | None = None
+) -> Input:
+    """Range and resize mode as given, as the network has its `own`, or as most likely on labelled films.
 
     Raises:
-        SourceError: their labels are not those of the network, or no film can be read.
+        UsageError: neither is known.
+        SourceError: the films' labels are not those of the network, or no film can be read.
     """
-    if films is None:
-        return []
+    known, mode = options.pixel_range or own, options.resize_mode
+    tried: list[Tried] = []
+    if options.films is not None:
+        films = _with_labels(options.films, labels)
+        tried = try_all(logits, side, films, [known] if known else list(RANGES), [mode] if mode else RESIZE_MODES)
+        known, mode = tried[0].pixel_range, tried[0].resize_mode
+    if known is None:
+        raise UsageError(
+            f"{path}: the file does not say which numbers its pixels become; say so with --range "
+            f"{'|'.join(RANGES)}, or give labelled films with --data, and each is tried"
+        )
+    why = f"as most likely: {tried[0].log_likelihood:.3f} a film" if tried else ""
+    why = "as given" if options.pixel_range else ", which the network rescales by itself" if own else why
+    mode = mode or "stretch"
+    return Input(known, mode, tuple(tried), f"pixels {known} {why}, resize {mode}".replace(" ,", ","))
+
+
+def _with_labels(films: Dataset, labels: tuple[str, ...]) -> Dataset:
     places = matching(films.labels, labels, films.finding)
     if places is None:
         raise SourceError(f"{films.source}: expected the labels {', '.join(labels)}, found {', '.join(films.labels)}")
-    return try_all(logits, side, films.with_labels(labels, places), ranges, [mode] if mode else RESIZE_MODES)
+    return films.with_labels(labels, places)
 
 
 def card_of(

@@ -12,66 +12,43 @@ from numpy.typing import NDArray
 
 from lucency.bundle import Model
 from lucency.bundle.card import IMPORTED
-from lucency.data import Dataset
 from lucency.errors import UsageError, WeightsError
 from lucency.importing.assemble import Assembled, assemble, with_range
-from lucency.importing.imported import Imported, card_of, tried_on
-from lucency.importing.input_range import BYTES, RANGES, Logits, Tried, find_range
+from lucency.importing.imported import Imported, ImportOptions, card_of, choose_input
+from lucency.importing.input_range import BYTES, RANGES, Logits
 from lucency.importing.keras_file import read_keras
 from lucency.importing.keras_graph import flatten
 from lucency.importing.keras_layers import translate
 from lucency.importing.onto_backbone import onto_backbone
-from lucency.importing.outputs import flips
 from lucency.models import Classifier
 from lucency.models.imported import ARCHITECTURE
 from lucency.models.run import WEIGHTS, save_run
-from lucency.preprocess import Preprocess, ResizeMode
+from lucency.preprocess import Preprocess
 
 BATCH = 16
 
 
-def import_keras(
-    path: Path,
-    out: Path,
-    classes: Sequence[str],
-    *,
-    pixel_range: str | None = None,
-    resize_mode: ResizeMode | None = None,
-    image_size: int | None = None,
-    films: Dataset | None = None,
-    finding: str | None = None,
-    replace: bool = False,
-) -> Imported:
-    """Write a whole Keras model, `.h5` or `.keras`, as a run; arguments and errors as `import_model`."""
-    if pixel_range is not None:
-        find_range(pixel_range)
-    flip = flips(classes, finding)
+def import_keras(path: Path, out: Path, options: ImportOptions) -> Imported:
+    """Write a whole Keras model, `.h5` or `.keras`, as a run; errors as `import_model`."""
     try:
-        network, says = _read(path, classes, flip, image_size)
+        network, says = _read(path, options)
     except WeightsError as error:
         raise error if str(error).startswith(str(path)) else error.prefixed(str(path)) from None
-    side = network.architecture.side
-    labels = network.outputs.labels
-    ranges = [pixel_range] if pixel_range else [BYTES] if network.rescales else list(RANGES)
-    tried = tried_on(films, labels, _logits(network.classifier), side, ranges, resize_mode)
-    chosen = tried[0].pixel_range if tried else pixel_range or (BYTES if network.rescales else None)
-    if chosen is None:
-        raise UsageError(
-            f"{path}: the file does not say which numbers its pixels become; say so with --range "
-            f"{'|'.join(RANGES)}, or give labelled films with --data, and each is tried"
-        )
-    mode = tried[0].resize_mode if tried else resize_mode or "stretch"
-    with_range(network.classifier, *RANGES[chosen])
+    outputs, side, own = network.outputs, network.architecture.side, BYTES if network.rescales else None
+    chosen = choose_input(path, options, outputs.labels, _logits(network.classifier), side, own)
+    with_range(network.classifier, *RANGES[chosen.pixel_range])
     model, classifier, files, is_ours = _as_ours(network)
-    card = card_of(path, network.outputs, model, Preprocess(side, mode), chosen, {"torch": version("torch")})
-    says = (*says, network.outputs.says, f"pixels {chosen}{_why(network, tried, pixel_range)}, resize {mode}", is_ours)
-    return Imported(out, save_run(out, classifier, card, files, replace), says, tuple(tried))
+    square = Preprocess(side, chosen.resize_mode)
+    card = card_of(path, outputs, model, square, chosen.pixel_range, {"torch": version("torch")})
+    says = (*says, outputs.says, chosen.says, is_ours)
+    return Imported(out, save_run(out, classifier, card, files, options.replace), says, chosen.tried)
 
 
-def _read(path: Path, classes: Sequence[str], flip: bool, image_size: int | None) -> tuple[Assembled, tuple[str, ...]]:
+def _read(path: Path, options: ImportOptions) -> tuple[Assembled, tuple[str, ...]]:
     file = read_keras(path)
     flat = flatten(file.config)
-    network = assemble(translate(flat, file), _shape(flat.shape, image_size), classes, flip)
+    shape = _shape(flat.shape, options.image_size)
+    network = assemble(translate(flat, file), shape, options.classes, options.flip)
     return network, (f"Keras {file.major}, {len(flat.calls)} layers",)
 
 
@@ -84,14 +61,6 @@ def _shape(stated: Sequence[int | None], image_size: int | None) -> tuple[int, i
     if image_size is None and (height is None or width is None):
         raise UsageError("the network takes films of any size; say which it learned from with --image-size")
     return height or image_size or 0, width or image_size or 0, channels
-
-
-def _why(network: Assembled, tried: Sequence[Tried], given: str | None) -> str:
-    if given:
-        return " as given"
-    if network.rescales:
-        return ", which the network rescales by itself"
-    return f" as most likely: {tried[0].log_likelihood:.3f} a film" if tried else ""
 
 
 def _as_ours(network: Assembled) -> tuple[Model, Classifier, dict[str, bytes], str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +13,11 @@ from numpy.typing import NDArray
 from lucency.bundle import Model, write_bundle
 from lucency.bundle.card import IMPORTED, Format
 from lucency.bundle.store import MAX_BYTES
-from lucency.data import Dataset
 from lucency.errors import BundleError, UsageError, WeightsError
-from lucency.importing.imported import Imported, card_of, tried_on
-from lucency.importing.input_range import RANGES, find_range
-from lucency.importing.outputs import Outputs, flips, read_outputs
-from lucency.preprocess import Preprocess, ResizeMode
+from lucency.importing.imported import Imported, ImportOptions, card_of, choose_input
+from lucency.importing.input_range import RANGES
+from lucency.importing.outputs import Outputs, read_outputs
+from lucency.preprocess import Preprocess
 from lucency.reader.foreign import ADAPTER, Activation, Adapter, Session, answer, open_session
 
 FORMATS: dict[str, Format] = {".onnx": "onnx", ".tflite": "litert"}
@@ -29,7 +27,7 @@ PROBES = 8
 
 
 @dataclass(frozen=True)
-class Input:
+class NetworkInput:
     """The square that a network takes."""
 
     side: int
@@ -37,33 +35,19 @@ class Input:
     channels_first: bool
 
 
-def import_network(
-    path: Path,
-    out: Path,
-    classes: Sequence[str],
-    *,
-    pixel_range: str | None = None,
-    resize_mode: ResizeMode | None = None,
-    image_size: int | None = None,
-    films: Dataset | None = None,
-    finding: str | None = None,
-    activation: str | None = None,
-    replace: bool = False,
-) -> Imported:
-    """Write a .onnx or .tflite classifier, byte for byte, and its adapter as a bundle; arguments as `import_model`.
+def import_network(path: Path, out: Path, options: ImportOptions) -> Imported:
+    """Write a .onnx or .tflite classifier, byte for byte, and its adapter as a bundle.
 
     Raises:
         BundleError: the runtime is not installed; else as `import_model`.
     """
-    if pixel_range is not None:
-        find_range(pixel_range)
-    flip, kind = flips(classes, finding), FORMATS[path.suffix.lower()]
+    kind = FORMATS[path.suffix.lower()]
     try:
         content = _read(path)
         session = open_session(content, kind)
-        taken = _input(session, image_size)
-        last, units = _activation(session, taken, activation)
-        outputs = read_outputs(None if last == "logits" else last, units, classes, flip)
+        taken = _square(session, options.image_size)
+        last, units = _activation(session, taken, options.activation)
+        outputs = read_outputs(None if last == "logits" else last, units, options.classes, options.flip)
     except BundleError as error:
         raise error.prefixed(str(path)) from None
     except ValueError as error:
@@ -75,28 +59,19 @@ def import_network(
     def logits(name: str, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.stack([answer(session, adapter(name), square) for square in squares])
 
-    ranges = [pixel_range] if pixel_range else list(RANGES)
-    tried = tried_on(films, outputs.labels, logits, taken.side, ranges, resize_mode)
-    chosen = tried[0].pixel_range if tried else pixel_range
-    if chosen is None:
-        raise UsageError(
-            f"{path}: the file does not say which numbers its pixels become; say so with --range {'|'.join(RANGES)}, "
-            "or give labelled films with --data, and each is tried"
-        )
-    mode = tried[0].resize_mode if tried else resize_mode or "stretch"
+    chosen = choose_input(path, options, outputs.labels, logits, taken.side)
     file = f"model{path.suffix.lower()}"
     model = Model(format=kind, file=file, backbone=IMPORTED, head=IMPORTED, architecture=ADAPTER)
     versions = {RUNTIMES[kind]: version(RUNTIMES[kind])}
-    card = card_of(path, outputs, model, Preprocess(taken.side, mode), chosen, versions)
-    files = {model.file: content, ADAPTER: adapter(chosen).model_dump_json(indent=1).encode()}
-    why = "as given" if pixel_range else f"as most likely: {tried[0].log_likelihood:.3f} a film"
+    card = card_of(path, outputs, model, Preprocess(taken.side, chosen.resize_mode), chosen.pixel_range, versions)
+    files = {model.file: content, ADAPTER: adapter(chosen.pixel_range).model_dump_json(indent=1).encode()}
     says = (
         f"{kind}, {len(content) / 1e6:.1f} MB, films of {taken.side} × {taken.side} × {taken.channels}",
-        outputs.says + ("" if activation else ", by its answers to noise; --activation says otherwise"),
-        f"pixels {chosen} {why}, resize {mode}",
+        outputs.says + ("" if options.activation else ", by its answers to noise; --activation says otherwise"),
+        chosen.says,
         "run as it is: no map of its own (occlusion draws one), no export, no fine-tuning",
     )
-    return Imported(out, write_bundle(out, card, files, replace), says, tuple(tried))
+    return Imported(out, write_bundle(out, card, files, options.replace), says, chosen.tried)
 
 
 def _read(path: Path) -> bytes:
@@ -108,7 +83,7 @@ def _read(path: Path) -> bytes:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _input(session: Session, image_size: int | None) -> Input:
+def _square(session: Session, image_size: int | None) -> NetworkInput:
     if len(session.shape) != 4 or session.shape[0] not in (None, 1):
         raise ValueError(f"expected one film of height, width and channels, found the input {session.shape}")
     channels_first = session.shape[3] not in (1, 3)
@@ -121,10 +96,10 @@ def _input(session: Session, image_size: int | None) -> Input:
         raise UsageError(f"--image-size {image_size}: the network takes {height} × {width}")
     if channels not in (1, 3) or (width or side) != side:
         raise ValueError(f"expected a square of 1 or 3 channels, found {height} × {width} × {channels}")
-    return Input(side, channels, channels_first)
+    return NetworkInput(side, channels, channels_first)
 
 
-def _activation(session: Session, taken: Input, stated: str | None) -> tuple[Activation, int]:
+def _activation(session: Session, taken: NetworkInput, stated: str | None) -> tuple[Activation, int]:
     """The activation that the network ends in, and its number of outputs."""
     known = next((one for one in get_args(Activation) if one == stated), None)
     if stated is not None and known is None:
@@ -140,7 +115,7 @@ def _activation(session: Session, taken: Input, stated: str | None) -> tuple[Act
     return "sigmoid" if shares else "logits", values.shape[1]
 
 
-def _noise(taken: Input) -> list[NDArray[np.float32]]:
+def _noise(taken: NetworkInput) -> list[NDArray[np.float32]]:
     """Inputs of every size: from -1..1 to 0..255."""
     rng = np.random.default_rng(0)
     film = (
@@ -150,7 +125,7 @@ def _noise(taken: Input) -> list[NDArray[np.float32]]:
     return [np.asarray(rng.uniform(-1 if scale < 4 else 0, 1, (1, *film)) * scale, np.float32) for scale in scales]
 
 
-def _adapter(taken: Input, pixel_range: str, activation: Activation, outputs: Outputs) -> Adapter:
+def _adapter(taken: NetworkInput, pixel_range: str, activation: Activation, outputs: Outputs) -> Adapter:
     mean, std = RANGES[pixel_range]
     stds, means = std[: taken.channels], mean[: taken.channels]
     return Adapter(
