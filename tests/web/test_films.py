@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import random
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pydicom
 import pytest
 from PIL import Image
 from pydicom.uid import (
+    JPEG2000,
     ExplicitVRBigEndian,
     HTJ2KLossless,
     ImplicitVRLittleEndian,
@@ -27,6 +29,7 @@ from pydicom.uid import (
 from film.conftest import MakeDicom
 from film.test_lossless_jpeg import encoded
 from lucency.data.phantom import draw
+from lucency.errors import FilmError
 from lucency.files import sha256_bytes
 from lucency.film import open_film
 from web.browser import read, served
@@ -186,6 +189,46 @@ def test_compressed_dicom(tab: Any, make_dicom: MakeDicom, syntax: str) -> None:
     signed = make_dicom(RAMP12.astype(np.int16) - 2048, BitsStored=12)
     plain = [make_dicom(GRAY), make_dicom(RAMP12, BitsStored=12), make_dicom(RAMP12 * 13)]
     same(tab, [compressed(data, syntax) for data in plain + ([] if syntax == JPEGLSLossless else [signed])])
+
+
+DAMAGE = """async (films) => {
+  const { openFilm } = await import("./film.js");
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const damage = (film) => openFilm(bytes(film)).then(({ facts }) => facts.damage ?? "", () => "refused");
+  return Promise.all(films.map(damage));
+}"""
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("ratios", [None, [10.0]], ids=["lossless", "lossy"])
+def test_damage_inside_jpeg_2000(tab: Any, make_dicom: MakeDicom, bits: int, ratios: list[float] | None) -> None:
+    """As `lucency.film.jpeg2000` sees it; of 16 bits the page sees what lies below the range only."""
+    encode = pytest.importorskip("openjpeg.utils").encode_array
+    drawn = draw(3, ill=True, side=200).film
+    codes = drawn if bits == 8 else drawn.astype(np.uint16) << (bits - 8)
+    sound, rng = bytes(encode(codes, bits_stored=bits, compression_ratios=ratios)), random.Random(5)
+    streams = [sound]
+    for _ in range(12):
+        broken = bytearray(sound)
+        at = sound.index(b"\xff\x93") + rng.randrange(60, 400)  # the coarse waves, which come first
+        broken[at : at + 300] = rng.randbytes(300)
+        streams.append(bytes(broken))
+    plain = make_dicom(codes, BitsStored=bits)
+    films = [compressed(plain, JPEG2000 if ratios else JPEG2000Lossless, stream) for stream in streams]
+    same(tab, films[:1])
+    told = tab.evaluate(DAMAGE, [base64.b64encode(film).decode() for film in films])
+    there = [_damage(film) for film in films]
+    assert told[0] == there[0] == ""
+    assert there.count("overshoot") > 5
+    missed = sum(page == "" for page, python in zip(told, there, strict=True) if python == "overshoot")
+    assert missed <= (0.2 * there.count("overshoot") if bits == 16 else 0)
+
+
+def _damage(film: bytes) -> str:
+    try:
+        return str(open_film(film).facts.get("damage", ""))
+    except FilmError:
+        return "refused"
 
 
 def test_jpeg_in_dicom(tab: Any, make_dicom: MakeDicom) -> None:

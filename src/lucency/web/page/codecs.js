@@ -1,35 +1,46 @@
 // JPEG 2000 and JPEG-LS, decoded by OpenJPEG and CharLS in WebAssembly, which are loaded when the first such film comes.
 
 import { checkSize, damaged } from "./errors.js";
+import { decodeJpeg2000 } from "./jpeg2000.js";
 
 const CODECS = {
-  jpeg2000: { file: "openjpeg", decoder: "J2KDecoder", header: jpeg2000Size },
-  jpegls: { file: "charls", decoder: "JpegLSDecoder", header: jpegLsSize },
+  jpeg2000: { file: "openjpeg", decoder: "J2KDecoder", header: jpeg2000Size, by: decodeJpeg2000 },
+  jpegls: { file: "charls", decoder: "JpegLSDecoder", header: jpegLsSize, by: (bytes, decode) => ({ pixels: decode(bytes) }) },
 };
 const loaded = {};
 
 /**
  * @param {"jpeg2000"|"jpegls"} name @param {Uint8Array} bytes a codestream of one component
  * @param {number} width @param {number} height what the header around it states
- * @returns {Promise<{pixels: Uint8Array|Uint16Array, width, height}>} @throws {FilmError} damaged, or of another size
+ * @returns {Promise<{pixels: Uint8Array|Uint16Array, width, height, facts}>} @throws {FilmError} damaged, or of another size
  */
 export async function decodeBy(name, bytes, width, height) {
-  const codec = CODECS[name], stated = codec.header(bytes);
+  const { file, decoder, header, by } = CODECS[name], stated = header(bytes);
   // What the stream says of itself is what a decoder allocates by.
   if (!stated || stated.width !== width || stated.height !== height || stated.components !== 1) throw damaged("DICOM");
   checkSize(stated.width, stated.height);
-  const module = await (loaded[name] ??= load(codec.file));
-  const decoder = new module[codec.decoder]();
+  const Decoder = (await (loaded[name] ??= load(file)))[decoder];
+  try {
+    const { pixels, damage } = by(bytes, (stream) => decoded(Decoder, stream, width, height));
+    return { pixels, width, height, facts: damage ? { damage } : {} };
+  } catch {
+    throw damaged("DICOM"); // a decoder throws numbers
+  }
+}
+
+/** Values as they are coded, of more than 16 bits clipped to 16. @throws where there are not so many */
+function decoded(Decoder, bytes, width, height) {
+  const decoder = new Decoder();
   try {
     decoder.getEncodedBuffer(bytes.length).set(bytes);
     decoder.decode();
-    const { bitsPerSample, componentCount } = decoder.getFrameInfo(), out = decoder.getDecodedBuffer();
-    const wide = bitsPerSample > 8, size = width * height;
-    if (componentCount !== 1 || out.length !== size * (wide ? 2 : 1)) throw damaged("DICOM");
-    const copied = out.slice();
-    return { pixels: wide ? new Uint16Array(copied.buffer, copied.byteOffset, size) : copied, width, height };
-  } catch {
-    throw damaged("DICOM"); // a decoder throws numbers
+    const { bitsPerSample, componentCount } = decoder.getFrameInfo(), each = Math.ceil(bitsPerSample / 8);
+    const out = decoder.getDecodedBuffer(), row = width * each;
+    if (componentCount !== 1 || out.length !== height * row) throw damaged("DICOM");
+    if (each === 1) return out.slice();
+    const values = new Uint16Array(width * height); // two bytes each, even where a row has room for three
+    for (let y = 0; y < height; y++) values.set(new Uint16Array(out.slice(y * row, y * row + 2 * width).buffer), y * width);
+    return values;
   } finally {
     decoder.delete();
   }

@@ -175,6 +175,7 @@ export const TEXTS = {
   damage_leftover: "am Ende ihres JPEG-Stroms sind Daten übrig",
   damage_step: "ihre Helligkeit springt entlang einer Reihe von JPEG-Blöcken",
   damage_overflow: "Werte brauchen mehr Bits, als die Kopfdaten angeben",
+  damage_overshoot: "ihr JPEG-2000-Strom ergibt Werte außerhalb seines Bereichs",
   doubt_modality: "die Modalität ist {modality}; das Netz kennt nur {pictures}",
   doubt_modality_chest_xray: "die Modalität ist {modality}; das Netz kennt nur Röntgenaufnahmen",
   doubt_view: "die Projektion ist {view}; das Netz kennt nur frontale Aufnahmen",

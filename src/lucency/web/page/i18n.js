@@ -205,6 +205,7 @@ const TEXTS = {
   damage_leftover: "coded data are left over at the end of its JPEG stream",
   damage_step: "its brightness jumps along a row of JPEG blocks",
   damage_overflow: "values need more bits than its header states",
+  damage_overshoot: "its JPEG 2000 stream decodes to values beyond its range",
   doubt_modality: "the modality is {modality}; the network knows {pictures} only",
   doubt_modality_chest_xray: "the modality is {modality}; the network knows X-ray films only",
   doubt_view: "the view is {view}; the network knows frontal films only",
