@@ -70,18 +70,16 @@ REFINE = """async (pictures) => {
 FOLLOW = """async ([first, second]) => {
   const { Tracker } = await import("./tracker.js");
   const corners = (away) => [0, 1, 2, 3].map((i) => ({ x: 0.2 + away + 0.1 * (i % 2), y: 0.3 }));
-  const card = { task: "binary", calibration: { method: "none", parameters: {} } };
-  const answers = (logit) => {
-    return { logits: Float32Array.of(logit), map: Float32Array.of(logit, 0), doubts: Float32Array.of() };
-  };
-  const tracker = new Tracker(card);
+  const film = (level) => ({ pixels: Uint8Array.of(level, 7), width: 2, height: 1 });
+  const tracker = new Tracker();
   tracker.follow(corners(0));
-  tracker.average(answers(first));
-  const still = tracker.follow(corners(0.01))[0].x, steady = [tracker.still], mean = tracker.average(answers(second));
+  tracker.average(film(first));
+  const still = tracker.follow(corners(0.01))[0].x, steady = [tracker.still];
+  const means = [second, second].map((level) => [...tracker.average(film(level)).pixels]);
   const lost = [1, 2, 3, 4, 5, 6].map(() => tracker.follow(null) !== null);
   tracker.follow(corners(0.3));
   steady.push(tracker.still);
-  return [still, mean.logits[0], mean.probabilities[0], lost, tracker.average(answers(second)).logits[0], steady];
+  return [still, means, lost, tracker.film, [...tracker.average(film(second)).pixels], steady];
 }"""
 
 
@@ -104,14 +102,14 @@ def test_the_film_is_found_on_a_light_box_that_ends_within_the_picture(tab: Any)
     assert np.median(away) < 1
 
 
-def test_a_trembling_hand_moves_neither_corners_nor_answers_much(tab: Any) -> None:
-    """By hand: 0.6 · (1 - 0.01 / 0.03) of the old corner stays, 0.7 of the old answer; another film begins anew."""
-    still, logit, probability, lost, anew, steady = tab.evaluate(FOLLOW, [2.0, -3.0])
+def test_a_trembling_hand_moves_neither_corners_nor_pictures_much(tab: Any) -> None:
+    """By hand: 0.6 · (1 - 0.01 / 0.03) of the old corner stays; pictures are averaged; another film begins anew."""
+    still, means, lost, forgotten, anew, steady = tab.evaluate(FOLLOW, [30, 60])
     assert still == pytest.approx(0.4 * 0.2 + 0.6 * 0.21)
-    assert logit == pytest.approx(0.7 * 2 - 0.3 * 3)
-    assert probability == pytest.approx(1 / (1 + np.exp(-0.5)))
+    assert means == [[45, 7], [50, 7]]
     assert lost == [True] * 5 + [False]
-    assert anew == -3
+    assert forgotten is None
+    assert anew == [60, 7]
     assert steady == [True, False]
 
 
@@ -165,13 +163,25 @@ def test_a_lamp_and_a_screen_are_doubted(tab: Any, place: str, glare: float, exp
     assert tab.evaluate(SQUARED, [base64.b64encode(picture.tobytes()).decode(), shares]) == expected
 
 
-def test_a_verdict_is_steady_where_three_of_four_pictures_say_it(tab: Any) -> None:
+def test_a_verdict_is_steady_where_three_of_four_readings_say_it(tab: Any) -> None:
     said = tab.evaluate("""async () => {
-      const { Tracker } = await import("./tracker.js"), tracker = new Tracker({});
-      const words = ["normal", "uncertain", "normal", "normal", "normal", "uncertain", "uncertain"];
-      return words.map((word) => tracker.agrees(word, "normal"));
+      const { Tracker } = await import("./tracker.js"), tracker = new Tracker();
+      const words = ["normal", "uncertain", "normal", "normal", "normal", "uncertain", "uncertain", "normal"];
+      return words.map((word) => tracker.agrees(word));
     }""")
-    assert said == [True, False, False, True, True, False, False]
+    assert said == [True, False, False, True, True, False, False, False]
+
+
+def test_a_probability_near_a_limit_is_close(tab: Any) -> None:
+    """Within half a logit of it; by hand: those of 0.6 and 0.63 are 0.41 and 0.53, that of the limit, 0.5, is 0."""
+    told = tab.evaluate("""async () => {
+      const { isClose } = await import("./camera.js");
+      const binary = { task: "binary", labels: ["normal", "ill"], operating_point: { threshold: 0.5 } };
+      const card = { ...binary, abstention: { method: "none" }, gate: { checks: [] } };
+      const close = (card) => [0.001, 0.37, 0.4, 0.6, 0.63].map((probability) => isClose(card, { probability }));
+      return [close(card), close({ ...card, task: "multiclass" })];
+    }""")
+    assert told == [[False, False, True, True, False], [False] * 5]
 
 
 def test_nothing_is_found_where_there_is_no_film(tab: Any) -> None:

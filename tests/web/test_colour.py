@@ -253,3 +253,15 @@ def test_a_colour_picture_given_to_the_reader_of_chest_films(browser: Any, pages
         tab.close()
     compare(DEFAULT.with_name("int8"), told, films)
     assert all("colour" in one["doubts"] and one["withheld"] for one in told)
+
+
+def test_no_share_of_several_is_said_to_be_all(browser: Any, pages: dict[str, Path]) -> None:
+    with served(pages["int8"]) as address:
+        page = browser.new_page()
+        page.goto(f"{address}probe.html")
+        told = page.evaluate("""async () => {
+          const { labelShare } = await import("./reading_view.js");
+          return [0.004, 0.5, 0.989, 0.99, 1].map(labelShare);
+        }""")
+        page.close()
+    assert told == ["< 1 %", "50 %", "99 %", "≥ 99 %", "≥ 99 %"]

@@ -5,12 +5,14 @@ import { drawOverlay } from "./camera_overlay.js";
 import { rectify } from "./homography.js";
 import { say } from "./i18n.js";
 import { gray } from "./lucency.js";
-import { inputDoubts, readingOf } from "./reading.js";
-import { by, make, scale, tone, verdictWords } from "./reading_view.js";
-import { findCorners, refineCorners, Tracker } from "./tracker.js";
+import { inputDoubts, readingOf, zones } from "./reading.js";
+import { by, logit, make, scale, tone, verdictWords } from "./reading_view.js";
+import { findCorners, refineCorners, sharpCorners, Tracker } from "./tracker.js";
 
 const PHOTO = 640, FILM = 384, SHARP = 1920, KEPT = 1024;
 /** Pixels along the longer side: of a picture and of the film that is read in it, of one that is kept and of its film. */
+const CLOSE = 0.5;
+/** Logits, as calibrated, that a photograph is usually read beside its film: chosen on other scenes than docs/web.md tells of. */
 
 /** Open the camera's page. @param {(film: object) => void} keep takes a film into the worklist */
 export async function openCamera(engine, keep) {
@@ -23,7 +25,7 @@ export async function openCamera(engine, keep) {
   if (!page.open) return stop();
   const video = Object.assign(by("video"), { srcObject: stream });
   await video.play();
-  const live = { open: true, rate: 0, tracker: new Tracker(engine.card) };
+  const live = { open: true, rate: 0, tracker: new Tracker() };
   page.addEventListener("close", () => {
     live.open = false;
     stop();
@@ -61,9 +63,9 @@ async function watch(engine, video, live) {
 async function readPicture(engine, video, tracker) {
   const { card } = engine;
   const picture = still(video), photo = grayscale(picture, PHOTO);
-  const corners = tracker.follow(findCorners(photo));
+  const corners = tracker.follow(sharpCorners(photo));
   by("keep").disabled = !corners;
-  const film = corners && { ...rectify(photo, corners, FILM), facts: {} };
+  const film = corners && { ...rectify(photo, corners, FILM, tracker.film), facts: {} };
   const reading = film && (await steadyReading(engine, film, tracker));
   drawOverlay(by("live"), picture, card, { corners, film, reading });
   by("live").setAttribute("aria-label", corners ? say("camera_found") : say("camera_looking"));
@@ -74,17 +76,26 @@ async function readPicture(engine, video, tracker) {
   by("camera-answer").replaceChildren(verdict, scale(card, reading), make("p", "doubt", hint(tracker, reading)));
 }
 
-/** The reading of the last few pictures together; `steady`: whether most of them say so alone. */
+/**
+ * The reading of the last few pictures as one; `steady`: whether most readings before it say so too; `close`: whether the
+ * film itself may well be read otherwise.
+ */
 export async function steadyReading(engine, film, tracker) {
-  const { card } = engine, outputs = await engine.read(film), doubts = [...cameraDoubts(film), ...inputDoubts(film, card)];
-  const alone = readingOf(card, outputs, doubts), reading = readingOf(card, tracker.average(outputs), doubts);
-  return { ...reading, steady: tracker.agrees(alone.verdict, reading.verdict) };
+  const { card } = engine, outputs = await engine.read(tracker.average(film));
+  const reading = readingOf(card, outputs, [...cameraDoubts(film), ...inputDoubts(film, card)]);
+  return { ...reading, steady: tracker.agrees(reading.verdict), close: isClose(card, reading) };
+}
+
+/** Whether the probability lies so near the end of its stretch that a photograph may miss the film's own. */
+export function isClose(card, { probability }) {
+  return zones(card).slice(1).some(({ from }) => Math.abs(logit(probability) - logit(from)) < CLOSE);
 }
 
 /** What to do about the picture, before what to doubt of the film. */
-function hint(tracker, { steady, warnings }) {
+function hint(tracker, { steady, close, warnings }) {
   if (!tracker.still) return say("camera_still");
-  return steady ? (warnings[0] ?? "") : say("camera_unsteady");
+  if (!steady) return say("camera_unsteady");
+  return [close ? say("camera_close") : "", warnings[0] ?? ""].filter(Boolean).join(". ");
 }
 
 /** A line that screen readers follow: written only when it changes, or they would never stop. */

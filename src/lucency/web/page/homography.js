@@ -104,16 +104,23 @@ export function inverse([a, b, c, d, e, f, g, h]) {
   return m.slice(0, 8).map((value) => value / m[8]);
 }
 
-/**
- * The photograph within the corners as an upright film, each pixel interpolated between four.
- * @param {{pixels: Uint8Array, width: number, height: number}} photo @param corners as shares of its width and height
- * @param {number} most pixels along the longer side @returns {{pixels: Uint8Array, width: number, height: number}}
- */
-export function rectify(photo, corners, most) {
-  const points = corners.map(({ x, y }) => ({ x: x * photo.width, y: y * photo.height }));
+/** Width and height of a film with these corners, its longer side `most` pixels. */
+function upright(points, most) {
   const side = (i, j) => Math.hypot(points[i].x - points[j].x, points[i].y - points[j].y);
   const across = side(0, 1) + side(3, 2), down = side(0, 3) + side(1, 2);
   const [width, height] = [across, down].map((one) => Math.max(1, Math.round((most * one) / Math.max(across, down))));
+  return { width, height };
+}
+
+/**
+ * The photograph within the corners as an upright film, each pixel interpolated between four.
+ * @param {{pixels: Uint8Array, width: number, height: number}} photo @param corners as shares of its width and height
+ * @param {number} most pixels along the longer side @param {{width, height}} [size] in its place
+ * @returns {{pixels: Uint8Array, width: number, height: number}}
+ */
+export function rectify(photo, corners, most, size) {
+  const points = corners.map(({ x, y }) => ({ x: x * photo.width, y: y * photo.height }));
+  const { width, height } = size ?? upright(points, most);
   const map = homography(points), pixels = new Uint8Array(width * height);
   for (let row = 0, at = 0; row < height; row++) {
     for (let column = 0; column < width; column++, at++) {

@@ -37,7 +37,7 @@ function probabilityWords(share) {
   return share <= 1 - CERTAIN ? say("probability_low") : say("probability_value", { percent: percent(share) });
 }
 
-const logit = (share) => Math.log(share / (1 - share));
+export const logit = (share) => Math.log(share / (1 - share));
 
 /** Where a probability lies on the scale, 0 … 1: logits, so that the stretches near the ends have room. */
 export function placeOf(share) {
@@ -133,7 +133,10 @@ function labelRow(label, share, shown, look) {
 }
 
 /** One of several probabilities, which add up to 1. */
-export const labelShare = (share) => (percent(share) ? say("probability_value", { percent: percent(share) }) : say("label_share_small"));
+export function labelShare(share) {
+  if (share >= CERTAIN) return say("label_share_large");
+  return percent(share) ? say("probability_value", { percent: percent(share) }) : say("label_share_small");
+}
 
 /** The line under a film, and what a screen reader says of the film. `one`: the worklist's entry, or null. */
 export function showCaption(pane, one, card) {

@@ -1,15 +1,14 @@
 // The film's corners in one picture after another: searched for in small copies, held still where a hand trembles.
 
 import { findFilm, refineFilm } from "./film_detection.js";
-import { calibrated } from "./lucency.js";
 
 const SMALL = 160, LARGE = 640;
 /** Pixels along the longer side of what is searched, and of what corners are refined in. */
 const CALM = 0.6, STILL = 0.03, LOST = 0.08;
 /** How much of the last corners stays in the next, less the farther they move; shares of the picture: where nothing
  *  stays, and where it is another film. */
-const MEMORY = 0.7, PATIENCE = 5;
-/** How much of the last outputs stays in the next; pictures without a film for which the last one still holds. */
+const PICTURES = 16, PATIENCE = 5;
+/** Pictures of a film that are averaged; pictures without a film for which the last one still holds. */
 const VOTES = 8, AGREED = 0.75;
 /** Pictures whose verdicts are compared; the share that must say the same for a verdict to be steady. */
 
@@ -23,6 +22,12 @@ export function findCorners(photo) {
 export function refineCorners(photo, corners) {
   const { pixels, width, height } = shrink(photo, LARGE);
   return refineFilm(pixels, width, height, corners);
+}
+
+/** Corners searched for in a small copy, and laid through the edges of a larger one. */
+export function sharpCorners(photo) {
+  const found = findCorners(photo);
+  return found && refineCorners(photo, found);
 }
 
 /** A copy about so many pixels long, each pixel the mean of a block. */
@@ -46,8 +51,8 @@ const mix = (share, before, now) => share * before + (1 - share) * now;
 
 /** One film, followed from picture to picture. */
 export class Tracker {
-  constructor(card) {
-    Object.assign(this, { card, corners: null, outputs: null, missed: 0, still: false, votes: [] });
+  constructor() {
+    Object.assign(this, { corners: null, film: null, pictures: 0, missed: 0, still: false, votes: [] });
   }
 
   /** The corners to go by now. @param found by `findCorners` */
@@ -57,25 +62,31 @@ export class Tracker {
     if (!found && this.missed <= PATIENCE) return before;
     const moved = (at, i) => Math.hypot(at.x - before[i].x, at.y - before[i].y);
     const far = found && before ? Math.max(...found.map(moved)) : Infinity;
-    if (far > LOST) Object.assign(this, { outputs: null, votes: [] });
+    if (far > LOST) Object.assign(this, { film: null, pictures: 0, votes: [] });
     this.still = far < STILL;
     const kept = CALM * Math.max(0, 1 - far / STILL);
     const mixed = ({ x, y }, i) => (kept ? { x: mix(kept, before[i].x, x), y: mix(kept, before[i].y, y) } : { x, y });
     return (this.corners = found && found.map(mixed));
   }
 
-  /** The outputs for the last few pictures together: noise differs from one to the next, the film does not. */
-  average(outputs) {
-    const before = this.outputs;
-    if (!before) return (this.outputs = outputs);
-    const both = (name) => outputs[name].map((value, i) => mix(MEMORY, before[name][i], value));
-    const [logits, map, doubts] = ["logits", "map", "doubts"].map(both);
-    return (this.outputs = { ...outputs, logits, map, doubts, probabilities: calibrated(this.card, logits) });
+  /**
+   * The last few pictures of the film as one: noise and a screen's stripes differ from one to the next, the film does not.
+   * @param {{pixels, width, height}} film rectified, of one size until another film is followed
+   */
+  average(film) {
+    const before = this.film?.mean ?? film.pixels, mean = new Float32Array(before.length), pixels = new Uint8Array(before.length);
+    this.pictures = Math.min(this.pictures + 1, PICTURES);
+    for (let at = 0; at < mean.length; at++) {
+      mean[at] = mix(1 - 1 / this.pictures, before[at], film.pixels[at]);
+      pixels[at] = mean[at] + 0.5;
+    }
+    this.film = { mean, width: film.width, height: film.height };
+    return { ...film, pixels };
   }
 
-  /** Whether the last pictures, each read alone, mostly say what they say together. */
-  agrees(alone, together) {
-    this.votes = [...this.votes, alone].slice(-VOTES);
-    return this.votes.filter((verdict) => verdict === together).length >= AGREED * this.votes.length;
+  /** Whether most of the last readings say the same as this one. */
+  agrees(verdict) {
+    this.votes = [...this.votes, verdict].slice(-VOTES);
+    return this.votes.filter((said) => said === verdict).length >= AGREED * this.votes.length;
   }
 }
