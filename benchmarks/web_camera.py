@@ -48,7 +48,8 @@ VIDEO = """async (pictures) => {
   let reading = null;
   for (const text of pictures) {
     const photo = { pixels: bytes(text), width: 640, height: 480 }, corners = tracker.follow(sharpCorners(photo));
-    if (corners) reading = await steadyReading(engine, { ...rectify(photo, corners, 384, tracker.film), facts: {} }, tracker);
+    const film = corners && { ...rectify(photo, corners, 384, tracker.film), facts: {} };
+    if (film) reading = await steadyReading(engine, film, tracker);
   }
   return [tracker.corners, reading && { ...reading, logits: [...reading.logits], map: null, probabilities: null }];
 }"""
@@ -61,7 +62,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=Path)
     parser.add_argument("--scenes", type=int, default=200)
-    parser.add_argument("--first", type=int, default=0, help="the first scene: limits are chosen on others than told of")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the first scene: limits are chosen on others than told of"
+    )
     parser.add_argument("--pictures", type=int, default=8)
     parser.add_argument("--glare", type=float, default=0, help="radius, as a share of the film's width")
     options = parser.parse_args()
@@ -74,7 +77,9 @@ def main() -> None:
             tab = browser.new_page()
             tab.goto(f"{address}probe.html")
             for seed in range(options.first, options.first + options.scenes):
-                gray = open_film(paths[seed * len(paths) // options.scenes % len(paths)]).gray8() if paths else drawn(seed)
+                gray = (
+                    open_film(paths[seed * len(paths) // options.scenes % len(paths)]).gray8() if paths else drawn(seed)
+                )
                 place = ("light box", "monitor")[seed % 2]
                 told[place] += looked_at(tab, Image.fromarray(gray), seed, place, options)
     for place, count in told.items():
@@ -107,8 +112,10 @@ def looked_at(tab: Any, film: Image.Image, seed: int, place: str, options: argpa
     how = "same" if verdict == file else "referred" if verdict == "uncertain" else "called otherwise"
     told = ["told"] if reading["close"] or not reading["steady"] else []
     if how != "same":
-        print(f"{place} {seed}: {file} ({file_logit:.2f}), here {verdict} ({reading['logits'][0]:.2f}) {' '.join(told)}")
-    return Counter(["found", how, *told, *(f"{how}, {word}" for word in told), *{"glare", "stripes"}.intersection(reading["doubts"])])
+        here = f"{verdict} ({reading['logits'][0]:.2f}) {' '.join([*told, *reading['doubts']])}"
+        print(f"{place} {seed}: {file} ({file_logit:.2f}), here {here}")
+    doubts = {"glare", "stripes"}.intersection(reading["doubts"])
+    return Counter(["found", how, *told, *(f"{how}, {word}" for word in told), *doubts])
 
 
 def away(found: list[dict[str, float]], true: Corners) -> float:
