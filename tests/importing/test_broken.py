@@ -96,7 +96,9 @@ def test_other_formats_are_named(tmp_path: Path) -> None:
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    assert "cannot be read" in _refused(tmp_path / "none.h5", tmp_path)
+    missing = _refused(tmp_path / "none.h5", tmp_path)
+    assert "cannot be read" in missing
+    assert "check the path" in missing
     assert "cannot be read" in _refused(tmp_path, tmp_path)
 
 

@@ -75,7 +75,7 @@ def read_keras(path: Path) -> KerasFile:
     except WeightsError as error:
         raise error if str(error).startswith(str(path)) else error.prefixed(str(path)) from None
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({_reason(error)}); save the network again") from error
+        raise WeightsError(f"{path}: cannot be read ({_reason(error)}); check the path, or save it again") from error
     except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError, MemoryError) as error:
         raise WeightsError(f"{path}: no whole Keras file ({_reason(error)}); save the network again") from error
 
