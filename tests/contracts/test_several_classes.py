@@ -73,6 +73,8 @@ def test_a_reading_names_the_kind(place: Path, capsys: pytest.CaptureFixture[str
     assert run(["read", str(tmp_path / "noise.png"), "--bundle", str(place / "gated")]) == 0
     said = capsys.readouterr().out
     assert "skin photograph" in said
+    assert "calls the most probable class" in said
+    assert "threshold" not in said
     assert not FOREIGN.search(said)
 
 

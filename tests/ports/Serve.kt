@@ -14,6 +14,7 @@ import lucency.goldenFailures
 import lucency.gray
 import lucency.gray8
 import lucency.prepare
+import lucency.reasons
 import lucency.rgb
 import lucency.sightDoubts
 import lucency.upright
@@ -78,6 +79,15 @@ fun lists(words: String): Map<String, DoubleArray> =
 fun chances(words: List<String>): String =
     calibrated(words[0], Calibration(words[1], lists(words[2])), floats(words[3])).joinToString(" ")
 
+fun call(words: List<String>): String {
+    val probabilities = calibrated("multiclass", Calibration(words[0], lists(words[1])), floats(words[5]))
+    val costs = if (words[2] == "-") emptyList() else words[2].split(";").map { row -> floats(row).map { it.toDouble() }.toDoubleArray() }
+    val refer = floats(words[3]).map { it.toDouble() }.toDoubleArray()
+    val rules = Rules("multiclass", listOf("mel", "nv", "bkl"), 0.5f, floats(words[4]), FloatArray(0), costs = costs, refer = refer)
+    val why = reasons(rules, 1, Film(byteArrayOf(0, 1), 2, 1), probabilities, FloatArray(0)).joinToString(",").ifEmpty { "-" }
+    return "${lucency.called(rules, probabilities)} ${verdict(rules, probabilities, FloatArray(0))} $why"
+}
+
 fun version(words: List<String>): String =
     try {
         Preprocess(words[0].toInt(), 1, "pad", words[1])
@@ -120,6 +130,7 @@ fun answer(verb: String, words: List<String>): String = when (verb) {
     "window" -> seen(words)
     "verdict" -> called(words)
     "calibrated" -> chances(words)
+    "call" -> call(words)
     "contract" -> contract(words[0])
     "golden" -> golden(words[0])
     "bands" -> scale()

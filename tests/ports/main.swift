@@ -85,14 +85,28 @@ func called(_ words: [String]) -> String {
 }
 
 /// "name=1,2;name=3" to the lists of a calibration.
-func chances(_ words: [String]) throws -> String {
-    var lists: [String: [Double]] = [:]
-    for part in words[2].split(separator: ";") where part != "-" {
+func lists(_ words: String) -> [String: [Double]] {
+    var found: [String: [Double]] = [:]
+    for part in words.split(separator: ";") where part != "-" {
         let pair = part.split(separator: "=")
-        lists[String(pair[0])] = pair[1].split(separator: ",").map { Double($0)! }
+        found[String(pair[0])] = pair[1].split(separator: ",").map { Double($0)! }
     }
-    let how = Calibration(method: words[1], parameters: lists)
+    return found
+}
+
+func chances(_ words: [String]) throws -> String {
+    let how = Calibration(method: words[1], parameters: lists(words[2]))
     return try calibrated(words[0], how, floats(words[3])).map { String($0) }.joined(separator: " ")
+}
+
+func call(_ words: [String]) throws -> String {
+    let probabilities = try calibrated("multiclass", Calibration(method: words[0], parameters: lists(words[1])), floats(words[5]))
+    let costs = words[2] == "-" ? [] : words[2].split(separator: ";").map { floats(String($0)).map { Double($0) } }
+    let rules = Rules(
+        task: "multiclass", labels: ["mel", "nv", "bkl"], threshold: 0.5, least: floats(words[4]), limits: [],
+        costs: costs, refer: floats(words[3]).map { Double($0) })
+    let why = reasons(rules, 1, Film(pixels: [0, 1], width: 2, height: 1), probabilities, [])
+    return "\(called(rules, probabilities)) \(verdict(rules, probabilities, [])) \(why.isEmpty ? "-" : why.joined(separator: ","))"
 }
 
 func chest(_ words: [String]) -> String {
@@ -113,6 +127,7 @@ func answer(_ verb: String, _ words: [String]) throws -> String {
     case "window": return try seen(words)
     case "verdict": return called(words)
     case "calibrated": return try chances(words)
+    case "call": return try call(words)
     case "contract": return try contract(words[0], words[1])
     case "usual": return chest(words)
     case "sight":

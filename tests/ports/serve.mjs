@@ -1,7 +1,7 @@
 // Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
 import { readFileSync } from "node:fs";
 import { calibrated, colour, gray, gray8, prepare, usual, verdict, window } from "../../src/lucency/web/page/lucency.js";
-import { inputDoubts } from "../../src/lucency/web/page/reading.js";
+import { inputDoubts, readingOf } from "../../src/lucency/web/page/reading.js";
 import { contractFailures } from "./contract.mjs";
 
 const hex = (bytes) => Buffer.from(bytes).toString("hex");
@@ -9,6 +9,10 @@ const bytes = (digits) => new Uint8Array(Buffer.from(digits, "hex"));
 const wide = (digits) => Uint16Array.from(digits.match(/.{4}/g), (four) => parseInt(four, 16));
 
 const doubles = (list) => (list === "-" ? [] : list.split(",").map(Number));
+
+/** "name=1,2;name=3" to the lists of a calibration. */
+const parsed = (lists) =>
+  Object.fromEntries((lists === "-" ? [] : lists.split(";")).map((pair) => pair.split("=")).map(([name, values]) => [name, doubles(values)]));
 
 const inColour = (width, height, digits) => {
   const colour = bytes(digits);
@@ -41,9 +45,15 @@ const ANSWERS = {
     return verdict(card, Float32Array.from(doubles(probabilities)), Float32Array.from(doubles(doubts))) || "none";
   },
   calibrated([task, method, lists, logits]) {
-    const pairs = lists === "-" ? [] : lists.split(";").map((pair) => pair.split("="));
-    const parameters = Object.fromEntries(pairs.map(([name, values]) => [name, doubles(values)]));
-    return calibrated({ task, calibration: { method, parameters } }, Float32Array.from(doubles(logits))).join(" ");
+    return calibrated({ task, calibration: { method, parameters: parsed(lists) } }, Float32Array.from(doubles(logits))).join(" ");
+  },
+  call([method, lists, rows, refer, least, logits]) {
+    const costs = rows === "-" ? null : { called: rows.split(";").map(doubles), refer: doubles(refer) };
+    const parameters = parsed(lists), abstention = { method: least === "-" ? "none" : "conformal", least: doubles(least) };
+    const card = { task: "multiclass", labels: ["mel", "nv", "bkl"], operating_point: { threshold: 0.5 }, calibration: { method, parameters }, costs, abstention, gate: { checks: [] } };
+    const given = Float32Array.from(doubles(logits)), map = new Float32Array(3);
+    const reading = readingOf(card, { probabilities: calibrated(card, given), logits: given, map, rows: 1, columns: 1 }, []);
+    return `${reading.called} ${reading.verdict} ${reading.doubts.join(",") || "-"}`;
   },
   contract([path, bundle]) {
     const contract = JSON.parse(readFileSync(path, "utf8"));

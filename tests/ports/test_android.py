@@ -103,7 +103,7 @@ def test_every_resource_that_is_named_exists() -> None:
 
 
 def test_every_doubt_has_its_words() -> None:
-    codes = {"small", "shape", "blank", "colour", "several", "neither", *SIGHTS, *GATE_WORDS}
+    codes = {"small", "shape", "blank", "colour", "costs", "several", "neither", *SIGHTS, *GATE_WORDS}
     assert {name.removeprefix("doubt_") for name in resources()["string"] if name.startswith("doubt_")} == codes
     words = (ANDROID / "src/main/res/values/strings.xml").read_text(encoding="utf-8")
     assert all(f"{text}</string>" in words for text in (*GATE_WORDS.values(), *(text for _, text in SIGHTS.values())))

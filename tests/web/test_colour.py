@@ -17,7 +17,7 @@ from pydicom.uid import JPEGBaseline8Bit
 from contracts.test_modalities import run_of
 from film.conftest import MakeDicom
 from film.test_dicom import colour
-from lucency.bundle import DEFAULT, Abstention, Calibration, open_bundle, write_bundle
+from lucency.bundle import DEFAULT, Abstention, Calibration, Costs, open_bundle, write_bundle
 from lucency.data.phantom import draw
 from lucency.evaluate.selective_prediction import prediction_sets
 from lucency.export.exporter import export_run
@@ -33,6 +33,16 @@ SCALED = Calibration(
     method="platt", parameters={"slope": (16.0,) * 7, "offset": (9.6, 17.4, -7.4, 3.8, 8.6, -5.8, -6.2)}
 )
 """Vector scaling that brings the answers of an untrained network near each other."""
+MATRIX = np.diag(SCALED.parameters["slope"]) - 2 * np.eye(7, k=1)
+SWAPPED = Calibration(
+    method="dirichlet", parameters={"matrix": tuple(MATRIX.ravel()), "offset": SCALED.parameters["offset"]}
+)
+COSTS = Costs(
+    called=tuple(tuple((8.0 if true == "mel" else 1.0) * (true != said) for said in NAMES) for true in NAMES),
+    refer=(0.6,) * 7,
+    source="costs.csv",
+)
+"""A missed melanoma costs eight other errors."""
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +55,13 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     bundle = open_bundle(folder / "skin")
     files = {name: bundle.read(name) for name in bundle.card.files}
     write_bundle(folder / "fundus", bundle.card.model_copy(update={"modality": "fundus", "files": {}}), files)
-    for out in ("skin", "fundus"):
+    files = {name: content for name, content in files.items() if not name.startswith("golden")}  # by SCALED
+    costly = {"calibration": SWAPPED, "costs": COSTS, "abstention": Abstention(), "files": {}}
+    write_bundle(folder / "costly", bundle.card.model_copy(update=costly), files)
+    for out in ("skin", "fundus", "costly"):
         write_page(open_bundle(folder / out), folder / f"page-{out}")
         (folder / f"page-{out}" / "probe.html").write_text(PROBE, encoding="utf-8")
-    return {name: folder / name for name in ("skin", "fundus", "page-skin", "page-fundus")}
+    return {path.name: path for path in folder.iterdir()}
 
 
 @pytest.fixture(scope="module", params=["skin", "fundus"])
@@ -220,6 +233,28 @@ def test_a_map_for_each_class_and_the_set_in_words(tab: Any, bundles: dict[str, 
         tab.click("#save")
     with Image.open(saved.value.path()) as sheet:
         assert sheet.width == 1240
+
+
+def test_costs_of_errors_and_a_matrix_decide_as_in_python(
+    browser: Any, bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    films = [stored(skin(seed), "PNG") for seed in range(40)]
+    reader = Reader.open(bundles["costly"])
+    readings = [reader.read(open_film(film)) for film in films]
+    with served(bundles["page-costly"]) as address:
+        tab = browser.new_page()
+        tab.goto(f"{address}probe.html")
+        told = read(tab, films)
+        compare(bundles["costly"], told, films)
+        assert [tuple(one["doubts"]) for one in told] == [one.doubts for one in readings]
+        dear = next(n for n, one in enumerate(readings) if one.called == "mel" != next(iter(one.leading.values())))
+        ready(tab, address)
+        put(tab, tmp_path, [films[dear]])
+        likely = next(iter(readings[dear].leading.values()))
+        assert f"mel has the least expected cost of an error, though {likely} is more" in tab.text_content("#scale")
+        assert tab.locator("#scale [aria-pressed=true]").inner_text().startswith("mel")
+        tab.close()
+    assert {one.doubts for one in readings} >= {(), ("costs",)}
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli.brightness import write_brightness_bundle
-from lucency.bundle import DEFAULT, Costs, open_bundle
+from lucency.bundle import DEFAULT, open_bundle
 from lucency.errors import BundleError, OutputError, UsageError
 from lucency.modality import NAMES
 from lucency.web import CSP, page_files, write_page
@@ -76,17 +75,6 @@ def test_a_bundle_without_tflite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="expected a LiteRT bundle, came onnx"):
         write_page(open_bundle(bundle), tmp_path / "page")
     assert not (tmp_path / "page").exists()
-
-
-def test_what_decides_calls_unknown_to_the_page_is_refused() -> None:
-    bundle = open_bundle(INT8)
-    card = bundle.card.model_copy(update={"costs": Costs(called=((0, 1), (5, 0)))})
-    with pytest.raises(BundleError, match="costs of errors"):
-        page_files(replace(bundle, card=card))
-    calibration = bundle.card.calibration.model_copy(update={"method": "dirichlet"})
-    card = bundle.card.model_copy(update={"calibration": calibration})
-    with pytest.raises(BundleError, match="dirichlet"):
-        page_files(replace(bundle, card=card))
 
 
 def test_every_word_is_in_one_file() -> None:

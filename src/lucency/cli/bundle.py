@@ -181,7 +181,7 @@ def show(
 
 def summary(card: Card) -> str:
     """The card in a dozen lines: how well it does, on whom, then the rest."""
-    from lucency.reader.bands import bands_line
+    from lucency.reader.bands import bands_line, calling
 
     model, point, training = card.model, card.operating_point, card.training
     lines = [
@@ -191,7 +191,7 @@ def summary(card: Card) -> str:
         f"network      {model.backbone} × {model.width:g}, head {model.head}, {model.parameters:,} parameters, "
         f"{card.preprocess.image_size}² {card.preprocess.resize_mode}",
         f"file         {model.file} ({model.format}, quantize {model.quantize})",
-        f"called at    {point.threshold:g} ({point.chosen_by})",
+        f"called at    {point.threshold:g} ({point.chosen_by})" if card.task != "multiclass" else calling(card),
         f"bands        {bands_line(card) or 'none: several probabilities decide'}",
         f"calibration  {card.calibration.method}, fitted on {card.calibration.fitted_on or 'nothing'}",
         f"trained on   {training.films:,} films of {training.patients:,} patients, {training.source}",

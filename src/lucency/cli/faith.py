@@ -54,11 +54,13 @@ def faith(
         Path | None, typer.Option(help="A run trained on shuffled labels (lucency train --shuffle-labels).")
     ] = None,
     boxes: Annotated[Path | None, typer.Option(help="Table of boxes around the disease; its films are used.")] = None,
-    lungs: Annotated[Path | None, typer.Option(help="Folder with films/ and masks/ of lungs outlined by hand.")] = None,
+    lungs: Annotated[
+        Path | None, typer.Option(help="Of chest films: folder with films/ and masks/ of lungs outlined by hand.")
+    ] = None,
     beside: Annotated[
         list[Path] | None, typer.Option(help="Another run or bundle to evaluate on the same films; may be repeated.")
     ] = None,
-    causes: Annotated[bool, typer.Option(help="Also change the films: paint over lungs, exchange the rest.")] = True,
+    causes: Annotated[bool, typer.Option(help="Of chest films: also paint over lungs and exchange the rest.")] = True,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only measure where the evidence lies: seconds, not minutes.")
     ] = False,
@@ -68,10 +70,10 @@ def faith(
 ) -> int:
     """Measure how faithful a reader's maps are, against a random map; every figure with its 95 % interval.
 
-    Where the evidence lies (lesion, lungs), whether removing it changes the output (deletion, insertion, occlusion),
-    whether the map depends on the network (random weights or labels, other seeds), and whether the output depends on
-    the lungs (painted over; everything outside them exchanged with another film's). What is about lungs is left out
-    for pictures that show none.
+    Where the evidence lies (in the lesion, where it is marked), whether removing it changes the output (deletion,
+    insertion, occlusion), and whether the map depends on the network (random weights or labels, other seeds). For
+    chest films also whether evidence lies in the lungs, and whether the output depends on them (painted over;
+    everything outside them exchanged with another film's).
 
     Example: lucency faith runs/phantom --data phantom:400:1 --method cam --method guided_backprop --out faith
     """

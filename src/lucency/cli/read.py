@@ -101,13 +101,12 @@ def _draw(reader: Reader, path: Path, film: Film, reading: Reading, folder: Path
 
 
 def _bundle_line(reader: Reader, shipped: bool) -> str:
-    """What read: bands or threshold, on whom the probability was fitted, whom it learned from."""
-    from lucency.reader.bands import bands_line
+    """What read: how it calls a label, bands, on whom the probability was fitted, whom it learned from."""
+    from lucency.reader.bands import bands_line, calling
 
     card = reader.card
-    point = card.operating_point
     lines = [
-        f"{card.name} ({card.model.format}), threshold {point.threshold:.4g} chosen by {point.chosen_by or 'default'}",
+        f"{card.name} ({card.model.format}), {calling(card)}",
         f"bands: {bands_line(card)}" if card.task == "binary" else "",
         f"probability: fitted on {card.calibration.fitted_on or 'nothing, as the network gives it'}",
         f"learned from: {card.population.words}" if card.population.words else "",

@@ -70,6 +70,16 @@ def bands_line(card: Card) -> str:
     return ", ".join(map(str, bands(card)))
 
 
+def calling(card: Card) -> str:
+    """How this card calls a label, in words; a threshold has no part in it where one of several classes is called."""
+    if card.costs is not None:
+        return "calls the class of least expected cost" + f" ({card.costs.source})" * bool(card.costs.source)
+    if card.task == "multiclass":
+        return "calls the most probable class"
+    point = card.operating_point
+    return f"threshold {point.threshold:.4g} chosen by {point.chosen_by or 'default'}"
+
+
 def model_info(bundle: Bundle) -> dict[str, Any]:
     """What every answer in JSON says of the reader: name, digest, labels, threshold, bands, whom it learned from."""
     card = bundle.card
@@ -78,7 +88,7 @@ def model_info(bundle: Bundle) -> dict[str, Any]:
         "digest": bundle.digest,
         "format": card.model.format,
         "labels": list(card.labels),
-        "threshold": card.operating_point.threshold,
+        "threshold": None if card.task == "multiclass" else card.operating_point.threshold,
         "bands": [asdict(band) for band in bands(card)],
         "fitted_on": card.calibration.fitted_on,
         "population": card.population.words,

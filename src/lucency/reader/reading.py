@@ -231,7 +231,7 @@ def _gate_words(card: Card, reason: str) -> str:
 def _undecided(card: Card, chances: Floats) -> tuple[str, str]:
     """Why no single label stands, though the gate takes the film: code and words."""
     if card.costs is not None and refers(card.costs, chances[None])[0]:
-        return "costs", "to refer this film costs less, on average, than any call"
+        return "costs", f"to refer this {MODALITIES[card.modality].word} costs less, on average, than any call"
     held = prediction_sets(chances[None], card.task, card.abstention.least)[0]
     names = [label for label, inside in zip(card.labels, held, strict=True) if inside]
     if not names:

@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse
 from lucency import NOTICE
 from lucency.bundle import DEFAULT, Bundle, open_bundle
 from lucency.files import sha256_bytes
-from lucency.web import CSP, beyond_the_page, page_files
+from lucency.web import CSP, page_files
 
 PAGE = "page"
 """The tag of the page's routes, and their name in log and counters."""
@@ -93,7 +93,7 @@ def page_for(bundle: Bundle) -> Mapping[str, bytes]:
     if bundle.path == DEFAULT and small.is_dir():
         bundle = open_bundle(small)
     model = bundle.card.model
-    shown = model.format == "litert" and model.architecture is None and not beyond_the_page(bundle.card)
+    shown = model.format == "litert" and model.architecture is None
     return page_files(bundle) if shown else {}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lucency.bundle import Bundle, Card
+from lucency.bundle import Bundle
 from lucency.bundle.golden import GOLDEN, parse_golden
 from lucency.bundle.store import CARD
 from lucency.errors import BundleError, OutputError, UsageError
@@ -72,11 +72,6 @@ def write_page(bundle: Bundle, out: Path, texts: Path | None = None) -> Page:
     return Page(out, _version(files), len(files), sum(map(len, files.values())))
 
 
-def beyond_the_page(card: Card) -> str:
-    """What decides this card's calls that the page does not know; "" where it knows all."""
-    return "costs of errors" if card.costs else "dirichlet calibration" * (card.calibration.method == "dirichlet")
-
-
 def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
     """The page's files by their paths, in the words of `texts` if given.
 
@@ -94,8 +89,6 @@ def page_files(bundle: Bundle, texts: Path | None = None) -> dict[str, bytes]:
         raise BundleError(
             f"{bundle.path}: expected a bundle by lucency export; the page does not read networks imported as .tflite"
         )
-    if beyond := beyond_the_page(card):
-        raise BundleError(f"{bundle.path}: the page knows no {beyond} and would call another class; use lucency serve")
     files = {path.name: path.read_bytes() for path in sorted((HERE / "page").iterdir())}
     files |= {ENGLISH.name: translation(texts)} if texts else {}
     for folder, place in (("runtime", "litert"), ("codecs", "codecs")):

@@ -35,6 +35,8 @@ class JSONArray internal constructor(private val values: List<Any?>) {
 
     fun getJSONObject(index: Int): JSONObject = get(index) as JSONObject
 
+    fun getJSONArray(index: Int): JSONArray = get(index) as JSONArray
+
     fun getString(index: Int): String = get(index).toString()
 
     fun getDouble(index: Int): Double = (get(index) as Number).toDouble()

@@ -201,11 +201,26 @@ public func calibrated(_ task: String, _ how: Calibration, _ logits: [Float]) th
     if how.method == "isotonic" {
         return logits.map { Float(polyline(Double($0), how.parameters["logits"]!, how.parameters["probabilities"]!)) }
     }
-    let scores = try logits.enumerated().map { try score(how, $0.offset, Double($0.element)) }
+    let scores = how.method == "dirichlet"
+        ? dirichlet(how, logits.map { Double($0) })
+        : try logits.enumerated().map { try score(how, $0.offset, Double($0.element)) }
     if task != "multiclass" { return scores.map { Float(exp(-softplus(-$0))) } }
+    let spread = logSum(scores)
+    return scores.map { Float(exp($0 - spread)) }
+}
+
+/// ln of the sum of the exponentials, without overflow.
+private func logSum(_ scores: [Double]) -> Double {
     let largest = scores.max()!
-    let shares = scores.map { exp($0 - largest) }
-    return shares.map { Float($0 / shares.reduce(0.0, +)) }
+    return largest + log(scores.reduce(0.0) { $0 + exp($1 - largest) })
+}
+
+/// The calibrated logits of several classes: a matrix, row by row, on the log of the softmax.
+private func dirichlet(_ how: Calibration, _ logits: [Double]) -> [Double] {
+    let matrix = how.parameters["matrix"]!, offset = how.parameters["offset"]!, spread = logSum(logits)
+    return offset.indices.map { i in
+        logits.indices.reduce(offset[i]) { $0 + matrix[i * logits.count + $1] * (logits[$1] - spread) }
+    }
 }
 
 /// The calibrated logit of one finding.
@@ -247,7 +262,8 @@ private func blank(_ film: Film) -> Bool {
     return film.pixels.allSatisfy { $0 == film.pixels[0] }
 }
 
-/// What of card.json decides the verdict; `least` is empty without abstention, `limits` and `checks` without a gate.
+/// What of card.json decides the verdict; `least` is empty without abstention, `limits` and `checks` without a gate, `costs`
+/// (a row for each true label, of what each call costs) and `refer` without costs of errors.
 public struct Rules {
     public let task: String
     public let labels: [String]
@@ -256,6 +272,29 @@ public struct Rules {
     public let limits: [Float]
     public var checks: [String] = []
     public var modality: String = "chest_xray"
+    public var costs: [[Double]] = []
+    public var refer: [Double] = []
+}
+
+/// What each call costs on average, in the order of the labels.
+private func expectedCosts(_ rules: Rules, _ probabilities: [Float]) -> [Double] {
+    return rules.labels.indices.map { called in
+        probabilities.indices.reduce(0.0) { $0 + Double(probabilities[$1]) * rules.costs[$1][called] }
+    }
+}
+
+/// Whether to refer this film costs less than any call.
+public func refers(_ rules: Rules, _ probabilities: [Float]) -> Bool {
+    if rules.refer.isEmpty { return false }
+    let referring = probabilities.indices.reduce(0.0) { $0 + Double(probabilities[$1]) * rules.refer[$1] }
+    return expectedCosts(rules, probabilities).allSatisfy { referring < $0 }
+}
+
+/// The number of the label of least expected cost where the card has costs, else of the most probable; the first of equals.
+public func chosen(_ rules: Rules, _ probabilities: [Float]) -> Int {
+    if rules.costs.isEmpty { return probabilities.firstIndex(of: probabilities.max()!)! }
+    let costs = expectedCosts(rules, probabilities)
+    return costs.firstIndex(of: costs.min()!)!
 }
 
 /// The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |.
@@ -264,7 +303,7 @@ public func called(_ rules: Rules, _ probabilities: [Float]) -> String {
         return zip(rules.labels, probabilities).filter { $1 >= rules.threshold }.map { $0.0 }.joined(separator: "|")
     }
     if rules.task == "binary" { return rules.labels[probabilities[0] >= rules.threshold ? 1 : 0] }
-    return rules.labels[probabilities.firstIndex(of: probabilities.max()!)!]
+    return rules.labels[chosen(rules, probabilities)]
 }
 
 /// The labels that the card's abstention does not rule out, for a task with one label a film.
@@ -280,7 +319,7 @@ private func failed(_ rules: Rules, _ doubts: [Float]) -> [Int] {
 
 /// The label called, or `uncertain` where the card's abstention or gate says so. Takes calibrated probabilities.
 public func verdict(_ rules: Rules, _ probabilities: [Float], _ doubts: [Float]) -> String {
-    if !failed(rules, doubts).isEmpty { return "uncertain" }
+    if !failed(rules, doubts).isEmpty || refers(rules, probabilities) { return "uncertain" }
     let label = called(rules, probabilities)
     if rules.task == "multilabel" || rules.least.isEmpty { return label }
     return held(rules, probabilities) == [label] ? label : "uncertain"
@@ -295,9 +334,15 @@ public func reasons(
     let failing = failed(rules, doubts)
     var found = known + (known.contains("blank") ? [] : failing.map { rules.checks[$0] })
     if failing.isEmpty && verdict(rules, probabilities, doubts) == "uncertain" {
-        found.append(held(rules, probabilities).isEmpty ? "neither" : "several")
+        found.append(undecided(rules, probabilities))
     }
     return found
+}
+
+/// Why no single label stands, though the gate takes the film.
+private func undecided(_ rules: Rules, _ probabilities: [Float]) -> String {
+    if refers(rules, probabilities) { return "costs" }
+    return held(rules, probabilities).isEmpty ? "neither" : "several"
 }
 
 /// Doubts that say: no film of the kind that the reader learned from. Its probability and map mean nothing.

@@ -9,7 +9,7 @@ public struct Card: Decodable {
     public struct Abstention: Decodable { public let method: String, least: [Float] }
     public struct Check: Decodable { public let name: String, limit: Float }
     public struct Gate: Decodable { public let checks: [Check] }
-    public struct Costs: Decodable {}
+    public struct Costs: Decodable { public let called: [[Double]], refer: [Double]? }
 
     public let schema_version: Int
     public let task: String
@@ -28,15 +28,14 @@ public struct Card: Decodable {
         return Rules(
             task: task, labels: labels, threshold: operating_point.threshold,
             least: abstention.method == "none" ? [] : abstention.least, limits: gate.checks.map { $0.limit },
-            checks: gate.checks.map { $0.name }, modality: modality ?? "chest_xray")
+            checks: gate.checks.map { $0.name }, modality: modality ?? "chest_xray", costs: costs?.called ?? [],
+            refer: costs?.refer ?? [])
     }
 }
 
 public enum BundleError: Error {
     /// This port reads cards of schema 1.
     case newerSchema(Int)
-    /// This port calls the most probable class; the card has costs of errors.
-    case costs
     /// Compared with a limit or a threshold, NaN would pass for "no doubt".
     case notANumber
     case noOutput(String)
@@ -50,7 +49,8 @@ public protocol Network {
     func run(_ square: [UInt8], side: Int) throws -> [String: [Float]]
 }
 
-/// What a reader says of one film. `doubts` are codes (ports/contract/README.md); `map` is of the most probable label.
+/// What a reader says of one film. `doubts` are codes (ports/contract/README.md); `map` is of the
+/// label called; for a multilabel task of the most probable.
 public struct Reading {
     public let verdict: String
     public let called: String
@@ -76,7 +76,6 @@ public final class Reader {
 
     public init(card: Card, network: Network) throws {
         guard card.schema_version == 1 else { throw BundleError.newerSchema(card.schema_version) }
-        guard card.costs == nil else { throw BundleError.costs }
         self.card = card
         self.network = network
     }
@@ -94,7 +93,7 @@ public final class Reader {
         return Reading(
             verdict: refusing.isDisjoint(with: why) ? verdict(rules, probabilities, doubts) : "uncertain",
             called: called(rules, probabilities), probabilities: probabilities, logits: logits,
-            map: evidence(map, findings: logits.count, finding: probabilities.firstIndex(of: probabilities.max()!)!),
+            map: evidence(map, findings: logits.count, finding: chosen(rules, probabilities)),
             doubts: why, outputs: outputs)
     }
 }

@@ -115,6 +115,7 @@ const TEXTS = {
   labels_rest: "{count} more",
   label_share_small: "< 1 %",
   label_share_large: "≥ 99 %",
+  labels_cost: "{finding} has the least expected cost of an error, though {likely} is more probable.",
   reasons: "Reasons to doubt it",
   reasons_none: "Nothing unusual was noticed about this {picture}.",
   decided: "{verdict}; probability of {finding}: {share}",
@@ -180,6 +181,7 @@ const TEXTS = {
   about_learned_value: "{films} {pictures} of {patients} patients ({source})",
   about_threshold: "Called from",
   about_threshold_value: "{percent} %, {rule}",
+  about_costs: "the label of least expected cost ({source})",
   about_abstention: "Abstention",
   about_abstention_value: "{method}, coverage {percent} %",
   about_gate: "Gate",
@@ -229,6 +231,7 @@ const TEXTS = {
   doubt_features:
     "this is unlike the films the network learned from: another machine, very blurred, or other patients",
   doubt_neither: "the evidence lies between {labels}, where such {pictures} are often read wrongly",
+  doubt_costs: "to refer this {picture} costs less, on average, than any call",
   doubt_several: "the evidence does not rule out {labels}",
   and: " and ",
   or: " or ",

@@ -131,12 +131,29 @@ export function usual(film) {
   return shape >= 0.5 && shape <= 2 && !blank(film);
 }
 
+/** What each call costs on average, in the order of the labels, where the card has costs of errors (docs/bundle.md). */
+const expectedCosts = ({ costs, labels }, probabilities) =>
+  labels.map((_, j) => probabilities.reduce((sum, share, i) => sum + share * costs.called[i][j], 0));
+
+/** Whether to refer this film costs less than any call. */
+export function refers(card, probabilities) {
+  if (!card.costs?.refer?.length) return false;
+  const referring = probabilities.reduce((sum, share, i) => sum + share * card.costs.refer[i], 0);
+  return referring < Math.min(...expectedCosts(card, probabilities));
+}
+
+/** Of several labels the number of the one called: of least expected cost where the card has costs, else the most probable. */
+export function chosen(card, probabilities) {
+  const costs = card.costs && expectedCosts(card, probabilities);
+  return costs ? costs.indexOf(Math.min(...costs)) : probabilities.indexOf(Math.max(...probabilities));
+}
+
 /** The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |. */
 export function called(card, probabilities) {
   const threshold = Math.fround(card.operating_point.threshold);
   if (card.task === "multilabel") return card.labels.filter((_, i) => probabilities[i] >= threshold).join("|");
   if (card.task === "binary") return card.labels[Number(probabilities[0] >= threshold)];
-  return card.labels[probabilities.indexOf(Math.max(...probabilities))];
+  return card.labels[chosen(card, probabilities)];
 }
 
 /** The labels that the card's abstention does not rule out, for a task with one label a film. */
@@ -153,7 +170,7 @@ export function failed(card, doubts = []) {
 
 /** What the card makes of calibrated probabilities and of the gate's doubts: the label called, or `uncertain`. */
 export function verdict(card, probabilities, doubts = []) {
-  if (failed(card, doubts).length) return "uncertain";
+  if (failed(card, doubts).length || refers(card, probabilities)) return "uncertain";
   const label = called(card, probabilities);
   if (card.abstention.method === "none") return label;
   const sure = held(card, probabilities);
@@ -175,11 +192,22 @@ export function calibrated(card, logits) {
   const { method, parameters } = card.calibration;
   if (method === "isotonic") return Float32Array.from(logits, (z) => polyline(z, parameters));
   const named = (i) => (name) => parameters[name][parameters[name].length > 1 ? i : 0];
-  const scores = Array.from(logits, (z, i) => CALIBRATED[method](z, named(i)));
+  const scores = method === "dirichlet" ? dirichlet(logits, parameters) : Array.from(logits, (z, i) => CALIBRATED[method](z, named(i)));
   if (card.task !== "multiclass") return Float32Array.from(scores, (score) => Math.exp(-softplus(-score)));
+  const spread = logSum(scores);
+  return Float32Array.from(scores, (score) => Math.exp(score - spread));
+}
+
+/** ln of the sum of the exponentials, without overflow. */
+function logSum(scores) {
   const largest = Math.max(...scores);
-  const total = scores.reduce((sum, score) => sum + Math.exp(score - largest), 0);
-  return Float32Array.from(scores, (score) => Math.exp(score - largest) / total);
+  return largest + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - largest), 0));
+}
+
+/** The calibrated logits of several classes: a matrix, row by row, on the log of the softmax. */
+function dirichlet(logits, { matrix, offset }) {
+  const spread = logSum(Array.from(logits));
+  return offset.map((start, i) => logits.reduce((sum, z, j) => sum + matrix[i * offset.length + j] * (z - spread), start));
 }
 
 function polyline(z, { logits, probabilities }) {

@@ -2,7 +2,7 @@
 
 import { cameraDoubts } from "./camera_doubts.js";
 import { named, say } from "./i18n.js";
-import { blank, called, failed, finding, held, settings, verdict } from "./lucency.js";
+import { blank, called, chosen, failed, finding, held, refers, settings, verdict } from "./lucency.js";
 import { MODALITIES } from "./modality.js";
 import { colouredShare, quantile, SIGHTS } from "./sight.js";
 
@@ -110,14 +110,15 @@ function denied(text = "", confirming, denying) {
  */
 export function readingOf(card, outputs, doubts) {
   const { probabilities, logits, rows, columns } = outputs;
-  const index = probabilities.indexOf(Math.max(...probabilities));
+  const index = chosen(card, probabilities);
   const reasons = failed(card, outputs.doubts), accepted = verdict(card, probabilities, outputs.doubts);
   const shown = doubts.some(({ explains }) => explains) ? [] : reasons; // a blank film is like no chest film, of course
   const warnings = [...doubts.map(({ words }) => words), ...shown.map((name) => say(`doubt_${name}`))];
   const codes = [...doubts.map(({ code }) => code), ...shown];
   if (accepted === "uncertain" && !reasons.length) {
-    warnings.push(undecided(card, probabilities));
-    codes.push(held(card, probabilities).length ? "several" : "neither");
+    const why = undecided(card, probabilities);
+    warnings.push(why.words);
+    codes.push(why.code);
   }
   const withheld = codes.some((code) => NO_SUCH_FILM.has(code));
   const about = (index) => ({
@@ -134,11 +135,12 @@ export function readingOf(card, outputs, doubts) {
 /** The numbers of the labels, most probable first. */
 export const leading = ({ probabilities }) => [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a] || a - b);
 
-/** Why the prediction set does not hold the called label alone. */
+/** Why no single label stands, though the gate takes the film. */
 function undecided(card, probabilities) {
+  if (refers(card, probabilities)) return { code: "costs", words: say("doubt_costs") };
   const names = held(card, probabilities).map(named);
-  if (names.length) return say("doubt_several", { labels: names.join(say("or")) });
-  return say("doubt_neither", { labels: card.labels.map(named).join(say("and")) });
+  if (names.length) return { code: "several", words: say("doubt_several", { labels: names.join(say("or")) }) };
+  return { code: "neither", words: say("doubt_neither", { labels: card.labels.map(named).join(say("and")) }) };
 }
 
 /**

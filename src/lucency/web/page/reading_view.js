@@ -119,6 +119,8 @@ function labels(reading, card, look) {
   const rows = leading(reading).map((index) => labelRow(card.labels[index], reading.probabilities[index], index === reading.index, look && (() => look(index))));
   const rest = rows.splice(LEADING), list = (some) => make("ul", "labels", "", ...some);
   const parts = [...(look ? [make("p", "faint", say("labels_hint"))] : []), list(rows)];
+  const { called } = reading, likely = card.labels[leading(reading)[0]];
+  if (card.costs && called !== likely) parts.unshift(make("p", "", say("labels_cost", { finding: named(called), likely: named(likely) })));
   if (rest.length) parts.push(Object.assign(make("details", "", "", make("summary", "", say("labels_rest", { count: rest.length })), list(rest)), { open: rest.some((row) => row.querySelector("[aria-pressed=true]")) }));
   return make("div", "scale", "", ...parts);
 }
@@ -195,7 +197,7 @@ export function facts({ card, name, milliseconds, digest }) {
     ["about_population", ...[card.population?.words].filter(Boolean), say("about_learned_value", training)],
     ["about_network", say("about_network_value", { backbone: model.backbone, side, quantize })],
     ["about_engine", say("about_engine_value", { engine: name, ms: milliseconds.toFixed(1) })],
-    ["about_threshold", ...(card.task === "multiclass" ? [] : [say("about_threshold_value", { percent: percent(point.threshold), rule: point.chosen_by })])],
+    ["about_threshold", ...(card.costs ? [say("about_costs", card.costs)] : []), ...(card.task === "multiclass" ? [] : [say("about_threshold_value", { percent: percent(point.threshold), rule: point.chosen_by })])],
     ["about_abstention", method === "none" ? none : say("about_abstention_value", { method, percent: percent(coverage) })],
     ["about_gate", gate.checks.map(({ name }) => name.replace("_", " ")).join(", ") || none],
     ["about_figures", ...figures(card.metrics)],

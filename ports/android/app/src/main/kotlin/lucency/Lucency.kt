@@ -142,13 +142,32 @@ fun calibrated(task: String, how: Calibration, logits: FloatArray): FloatArray {
         val y = how.lists.getValue("probabilities")
         return FloatArray(logits.size) { polyline(logits[it].toDouble(), x, y).toFloat() }
     }
-    val scores = DoubleArray(logits.size) { score(how, it, logits[it].toDouble()) }
+    val dirichlet = how.method == "dirichlet"
+    val scores = if (dirichlet) dirichlet(how, logits) else DoubleArray(logits.size) { score(how, it, logits[it].toDouble()) }
     if (task != "multiclass") return FloatArray(scores.size) { Math.exp(-softplus(-scores[it])).toFloat() }
+    val spread = logSum(scores)
+    return FloatArray(scores.size) { Math.exp(scores[it] - spread).toFloat() }
+}
+
+/** ln of the sum of the exponentials, without overflow. */
+private fun logSum(scores: DoubleArray): Double {
     var largest = scores[0]
     for (value in scores) largest = maxOf(largest, value)
     var total = 0.0
     for (value in scores) total += Math.exp(value - largest)
-    return FloatArray(scores.size) { (Math.exp(scores[it] - largest) / total).toFloat() }
+    return largest + Math.log(total)
+}
+
+/** The calibrated logits of several classes: a matrix, row by row, on the log of the softmax. */
+private fun dirichlet(how: Calibration, logits: FloatArray): DoubleArray {
+    val matrix = how.lists.getValue("matrix")
+    val offset = how.lists.getValue("offset")
+    val spread = logSum(DoubleArray(logits.size) { logits[it].toDouble() })
+    return DoubleArray(logits.size) { i ->
+        var score = offset[i]
+        for (j in logits.indices) score += matrix[i * logits.size + j] * (logits[j] - spread)
+        score
+    }
 }
 
 /** The calibrated logit of one finding. */
@@ -179,7 +198,10 @@ private fun chestShaped(film: Film): Boolean = film.width.toDouble() / film.heig
 
 private fun blank(film: Film): Boolean = film.pixels.all { it == film.pixels[0] }
 
-/** What of card.json decides the verdict; `least` is empty without abstention, `limits` and `checks` without a gate. */
+/**
+ * What of card.json decides the verdict; `least` is empty without abstention, `limits` and `checks` without a gate, `costs`
+ * (a row for each true label, of what each call costs) and `refer` without costs of errors.
+ */
 class Rules(
     val task: String,
     val labels: List<String>,
@@ -188,13 +210,39 @@ class Rules(
     val limits: FloatArray,
     val checks: List<String> = List(limits.size) { "check $it" },
     val modality: String = "chest_xray",
+    val costs: List<DoubleArray> = emptyList(),
+    val refer: DoubleArray = DoubleArray(0),
 )
+
+/** The sum of what is weighted by the probabilities. */
+private fun expected(probabilities: FloatArray, cost: (Int) -> Double): Double {
+    var sum = 0.0
+    for (i in probabilities.indices) sum += probabilities[i] * cost(i)
+    return sum
+}
+
+/** What each call costs on average, in the order of the labels. */
+private fun expectedCosts(rules: Rules, probabilities: FloatArray): List<Double> =
+    rules.labels.indices.map { called -> expected(probabilities) { rules.costs[it][called] } }
+
+/** Whether to refer this film costs less than any call. */
+fun refers(rules: Rules, probabilities: FloatArray): Boolean {
+    if (rules.refer.isEmpty()) return false
+    val referring = expected(probabilities) { rules.refer[it] }
+    return expectedCosts(rules, probabilities).all { referring < it }
+}
+
+/** The number of the label of least expected cost where the card has costs, else of the most probable; the first of equals. */
+fun chosen(rules: Rules, probabilities: FloatArray): Int {
+    val worth = if (rules.costs.isEmpty()) probabilities.map { it.toDouble() } else expectedCosts(rules, probabilities).map { -it }
+    return worth.indices.reduce { best, i -> if (worth[i] > worth[best]) i else best }
+}
 
 /** The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |. */
 fun called(rules: Rules, probabilities: FloatArray): String = when (rules.task) {
     "multilabel" -> rules.labels.filterIndexed { i, _ -> probabilities[i] >= rules.threshold }.joinToString("|")
     "binary" -> rules.labels[if (probabilities[0] >= rules.threshold) 1 else 0]
-    else -> rules.labels[probabilities.indices.reduce { best, i -> if (probabilities[i] > probabilities[best]) i else best }]
+    else -> rules.labels[chosen(rules, probabilities)]
 }
 
 /** The labels that the card's abstention does not rule out, for a task with one label a film. */
@@ -210,7 +258,7 @@ fun failed(rules: Rules, doubts: FloatArray): List<String> =
 
 /** The label called, or `uncertain` where the card's abstention or gate says so. Takes calibrated probabilities. */
 fun verdict(rules: Rules, probabilities: FloatArray, doubts: FloatArray): String {
-    if (failed(rules, doubts).isNotEmpty()) return "uncertain"
+    if (failed(rules, doubts).isNotEmpty() || refers(rules, probabilities)) return "uncertain"
     val label = called(rules, probabilities)
     if (rules.task == "multilabel" || rules.least.isEmpty()) return label
     return if (held(rules, probabilities) == listOf(label)) label else "uncertain"
@@ -221,9 +269,16 @@ fun reasons(rules: Rules, side: Int, film: Film, probabilities: FloatArray, doub
     val seen = listOf("small" to (minOf(film.width, film.height) < side), "shape" to !chestShaped(film), "blank" to blank(film))
     val failed = failed(rules, doubts)
     val undecided = failed.isEmpty() && verdict(rules, probabilities, doubts) == "uncertain"
-    val set = if (held(rules, probabilities).isEmpty()) "neither" else "several"
     val known = seen.filter { it.second }.map { it.first } + sightDoubts(rules.modality, film)
-    return known + (if ("blank" in known) emptyList() else failed) + (if (undecided) listOf(set) else emptyList())
+    val why = if (undecided) listOf(undecided(rules, probabilities)) else emptyList()
+    return known + (if ("blank" in known) emptyList() else failed) + why
+}
+
+/** Why no single label stands, though the gate takes the film. */
+private fun undecided(rules: Rules, probabilities: FloatArray): String = when {
+    refers(rules, probabilities) -> "costs"
+    held(rules, probabilities).isEmpty() -> "neither"
+    else -> "several"
 }
 
 /** Doubts that say: no film of the kind that the reader learned from. Its probability and map mean nothing. */

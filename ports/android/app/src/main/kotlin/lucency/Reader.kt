@@ -9,7 +9,8 @@ import com.google.ai.edge.litert.LiteRtException
 import org.json.JSONArray
 import org.json.JSONObject
 
-/** What a reader says of one film. `doubts` are codes (ports/contract/README.md); `map` is of the most probable label. */
+/** What a reader says of one film. `doubts` are codes (ports/contract/README.md); `map` is of the
+ * label called; for a multilabel task of the most probable. */
 class Reading(
     val verdict: String,
     val called: String,
@@ -57,7 +58,6 @@ class Reader(assets: AssetManager, folder: String, gpu: Boolean = false, threads
 
     init {
         require(card.getInt("schema_version") == 1) { "this port reads cards of schema 1, came another" }
-        require(!card.has("costs")) { "this port calls the most probable class, came a card with costs of errors" }
     }
 
     val engine = openEngine(assets, "$folder/${card.getJSONObject("model").getString("file")}", gpu, threads)
@@ -87,7 +87,7 @@ class Reader(assets: AssetManager, folder: String, gpu: Boolean = false, threads
         val doubts = answers["doubt"] ?: FloatArray(0)
         val why = reasons(rules, preprocess.side, film, probabilities, doubts)
         val said = if (why.any { it in REFUSING }) "uncertain" else verdict(rules, probabilities, doubts)
-        val map = evidence(answers.getValue("map"), logits.size, probabilities.indices.maxBy { probabilities[it] })
+        val map = evidence(answers.getValue("map"), logits.size, chosen(rules, probabilities))
         return Reading(said, called(rules, probabilities), probabilities, logits, map, why, answers)
     }
 
@@ -119,6 +119,7 @@ private fun rules(card: JSONObject): Rules {
     val abstains = abstention.getString("method") != "none"
     val stated = card.getJSONObject("gate").getJSONArray("checks")
     val checks = List(stated.length()) { stated.getJSONObject(it) }
+    val costs = if (card.has("costs")) card.getJSONObject("costs") else null
     return Rules(
         card.getString("task"),
         List(labels.length()) { labels.getString(it) },
@@ -127,5 +128,7 @@ private fun rules(card: JSONObject): Rules {
         FloatArray(checks.size) { checks[it].getDouble("limit").toFloat() },
         checks.map { it.getString("name") },
         if (card.has("modality")) card.getString("modality") else "chest_xray",
+        costs?.getJSONArray("called")?.let { rows -> List(rows.length()) { numbers(rows.getJSONArray(it)) } } ?: emptyList(),
+        if (costs != null && costs.has("refer")) numbers(costs.getJSONArray("refer")) else DoubleArray(0),
     )
 }
