@@ -28,9 +28,9 @@ DAMAGE = {
     "overshoot": "its JPEG 2000 stream decodes to values beyond its range",
 }
 """`Film.facts["damage"]`: signs of damage that do not prove it, in words."""
-MIN_STEP, MIN_EVENNESS = 2.0, 0.65
-"""Gray levels, and |mean| / root mean square of the jump along a row of blocks. Sound films that reach both: 1 of the
-5,216 of Kermany, 3 of 577 from elsewhere; such a film is doubted, not refused."""
+MIN_STEP, MIN_EVENNESS, MIN_SURE = 2.0, 0.65, 6.0
+"""Of the jump along a row of blocks: gray levels; |mean| / root mean square; mean in standard errors, which few blocks
+reach by chance. A film that has all three is doubted, not refused."""
 
 _UNREAD = {
     0xC3: "a lossless JPEG",
@@ -200,7 +200,8 @@ def has_step(gray: NDArray[np.uint8], block: int = 8) -> bool:
     spans = [(starts, turns), (turns, starts + across), (turns - across, starts), (starts + across, stops)]
     (first, second, before_it, behind) = (sums[:, to] - sums[:, since] for since, to in spans)
     number, total, squares = first + second
-    even = np.abs(total) >= MIN_EVENNESS * np.sqrt(number * squares)
+    evenness = np.abs(total) / np.sqrt(number * squares).clip(1e-9)
+    even = (evenness >= MIN_EVENNESS) & (number * evenness**2 >= MIN_SURE**2 * (1 - evenness**2))
     level = np.minimum(*(np.sign(total) * part[1] / np.maximum(part[0], 1) for part in (first, second)))
     rest = np.maximum(*(np.abs(part[1]) / np.maximum(part[0], 1) for part in (before_it, behind)))
     known = (np.minimum(first[0], second[0]) >= 2) & (number >= across / 2)

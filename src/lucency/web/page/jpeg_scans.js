@@ -6,8 +6,8 @@ import { damaged } from "./errors.js";
 const RESTART = 0xd0, SCAN = 0xda, TABLES = 0xc4, INTERVAL = 0xdd, END = 0xd9;
 
 const PROGRESSIVE = 2;
-const MIN_STEP = 2, MIN_EVENNESS = 0.65, BLOCK = 8;
-/** Of a jump along a row of blocks: gray levels, and |mean| / root mean square; lucency.film.codestream. */
+const MIN_STEP = 2, MIN_EVENNESS = 0.65, MIN_SURE = 6, BLOCK = 8;
+/** Of a jump along a row of blocks: gray levels, |mean| / root mean square, mean in standard errors; lucency.film.codestream. */
 
 /** @returns {"leftover"|""} whether data is left behind the last block @throws {FilmError} codes, blocks or scans are missing */
 export function findDamage(bytes, frame) {
@@ -228,7 +228,8 @@ export function hasStep({ pixels, width, height }) {
     const level = Math.min(...[first, second].map((part) => Math.sign(jump) * mean(part)));
     const other = Math.max(...rest.map((part) => Math.abs(mean(part))));
     const known = Math.min(first[0], second[0]) >= 2 && number >= across / 2;
-    const even = Math.abs(jump) >= MIN_EVENNESS * Math.sqrt(number * squares);
+    const evenness = Math.abs(jump) / Math.max(Math.sqrt(number * squares), 1e-9), square = evenness * evenness;
+    const even = evenness >= MIN_EVENNESS && number * square >= MIN_SURE * MIN_SURE * (1 - square);
     if (known && even && level >= MIN_STEP && 2 * level >= Math.abs(jump) / Math.max(number, 1) && other < level) return true;
   }
   return false;
