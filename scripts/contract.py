@@ -118,6 +118,9 @@ def confirm(card: Mapping[str, Any], pixels: Array, outputs: Mapping[str, list[f
     doubts += ["shape"] * (shape < 0.5 or shape > 2) + ["blank"] * blank + ["colour"] * coloured
     above = zip(card["gate"]["checks"], outputs["doubt"], strict=True)
     failed = [check["name"] for check, value in above if value > check["limit"]]
+    layout, turned, features = (outputs["doubt"][place] for place in (0, 1, 3))
+    if "layout" in failed and turned + features < -2 and layout <= 2 * card["gate"]["checks"][0]["limit"]:
+        failed[failed.index("layout")] = "unlike"
     undecided = [] if failed or kept == [called] else ["several" if kept else "neither"]
     sure = not failed and not undecided and doubts in ([], ["small"])
     return called if sure else "uncertain", called, doubts + ([] if blank else failed) + undecided
@@ -147,7 +150,7 @@ def cross_check(one: Mapping[str, Any], pixels: Array, card: Any, model: bytes, 
         require(all(value <= allowed[key] for key, value in away.items()), f"{name}: {who}")
     require((one["verdict"], one["called"], one["doubts"]) == confirm(card, pixels, one["outputs"]), f"{name}: reading")
     require(
-        one["withheld"] == (not {"layout", "lungs_missing", "blank", "colour"}.isdisjoint(one["doubts"])),
+        one["withheld"] == (not {"layout", "blank", "colour"}.isdisjoint(one["doubts"])),
         f"{name}: withheld",
     )
     cells = np.array(one["outputs"]["map"]).reshape(round(len(one["outputs"]["map"]) ** 0.5), -1)

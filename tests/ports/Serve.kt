@@ -10,6 +10,7 @@ import lucency.calibrated
 import lucency.colour
 import lucency.contour
 import lucency.contractFailures
+import lucency.failed
 import lucency.goldenFailures
 import lucency.gray
 import lucency.gray8
@@ -70,6 +71,11 @@ fun called(words: List<String>): String {
     return verdict(rules, floats(words[5]), floats(words[6])).ifEmpty { "none" }
 }
 
+fun refused(words: List<String>): String {
+    val rules = Rules("binary", listOf("a", "b"), 0.5f, FloatArray(0), floats(words[1]), words[0].split(","))
+    return failed(rules, floats(words[2])).joinToString(",").ifEmpty { "none" }
+}
+
 /** "name=1,2;name=3" to the lists of a calibration. */
 fun lists(words: String): Map<String, DoubleArray> =
     words.split(";").filter { it != "-" }.map { it.split("=") }.associate { (name, values) ->
@@ -128,6 +134,7 @@ fun answer(verb: String, words: List<String>): String = when (verb) {
     "gray" -> hex(gray(argb(numbers(words[0], 2))))
     "colour" -> colours(words[0])
     "window" -> seen(words)
+    "gate" -> refused(words)
     "verdict" -> called(words)
     "calibrated" -> chances(words)
     "call" -> call(words)

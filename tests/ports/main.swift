@@ -84,6 +84,14 @@ func called(_ words: [String]) -> String {
     return label.isEmpty ? "none" : label
 }
 
+func refused(_ words: [String]) -> String {
+    let names = words[0].split(separator: ",").map { String($0) }
+    let rules = Rules(
+        task: "binary", labels: ["a", "b"], threshold: 0.5, least: [], limits: floats(words[1]), checks: names)
+    let found = failedNames(rules, floats(words[2])).joined(separator: ",")
+    return found.isEmpty ? "none" : found
+}
+
 /// "name=1,2;name=3" to the lists of a calibration.
 func lists(_ words: String) -> [String: [Double]] {
     var found: [String: [Double]] = [:]
@@ -125,6 +133,7 @@ func answer(_ verb: String, _ words: [String]) throws -> String {
     case "gray": return hex(gray(rgba: numbers(words[0], 2).map(UInt8.init)))
     case "colour": return colour(Float(words[0])!).map { String($0) }.joined(separator: " ")
     case "window": return try seen(words)
+    case "gate": return refused(words)
     case "verdict": return called(words)
     case "calibrated": return try chances(words)
     case "call": return try call(words)

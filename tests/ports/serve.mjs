@@ -1,6 +1,6 @@
 // Answers each line of stdin with one of stdout: what tests/ports/test_ports.py asks every port.
 import { readFileSync } from "node:fs";
-import { calibrated, colour, gray, gray8, prepare, usual, verdict, window } from "../../src/lucency/web/page/lucency.js";
+import { calibrated, colour, failed, gray, gray8, prepare, usual, verdict, window } from "../../src/lucency/web/page/lucency.js";
 import { inputDoubts, readingOf } from "../../src/lucency/web/page/reading.js";
 import { contractFailures } from "./contract.mjs";
 
@@ -43,6 +43,10 @@ const ANSWERS = {
       gate: { checks: doubles(limits).map((limit) => ({ limit })) },
     };
     return verdict(card, Float32Array.from(doubles(probabilities)), Float32Array.from(doubles(doubts))) || "none";
+  },
+  gate([names, limits, doubts]) {
+    const of = doubles(limits), checks = names.split(",").map((name, i) => ({ name, limit: of[i] }));
+    return failed({ gate: { checks } }, Float32Array.from(doubles(doubts))).join(",") || "none";
   },
   calibrated([task, method, lists, logits]) {
     return calibrated({ task, calibration: { method, parameters: parsed(lists) } }, Float32Array.from(doubles(logits))).join(" ");

@@ -21,6 +21,7 @@ from lucency.paint import LIMIT, TOP, ZERO, colourmap, opacities, window
 from lucency.preprocess import RESIZE_MODES, Preprocess
 from lucency.reader import Outputs
 from lucency.reader.input_checks import check_input
+from lucency.reader.outputs import failed_names
 from lucency.reader.reading import reading
 
 HERE = Path(__file__).parent
@@ -171,6 +172,25 @@ def test_verdicts_by_hand(ask: Ask) -> None:
         "verdict multilabel 0.5 a,b,c - - 0.1,0.2,0.3 -": "none",
     }
     assert ask(list(told)) == list(told.values())
+
+
+def test_failed_checks_are_the_readers(ask: Ask) -> None:
+    """About where `layout` becomes `unlike`, whatever the order of the checks, and without those that it depends on."""
+    rng, lines, expected = np.random.default_rng(3), [], []
+    for number in range(200):
+        names = rng.permutation(["layout", "upside_down", "features", "mirrored"])[: 4 if number % 4 else 2]
+        checks = tuple(Check(name=name, limit=float(rng.uniform(1, 3)), alarms=0.01) for name in names)
+        doubts = (rng.uniform(0, 6, len(names)) - 8 * (names == "upside_down")).astype(np.float32)
+        expected.append(",".join(failed_names(_card(Gate(checks=checks)), doubts)) or "none")
+        limits = ",".join(repr(check.limit) for check in checks)
+        lines.append(f"gate {','.join(names)} {limits} {','.join(map(repr, doubts.tolist()))}")
+    assert {name for one in expected for name in one.split(",")} >= {"layout", "unlike", "none"}
+    assert ask(lines) == expected
+
+
+def _card(gate: Gate) -> Card:
+    model, point = Model(format="litert", file="m", backbone="none"), OperatingPoint(threshold=0.5)
+    return Card(name="x", labels=("a", "b"), model=model, operating_point=point, gate=gate)
 
 
 def test_verdicts_are_the_readers(ask: Ask) -> None:

@@ -47,6 +47,25 @@ def test_verdict_and_why(
     assert found.to_json()["verdict"] == verdict
 
 
+@pytest.mark.parametrize(
+    ("doubt", "said"),
+    [
+        ((2.5, -6.0, 1.0), "unlike"),
+        ((2.5, -2.5, 1.0), "layout"),  # not plainly upright
+        ((4.5, -6.0, 1.0), "layout"),  # too far for any chest
+        ((2.5, -2.5, 0.4), "unlike"),
+        ((2.5, 1.5, 1.0), "layout"),
+    ],
+)
+def test_a_chest_that_is_laid_out_otherwise_keeps_its_probability(doubt: tuple[float, ...], said: str) -> None:
+    limits = {"layout": 2.0, "upside_down": 1.0, "features": 3.0}
+    known = card(gate=Gate(checks=tuple(Check(name=name, limit=limits[name], alarms=0.01) for name in limits)))
+    found = reading(known, "film", answers(0.9, *doubt), 0, ())
+    assert found.verdict == "uncertain"
+    assert found.doubts[0] == said
+    assert (found.probability is None) == (said == "layout")
+
+
 def test_a_doubt_that_refuses_and_one_that_does_not() -> None:
     sure = answers(0.9, 1.0, 1.0)
     assert reading(card(), "film", sure, 0, (Doubt("small", refuses=False),)).verdict == "ill"

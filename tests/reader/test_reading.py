@@ -100,6 +100,18 @@ def test_noise_gets_a_reason_and_no_number(reader: Reader) -> None:
     assert "0." not in reading.answer
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_and_what_is_turned_get_no_number(reader: Reader, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    gray = open_film(FILM).gray8()
+    sparse = (rng.random((400, 300)) < 0.2).astype(np.uint8) * 255
+    pixel = np.full((300, 300), 200, np.uint8)
+    pixel[150, 20] = 0
+    white = rng.integers(0, 256, (200, 300), dtype=np.uint8)
+    for picture in (white, sparse, pixel, np.rot90(gray).copy(), 255 - gray):
+        assert reader.read(picture).probability is None
+
+
 def test_a_plot_has_film_and_map(reader: Reader) -> None:
     assert len(reader.read(FILM).plot().axes) == 2
     ((_, kept),) = reader.read_many([FILM])

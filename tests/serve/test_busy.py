@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,8 +17,13 @@ import httpx
 import pytest
 
 from lucency.errors import BundleError
+from lucency.serve.app import LAST_RESORT_S
+from lucency.serve.settings import Limits
 
 from .running import Server, film, running, until
+
+SLACK_S = 30
+"""For a machine that does much else."""
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that hold a process")
 
@@ -109,6 +116,23 @@ def test_sigterm_loses_nothing_that_was_accepted(bundle: Path) -> None:
         assert [answer.result().status_code for answer in kept] == [200] * 6
         assert server.process.wait(60) == 0
         until(lambda: not alive(reader))
+
+
+def test_sigterm_ends_in_the_stated_time_whatever_hangs(bundle: Path) -> None:
+    """Readers that hang, films that wait for them, a body that never comes."""
+    limits = Limits(seconds=1)
+    with running(bundle, "--workers", "2", "--timeout", "1") as server, ThreadPoolExecutor(6) as pool:
+        for reader in server.readers():
+            os.kill(reader, signal.SIGSTOP)
+        with wire(server) as sending:
+            sending.sendall(b"POST /v1/read HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\n\0")
+            waiting = posted(server, 4, pool)
+            until(lambda: server.metric("lucency_requests_inside") >= 3)
+            server.process.send_signal(signal.SIGTERM)
+            sent = time.monotonic()
+            assert server.process.wait(120) in (0, 1)
+            assert time.monotonic() - sent < math.ceil(limits.seconds + 2 * limits.max_wait_s) + LAST_RESORT_S + SLACK_S
+        assert all(answer.exception() is not None or answer.result() is not None for answer in waiting)
 
 
 def test_a_half_sent_film_may_be_finished_after_sigterm(bundle: Path) -> None:

@@ -37,6 +37,7 @@ LESION = 20.0
 
 GATE_WORDS = {
     "layout": "this may be no frontal chest film: another view or part, turned, inverted, or unlike those learned from",
+    "unlike": "this film is laid out unlike those learned from: other patients, another position, part of a chest",
     "upside_down": "this film looks upside down",
     "lungs_missing": "two lungs were not found on this film",
     "lungs_cut": "the lungs reach beyond the edge of this film",
@@ -44,9 +45,9 @@ GATE_WORDS = {
     "mirrored": "is this film mirrored? If not, the heart lies on the right, or it is unlike those learned from",
     "features": "this is unlike the films the network learned from: another machine, very blurred, or other patients",
 }
-"""What a failed check of the card's gate means."""
+"""What a failed check of the card's gate means; `unlike` is `layout` failed by a film that is plainly upright."""
 NO_RESCALE = "the CT states no rescale to Hounsfield units; its window may be another than the one learned from"
-NO_SUCH_FILM = frozenset({"layout", "lungs_missing", "blank", "levels", "modality", "view", "part", "colour"})
+NO_SUCH_FILM = frozenset({"layout", "blank", "levels", "modality", "view", "part", "colour"})
 """Codes that mean that this is no film of the kind learned from: it gets no probability. The others are soft."""
 
 

@@ -14,6 +14,12 @@ from lucency.evaluate.calibration import apply, probabilities
 from lucency.evaluate.costs import least_cost, refers
 from lucency.evaluate.selective_prediction import only_label, prediction_sets
 
+UPRIGHT = -2.0
+"""Log-odds that a film is upside down, plus its doubt of the features, below which it is plainly upright: nearly all
+films have less, and little noise."""
+FAR = 2.0
+"""Times the limit of `layout`: nothing so far away is a chest, upright or not."""
+
 Floats = NDArray[np.float32]
 Squares = NDArray[np.uint8]
 
@@ -88,6 +94,20 @@ def failed_checks(card: Card, answers: Outputs) -> NDArray[np.bool_]:
     """Which checks of the gate each film fails: bool (n, k)."""
     limits = np.array([check.limit for check in card.gate.checks], dtype=np.float32)
     return np.asarray(answers.doubts > limits)
+
+
+def failed_names(card: Card, doubts: Floats) -> list[str]:
+    """Names of the checks that one film's doubts (k,) fail: of the gate's, and `unlike`.
+
+    `unlike` stands in place of `layout` for a film that is UPRIGHT and not FAR away: a chest all the same, of an adult,
+    say. Noise and other pictures are neither upright nor upside down.
+    """
+    found = dict(zip((check.name for check in card.gate.checks), doubts.tolist(), strict=True))
+    limits = {check.name: np.float32(check.limit) for check in card.gate.checks}
+    failed = [name for name, number in found.items() if number > limits[name]]
+    if not {"layout", "upside_down", "features"} <= found.keys() or found["upside_down"] + found["features"] >= UPRIGHT:
+        return failed
+    return ["unlike" if name == "layout" and found[name] <= FAR * limits[name] else name for name in failed]
 
 
 def called_label(card: Card, probabilities: Floats) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from lucency.film import Film
 from lucency.modality import MODALITIES
 from lucency.reader.bands import REFER, Band, bands, why
 from lucency.reader.input_checks import GATE_WORDS, NO_SUCH_FILM, Doubt
-from lucency.reader.outputs import Floats, Outputs, accepted, called_label, failed_checks
+from lucency.reader.outputs import Floats, Outputs, accepted, called_label, failed_names
 
 LEADING = 3
 """Labels named of several."""
@@ -48,7 +48,7 @@ class Reading:
     warnings: tuple[str, ...] = ()
     """Reasons to doubt this reading, a sentence each; among them those for `uncertain`."""
     doubts: tuple[str, ...] = ()
-    """The same reasons as codes: of `Doubt`, names of the gate's checks, and `several` or `neither` where the
+    """The same reasons as codes: of `Doubt`, names of the gate's checks, `unlike`, and `several` or `neither` where the
     prediction set does not hold the called label alone, `costs` where referring costs less. Every port gives the same
     ones (ports/contract/)."""
     withheld: str = ""
@@ -184,7 +184,7 @@ def reading(
     chances = one.probabilities[0]
     best = int(chances.argmax() if card.costs is None else called_label(card, one.probabilities)[0])
     called = _word(card, chances)
-    reasons = [check.name for check, fails in zip(card.gate.checks, failed_checks(card, one)[0], strict=True) if fails]
+    reasons = failed_names(card, one.doubts[0])
     explained = any(doubt.explains for doubt in doubts)
     said = [(doubt.code, doubt.words) for doubt in doubts]
     said += [(reason, _gate_words(card, reason)) for reason in reasons if not explained]

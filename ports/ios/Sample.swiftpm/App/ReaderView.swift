@@ -114,6 +114,7 @@ let words = [
     "small": "the film has fewer pixels than the network sees",
     "shape": "the film is too narrow or too wide for a whole chest",
     "blank": "the film shows nothing: every pixel is the same",
+    "unlike": "this film is laid out unlike those learned from: other patients, another position, part of a chest",
     "layout": "this may be no frontal chest film: another view or part, turned, inverted, or unlike those learned from",
     "upside_down": "this film looks upside down",
     "mirrored": "is this film mirrored? If not, the heart lies on the right, or it is unlike those learned from",

@@ -317,6 +317,21 @@ private func failed(_ rules: Rules, _ doubts: [Float]) -> [Int] {
     return rules.limits.indices.filter { doubts[$0] > rules.limits[$0] }
 }
 
+/// The sum of `upside_down` and `features` below which a film is plainly upright.
+public let plainlyUpright: Float = -2
+/// Times the limit of `layout`: nothing so far away is a chest, upright or not.
+public let farFromLayout: Float = 2
+
+/// Names of the gate's checks that a film fails; `unlike` in place of `layout` for one that may be a chest: docs/bundle.md.
+public func failedNames(_ rules: Rules, _ doubts: [Float]) -> [String] {
+    let found = failed(rules, doubts).map { rules.checks[$0] }
+    let places = ["layout", "upside_down", "features"].compactMap { rules.checks.firstIndex(of: $0) }
+    guard places.count == 3 else { return found }
+    let near = doubts[places[0]] <= farFromLayout * rules.limits[places[0]]
+    let chest = near && doubts[places[1]] + doubts[places[2]] < plainlyUpright
+    return found.map { $0 == "layout" && chest ? "unlike" : $0 }
+}
+
 /// The label called, or `uncertain` where the card's abstention or gate says so. Takes calibrated probabilities.
 public func verdict(_ rules: Rules, _ probabilities: [Float], _ doubts: [Float]) -> String {
     if !failed(rules, doubts).isEmpty || refers(rules, probabilities) { return "uncertain" }
@@ -332,7 +347,7 @@ public func reasons(
     let seen = [("small", min(film.width, film.height) < side), ("shape", !chestShaped(film)), ("blank", blank(film))]
     let known = seen.filter { $0.1 }.map { $0.0 } + sightDoubts(rules.modality, film)
     let failing = failed(rules, doubts)
-    var found = known + (known.contains("blank") ? [] : failing.map { rules.checks[$0] })
+    var found = known + (known.contains("blank") ? [] : failedNames(rules, doubts))
     if failing.isEmpty && verdict(rules, probabilities, doubts) == "uncertain" {
         found.append(undecided(rules, probabilities))
     }
@@ -346,7 +361,7 @@ private func undecided(_ rules: Rules, _ probabilities: [Float]) -> String {
 }
 
 /// Doubts that say: no film of the kind that the reader learned from. Its probability and map mean nothing.
-public let noSuchFilm: Set<String> = ["layout", "lungs_missing", "blank", "colour"]
+public let noSuchFilm: Set<String> = ["layout", "blank", "colour"]
 
 /// Doubts about the picture itself that make the verdict `uncertain`, whatever the network says.
 public let refusing: Set<String> = ["shape", "blank", "colour", "round_field", "lesion"]

@@ -193,6 +193,7 @@ export const TEXTS = {
   doubt_age: "das angegebene Alter liegt außerhalb der {low} bis {high} Jahre, an denen gelernt wurde",
   doubt_layout: "das ist womöglich keine frontale Thoraxaufnahme: andere Projektion oder anderer Teil, gedreht, invertiert, kein Film oder anders als die gelernten",
   doubt_upside_down: "diese Aufnahme scheint auf dem Kopf zu stehen",
+  doubt_unlike: "sie ist anders aufgebaut als die gelernten: andere Patienten, andere Lage oder ein Teil des Thorax",
   doubt_lungs_missing: "auf dieser Aufnahme wurden keine zwei Lungen gefunden",
   doubt_lungs_cut: "die Lungen reichen über den Rand dieser Aufnahme hinaus",
   doubt_lungs_flat: "die Lungen zeigen keine Einzelheiten: übermalt oder so belichtet, dass in ihnen nichts zu sehen ist",

@@ -224,6 +224,7 @@ const TEXTS = {
   doubt_layout:
     "this may be no frontal chest film: another view or part, turned, inverted, or unlike those learned from",
   doubt_upside_down: "this film looks upside down",
+  doubt_unlike: "this film is laid out unlike those learned from: other patients, another position, part of a chest",
   doubt_lungs_missing: "two lungs were not found on this film",
   doubt_lungs_cut: "the lungs reach beyond the edge of this film",
   doubt_lungs_flat: "the lungs show no detail: painted over, or exposed so that nothing can be seen in them",

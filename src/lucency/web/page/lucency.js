@@ -163,9 +163,16 @@ export function held(card, probabilities) {
   return card.labels.filter((_, i) => chances[i] >= Math.fround(card.abstention.least[i]));
 }
 
-/** Names of the gate's checks that a film fails. */
+/** The sum of `upside_down` and `features` below which a film is plainly upright; times the limit of `layout` that are too far. */
+const UPRIGHT = -2, FAR = 2;
+
+/** Names of the gate's checks that a film fails; `unlike` in place of `layout` for one that may be a chest: docs/bundle.md. */
 export function failed(card, doubts = []) {
-  return card.gate.checks.filter((check, i) => doubts[i] > Math.fround(check.limit)).map((check) => check.name);
+  const { checks } = card.gate, limits = checks.map(({ limit }) => Math.fround(limit)), names = checks.map(({ name }) => name);
+  const [layout, turned, features] = ["layout", "upside_down", "features"].map((name) => names.indexOf(name));
+  const found = names.filter((_, i) => doubts[i] > limits[i]);
+  const chest = doubts[turned] + doubts[features] < UPRIGHT && doubts[layout] <= FAR * limits[layout];
+  return found.map((name) => (name === "layout" && chest ? "unlike" : name));
 }
 
 /** What the card makes of calibrated probabilities and of the gate's doubts: the label called, or `uncertain`. */

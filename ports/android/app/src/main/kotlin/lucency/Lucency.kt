@@ -252,9 +252,21 @@ fun held(rules: Rules, probabilities: FloatArray): List<String> {
     return rules.labels.filterIndexed { i, _ -> chances[i] >= rules.least[i] }
 }
 
-/** Names of the gate's checks that a film fails. */
-fun failed(rules: Rules, doubts: FloatArray): List<String> =
-    rules.checks.filterIndexed { i, _ -> doubts[i] > rules.limits[i] }
+/** The sum of `upside_down` and `features` below which a film is plainly upright. */
+const val UPRIGHT = -2f
+
+/** Times the limit of `layout`: nothing so far away is a chest, upright or not. */
+const val FAR = 2f
+
+/** Names of the gate's checks that a film fails; `unlike` in place of `layout` for one that may be a chest: docs/bundle.md. */
+fun failed(rules: Rules, doubts: FloatArray): List<String> {
+    val layout = rules.checks.indexOf("layout")
+    val others = listOf("upside_down", "features").map { rules.checks.indexOf(it) }
+    val found = rules.checks.filterIndexed { i, _ -> doubts[i] > rules.limits[i] }
+    val near = layout >= 0 && doubts[layout] <= FAR * rules.limits[layout]
+    val chest = near && others.all { it >= 0 } && doubts[others[0]] + doubts[others[1]] < UPRIGHT
+    return found.map { if (it == "layout" && chest) "unlike" else it }
+}
 
 /** The label called, or `uncertain` where the card's abstention or gate says so. Takes calibrated probabilities. */
 fun verdict(rules: Rules, probabilities: FloatArray, doubts: FloatArray): String {
@@ -282,7 +294,7 @@ private fun undecided(rules: Rules, probabilities: FloatArray): String = when {
 }
 
 /** Doubts that say: no film of the kind that the reader learned from. Its probability and map mean nothing. */
-val NO_SUCH_FILM = setOf("layout", "lungs_missing", "blank", "colour")
+val NO_SUCH_FILM = setOf("layout", "blank", "colour")
 
 /** Doubts about the picture itself that make the verdict `uncertain`, whatever the network says. */
 val REFUSING = setOf("shape", "blank", "colour", "round_field", "lesion")
