@@ -181,14 +181,14 @@ def test_failed_checks_are_the_readers(ask: Ask) -> None:
         names = rng.permutation(["layout", "upside_down", "features", "mirrored"])[: 4 if number % 4 else 2]
         checks = tuple(Check(name=name, limit=float(rng.uniform(1, 3)), alarms=0.01) for name in names)
         doubts = (rng.uniform(0, 6, len(names)) - 8 * (names == "upside_down")).astype(np.float32)
-        expected.append(",".join(failed_names(_card(Gate(checks=checks)), doubts)) or "none")
+        expected.append(",".join(failed_names(_gated_card(Gate(checks=checks)), doubts)) or "none")
         limits = ",".join(repr(check.limit) for check in checks)
         lines.append(f"gate {','.join(names)} {limits} {','.join(map(repr, doubts.tolist()))}")
     assert {name for one in expected for name in one.split(",")} >= {"layout", "unlike", "none"}
     assert ask(lines) == expected
 
 
-def _card(gate: Gate) -> Card:
+def _gated_card(gate: Gate) -> Card:
     model, point = Model(format="litert", file="m", backbone="none"), OperatingPoint(threshold=0.5)
     return Card(name="x", labels=("a", "b"), model=model, operating_point=point, gate=gate)
 
