@@ -46,7 +46,7 @@ from lucency.models.classifier import fuse_batchnorm
 from lucency.models.lung_crop import MASK_CELLS, LungCrop, resample, standardise
 from lucency.progress import track
 from lucency.recipe import Recipe, read_recipe
-from lucency.train.lung_augment import DILATIONS, Draw, box_grid, paint_opacity, reacquire
+from lucency.train.lung_augment import DILATIONS, Draw, draw_acquisition
 from lucency.train.lung_views import AUGMENTED, PAINTED, PLAIN, plan_views
 
 BATCH = 64
@@ -214,17 +214,9 @@ def view(
         pixels = resample(films[:, 0], boxes, crop.centers)[:, None]
         mask = resample(lungs[:, 0], boxes, crop.mask_centers)[:, None]
     else:
-        draw = Draw(len(films), generator)
-        grid = box_grid(boxes, len(crop.centers), recipe.augment, draw)
-        pixels = F.grid_sample(films, grid, align_corners=False, padding_mode="border")
-        inside = F.grid_sample(lungs, grid, align_corners=False)
-        if kind == PAINTED:
-            pixels, opacity = paint_opacity(pixels, inside, draw)
-        pixels = reacquire(pixels, inside, recipe.augment, draw)
-        mask, dilation = (
-            F.avg_pool2d(inside, len(crop.centers) // MASK_CELLS),
-            DILATIONS[int(draw.one() * len(DILATIONS))],
-        )
+        draw, size = Draw(len(films), generator), len(crop.centers)
+        pixels, inside, opacity = draw_acquisition(films, lungs, boxes, size, recipe.augment, draw, kind == PAINTED)
+        mask, dilation = F.avg_pool2d(inside, size // MASK_CELLS), DILATIONS[int(draw.one() * len(DILATIONS))]
     mask = mask if seen == "blank" else torch.ones_like(mask)
     standardised, weights = standardise(pixels, mask, CELLS, dilation)
     return standardised, weights, F.adaptive_avg_pool2d(opacity, CELLS)[:, 0]

@@ -93,16 +93,27 @@ def augment_lungs(
         paint: paint an opacity into each film.
     """
     draw = Draw(len(films), generator)
+    pixels, inside, opacity = draw_acquisition(films, lungs, boxes, size, settings, draw, paint)
+    mask = F.avg_pool2d(inside, size // MASK_CELLS)
+    standardised, weights = standardise(pixels, mask, cells, DILATIONS[int(draw.one() * len(DILATIONS))])
+    return View(standardised, weights, F.adaptive_avg_pool2d(opacity, cells)[:, 0])
+
+
+def draw_acquisition(
+    films: Tensor, lungs: Tensor, boxes: Tensor, size: int, settings: AugmentSettings, draw: Draw, paint: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Another acquisition of what is in each box, as `augment_lungs` draws it.
+
+    Returns:
+        gray levels, probability of lung, painted opacity: each (n, 1, size, size).
+    """
     grid = box_grid(boxes, size, settings, draw)
     pixels = F.grid_sample(films, grid, align_corners=False, padding_mode="border")
     inside = F.grid_sample(lungs, grid, align_corners=False)
     opacity = torch.zeros_like(pixels)
     if paint:
         pixels, opacity = paint_opacity(pixels, inside, draw)
-    pixels = reacquire(pixels, inside, settings, draw)
-    mask = F.avg_pool2d(inside, size // MASK_CELLS)
-    standardised, weights = standardise(pixels, mask, cells, DILATIONS[int(draw.one() * len(DILATIONS))])
-    return View(standardised, weights, F.adaptive_avg_pool2d(opacity, cells)[:, 0])
+    return reacquire(pixels, inside, settings, draw), inside, opacity
 
 
 def box_grid(boxes: Tensor, size: int, settings: AugmentSettings, draw: Draw) -> Tensor:
