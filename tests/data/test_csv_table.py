@@ -52,6 +52,20 @@ def test_several_findings_a_film(tmp_path: Path) -> None:
     assert films.class_counts() == {"Edema": 2, "Mass": 1}
 
 
+def test_a_column_for_each_finding(tmp_path: Path) -> None:
+    text = "path,patient,age,Mass,Edema,Hernia\na.jpg,1,50,0,0,0\nb.jpg,2,61,1,1,0\nc.jpg,3,1,0,1,0\n"
+    films = read_dataset(table(tmp_path, text))
+    assert (films.task, films.labels) == ("multilabel", ("Edema", "Mass"))
+    assert films.label_array().tolist() == [[0, 0], [1, 1], [1, 0]]
+    assert films.samples[0].columns == {"age": "50", "Hernia": "0"}
+    assert any("Mass, Edema" in warning for warning in films.warnings)
+
+
+def test_no_label_and_no_findings(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="expected the column label, or two or more columns of 0 and 1"):
+        read_dataset(table(tmp_path, "path,patient,Mass\na.jpg,1,0\nb.jpg,2,1\nc.jpg,3,0\n"))
+
+
 def test_three_labels_are_multiclass(tmp_path: Path) -> None:
     films = read_dataset(table(tmp_path, "path,label\na.jpg,virus\nb.jpg,normal\nc.jpg,bacteria\n"))
     assert (films.task, films.labels) == ("multiclass", ("normal", "bacteria", "virus"))

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 from sklearn.utils.class_weight import compute_class_weight
 
 from lucency.data import Dataset, Sample
-from lucency.data.imbalance import class_weights, oversampled, table
+from lucency.data.imbalance import class_weights, finding_weights, oversampled, table
 from lucency.errors import SourceError, UsageError
 from lucency.film import open_film
 
@@ -99,3 +99,10 @@ def test_several_findings_cannot_be_oversampled() -> None:
 def test_each_epoch_draws_anew() -> None:
     labels = np.repeat([0, 1], [3, 50])
     assert oversampled(labels, 0, 0).tolist() != oversampled(labels, 0, 1).tolist()
+
+
+def test_findings_weigh_as_much_as_their_absence() -> None:
+    labels = np.zeros((100, 4), dtype=np.int64)
+    labels[:20, 0], labels[:1, 1], labels[:, 2] = 1, 1, 1
+    assert finding_weights(labels, "balanced", 4).tolist() == [4.0, 20.0, 0.05, 20.0]
+    assert finding_weights(labels, (1.0, 2.0, 3.0, 4.0), 4).tolist() == [1.0, 2.0, 3.0, 4.0]

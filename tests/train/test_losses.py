@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucency.train.losses import cross_entropy, focal, weighted_mean
+from lucency.train.losses import Objective, cross_entropy, focal, weighted_mean
 
 
 def test_binary_by_hand() -> None:
@@ -25,6 +25,13 @@ def test_multilabel_is_the_mean_over_labels() -> None:
     logits = torch.tensor([[0.0, math.log(3)]])
     found = cross_entropy(logits, torch.tensor([[1, 1]]), "multilabel")
     assert found.tolist() == pytest.approx([(math.log(2) + math.log(4 / 3)) / 2])
+
+
+def test_a_finding_weighs_where_it_is_there() -> None:
+    # logit 0 costs ln 2 either way: three times that for the first finding, which is there, once for the second
+    objective = Objective("multilabel", torch.tensor([3.0, 9.0]))
+    found = objective(torch.zeros(1, 2), torch.tensor([[1, 0]]))
+    assert found.item() == pytest.approx((3 + 1) / 2 * math.log(2))
 
 
 @given(st.floats(-8, 8), st.integers(0, 1))

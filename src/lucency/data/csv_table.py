@@ -7,7 +7,10 @@
 `path` (relative to the table) and `label` are needed. `patient`, `split` (train, val, test), `mask` (path of an
 image that is not black where the lesion is) and `x,y,width,height` (a box around the lesion, in pixels) are
 understood; every other column is kept for subgroups. `label` may hold several findings as in NIH ChestX-ray14, `a|b`.
-A film with several boxes takes several rows.
+A film with several boxes takes several rows. A table without `label` has a column of 0 and 1 for each finding:
+
+    path,patient,edema,mass
+    films/a.png,p1,0,1
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from lucency.tables import Row, read_header, read_table, value_of
 Box = tuple[float, float, float, float]
 
 NEEDED = ("path", "label")
+NOTHING = "no finding"
+"""The label of a film whose findings are all 0."""
 BOX = ("x", "y", "width", "height")
 KNOWN = (*NEEDED, "patient", "split", "mask", *BOX)
 SUFFIXES = frozenset({".csv", ".tsv"})
@@ -44,7 +49,11 @@ def read(root: Path) -> Dataset:
             rows that disagree, two indistinguishable labels, or none of the films is there.
     """
     table = find(root)
-    rows = [_clean(table, row) for row in read_table(table, KNOWN, NEEDED)]
+    header = read_header(table, KNOWN)
+    many = "path" in header and "label" not in header
+    rows = [_clean(table, row) for row in read_table(table, KNOWN, NEEDED[:1] if many else NEEDED)]
+    columns = _finding_columns(table, rows) if many else []
+    rows = [_labelled(row, columns) for row in rows] if columns else rows
     labelled = [row for row in rows if row["label"]]
     present = [row for row in labelled if is_regular(table.parent / row["path"])]
     left_out = Counter(no_label=len(rows) - len(labelled)) + Counter(
@@ -56,10 +65,11 @@ def read(root: Path) -> Dataset:
             f"{table}: expected rows with a label and a path from the table's folder, found none{missing}"
         )
     class_of = merge_spellings(tally(label for row in present for label in _findings(row["label"])), str(table))
-    samples, labels, many = _samples(table, present, class_of)
+    samples, labels, many = _samples(table, present, class_of, many)
     nameless = sum(sample.patient is None for sample in samples)
     unnamed = [f"{nameless} films do not name their patient; each counts as a patient of its own"] if nameless else []
-    warnings = (*describe_left_out(left_out), *merged_warnings(class_of), *unnamed)
+    read_as = [f"findings by columns of 0 and 1: {', '.join(columns)}"] if columns else []
+    warnings = (*describe_left_out(left_out), *merged_warnings(class_of), *unnamed, *read_as)
     return Dataset(labels, samples, "multilabel" if many else task_of(labels), "csv", warnings, +left_out)
 
 
@@ -102,6 +112,29 @@ def _clean(table: Path, row: Row) -> Row:
     return {**{name: value_of(cell) for name, cell in row.items()}, "path": path}
 
 
+def _finding_columns(table: Path, rows: list[Row]) -> list[str]:
+    """The columns of a table without `label` whose cells are 0 and 1, some of them 1.
+
+    Raises:
+        SourceError: there are fewer than two.
+    """
+    names = [name for name in (rows[0] if rows else ()) if name not in KNOWN]
+    values = {name: {row[name] for row in rows} for name in names}
+    found = [name for name in names if "1" in values[name] and values[name] <= {"0", "1"}]
+    if len(found) < 2:
+        raise SourceError(
+            f"{table}: expected the column label, or two or more columns of 0 and 1, one a finding; "
+            f"found {', '.join(rows[0]) if rows else 'no row'}"
+        )
+    return found
+
+
+def _labelled(row: Row, columns: list[str]) -> Row:
+    """The row with a label made of its findings."""
+    rest = {name: cell for name, cell in row.items() if name not in columns}
+    return {**rest, "label": "|".join(name for name in columns if row[name] == "1") or NOTHING}
+
+
 def _absent(labelled: list[Row], present: list[Row]) -> Iterable[str]:
     there = {row["path"] for row in present}
     return dict.fromkeys(row["path"] for row in labelled if row["path"] not in there)
@@ -115,10 +148,10 @@ def _why_absent(table: Path, path: str) -> str:
 
 
 def _samples(
-    table: Path, rows: list[Row], class_of: dict[str, str]
+    table: Path, rows: list[Row], class_of: dict[str, str], many: bool
 ) -> tuple[tuple[Sample, ...], tuple[str, ...], bool]:
     """Samples in the order of their paths, label names, and whether a film may have several findings."""
-    many = any(len(_findings(row["label"])) > 1 for row in rows)
+    many = many or any(len(_findings(row["label"])) > 1 for row in rows)
     labels = in_order(name for name in class_of.values() if not (many and is_normal(name)))
     films = _by_film(table, rows)
     samples = [_sample(table, films[path], labels, class_of, many) for path in sorted(films)]

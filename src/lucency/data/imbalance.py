@@ -37,6 +37,10 @@ def patients(films: Dataset, label: int) -> int:
     return len(set(groups[shows(films, label)].tolist()))
 
 
+MAX_FINDING_WEIGHT = 20.0
+"""A finding of a few films in thousands would otherwise outweigh all others in the batches that hold one."""
+
+
 def shows(films: Dataset, label: int) -> NDArray[np.bool_]:
     """Which films are of the class with this index: bool (n,)."""
     labels = films.label_array()
@@ -74,6 +78,34 @@ def class_weights(
     if len(given) != classes or not np.isfinite(values).all() or (values <= 0).any():
         raise UsageError(f"expected {classes} class weights, each above 0, received {list(given.values())}")
     return values
+
+
+def finding_weights(
+    labels: NDArray[np.int64], weights: Literal["balanced"] | Sequence[float] | Mapping[int, float], findings: int
+) -> NDArray[np.float64]:
+    """The weight of each finding, where it is there, in the loss of a multilabel task.
+
+        balanced: w_f = (n - n_f) / n_f
+
+    so that films with a finding weigh as much in all as those without; at most MAX_FINDING_WEIGHT, and at least its
+    inverse.
+
+    Args:
+        labels: (n, findings) of 0 and 1.
+        weights: as `class_weights` takes them.
+        findings: how many.
+
+    Returns:
+        float64 (findings,).
+
+    Raises:
+        UsageError: given weights are too few, too many, not positive or not finite.
+    """
+    if not isinstance(weights, str):
+        return class_weights(labels[:, 0], weights, findings)
+    found = labels.sum(axis=0)
+    balanced = (len(labels) - found) / np.maximum(found, 1)
+    return np.asarray(balanced.clip(1 / MAX_FINDING_WEIGHT, MAX_FINDING_WEIGHT), dtype=np.float64)
 
 
 def oversampled(labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:

@@ -21,7 +21,9 @@ TEMPERATURE = 2.0
 """Logits are divided by it in distillation, so that unlikely classes still count (Hinton et al. 2015)."""
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    logits: Tensor, labels: Tensor, task: Task, smoothing: float = 0.0, positive: Tensor | None = None
+) -> Tensor:
     """Cross-entropy of each film, in nats.
 
     Args:
@@ -29,6 +31,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, task: Task, smoothing: float =
         labels: int (n,), or (n, classes) of 0 and 1 for a multilabel task.
         task: which of the three.
         smoothing: how far targets are moved from 0 and 1 (Szegedy et al. 2016).
+        positive: (classes,), for a multilabel task the weight of each finding where it is there; 1 without.
 
     Returns:
         float (n,).
@@ -36,7 +39,8 @@ def cross_entropy(logits: Tensor, labels: Tensor, task: Task, smoothing: float =
     if task == "multiclass":
         return F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
     targets = labels.reshape(logits.shape).to(logits.dtype) * (1 - 2 * smoothing) + smoothing
-    return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+    weights = None if positive is None else positive.to(logits)
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="none", pos_weight=weights).mean(dim=1)
 
 
 def focal(losses: Tensor, gamma: float) -> Tensor:
@@ -58,6 +62,7 @@ class Objective:
 
     task: Task
     class_weights: Tensor | None = None
+    """Of each class; for a multilabel task of each finding where it is there."""
     focal_gamma: float = 0.0
     smoothing: float = 0.0
     misled: float = 1.0
@@ -69,7 +74,8 @@ class Objective:
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of each film, (n,)."""
-        losses = cross_entropy(logits, labels, self.task, self.smoothing)
+        positive = self.class_weights if self.task == "multilabel" else None
+        losses = cross_entropy(logits, labels, self.task, self.smoothing, positive)
         return focal(losses, self.focal_gamma) if self.focal_gamma else losses
 
     def weights(self, labels: Tensor, misled: Tensor | None = None) -> Tensor | None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lucency import __version__
 from lucency.data.dataset import Dataset
 from lucency.data.decode import decode_squares, preprocess_of, report_skipped
-from lucency.data.imbalance import class_weights, table
+from lucency.data.imbalance import class_weights, finding_weights, table
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold, train_val_split, without_test
 from lucency.errors import UsageError
 from lucency.evaluate import Report, evaluate_predictions, write_report
@@ -252,8 +252,9 @@ def auxiliary_losses(data: TrainingData) -> list[AuxiliaryLoss]:
 def make_loss(train: Dataset, recipe: Recipe, settings: FitSettings) -> MeanLoss | GroupDROLoss:
     """The loss, with the recipe's remedy for class imbalance."""
     data, weights = recipe.data, None
-    if data.imbalance == "class_weights" and train.task != "multilabel":
-        found = class_weights(train.label_array(), data.class_weights, len(train.labels))
+    if data.imbalance == "class_weights":
+        weigh = finding_weights if train.task == "multilabel" else class_weights
+        found = weigh(train.label_array(), data.class_weights, len(train.labels))
         weights = torch.tensor(found, dtype=torch.float32)
     gamma = data.focal_gamma if data.imbalance == "focal" else 0.0
     objective = Objective(train.task, weights, gamma, settings.label_smoothing, data.misled)
