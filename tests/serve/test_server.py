@@ -21,7 +21,7 @@ from lucency import NOTICE
 from lucency.bundle import open_bundle
 from lucency.cli import run
 
-from .running import Server, film, running
+from .running import Server, film, running, until
 
 NAME = "DOE_JOHN_1970.png"
 CALIBRATED = {"verdict", "called", "finding", "probability", "logit", "warnings"}
@@ -134,12 +134,26 @@ def test_a_body_that_grows_without_saying_so(server: Server) -> None:
     assert answer.status_code == 413
 
 
-def test_a_body_that_says_more_than_it_sends(server: Server) -> None:
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("size", [2**20 + 1, 10**11])
+def test_a_body_that_says_more_than_it_sends(size: int, ends: bool, server: Server) -> None:
+    """A client that says that it sends no more is answered as well, each time."""
     host, port = server.address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as wire:
-        wire.sendall(b"POST /v1/read HTTP/1.1\r\nHost: here\r\nContent-Length: 99999999999\r\n\r\n")
-        wire.settimeout(60)
-        assert b"413" in wire.recv(64)
+    for _ in range(10):
+        with socket.create_connection((host, int(port)), timeout=60) as wire:
+            wire.sendall(f"POST /v1/read HTTP/1.1\r\nHost: here\r\nContent-Length: {size}\r\n\r\n".encode())
+            if ends:
+                wire.shutdown(socket.SHUT_WR)
+            assert wire.recv(64).startswith(b"HTTP/1.1 413")
+
+
+def test_a_client_that_goes_in_the_midst_of_a_body_gives_its_place_back(server: Server) -> None:
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as wire:
+        wire.sendall(b"POST /v1/read HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\n")
+        wire.shutdown(socket.SHUT_WR)
+        assert wire.recv(64) == b""
+    until(lambda: server.metric("lucency_requests_inside") == 0)
 
 
 def test_for_those_who_run_it(server: Server, bundle: Path) -> None:

@@ -129,13 +129,16 @@ class Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a piece of the answer; before its head, drain what the client is still sending."""
+        """Send a piece of the answer; before its end, drain what the client is still sending."""
         if message["type"] == "http.response.start":
-            await self._drain()
             self.status = message["status"]
             given = list(message.get("headers", ()))
             names = {name.lower() for name, _ in given}
             message = {**message, "headers": [*(pair for pair in HEADERS if pair[0] not in names), *given]}
+        elif self._more and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._drain()
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def refuse(self, scope: Scope, error: Refusal) -> None:

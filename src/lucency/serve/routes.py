@@ -196,7 +196,7 @@ def _json(answer: FilmAnswer | BatchAnswer) -> dict[str, Any]:
     return content
 
 
-def _same_origin(request: Request) -> None:
+async def _same_origin(request: Request) -> None:
     """Without tokens any page in a browser on this machine could send films here: pages of other origins may not."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
@@ -206,7 +206,7 @@ def _same_origin(request: Request) -> None:
 def _need_token(tokens: Tokens) -> list[Any]:
     """The dependencies of routes that need a token if the server has any, and else the same origin."""
 
-    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
+    async def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
         if given is None or not tokens.accepts(given.credentials):
             raise UnauthorizedError("expected Authorization: Bearer and a known token; ask who runs this server")
 
