@@ -89,6 +89,15 @@ def test_a_batch(server: Server) -> None:
     assert told["notice"] == NOTICE
 
 
+def test_the_maps_of_a_batch_are_bounded_together(server: Server) -> None:
+    """Three overlays of 2048 / √3 = 1,182 pixels hold as much as one of 2,048."""
+    with server.client() as client:
+        told = client.post("/v1/batch?map=png", files=form(*[film(side=1300)] * 3)).json()
+    for reading in told["readings"]:
+        with Image.open(io.BytesIO(base64.b64decode(reading["map"]))) as image:
+            assert image.size == (1182, 1182)
+
+
 @pytest.mark.parametrize(
     ("path", "content", "status", "told"),
     [

@@ -16,11 +16,11 @@ from lucency import NOTICE
 from lucency.paint import BOX, FOR, LUNGS
 from lucency.reader import Reader
 from lucency.serve import worker
-from lucency.serve.worker import Frame, answer, frame_head, receive, receive_async
+from lucency.serve.worker import MAX_OVERLAY, Frame, answer, frame_head, receive, receive_async
 
 from .running import film
 
-ASK = {"film": "film", "map": False}
+ASK = {"film": "film", "map": 0}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_a_reading(reader: Reader) -> None:
 
 
 def test_an_overlay(reader: Reader) -> None:
-    _, picture = answer(reader, 10**6, {**ASK, "map": True}, film(160, side=40))
+    _, picture = answer(reader, 10**6, {**ASK, "map": MAX_OVERLAY}, film(160, side=40))
     with Image.open(io.BytesIO(picture)) as image:
         assert image.size == (40, 40)
         assert image.info["Description"] == NOTICE
@@ -53,7 +53,7 @@ def test_an_overlay_is_bounded(reader: Reader) -> None:
     """6,000 × 200 pixels: the longer side becomes 2,048, the shorter 2048 · 200 / 6000 = 68."""
     stream = io.BytesIO()
     Image.fromarray(np.arange(1_200_000, dtype=np.uint32).reshape(200, 6000).astype(np.uint8)).save(stream, "PNG")
-    _, picture = answer(reader, 10**7, {**ASK, "map": True}, stream.getvalue())
+    _, picture = answer(reader, 10**7, {**ASK, "map": MAX_OVERLAY}, stream.getvalue())
     with Image.open(io.BytesIO(picture)) as image:
         assert image.size == (2048, 68)
 

@@ -58,7 +58,8 @@ class Job:
     film: bytes
     name: str
     """Its name in messages: never the client's."""
-    map: bool
+    map: int
+    """Pixels along the longer side of its overlay; 0 for none."""
     client_left: Callable[[], Awaitable[bool]]
     label: str = ""
     """The label that the map is about; empty for the finding."""
@@ -186,9 +187,9 @@ class Pool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def read(
-        self, film: bytes, name: str, map: bool, client_left: Callable[[], Awaitable[bool]], label: str = ""
+        self, film: bytes, name: str, map: int, client_left: Callable[[], Awaitable[bool]], label: str = ""
     ) -> WorkerAnswer:
-        """Read one film as soon as a worker is free; `label`: what the map is about, the finding where empty.
+        """Read one film as soon as a worker is free; `map` and `label` as in `Job`.
 
         Raises:
             UnprocessableError: the film is broken, too large, too slow, or ends the workers that read it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from base64 import b64encode
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from lucency.serve.middleware import Metrics
 from lucency.serve.pool import Pool, WorkerAnswer
 from lucency.serve.request_body import FIELD, FORM, Admission, read_film, read_films
 from lucency.serve.settings import Limits, Log, Tokens
+from lucency.serve.worker import MAX_OVERLAY
 
 PNG = "image/png"
 READING_HEADER = "Lucency-Reading"
@@ -30,6 +32,8 @@ FILM_TYPES = (PNG, "image/jpeg", "image/tiff", "application/dicom", "application
 """Content types offered for a bare film. Any other is taken as well: the bytes decide."""
 OPTIONAL = ("map", "probabilities", "leading")
 """Fields of a reading that are left out where they are empty."""
+BATCH_OVERLAY = 512
+"""Pixels along the longer side of an overlay in a batch, at least."""
 FILM = {"type": "string", "format": "binary"}
 BEARER = HTTPBearer(auto_error=False, description="A token that the server was started with.")
 FAILURES = responses(400, 401, 403, 408, 413, 422, 500, 503)
@@ -144,7 +148,7 @@ class State:
         self.metrics.inside.set_function(lambda: self.admission.inside)
         self.pool = Pool(bundle, workers, limits, self.metrics, log)
 
-    async def read(self, request: Request, film: bytes, name: str, map: bool, label: str = "") -> WorkerAnswer:
+    async def read(self, request: Request, film: bytes, name: str, map: int, label: str = "") -> WorkerAnswer:
         """Read one film; raises as `Pool.read` does, and UnprocessableError for a label that the bundle lacks."""
         if label and label not in self.model.labels:
             raise UnprocessableError(f"expected a label among {', '.join(self.model.labels)}, found another")
@@ -156,10 +160,12 @@ class State:
         """Read several films; one that is broken, or too late, does not cost the others.
 
         One worker, where there are several, is left to other requests, and all of it takes no longer than one film may.
+        Overlays share the area of one, so that the answer is bounded, but keep BATCH_OVERLAY pixels.
 
         Raises:
             Refusal: as `Pool.read`, but for films that cannot be read.
         """
+        side = max(BATCH_OVERLAY, round(MAX_OVERLAY / math.sqrt(len(films)))) if map else 0
         at_once = asyncio.Semaphore(max(1, self._workers - 1))
         deadline = asyncio.get_running_loop().time() + self.limits.max_wait_s
 
@@ -167,7 +173,7 @@ class State:
             name = f"film {number}"
             try:
                 async with asyncio.timeout_at(deadline), at_once:
-                    return _reading_answer(await self.read(request, film, name, map))
+                    return _reading_answer(await self.read(request, film, name, side))
             except UnprocessableError as error:
                 return UnreadAnswer(film=name, error=str(error))
             except TimeoutError:
@@ -235,7 +241,7 @@ def read_routes(state: State) -> APIRouter:
         overlay_only = _wants_png(request.headers.get("accept", ""))
         with state.admission.admit():
             film = await read_film(request, state.limits)
-            answer = await state.read(request, film, "film", overlay_only or map == "png", label)
+            answer = await state.read(request, film, "film", MAX_OVERLAY if overlay_only or map == "png" else 0, label)
         reading = _reading_answer(answer).model_dump(exclude={"map"} if overlay_only else None)
         content = _json(FilmAnswer(**reading, model=state.model))
         if overlay_only:

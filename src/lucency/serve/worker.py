@@ -89,8 +89,8 @@ def answer(reader: Reader, max_pixels: int, request: dict[str, Any], film: bytes
     Args:
         reader: an open one.
         max_pixels: of a film.
-        request: "film", its name in messages; "map", whether an overlay is wanted; "label", of which label, else of
-            the finding.
+        request: "film", its name in messages; "map", pixels along the longer side of its overlay, 0 for none; "label",
+            of which label, else of the finding.
         film: the bytes of its file.
     """
     try:
@@ -98,7 +98,7 @@ def answer(reader: Reader, max_pixels: int, request: dict[str, Any], film: bytes
             opened = open_film(film, request["film"])
         reading = reader.read(opened)
         evidence = map_of(reading, request.get("label") or reading.finding)
-        return {"reading": reading.to_json()}, _overlay(reader, opened, evidence) if request["map"] else b""
+        return {"reading": reading.to_json()}, _overlay(reader, opened, evidence, request["map"])
     except FilmError as error:
         return {"refused": str(error)}, b""
     except MemoryError:
@@ -115,12 +115,14 @@ def map_of(reading: Reading, label: str) -> NDArray[np.float32]:
     return np.asarray(reading.maps[labels.index(label)])
 
 
-def _overlay(reader: Reader, film: Film, evidence: NDArray[np.float32]) -> bytes:
-    """The PNG, its longer side at most `MAX_OVERLAY`: noise does not compress, and a film may have 40 megapixels."""
+def _overlay(reader: Reader, film: Film, evidence: NDArray[np.float32], side: int) -> bytes:
+    """The PNG, its longer side at most `side`: noise does not compress, and a film may have 40 megapixels."""
+    if not side:
+        return b""
     if not reader.has_map:
         raise FilmError("this reader's network gives no map; ask for the reading alone")
     picture = shown(film, reader.preprocess)
-    picture.thumbnail((MAX_OVERLAY, MAX_OVERLAY))
+    picture.thumbnail((side, side))
     small = Film(np.asarray(picture)) if picture.mode == "L" else Film.of_rgb(np.asarray(picture))
     return png(overlay(small, evidence, reader.preprocess, lungs=reader.lung_outline(small)))
 
