@@ -34,17 +34,17 @@ ALTERED: dict[str, Callable[[Gray], Gray]] = {
     "a tenth of its levels": lambda gray: 110 + gray // 10,
 }
 RIGHT = {
-    "may be no frontal chest film": {"upside down", "turned", "inverted"},
-    "laid out unlike those learned": {"a third of it", "lower half"},
-    "looks upside down": {"upside down"},
-    "film mirrored?": {"mirrored", "upside down"},
-    "two lungs were not found": {"a third of it", "lower half", "turned", "upside down", "inverted"},
-    "lungs reach beyond the edge": {"a third of it", "lower half"},
-    "lungs show no detail": {"a tenth of its levels"},
-    "too narrow or too wide": {"a third of it", "lower half"},
-    "of 256 gray levels": {"a tenth of its levels"},
+    "layout": {"upside down", "turned", "inverted"},
+    "unlike": {"a third of it", "lower half"},
+    "upside_down": {"upside down"},
+    "mirrored": {"mirrored", "upside down"},
+    "lungs_missing": {"a third of it", "lower half", "turned", "upside down", "inverted"},
+    "lungs_cut": {"a third of it", "lower half"},
+    "lungs_flat": {"a tenth of its levels"},
+    "shape": {"a third of it", "lower half"},
+    "levels": {"a tenth of its levels"},
 }
-"""A reason → of which films it is right."""
+"""The code of a reason → of which films it is right."""
 SHARE = 0.1
 """Of films altered in one of these ways."""
 
@@ -64,7 +64,7 @@ def main() -> None:
             reading = reader.read(Film(np.ascontiguousarray(alter(gray)), path.name))
             withheld[way] += bool(reading.withheld)
             for reason in RIGHT:
-                said[reason][way] += any(reason in warning for warning in reading.warnings)
+                said[reason][way] += reason in reading.doubts
     print(f"{len(asked.films)} films by {reader.card.name}")
     for reason, right in RIGHT.items():
         shares = {way: said[reason][way] / len(asked.films) for way in ALTERED}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ if sys.platform != "win32":
     import fcntl
 
 MAX_DEPTH = 64
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -153,7 +155,16 @@ def _inside(outer: dict[str, Any] | list[Any]) -> Iterable[Any]:
 def unwritable(path: Path, error: OSError) -> OutputError:
     """The error for a `path` that cannot be written."""
     reason = error.strerror or str(error)
-    return OutputError(f"{path}: cannot be written ({reason}); free some space or choose another place with --out")
+    return OutputError(f"{path}: cannot be written ({reason}); {remedy(error)} or choose another place with --out")
+
+
+def remedy(error: OSError) -> str:
+    """What to do where something cannot be written."""
+    if error.errno in FULL:
+        return "free some space"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "put its folder back where it was"
+    return "allow this user to write there"
 
 
 def sha256_bytes(content: bytes) -> str:

@@ -115,7 +115,7 @@ def test_a_full_disk_keeps_the_existing_checkpoint(folder: Path, monkeypatch: py
         write_checkpoint(folder / LAST, state(4))
     monkeypatch.undo()
     assert "No space left on device); free some space, then continue with --resume" in str(
-        checkpoints.full_disk_error(folder, caught.value)
+        checkpoints.unwritable_run(folder, caught.value)
     )
     assert read_checkpoint(folder / LAST)["epoch"] == 3
     assert {path.name for path in folder.iterdir()} == {BEST, LAST, PREVIOUS}

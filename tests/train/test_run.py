@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 from lucency.data import read_dataset
 from lucency.data.dataset import Dataset
 from lucency.data.splits import train_val_split
-from lucency.errors import SourceError, TrainingError, UsageError
+from lucency.errors import OutputError, SourceError, TrainingError, UsageError
 from lucency.models.run import open_run
 from lucency.recipe import FinetuneSettings, Recipe, parse_recipe
 from lucency.train import train_run
@@ -278,6 +278,20 @@ def test_frozen_blocks_keep_their_weights(films: Dataset, tmp_path: Path) -> Non
 def test_a_nan_loss_raises(films: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"loss is nan|loss is inf"):
         train_run(recipe(finetune={"lr": 1e30, "ema": 0.0}), films, tmp_path / "run", tmp_path / "cache")
+
+
+def test_a_run_that_is_moved_away_while_it_trains_is_said_to_be_put_back(
+    films: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def move(_phase: str, history: list[Any]) -> None:
+        if len(history) == 1:
+            (tmp_path / "run").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(OutputError, match=r"No such file.*put its folder back.*--resume"):
+        train_run(recipe(head={"epochs": 0}), films, tmp_path / "run", tmp_path / "cache", watch=move)
+    assert "Traceback" not in capsys.readouterr().err
+    (tmp_path / "elsewhere").rename(tmp_path / "run")
+    train_run(recipe(head={"epochs": 0}), films, tmp_path / "run", tmp_path / "cache", resume=True)
 
 
 def test_the_sparsity_loss_is_added(films: Dataset) -> None:

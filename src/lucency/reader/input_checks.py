@@ -37,12 +37,12 @@ LESION = 20.0
 
 GATE_WORDS = {
     "layout": "this may be no frontal chest film: another view or part, turned, inverted, or unlike those learned from",
-    "unlike": "this film is laid out unlike those learned from: other patients, another position, part of a chest",
+    "unlike": "this film may be laid out unlike those learned from: other patients, another position, part of a chest",
     "upside_down": "this film looks upside down",
-    "lungs_missing": "two lungs were not found on this film",
+    "lungs_missing": "two lungs were not found: they may be dense or cut off, or this is another part",
     "lungs_cut": "the lungs reach beyond the edge of this film",
     "lungs_flat": "the lungs show no detail: painted over, or exposed so that nothing can be seen in them",
-    "mirrored": "is this film mirrored? If not, the heart lies on the right, or it is unlike those learned from",
+    "mirrored": "is this film mirrored? If not, the heart may lie on the right, or it is unlike those learned from",
     "features": "this is unlike the films the network learned from: another machine, very blurred, or other patients",
 }
 """What a failed check of the card's gate means; `unlike` is `layout` failed by a film that is plainly upright."""

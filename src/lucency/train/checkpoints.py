@@ -6,7 +6,9 @@ opens it as well.
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -16,7 +18,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from lucency.errors import OutputError, TrainingError
-from lucency.files import beside, sha256_bytes
+from lucency.files import beside, remedy, sha256_bytes, unwritable
 from lucency.train.distributed import is_main_process
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
@@ -31,7 +33,14 @@ class CheckpointFiles(TorchCheckpointIO):
     """How Lightning reads and writes checkpoints."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write the state, whole or not at all; the last checkpoint becomes the previous one."""
+        """Write the state, whole or not at all; the last checkpoint becomes the previous one.
+
+        Raises:
+            OutputError: as `write_checkpoint`; or the run was moved away: a new folder would stand in its place.
+        """
+        if not Path(path).parent.is_dir():
+            missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            raise unwritable(Path(path), missing) from missing
         write_checkpoint(Path(path), checkpoint)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
@@ -124,8 +133,10 @@ def read_best(folder: Path, metric: str) -> dict[str, Any]:
         return read_checkpoint(last)
 
 
-def full_disk_error(folder: Path, error: OSError | OutputError) -> OutputError:
-    """The error for a checkpoint that cannot be written."""
-    cause = error if isinstance(error, OSError) else error.__cause__
-    reason = f"a checkpoint cannot be written ({getattr(cause, 'strerror', None) or cause or error})"
-    return OutputError(f"{folder}: {reason}; free some space, then continue with --resume")
+def unwritable_run(folder: Path, error: OSError | OutputError) -> OutputError:
+    """The error for a phase whose checkpoints or log cannot be written."""
+    cause = error.__cause__ if isinstance(error, OutputError) else error
+    if not isinstance(cause, OSError):
+        return OutputError(str(error))
+    reason = f"training cannot write there ({cause.strerror or cause})"
+    return OutputError(f"{folder}: {reason}; {remedy(cause)}, then continue with --resume")

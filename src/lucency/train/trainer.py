@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from lucency.errors import OutputError, TrainingError
 from lucency.progress import PATIENCE_S, clock
 from lucency.recipe import FinetuneSettings, FitSettings
-from lucency.train.checkpoints import CheckpointFiles, find_last, full_disk_error, read_best, read_checkpoint
+from lucency.train.checkpoints import CheckpointFiles, find_last, read_best, read_checkpoint, unwritable_run
 from lucency.train.distributed import world_size
 from lucency.train.metrics import Row
 from lucency.train.module import ClassifierModule
@@ -63,15 +65,16 @@ def fit(
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # no advice on devices
     trainer = _trainer(settings, folder, _callbacks(module, settings, folder, title, watch))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet_writer():
             _ignore_advice()
+            folder.mkdir(parents=True, exist_ok=True)
             trainer.fit(module, ckpt_path=last, weights_only=True)
     except SystemExit as stop:  # Lightning's reaction to Ctrl-C
         raise KeyboardInterrupt from stop
     except FloatingPointError as error:
         raise TrainingError(f"{title}: {error}; lower lr, or look for broken films with lucency audit") from error
     except (OSError, OutputError) as error:
-        raise full_disk_error(folder, error) from error
+        raise unwritable_run(folder, error) from error
     return _load_best(module, folder)
 
 
@@ -135,6 +138,17 @@ def _loggers(folder: Path) -> list[Logger]:
     from lightning.pytorch.loggers import MLFlowLogger
 
     return [*loggers, MLFlowLogger("lucency", tracking_uri=f"file:{folder.parent.parent / 'mlruns'}")]
+
+
+@contextlib.contextmanager
+def _quiet_writer() -> Iterator[None]:
+    """TensorBoard writes in a thread; `fit` raises what that thread raises, so its traceback says nothing more."""
+    usual = threading.excepthook
+    threading.excepthook = lambda raised: None if issubclass(raised.exc_type, OSError) else usual(raised)
+    try:
+        yield
+    finally:
+        threading.excepthook = usual
 
 
 def _ignore_advice() -> None:

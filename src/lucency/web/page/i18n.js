@@ -224,11 +224,11 @@ const TEXTS = {
   doubt_layout:
     "this may be no frontal chest film: another view or part, turned, inverted, or unlike those learned from",
   doubt_upside_down: "this film looks upside down",
-  doubt_unlike: "this film is laid out unlike those learned from: other patients, another position, part of a chest",
-  doubt_lungs_missing: "two lungs were not found on this film",
+  doubt_unlike: "this film may be laid out unlike those learned from: other patients, another position, part of a chest",
+  doubt_lungs_missing: "two lungs were not found: they may be dense or cut off, or this is another part",
   doubt_lungs_cut: "the lungs reach beyond the edge of this film",
   doubt_lungs_flat: "the lungs show no detail: painted over, or exposed so that nothing can be seen in them",
-  doubt_mirrored: "is this film mirrored? If not, the heart lies on the right, or it is unlike those learned from",
+  doubt_mirrored: "is this film mirrored? If not, the heart may lie on the right, or it is unlike those learned from",
   doubt_features:
     "this is unlike the films the network learned from: another machine, very blurred, or other patients",
   doubt_neither: "the evidence lies between {labels}, where such {pictures} are often read wrongly",
