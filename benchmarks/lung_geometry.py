@@ -1,9 +1,8 @@
 """How much the lungs' outline alone tells: python benchmarks/lung_geometry.py --data chest_xray --adults nih_adults
 
-A classifier that sees no gray level, only the mask that the network finds: its box on the film, its share of it, and the
-mask inside the box at 12 x 12 cells. Prints the area under the ROC curve, cross-validated by patient, of what the network
-that ships is given (the mask in its box, all that blanking leaves of geometry) and of all of it, and each on adults read
-by radiologists.
+A classifier that sees no gray level, only the mask that the network finds: its box on the film, its share of the box,
+and the mask inside at 12 x 12 cells. Prints the area under the ROC curve, cross-validated by patient, and on adults whom
+radiologists read: of the mask in its box, which is all of it that reaches the network that ships, and of both.
 """
 
 from __future__ import annotations

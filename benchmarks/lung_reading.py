@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,10 @@ OPACITY = 0.12
 MINED = {"No Finding": 0, "Pneumonia": 1}
 """Text-mined labels that are learned from."""
 INPUTS = {"whole": "whole", "box": "box", "blank": "blank", "local": "blank", "+ cells": "blank", "+ adults": "blank"}
+
+
+Exchange = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+"""Films (n, 1, s, s) and as many others → films that look like the others in some way."""
 
 
 class Cached(NamedTuple):
@@ -155,7 +160,9 @@ def classifier(recipe: Recipe, weights: Path, local: bool) -> Classifier:
     return build(recipe.model.model_copy(update=changes), bias=[0.0])
 
 
-def views_of(network: Classifier, films: Films, seen: str, recipe: Recipe, folder: Path) -> Cached:
+def views_of(
+    network: Classifier, films: Films, seen: str, recipe: Recipe, folder: Path, exchange: Exchange | None = None
+) -> Cached:
     """Each film as it is, then the views of the training films; computed once."""
     count = len(films.dataset)
     learned = np.flatnonzero(~films.held_out & (np.arange(count) < films.children))
@@ -164,7 +171,7 @@ def views_of(network: Classifier, films: Films, seen: str, recipe: Recipe, folde
     plan += [(int(learned[k]), kind) for k, kind in plan_views(films.dataset.subset(learned.tolist()), recipe)]
     plan += [(int(k), AUGMENTED) for k in mined for _ in range(2 * recipe.finetune.views)]
     if not (folder / "cells.npz").exists():
-        write_views(network, films, seen, recipe, folder, plan)
+        write_views(network, films, seen, recipe, folder, plan, exchange)
     with np.load(folder / "cells.npz") as stored:
         weights, opacity = torch.from_numpy(stored["weights"]), torch.from_numpy(stored["opacity"])
     film, kind = np.array(plan).T
@@ -178,9 +185,15 @@ def judged(films: Films) -> NDArray[np.int64]:
 
 @torch.inference_mode()
 def write_views(
-    network: Classifier, films: Films, seen: str, recipe: Recipe, folder: Path, plan: list[tuple[int, int]]
+    network: Classifier,
+    films: Films,
+    seen: str,
+    recipe: Recipe,
+    folder: Path,
+    plan: list[tuple[int, int]],
+    exchange: Exchange | None,
 ) -> None:
-    """The frozen blocks' activations of every view, in half precision."""
+    """The frozen blocks' activations of every view, in half precision; `exchange` changes films that are augmented."""
     folder.mkdir(parents=True, exist_ok=True)
     crop = LungCrop(recipe.model.lung_crop, CELLS)
     frozen = fuse_batchnorm(nn.Sequential(*list(network.features.children())[:FROZEN])).to(
@@ -197,6 +210,11 @@ def write_views(
     ]
     for rows in track(batches, f"views, {seen}", len(batches)):
         pixels = films.squares[[plan[k][0] for k in rows]][:, None].float()
+        if exchange and kinds[rows[0]] != PLAIN:
+            other = films.squares[[plan[k][0] for k in rows[torch.randperm(len(rows), generator=generator).numpy()]]][
+                :, None
+            ].float()
+            pixels = exchange(pixels, other, generator)
         found, weights[rows], opacity[rows] = view(crop, pixels, seen, kinds[rows[0]], recipe, generator)
         with torch.autocast("cpu", torch.bfloat16):
             inputs[rows] = frozen(network.normalise(found)).half().numpy()
@@ -279,13 +297,28 @@ def view_labels(films: Films, views: Cached, rows: NDArray[np.int64]) -> NDArray
 
 
 def train(
-    network: Classifier, films: Films, views: Cached, rows: NDArray[np.int64], steps: int, seed: int, cells: bool
+    network: Classifier,
+    films: Films,
+    views: Cached,
+    rows: NDArray[np.int64],
+    steps: int,
+    seed: int,
+    cells: bool,
+    rate: float = RATE,
+    frozen: int = 0,
+    swa: bool = False,
 ) -> Upper:
-    """AdamW, one cycle, half of each batch normal; the weights' moving average."""
+    """AdamW, one cycle, half of each batch normal; the weights' moving average, or with `swa` that of the second half.
+
+    The first `frozen` of the blocks stay as they are.
+    """
     upper = Upper(network).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    still = upper.blocks[:frozen].requires_grad_(False).eval()
+    assert isinstance(still, nn.Sequential)
     average, generator = copy.deepcopy(upper), np.random.default_rng(seed)
-    optimizer = torch.optim.AdamW(upper.parameters(), RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.2)
+    learned = [one for one in upper.parameters() if one.requires_grad]
+    optimizer = torch.optim.AdamW(learned, rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
     labels = view_labels(films, views, rows)
     sides = [rows[labels == 0], rows[labels == 1]]
     target = torch.cat([torch.zeros(BATCH // 2), torch.ones(BATCH // 2)])
@@ -303,11 +336,17 @@ def train(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        with torch.no_grad():
-            for kept, new in zip(average.state_dict().values(), upper.state_dict().values(), strict=True):
-                kept.copy_(kept.lerp(new, 1 - min(0.99, (step + 1) / (step + 10))) if kept.is_floating_point() else new)
+        after = max(0, step - steps // 2)
+        blend(average, upper, 1 / (after + 1) if swa else 1 - min(0.99, (step + 1) / (step + 10)))
     average.eval()
     return average
+
+
+@torch.no_grad()
+def blend(average: Upper, new: Upper, share: float) -> None:
+    """Move the weights of `average` by this share towards those of `new`."""
+    for kept, other in zip(average.state_dict().values(), new.state_dict().values(), strict=True):
+        kept.copy_(kept.lerp(other, share) if kept.is_floating_point() else other)
 
 
 @torch.inference_mode()
