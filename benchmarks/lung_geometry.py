@@ -1,8 +1,8 @@
 """How much the lungs' outline alone tells: python benchmarks/lung_geometry.py --data chest_xray --adults nih_adults
 
 A classifier that sees no gray level, only the mask that the network finds: its box on the film, its share of the box,
-and the mask inside at 12 x 12 cells. Prints the area under the ROC curve, cross-validated by patient, and on adults whom
-radiologists read: of the mask in its box, which is all of it that reaches the network that ships, and of both.
+and the mask inside at 12 x 12 cells. Prints the area under the ROC curve, cross-validated by patient, and on adults
+read by radiologists: of the mask in its box, which is all of it that reaches the network that ships, and of both.
 """
 
 from __future__ import annotations

@@ -82,6 +82,11 @@ class ModelSettings(Settings):
     lung_crop: Annotated[int, Field(ge=0, le=1024)] = 0
     """Pixels along the square around the lungs, which the network finds and reads, levels standardised and all else
     blank (lucency.models.lung_crop); a multiple of 48. 0 reads whole films."""
+    crop_scales: Annotated[tuple[Annotated[float, Field(ge=0.5, le=2)], ...], Field(min_length=1, max_length=8)] = (
+        1.0,
+    )
+    """Scales of the lungs' box at which each film is read after training; what the views answer is averaged. Each costs
+    a pass through the backbone. Training draws its own, by `augment.zoom`."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Side, in cells, of the window over which each cell of the map spreads its evidence: its receptive field over the
     stride. The map then peaks inside a lesion and not beside it; no logit changes. 1 spreads nothing."""
@@ -229,6 +234,8 @@ class Recipe(Settings):
         if self.model.lung_crop and self.data.resize_mode != "stretch":
             mode = self.data.resize_mode
             raise ValueError(f"[model] lung_crop crops whole films: [data] resize_mode must be stretch, not {mode}")
+        if self.model.crop_scales != (1.0,) and (not self.model.lung_crop or self.model.head != "linear"):
+            raise ValueError("[model] crop_scales needs lung_crop and the linear head, whose answers can be averaged")
         if self.model.lung_crop % 48:
             raise ValueError(f"[model] lung_crop must be a multiple of 48, got {self.model.lung_crop}")
         if bool(self.finetune.views) != bool(self.model.lung_crop):

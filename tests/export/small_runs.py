@@ -72,10 +72,11 @@ def card_of(
     depth: int = 0,
     stride: Literal[8, 16, 32] = 32,
     lung_crop: int = 0,
+    crop_scales: tuple[float, ...] = (1.0,),
 ) -> Card:
     """The card of such a run."""
     shape = {"backbone": backbone, "width": width, "head": head, "depth": depth, "stride": stride}
-    shape |= {"lung_crop": lung_crop, "expansion": bool(lung_crop)}
+    shape |= {"lung_crop": lung_crop, "crop_scales": crop_scales, "expansion": bool(lung_crop)}
     return Card(
         name="small",
         task=task,  # type: ignore[arg-type]
@@ -99,10 +100,13 @@ def write_run(
     depth: int = 0,
     stride: Literal[8, 16, 32] = 32,
     lung_crop: int = 0,
+    crop_scales: tuple[float, ...] = (1.0,),
 ) -> Path:
     """Write such a run to `out`."""
-    card = card_of(task, head, side, backbone, width, calibration, depth, stride, lung_crop)
-    shape = card.model.model_dump(include={"backbone", "width", "head", "depth", "stride", "lung_crop", "expansion"})
+    card = card_of(task, head, side, backbone, width, calibration, depth, stride, lung_crop, crop_scales)
+    shape = card.model.model_dump(
+        include={"backbone", "width", "head", "depth", "stride", "lung_crop", "crop_scales", "expansion"}
+    )
     settings = ModelSettings.model_validate(shape)
     torch.manual_seed(0)
     save_run(out, alive(build(settings, card.findings), side), card)

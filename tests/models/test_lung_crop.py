@@ -144,18 +144,35 @@ def test_a_film_without_lungs_has_finite_outputs(crop: LungCrop) -> None:
         assert torch.isfinite(found.weights).all()  # type: ignore[arg-type]
 
 
-def classifier_of_lungs() -> Classifier:
-    settings = {"backbone": "mobilenet_v1", "width": 0.25, "depth": 6, "lung_crop": 96}
+def classifier_of_lungs(scales: tuple[float, ...] = (1.0,)) -> Classifier:
+    settings = {"backbone": "mobilenet_v1", "width": 0.25, "depth": 6, "lung_crop": 96, "crop_scales": scales}
     return build(ModelSettings.model_validate(settings)).eval()
 
 
-def test_map_adds_up_to_the_logit_and_the_segmenter_is_frozen(films: torch.Tensor) -> None:
-    classifier = classifier_of_lungs()
+@pytest.mark.parametrize("scales", [(1.0,), (0.9, 1.2)])
+def test_map_adds_up_to_the_logit_and_the_segmenter_is_frozen(films: torch.Tensor, scales: tuple[float, ...]) -> None:
+    classifier = classifier_of_lungs(scales)
     with torch.no_grad():
         logits, maps = classifier.forward_map(films)
     torch.testing.assert_close(maps.mean((2, 3)) + classifier.head.last.bias, logits, atol=1e-4, rtol=1e-4)
     assert classifier.crop is not None
     assert not any(weight.requires_grad for weight in classifier.crop.parameters())
+
+
+def test_scales_of_the_box_are_read_apart_and_averaged(films: torch.Tensor) -> None:
+    together = classifier_of_lungs((0.9, 1.2))
+    apart = [classifier_of_lungs((scale,)) for scale in (0.9, 1.2)]
+    with torch.no_grad():
+        for one in apart:
+            one.load_state_dict(together.state_dict())
+        answers = [one.forward_all(films) for one in apart]
+        for found, first, second in zip(together.forward_all(films), *answers, strict=True):
+            torch.testing.assert_close(found, (first + second) / 2, atol=1e-5, rtol=1e-4)
+        small, large = (one.crop_input(films).box for one in apart)
+    assert small is not None
+    assert large is not None
+    torch.testing.assert_close((large[:, 2:] - large[:, :2]) / (small[:, 2:] - small[:, :2]), torch.full((6, 2), 4 / 3))
+    torch.testing.assert_close(large[:, :2] + large[:, 2:], small[:, :2] + small[:, 2:])
 
 
 def test_without_crop_equals_the_whole_network(films: torch.Tensor) -> None:

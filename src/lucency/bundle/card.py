@@ -99,6 +99,8 @@ class Model(Part):
     """Whether the network ends in the expansion of the block after `depth`."""
     lung_crop: Annotated[int, Field(ge=0, le=1024)] = 0
     """Pixels along the square around the lungs that the network reads; 0: it reads the whole film."""
+    crop_scales: tuple[float, ...] = (1.0,)
+    """Scales of the lungs' box at which each film is read; the answers are averaged."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Cells a side over which a cell of the map is averaged; 1: none."""
     head: Literal["linear", "dense128", "ordinal", "imported"] = "linear"

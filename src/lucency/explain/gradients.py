@@ -127,8 +127,12 @@ def map_on_film(
     with preserve_state(classifier):
         with torch.no_grad():
             look = classifier.crop_input(film)
-        found = compute(classifier if classifier.crop is None else classifier.without_crop(look.weights), look.pixels)
-        return to_map(classifier.uncrop(found.detach()[None, None], look)[0, 0])
+        if classifier.crop is None:
+            return to_map(compute(classifier, look.pixels).detach())
+        views = [look.view(number) for number in range(classifier.views)]
+        maps = [compute(classifier.without_crop(view.weights), view.pixels).detach()[None, None] for view in views]
+        placed = [classifier.uncrop(one, view) for one, view in zip(maps, views, strict=True)]
+        return to_map(torch.cat(placed).mean(0)[0])
 
 
 def _activations_and_gradients(evidence: Evidence, pixels: Tensor, layer_name: str) -> tuple[Tensor, Tensor]:

@@ -50,7 +50,12 @@ class ExportNetwork(nn.Module):
         cropped = self.classifier.crop_input(pixels)
         features = self.features(cropped.pixels)
         cells = features.permute(0, 2, 3, 1)  # channels last, as in the target: no transpose
-        pooled = cells.mean((1, 2)) if cropped.weights is None else (cells * cropped.weights[..., None]).sum((1, 2))
+        if cropped.weights is None:
+            pooled = cells.mean((1, 2))
+        elif self.classifier.views == 1:
+            pooled = (cells * cropped.weights[..., None]).sum((1, 2))
+        else:  # one film: its views and their cells in one sum
+            pooled = (cells * (cropped.weights / self.classifier.views)[..., None]).sum((0, 1, 2))[None]
         if not self.classifier.head.averaged:
             pooled = self.classifier.head.pool(features)
         logit = self.classifier.head(pooled)

@@ -126,7 +126,9 @@ def build(settings: ModelSettings, findings: int = 1, bias: Sequence[float] | No
     head = HEADS[settings.head](channels(features), findings, settings.dropout)
     if bias is not None:
         head.set_bias(bias)
-    crop = LungCrop(settings.lung_crop, settings.lung_crop // stride_of(features)) if settings.lung_crop else None
+    crop = None
+    if settings.lung_crop:
+        crop = LungCrop(settings.lung_crop, settings.lung_crop // stride_of(features), settings.crop_scales)
     return Classifier(features, head, row.mean, row.std, crop)
 
 

@@ -72,13 +72,13 @@ class Classifier(nn.Module):
         return found
 
     def activations(self, films: Tensor) -> Tensor:
-        """Films (n, channels, s, s) → A (n, k, h, w), of the lungs' box where there is a crop."""
+        """Films (n, channels, s, s) → A (n, k, h, w), of the lungs' box where there is a crop, of each of its views."""
         return self.forward_features(self.crop_input(films).pixels)
 
     def pooled(self, films: Tensor) -> Tensor:
         """Films (n, channels, s, s) → the head's input (n, k)."""
         cropped = self.crop_input(films)
-        return self.head.pool(self.forward_features(cropped.pixels), cropped.weights)
+        return self.mean_of_views(self.head.pool(self.forward_features(cropped.pixels), cropped.weights))
 
     def forward(self, films: Tensor) -> Tensor:
         """Films (n, channels, s, s) → logits (n, findings)."""
@@ -101,15 +101,26 @@ class Classifier(nn.Module):
     def forward_cropped(self, cropped: CroppedInput) -> tuple[Tensor, Tensor, Tensor]:
         """`forward_all` on cropped films."""
         activations = self.forward_features(cropped.pixels)
-        pooled = self.head.pool(activations, cropped.weights)
+        pooled = self.mean_of_views(self.head.pool(activations, cropped.weights))
         return self.head(pooled), self.film_map(self.head.map(activations), cropped), pooled
 
     def film_map(self, evidence: Tensor, cropped: CroppedInput) -> Tensor:
-        """Evidence of each cell of the crop, (n, f, h, w) → the map on the whole film."""
+        """Evidence of each cell of the crop, (v · n, f, h, w) → the map on the whole film, the mean of its views."""
         if cropped.weights is None:
             return evidence
         cells = evidence.shape[2] * evidence.shape[3]
-        return self.uncrop(evidence * cropped.weights[:, None] * cells, cropped)
+        return self.mean_of_views(self.uncrop(evidence * cropped.weights[:, None] * cells, cropped))
+
+    @property
+    def views(self) -> int:
+        """How many views of each film are read."""
+        return 1 if self.crop is None else len(self.crop.scales)
+
+    def mean_of_views(self, found: Tensor) -> Tensor:
+        """(v · n, …) → (n, …)."""
+        if self.views == 1:
+            return found
+        return found.reshape(self.views, len(found) // self.views, *found.shape[1:]).mean(0)
 
     def uncrop(self, maps: Tensor, cropped: CroppedInput) -> Tensor:
         """Maps (n, f, h, w) on the crop → maps on the whole film, of the same mean."""

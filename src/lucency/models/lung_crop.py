@@ -10,12 +10,14 @@ aspect, letters, arms, devices beside the chest and exposure do not reach the cl
     x    = clip(z, ±4) · soft(dilate(m))        0, the lungs' own mean, outside
     cell = share of the lungs in each cell of the map, summing to 1; 0 where the lungs show no detail at all
 
+With several scales, each film gives one such view per scale of its box; `Classifier` averages what they answer.
+
 Only sums, products, pooling and comparisons with constants, which every exporter supports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,18 +54,27 @@ FILM_CELLS = 24
 
 
 class CroppedInput(NamedTuple):
-    """The backbone's input for n films."""
+    """The backbone's input for n films: v views of each, film after film of the first scale, then of the next."""
 
     pixels: Tensor
-    """float32 (n, 1, t, t): standardised, 0 outside the lungs; or whole films, in 0..255."""
+    """float32 (v · n, 1, t, t): standardised, 0 outside the lungs; or whole films, in 0..255."""
     weights: Tensor | None
-    """float32 (n, c, c), of each cell of the map; sums to 1. None: all cells alike."""
+    """float32 (v · n, c, c), of each cell of the map; sums to 1. None: all cells alike."""
     box: Tensor | None
-    """float32 (n, 4): left, top, right, bottom, as shares of the film; may reach beyond it. None: the whole film."""
+    """float32 (v · n, 4): left, top, right, bottom, shares of the film; may reach beyond it. None: the whole film."""
     lungs: Tensor | None
     """float32 (n, 1, 48, 48), the probability of lung on the whole film."""
     flat: Tensor | None = None
     """float32 (n,), the share of the lungs that shows no detail."""
+
+    def view(self, number: int) -> CroppedInput:
+        """One view alone; the lungs of all films."""
+        one = slice(number, number + 1)
+        return self._replace(
+            pixels=self.pixels[one],
+            weights=None if self.weights is None else self.weights[one],
+            box=None if self.box is None else self.box[one],
+        )
 
 
 class LungCrop(nn.Module):
@@ -72,14 +83,16 @@ class LungCrop(nn.Module):
     Args:
         size: side of the crop in pixels.
         cells: rows and columns of the network's map.
+        scales: of the box, one view each.
     """
 
     centers: Tensor
     mask_centers: Tensor
 
-    def __init__(self, size: int, cells: int) -> None:
+    def __init__(self, size: int, cells: int, scales: Sequence[float] = (1.0,)) -> None:
         super().__init__()
         self.cells = cells
+        self.scales = tuple(scales)
         self.segmenter = pretrained_segmenter()
         self.register_buffer("centers", _centers(size))
         self.register_buffer("mask_centers", _centers(MASK_CELLS))
@@ -99,15 +112,21 @@ class LungCrop(nn.Module):
         half = torch.cat([x[1] * REACH[0], y[1] * REACH[1]], 1).clamp(min=MIN_HALF)
         return torch.cat([centre - half, centre + half], 1)
 
-    def forward(self, gray: Tensor) -> CroppedInput:
-        """Films (n, 1, s, s) of 0..255 → crops."""
+    def forward(self, gray: Tensor, scales: Sequence[float] | None = None) -> CroppedInput:
+        """Films (n, 1, s, s) of 0..255 → crops at each scale; by default at those of the network."""
+        scales = scales or self.scales
         small = small_film(gray)
         lungs = self._find(small)
         flat, box = flat_share(small, lungs), self.box(lungs)
-        pixels = resample(gray[:, 0], box, self.centers)
-        mask = resample(lungs[:, 0], box, self.mask_centers)
-        cropped, weights = standardise(pixels[:, None], mask[:, None], self.cells)
         evidence = ((FLAT_LUNGS[1] - flat) / (FLAT_LUNGS[1] - FLAT_LUNGS[0])).clamp(0.0, 1.0)
+        films, masks = gray[:, 0], lungs[:, 0]
+        if tuple(scales) != (1.0,):
+            box = torch.cat([_scaled(box, scale) for scale in scales])
+            films, masks = films.repeat(len(scales), 1, 1), masks.repeat(len(scales), 1, 1)
+            evidence = evidence.repeat(len(scales))
+        pixels = resample(films, box, self.centers)
+        mask = resample(masks, box, self.mask_centers)
+        cropped, weights = standardise(pixels[:, None], mask[:, None], self.cells)
         return CroppedInput(cropped, weights * evidence[:, None, None], box, lungs, flat)
 
     def on_film(self, maps: Tensor, box: Tensor) -> Tensor:
@@ -120,6 +139,12 @@ class LungCrop(nn.Module):
         columns = _overlaps(box[:, 0:1], box[:, 2:3], maps.shape[3], FILM_CELLS)
         scale = FILM_CELLS * FILM_CELLS / (maps.shape[2] * maps.shape[3])
         return rows[:, None].transpose(2, 3) @ maps @ columns[:, None] * scale
+
+
+def _scaled(box: Tensor, scale: float) -> Tensor:
+    """Boxes (n, 4) of the same centers, their sides times `scale`."""
+    centre, half = (box[:, 2:] + box[:, :2]) / 2, (box[:, 2:] - box[:, :2]) * (scale / 2)
+    return torch.cat([centre - half, centre + half], 1)
 
 
 def small_film(gray: Tensor) -> Tensor:

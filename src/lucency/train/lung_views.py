@@ -226,7 +226,7 @@ def _write(
 
 def _view(crop: LungCrop, films: Tensor, kind: int, recipe: Recipe, generator: torch.Generator) -> View:
     if kind == PLAIN:
-        found = crop(films)
+        found = crop(films, (1.0,))
         return View(found.pixels, found.weights, torch.zeros_like(found.weights))
     lungs = crop.lungs(films)
     size = len(crop.centers)

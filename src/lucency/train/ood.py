@@ -227,7 +227,7 @@ def measure(
         gray = torch.from_numpy(as_input(squares)).permute(0, 3, 1, 2).contiguous()
         with torch.inference_mode():
             cropped = classifier.crop_input(gray)
-            pooled = classifier.head.pool(classifier.forward_features(cropped.pixels), cropped.weights)
+            pooled = classifier.forward_cropped(cropped)[2]
             rows.append((thumbnails(gray), directions(pooled), lung_doubts(cropped)))
     small, features, lungs = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
     return Measured(decoded.films, small, features, lungs)
