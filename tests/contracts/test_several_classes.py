@@ -94,9 +94,22 @@ def test_compare_tells_each_class(place: Path, capsys: pytest.CaptureFixture[str
     assert all(re.search(rf"^{label} +A", said, re.MULTILINE) for label in LABELS)
 
 
-def test_shift_says_that_it_needs_gray_films(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["shift", str(place / "gated"), "--data", str(place / "skin"), "--split", "all"]) == 2
-    assert "this run reads colour" in capsys.readouterr().err
+def test_shift_re_acquires_colour(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--only", "jpeg", "--only", "tone", "--json", "--out", str(tmp_path)]
+    assert run(["shift", str(place / "runs" / "fold-1"), "--data", str(place / "skin"), *more]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["runs"]
+    assert "fold 1 of 2, not used in training" in told["how"]
+    plain, tone, jpeg = sorted(told["figures"], key=lambda one: ["plain", "tone", "jpeg"].index(one["condition"]))
+    assert plain["change"]["value"] == plain["called_otherwise"]["value"] == 0
+    assert abs(jpeg["change"]["value"]) <= abs(tone["change"]["value"])  # it knows colours, which JPEG hardly changes
+    assert list(tone["sensitivity"]) == list(LABELS)
+    assert "tone" in told["probe"]
+    assert not FOREIGN.search(words(tmp_path / "shift.html"))
+
+
+def test_the_baseline_of_shift_needs_two_classes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["shift", str(place / "gated"), "--data", str(place / "skin"), "--bias"]) == 2
+    assert "--bias) needs two classes" in capsys.readouterr().err
 
 
 def test_faith_leaves_out_what_is_not_there(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

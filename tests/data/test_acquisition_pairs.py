@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from data.films import as_films, chest
-from lucency.data.acquisition_pairs import ASPECTS, SHARES, donor_pools, draws, squares_of
+from lucency.data.acquisition_pairs import ASPECTS, SHARES, donor_pools, draws, require_two_classes, squares_of
 from lucency.data.dataset import Dataset
 from lucency.errors import SourceError, UsageError
+from lucency.film import Film
 
 
 def some(count: int = 6, source: str = "test") -> Dataset:
@@ -55,6 +56,26 @@ def test_the_table_of_aspects_ascends() -> None:
     assert {len(table) for table in ASPECTS.values()} == {len(SHARES)}
 
 
-def test_several_findings_are_refused() -> None:
-    with pytest.raises(UsageError, match="two classes"):
+def test_of_three_classes_any_other_gives() -> None:
+    films = replace(some(), labels=("a", "b", "c"), task="multiclass")
+    films = replace(films, samples=tuple(replace(one, label=k % 3) for k, one in enumerate(films.samples)))
+    assert donor_pools(films, "other")[1].tolist() == [0, 2, 3, 5]
+    assert donor_pools(films, "same")[2].tolist() == [2, 5]
+
+
+def test_colour_is_kept_where_it_is_wanted() -> None:
+    rgb = np.stack([chest(0), chest(1), chest(2)], axis=2)
+    films = as_films([chest(0), chest(1)], [0, 1])
+    films = replace(films, samples=tuple(replace(one, load=lambda: Film.of_rgb(rgb)) for one in films.samples))
+    assert np.array_equal(squares_of(films, channels=3).pixels[1], rgb)
+    assert squares_of(films).pixels.shape == (2, 224, 224)
+
+
+def test_films_with_several_findings_are_refused() -> None:
+    with pytest.raises(UsageError, match="one class each"):
         squares_of(replace(some(), task="multilabel"))
+
+
+def test_what_needs_two_classes_refuses_more() -> None:
+    with pytest.raises(UsageError, match="a search needs two classes"):
+        require_two_classes(replace(some(), labels=("a", "b", "c"), task="multiclass"), "a search")

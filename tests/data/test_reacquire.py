@@ -124,6 +124,23 @@ def test_what_one_part_draws_does_not_depend_on_the_others() -> None:
     assert np.array_equal(alone, with_aspect)
 
 
+@pytest.mark.parametrize("part", [part for part in PARTS if part != "jpeg"])
+def test_gray_in_three_channels_is_changed_as_gray(part: str) -> None:
+    """Each channel by hand would be cut off at other grays, so only what is stored as JPEG differs."""
+    square, donor = lettered(OWN, (40, 40)), lettered(DONOR, (180, 20))
+    square[:9], donor[:, :6] = 0, 0
+    gray = given_by(part, square, donor, (1.2, 1.5))
+    found = given_by(part, np.repeat(square[:, :, None], 3, axis=2), donor, (1.2, 1.5))
+    assert np.array_equal(found, np.repeat(gray[:, :, None], 3, axis=2))
+
+
+def test_tone_keeps_the_hue() -> None:
+    square = np.stack([OWN // 2 + 70, OWN // 2 + 40, OWN // 2 + 50], axis=2)
+    found = given_by("tone", square, DONOR).astype(int)
+    assert not np.array_equal(found, square)
+    assert np.array_equal(found[:, :, 0] - found[:, :, 1], np.full(OWN.shape, 30))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 255), st.integers(0, 2**32 - 1), st.sampled_from([*PARTS, "all"]))
 def test_any_film_gives_a_film(level: int, seed: int, part: str) -> None:

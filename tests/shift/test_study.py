@@ -11,6 +11,8 @@ from data.films import as_films, chest
 from html_pages import assert_whole_and_silent
 from lucency.audit.measurements import measure_films
 from lucency.data.acquisition_pairs import squares_of
+from lucency.evaluate.confidence_intervals import Estimate
+from lucency.shift.classes import ClassMetrics
 from lucency.shift.conditions import ConditionMetrics, Scores
 from lucency.shift.report import page, table
 from lucency.shift.study import (
@@ -30,6 +32,27 @@ def a_study(title: str, plain: float, moved: float) -> ShiftResult:
         for name, area in (("plain", plain), ("all", moved))
     )
     return ShiftResult(title, "all films", rows, BiasWrongAccuracy(10, moved, plain), {"sharpness": 1 - moved})
+
+
+def of_several(title: str, moved: float) -> ShiftResult:
+    rows = tuple(
+        ClassMetrics(name, Estimate(right, right - 0.1, 1.0), *[Estimate(0.4)] * 3, 0.03, {"mel": right, "nv": 0.5})
+        for name, right in (("plain", 0.9), ("all", moved))
+    )
+    return ShiftResult(title, "all pictures", rows)
+
+
+def test_page_and_table_of_several_classes() -> None:
+    studies = [of_several("one", 0.71), of_several("other", 0.82)]
+    said = table(studies, "other", None)
+    assert "0.710 (0.610 to 1.000)" in said
+    assert "balanced accuracy all" in said
+    assert "threshold" not in said
+    text = page(studies, "other", None, "lucency shift")
+    assert_whole_and_silent(text)
+    assert "0.820 (0.720 to 1.000)" in text
+    assert ">mel</th>" in text
+    assert "Normals" not in text
 
 
 def test_rank_correlations_by_hand() -> None:

@@ -95,7 +95,7 @@ def shift(
     out: Annotated[Path | None, typer.Option(help="Folder for shift.html and shift.json.")] = None,
     json: Json = False,
 ) -> None:
-    """Evaluate readers on held-out films re-acquired like films of the other class: sharpness, tone, aspect and more.
+    """Evaluate readers on held-out films re-acquired like films of another class: sharpness, tone, aspect and more.
 
     The threshold is chosen on the plain films. A loss under `--donors other` but not under `same` is a shortcut.
 
@@ -147,15 +147,12 @@ def _held_out_reader(
     threads: int,
 ) -> HeldOutReader:
     from lucency.cli.inputs import labelled_films
-    from lucency.errors import UsageError
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
     from lucency.shift.conditions import held_out
     from lucency.shift.study import HeldOutReader
 
     reader = Reader.open(run, threads)
-    if reader.card.preprocess.channels != 1:
-        raise UsageError(f"{run}: films are re-acquired in gray; this run reads colour")
     if split is None:
         films, how = held_out(reader.card, all_films, fold, folds)
     else:

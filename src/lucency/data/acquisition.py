@@ -1,4 +1,6 @@
-"""How a film was taken and stored, in numbers, measured on the film stretched to SIDE pixels as in `lucency audit`."""
+"""How a film was taken and stored, in numbers, measured on the film stretched to SIDE pixels as in `lucency audit`;
+of a picture in colour on its luma.
+"""
 
 from __future__ import annotations
 
@@ -58,13 +60,19 @@ class Acquisition:
     """uint8 (s, s): the gray of burnt-in letters, 0 elsewhere."""
 
 
+def luma(square: Pixels) -> Pixels:
+    """uint8 (s, s): a gray film as it is; of one in colour, (s, s, 3), the luma of docs/preprocessing.md, section 2."""
+    return square if square.ndim == 2 else np.asarray(Image.fromarray(square).convert("L"))
+
+
 def acquisition(square: Pixels, aspect: float = 1.0) -> Acquisition:
     """Measure a film.
 
     Args:
-        square: uint8 (SIDE, SIDE), the film stretched.
+        square: uint8 (SIDE, SIDE) or (SIDE, SIDE, 3), the film stretched.
         aspect: its width over height before that.
     """
+    square = luma(square)
     gray = square.astype(np.float32)
     marks = np.where(letters(square), square, 0).astype(np.uint8)
     return Acquisition(aspect, sharpness(gray), tone(gray), noise(gray), border(square), contrast(gray), marks)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from lucency.data.acquisition_pairs import Squares, squares_of
+from lucency.data.acquisition_pairs import Squares, require_two_classes, squares_of
 from lucency.data.dataset import Dataset
 from lucency.data.splits import Indices, stratified_group_kfold
 
@@ -30,6 +30,7 @@ def misled(films: Dataset) -> frozenset[str]:
         UsageError: another task.
         SourceError: no film can be read, or a class has fewer patients than there are folds.
     """
+    require_two_classes(films, "a classifier of acquisition")
     squares = squares_of(films)
     folds = stratified_group_kfold(squares.films, FOLDS)
     with threadpool_limits(1):  # more threads would only wait for each other on ensembles this small

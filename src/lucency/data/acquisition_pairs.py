@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -25,8 +26,8 @@ Pixels = NDArray[np.uint8]
 Whose = Literal["other", "any", "same"]
 
 WHOSE: dict[Whose, str] = {
-    "other": "of the other class: acquisition then points to the wrong class",
-    "any": "of either class: acquisition then tells nothing",
+    "other": "of another class: acquisition then points to the wrong class",
+    "any": "of any class: acquisition then tells nothing",
     "same": "of its own class: the control, the cost of re-acquiring itself",
 }
 """Class of the donor -> what that means."""
@@ -45,7 +46,7 @@ class Squares:
 
     films: Dataset
     pixels: Pixels
-    """uint8 (n, SIDE, SIDE), stretched; 50 kB a film."""
+    """uint8 (n, SIDE, SIDE), stretched; 50 kB a film. In colour (n, SIDE, SIDE, 3), 150 kB."""
     acquisitions: tuple[Acquisition, ...]
     stored: NDArray[np.float64]
     """(n,), width over height as stored; 1 for a film that is stored stretched to a square."""
@@ -56,20 +57,23 @@ class Squares:
         return len(self.pixels)
 
 
-def squares_of(films: Dataset, aspects: Mapping[str, float] | None = None) -> Squares:
+def squares_of(films: Dataset, aspects: Mapping[str, float] | None = None, channels: int = 1) -> Squares:
     """Decode and measure films.
 
     Args:
-        films: binary.
+        films: of one class each.
         aspects: file stem -> true width over height, of films stored as squares.
+        channels: 1: gray; 3: red, green, blue.
 
     Raises:
         UsageError: a task with several findings.
         SourceError: no film can be read.
     """
-    _require_two_classes(films)
+    _require_one_class_each(films)
     good, pixels, ratios, unreadable = [], [], [], []
-    for index, came in enumerate(track(decode_each(films, _square), "decoding films", total=len(films))):
+    for index, came in enumerate(
+        track(decode_each(films, partial(_square, channels)), "decoding films", total=len(films))
+    ):
         if isinstance(came, FilmError):
             unreadable.append(came)
             continue
@@ -88,14 +92,14 @@ def measured(
 
     Args:
         films: n, all readable.
-        pixels: n squares, uint8 (SIDE, SIDE), stretched.
+        pixels: n squares, uint8 (SIDE, SIDE) or (SIDE, SIDE, 3), stretched.
         ratios: width over height of each as stored.
         aspects: file stem -> true width over height, of films stored as squares.
 
     Raises:
         UsageError: a task with several findings.
     """
-    _require_two_classes(films)
+    _require_one_class_each(films)
     stems = [Path(record.name).stem for record in films.samples]
     known = [
         ratio if ratio != 1.0 else (aspects or {}).get(stem, np.nan) for stem, ratio in zip(stems, ratios, strict=True)
@@ -129,26 +133,32 @@ def donor_pools(films: Dataset, whose: Whose) -> dict[int, NDArray[np.int64]]:
     """
     films.require_trainable()
     labels = films.label_array()
-    alike = {own: np.flatnonzero(labels == own) for own in (0, 1)}
-    pools = {"other": (alike[1], alike[0]), "same": (alike[0], alike[1]), "any": (np.arange(len(labels)),) * 2}
-    return dict(enumerate(pools[whose]))
+    alike = labels == np.arange(len(films.labels))[:, None]
+    among = {"other": ~alike, "same": alike, "any": np.ones_like(alike)}[whose]
+    return {own: np.flatnonzero(donors) for own, donors in enumerate(among)}
 
 
 def as_another(
     squares: Squares, index: int, donors: NDArray[np.int64], parts: Sequence[str], rng: np.random.Generator
 ) -> Pixels:
-    """The film at `index` as if it had been acquired like one of `donors`, drawn by `rng`: uint8 (SIDE, SIDE)."""
+    """The film at `index` as if it had been acquired like one of `donors`, drawn by `rng`: uint8, of the same shape."""
     donor = squares.acquisitions[int(rng.choice(donors))]
     return reacquire(squares.pixels[index], squares.acquisitions[index], donor, parts, rng)
 
 
-def _require_two_classes(films: Dataset) -> None:
+def require_two_classes(films: Dataset, doing: str) -> None:
+    """Raises UsageError, which says that `doing` needs two classes."""
     if films.task != "binary":
-        raise UsageError(f"re-acquiring needs two classes to swap between, received a {films.task} task")
+        raise UsageError(f"{doing} needs two classes, received a {films.task} task of {len(films.labels)}")
 
 
-def _square(film: Film) -> tuple[Pixels, float]:
-    return Preprocess(SIDE)(film), film.width / film.height
+def _require_one_class_each(films: Dataset) -> None:
+    if films.task == "multilabel":
+        raise UsageError("re-acquiring needs films of one class each, received a multilabel task")
+
+
+def _square(channels: int, film: Film) -> tuple[Pixels, float]:
+    return Preprocess(SIDE, channels=channels)(film), film.width / film.height
 
 
 def _drawn_aspect(films: Dataset, index: int) -> float:

@@ -1,7 +1,8 @@
 """Counterfactual acquisition: a film as if it had been taken and stored like another one.
 
 Each part is one function `(square, own, donor, rng) -> square` of uint8 squares; PARTS lists them in their order. The
-draws of one part do not depend on which others are applied.
+draws of one part do not depend on which others are applied. Those of ON_LUMA are of gray films; a film in colour takes
+the change of its luma in all three channels.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lucency.data.acquisition import (
     brightness,
     contrast,
     letters,
+    luma,
     noise,
     sharpness,
     tone,
@@ -59,20 +61,21 @@ def aspect(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator)
 
 def erased(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
     """Remove burnt-in letters and black borders."""
-    top, bottom, left, right = border(square)
+    top, bottom, left, right = border(luma(square))
     side = len(square)
     return _stretched(_without_letters(square), (left, top, side - right, side - bottom))
 
 
 def letters_swapped(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
     """Replace burnt-in letters by the donor's."""
-    return np.where(donor.marks > 0, donor.marks, _without_letters(square))
+    marks = donor.marks if square.ndim == 2 else donor.marks[:, :, None]
+    return np.where(marks > 0, marks, _without_letters(square))
 
 
 def border_swapped(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
     """Replace black borders by the donor's."""
     side = len(square)
-    top, bottom, left, right = border(square)
+    top, bottom, left, right = border(luma(square))
     inner = Image.fromarray(square).crop((left, top, side - right, side - bottom))
     top, bottom, left, right = donor.border
     framed = np.zeros_like(square)
@@ -85,7 +88,7 @@ def resolution(square: Pixels, own: Acquisition, donor: Acquisition, rng: Genera
     """Reduce the film and enlarge it again."""
     through = int(rng.integers(LOWERED[0], LOWERED[1] + 1))
     small = Image.fromarray(square).resize((through, through), Image.Resampling.BILINEAR)
-    return np.array(small.resize(square.shape[::-1], Image.Resampling.BICUBIC))
+    return np.array(small.resize(square.shape[1::-1], Image.Resampling.BICUBIC))
 
 
 def tone_matched(square: Pixels, own: Acquisition, donor: Acquisition, rng: Generator) -> Pixels:
@@ -154,6 +157,8 @@ PARTS: dict[str, Part] = {
     "sharpness": sharpness_matched,
 }
 """The parts in their order; sharpness last, since every other part changes it."""
+ON_LUMA = ("tone", "contrast", "noise", "sharpness")
+"""Those that are defined on gray levels."""
 ALL = tuple(name for name in PARTS if name != "erased")
 """All together; letters and borders are then the donor's."""
 
@@ -162,29 +167,44 @@ def reacquire(square: Pixels, own: Acquisition, donor: Acquisition, parts: Seque
     """Apply parts of the donor's acquisition to a film.
 
     Args:
-        square: uint8 (s, s).
+        square: uint8 (s, s), or (s, s, 3) in colour.
         own: its acquisition; only its aspect is used, the rest is measured again before each part.
         donor: the other film's.
         parts: names of PARTS, in any order.
         rng: of this film; the same state gives the same bytes.
 
     Returns:
-        uint8 (s, s).
+        uint8, of the same shape.
     """
     for name, draws in zip(PARTS, rng.spawn(len(PARTS)), strict=True):
         if name in parts:
-            square = PARTS[name](square, own, donor, draws)
+            through = luma(square) if name in ON_LUMA else square
+            again = PARTS[name](through, own, donor, draws)
+            square = again if again.shape == square.shape else _with_luma(square, through, again)
     return square
+
+
+def _with_luma(rgb: Pixels, before: Pixels, after: Pixels) -> Pixels:
+    """A picture in colour whose luma changes from `before` to `after`; its chroma stays where no channel is clipped."""
+    return _bytes(rgb + (after.astype(np.float32) - before)[:, :, None])
 
 
 def _without_letters(square: Pixels) -> Pixels:
     """Fill letters with what surrounds them."""
-    strokes = letters(square)
+    strokes = letters(luma(square))
     if not strokes.any():
         return square
     strokes = ndimage.binary_dilation(strokes, iterations=2)
-    around = ndimage.uniform_filter(ndimage.grey_opening(square, size=(13, 13)), size=5)
-    return np.where(strokes, around, square)
+    if square.ndim == 3:
+        return np.where(
+            strokes[:, :, None], np.stack([_around(plane) for plane in np.moveaxis(square, 2, 0)], 2), square
+        )
+    return np.where(strokes, _around(square), square)
+
+
+def _around(gray: Pixels) -> Pixels:
+    """What surrounds letters, at every pixel."""
+    return np.asarray(ndimage.uniform_filter(ndimage.grey_opening(gray, size=(13, 13)), size=5))
 
 
 def _stretched(square: Pixels, box: tuple[float, float, float, float]) -> Pixels:

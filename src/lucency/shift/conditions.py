@@ -21,7 +21,8 @@ from lucency.errors import FilmError, SourceError, UsageError
 from lucency.evaluate.metrics import auroc, ece
 from lucency.evaluate.operating_point import by_sensitivity
 from lucency.evaluate.predictions import Predictions
-from lucency.preprocess import Preprocess, crop_or_pad, resize
+from lucency.film import Film
+from lucency.preprocess import Preprocess
 from lucency.progress import track
 from lucency.reader import Reader
 from lucency.recipe import card_data_settings
@@ -40,14 +41,14 @@ class Scores:
     """A reader's outputs on n films under one condition."""
 
     logits: Floats
-    """(n,), before calibration."""
+    """(n,), before calibration; (n, k) of several classes."""
     probabilities: Floats
     """(n,), after it."""
 
 
 @dataclass(frozen=True)
 class ConditionMetrics:
-    """A reader under one condition. Thresholds are not chosen on re-acquired films."""
+    """A reader of two classes under one condition. Thresholds are not chosen on re-acquired films."""
 
     condition: str
     auroc: float
@@ -64,6 +65,18 @@ class ConditionMetrics:
     """Mean change of the normals' logits against plain."""
     pneumonia_shift: float
     """The same for films with the finding."""
+
+    def measures(self) -> dict[str, float]:
+        """Name → value, of those by which runs are compared."""
+        area = {f"AUROC {self.condition}": self.auroc}
+        if self.condition == PLAIN:
+            return area
+        return area | {
+            "AUROC normals moved": self.auroc_normals_moved,
+            f"specificity {self.condition}": self.specificity,
+            f"sensitivity {self.condition}": self.sensitivity,
+            f"ECE {self.condition}": self.ece,
+        }
 
 
 def score_conditions(
@@ -92,7 +105,10 @@ def _score(reader: Reader, films: Sequence[tuple[Pixels, int]], squares: Squares
     found = reader.read_batch(
         np.stack([network_input(reader.preprocess, film, squares, index) for film, index in films])
     )
-    return Scores(found.logits[:, 0].astype(np.float64), found.probabilities[:, 0].astype(np.float64))
+    logits, probabilities = found.logits.astype(np.float64), found.probabilities.astype(np.float64)
+    if logits.shape[1] == 1:
+        return Scores(logits[:, 0], probabilities[:, 0])
+    return Scores(logits, probabilities)
 
 
 def _concatenated(parts: Sequence[Scores]) -> Scores:
@@ -103,7 +119,7 @@ def _concatenated(parts: Sequence[Scores]) -> Scores:
 def reacquire_films(
     squares: Squares, indices: Iterable[int], parts: Sequence[str], whose: Whose, seed: int
 ) -> list[tuple[Pixels, int]]:
-    """The films at `indices` as uint8 (SIDE, SIDE), each with its index. All parts give a film the same donor."""
+    """The films at `indices` as uint8 squares, each with its index. All parts give a film the same donor."""
     pools = donor_pools(squares.films, whose)
     found = []
     for index in indices:
@@ -115,16 +131,16 @@ def reacquire_films(
 
 
 def network_input(preprocess: Preprocess, square: Pixels, squares: Squares, index: int) -> Pixels:
-    """A film's square as the input of the reader's network, uint8 (side, side)."""
+    """A film's square as the input of the reader's network, uint8 (side, side) or (side, side, 3)."""
     ratio = squares.stored[index]
     if preprocess.resize_mode != "stretch" and ratio != 1.0:  # the reader crops or pads the film's own shape
         size = (round(SIDE * ratio), SIDE) if ratio > 1 else (SIDE, round(SIDE / ratio))
         square = np.array(Image.fromarray(square).resize(size, Image.Resampling.BILINEAR))
-    return resize(crop_or_pad(square, preprocess.resize_mode), preprocess.image_size)
+    return preprocess(Film(square) if square.ndim == 2 else Film.of_rgb(square))
 
 
 def condition_metrics(scores: dict[str, Scores], labels: Ints, shipped: float) -> tuple[ConditionMetrics, ...]:
-    """Metrics of every condition.
+    """Metrics of every condition, of two classes.
 
     Args:
         scores: condition → scores, PLAIN among them.
@@ -201,7 +217,7 @@ def _trained_on(card: Card, films: Dataset) -> bool:
 
 @dataclass(frozen=True)
 class EditionDifference:
-    """|logit of one copy - logit of the other| over the films in both folders."""
+    """|logit of one copy - logit of the other| over the films in both folders, and over the classes where several."""
 
     films: int
     mean: float
@@ -229,4 +245,7 @@ def _logits(reader: Reader, films: Dataset) -> np.ndarray:
         if isinstance(square, FilmError):
             raise SourceError(f"a film of the pairs cannot be read: {square}")
         squares.append(square)
-    return reader.read_batch(np.stack(squares)).logits[:, 0]
+    logits = reader.read_batch(np.stack(squares)).logits
+    if reader.card.task == "multiclass":  # what is added to all changes no probability
+        logits = logits - logits.mean(axis=1, keepdims=True)
+    return logits

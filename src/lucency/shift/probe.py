@@ -25,7 +25,7 @@ from lucency.data.splits import Indices, stratified_group_kfold
 from lucency.evaluate.metrics import auroc
 from lucency.models import Classifier
 from lucency.models.classifier import fuse_batchnorm
-from lucency.preprocess import Preprocess
+from lucency.preprocess import Preprocess, as_input
 from lucency.shift.conditions import BATCH, network_input
 
 Numbers = NDArray[np.float64]
@@ -73,8 +73,8 @@ def pooled(classifier: Classifier, preprocess: Preprocess, squares: Squares) -> 
         indices = range(start, min(start + BATCH, len(squares)))
         films = np.stack([network_input(preprocess, squares.pixels[index], squares, index) for index in indices])
         with torch.inference_mode():
-            gray = torch.from_numpy(films[:, None].astype(np.float32))
-            parts.append(network.pooled(gray).numpy())
+            pictures = torch.from_numpy(as_input(films)).permute(0, 3, 1, 2).contiguous()
+            parts.append(network.pooled(pictures).numpy())
     return np.concatenate(parts).astype(np.float64)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from lucency.data.acquisition_pairs import WHOSE, Whose
+from lucency.evaluate.confidence_intervals import Estimate
 from lucency.html import render
-from lucency.shift.conditions import FLOOR
+from lucency.shift.classes import ClassMetrics
+from lucency.shift.conditions import FLOOR, ConditionMetrics
 from lucency.shift.study import MIN_RUNS, BiasBaseline, SeedSummary, ShiftResult, rank_correlations, summarise_seeds
 
 
@@ -21,22 +23,15 @@ def table(studies: Sequence[ShiftResult], whose: Whose, bias: BiasBaseline | Non
         lines.append(f"bias-only baseline, cross-validated by patient: {baseline}")
     for one in studies:
         lines += ["", *_one(one)]
-    lines += ["", f"spec. and sens.: at the threshold where the plain films have a sensitivity of {FLOOR:g}"]
+    if any(not one.several for one in studies):
+        lines += ["", f"spec. and sens.: at the threshold where the plain films have a sensitivity of {FLOOR:g}"]
     lines += _beside(studies) if len(studies) > 1 else []
     return "\n".join([*lines, *(line for recipe in summarise_seeds(studies) for line in _over(recipe))])
 
 
 def _one(study: ShiftResult) -> list[str]:
-    lines = [
-        f"{study.title}: {study.how}",
-        f"{'':12}{'AUROC':>8}{'normals':>9}{'spec.':>8}{'sens.':>8}{'acc.':>8}{'ECE':>8}{'logit shift':>20}",
-        f"{'':12}{'':8}{'moved':>9}{'':32}{'normal':>12}{'finding':>8}",
-    ]
-    for one in study.figures:
-        shown = (one.specificity, one.sensitivity, one.accuracy, one.ece)
-        cells = "".join(f"{value:>8.3f}" for value in shown)
-        head = f"{one.condition:12}{one.auroc:>8.4f}{one.auroc_normals_moved:>9.4f}"
-        lines.append(f"{head}{cells}{one.normal_shift:>+12.2f}{one.pneumonia_shift:>+8.2f}")
+    lines = [f"{study.title}: {study.how}", *(_HEADS_OF_SEVERAL if study.several else _HEADS_OF_TWO)]
+    lines += [_of_several(one) if isinstance(one, ClassMetrics) else _of_two(one) for one in study.figures]
     if found := study.on_wrong:
         right = f"{found.accuracy:.3f} on the {found.films} films that the baseline gets wrong"
         lines.append(f"accuracy {right}, {found.rest:.3f} on the others")
@@ -46,6 +41,27 @@ def _one(study: ShiftResult) -> list[str]:
         moved = f"|logit| moves by {pair.mean:.3f}, at most {pair.largest:.3f}"
         lines.append(f"{pair.films} films in the other edition: {moved}")
     return lines
+
+
+_HEADS_OF_TWO = (
+    f"{'':12}{'AUROC':>8}{'normals':>9}{'spec.':>8}{'sens.':>8}{'acc.':>8}{'ECE':>8}{'logit shift':>20}",
+    f"{'':12}{'':8}{'moved':>9}{'':32}{'normal':>12}{'finding':>8}",
+)
+_HEADS_OF_SEVERAL = (
+    f"{'':12}{'balanced accuracy':>26}{'change':>26}{'mean':>8}{'called':>12}{'mean':>8}",
+    f"{'':12}{'':52}{'AUROC':>8}{'otherwise':>12}{'ECE':>8}",
+)
+
+
+def _of_two(one: ConditionMetrics) -> str:
+    cells = "".join(f"{value:>8.3f}" for value in (one.specificity, one.sensitivity, one.accuracy, one.ece))
+    head = f"{one.condition:12}{one.auroc:>8.4f}{one.auroc_normals_moved:>9.4f}"
+    return f"{head}{cells}{one.normal_shift:>+12.2f}{one.pneumonia_shift:>+8.2f}"
+
+
+def _of_several(one: ClassMetrics) -> str:
+    head = f"{one.condition:12}{one.balanced_accuracy!s:>26}{one.change!s:>26}"
+    return f"{head}{Estimate(one.mean_auroc.value)!s:>8}{Estimate(one.called_otherwise.value)!s:>12}{one.ece:>8.3f}"
 
 
 def _beside(studies: Sequence[ShiftResult]) -> list[str]:
@@ -69,7 +85,7 @@ def seeds_of(recipe: SeedSummary) -> str:
     return ("seed " if len(set(recipe.seeds)) == 1 else "seeds ") + ", ".join(map(str, dict.fromkeys(recipe.seeds)))
 
 
-LOWER_IS_BETTER = ("ECE", "probe", "originals")
+LOWER_IS_BETTER = ("ECE", "called otherwise", "probe", "originals")
 """Prefixes of measures of which lower is better."""
 STEEP = 0.7
 """Rank correlation at which a cell has its full colour."""

@@ -15,11 +15,13 @@ from threadpoolctl import threadpool_limits
 from lucency.arrays import Floats
 from lucency.audit.measurements import Measurements, measure_films
 from lucency.audit.shortcuts import PROPERTIES, auroc_within_folds
+from lucency.bundle import Card
 from lucency.data.acquisition_features import FOLDS, called_wrongly, held_out_scores, varying
-from lucency.data.acquisition_pairs import Squares, Whose, squares_of
+from lucency.data.acquisition_pairs import Squares, Whose, require_two_classes, squares_of
 from lucency.data.dataset import Dataset
 from lucency.data.splits import stratified_group_kfold, without_test
 from lucency.reader import Reader
+from lucency.shift.classes import ClassMetrics, class_metrics
 from lucency.shift.conditions import (
     CONDITIONS,
     PLAIN,
@@ -32,6 +34,8 @@ from lucency.shift.conditions import (
     score_conditions,
 )
 
+Figures = tuple[ConditionMetrics, ...] | tuple[ClassMetrics, ...]
+"""Of two classes, or of several."""
 MIN_RUNS = 4
 """Runs below which no correlations are computed."""
 
@@ -98,7 +102,8 @@ class ShiftResult:
 
     title: str
     how: str
-    figures: tuple[ConditionMetrics, ...]
+    figures: Figures
+    """By condition, PLAIN among them."""
     on_wrong: BiasWrongAccuracy | None = None
     probe: Mapping[str, float] = field(default_factory=dict)
     """Property → how well the features predict it; empty for an exported bundle."""
@@ -107,19 +112,15 @@ class ShiftResult:
     recipe_hash: str = ""
     seed: int = 0
 
+    @property
+    def several(self) -> bool:
+        """Whether the reader knows several classes."""
+        return isinstance(self.figures[0], ClassMetrics)
+
     def measures(self) -> dict[str, float]:
         """The measures that runs are compared by."""
-        of = {one.condition: one for one in self.figures}
-        found = {"AUROC plain": of[PLAIN].auroc}
-        if TOGETHER in of:
-            moved = of[TOGETHER]
-            found |= {
-                "AUROC all": moved.auroc,
-                "AUROC normals moved": moved.auroc_normals_moved,
-                "specificity all": moved.specificity,
-                "sensitivity all": moved.sensitivity,
-                "ECE all": moved.ece,
-            }
+        of = {one.condition: one.measures() for one in self.figures}
+        found = of[PLAIN] | of.get(TOGETHER, {})
         if self.on_wrong:
             found["accuracy on bias-wrong"] = self.on_wrong.accuracy
         found |= {f"probe {name}": value for name, value in self.probe.items()}
@@ -156,7 +157,7 @@ class SeedSummary:
 def evaluate_shift(
     readers: Sequence[HeldOutReader], films: Dataset, settings: Settings, bias: BiasBaseline | None
 ) -> list[ShiftResult]:
-    """Evaluate readers; those with the same held-out films share the re-acquired films.
+    """Evaluate readers; those with the same held-out films and channels share the re-acquired films.
 
     Args:
         readers: with their films.
@@ -164,11 +165,11 @@ def evaluate_shift(
         settings: how each is evaluated.
         bias: the baseline; None leaves its accuracy out.
     """
-    names = [tuple(sample.name for sample in one.films.samples) for one in readers]
+    keys = [(one.reader.preprocess.channels, tuple(sample.name for sample in one.films.samples)) for one in readers]
     results: dict[int, ShiftResult] = {}
-    for held in dict.fromkeys(names):
-        group = [number for number, theirs in enumerate(names) if theirs == held]
-        squares = squares_of(readers[group[0]].films, settings.aspects)
+    for channels, held in dict.fromkeys(keys):
+        group = [number for number, theirs in enumerate(keys) if theirs == (channels, held)]
+        squares = squares_of(readers[group[0]].films, settings.aspects, channels)
         shared = [readers[number].reader for number in group]
         scores = score_conditions(shared, squares, settings.whose, settings.seed, settings.only or CONDITIONS)
         for number, one in zip(group, scores, strict=True):
@@ -189,7 +190,7 @@ def _result(
     return ShiftResult(
         one.title,
         one.how,
-        condition_metrics(scores, squares.films.label_array(), shipped),
+        _figures(card, scores, squares.films),
         None if bias is None else accuracy_on_wrong(scores[PLAIN], squares.films, bias.wrong, shipped),
         _probe(one.reader, squares),
         None if settings.pairs is None else compare_editions(one.reader, films, settings.pairs),
@@ -197,6 +198,12 @@ def _result(
         one.recipe_hash,
         int(card.training.recipe.get("seed", 0)),
     )
+
+
+def _figures(card: Card, scores: dict[str, Scores], films: Dataset) -> Figures:
+    if card.task == "multiclass":
+        return class_metrics(scores, films, card.costs)
+    return condition_metrics(scores, films.label_array(), card.operating_point.threshold)
 
 
 def accuracy_on_wrong(
@@ -220,7 +227,13 @@ def _probe(reader: Reader, squares: Squares) -> dict[str, float]:
 
 
 def bias_baseline(films: Dataset, aspects: Mapping[str, float]) -> BiasBaseline:
-    """The bias-only baseline on all films but the test split. Raises SourceError as `fit_bias_baseline` does."""
+    """The bias-only baseline on all films but the test split.
+
+    Raises:
+        UsageError: not of two classes.
+        SourceError: as `fit_bias_baseline` raises it.
+    """
+    require_two_classes(films, "the bias-only baseline (--bias)")
     measured = measure_films(without_test(films))
     return fit_bias_baseline(measured, squares_of(measured.films, aspects))
 

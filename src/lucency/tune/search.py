@@ -20,7 +20,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from lucency.data.acquisition_pairs import Squares, squares_of
+from lucency.data.acquisition_pairs import Squares, require_two_classes, squares_of
 from lucency.data.dataset import Dataset
 from lucency.data.splits import Fold, split_hash
 from lucency.errors import OutputError, RecipeError, TrainingError, UsageError, WeightsError
@@ -132,8 +132,10 @@ def load_folds(films: Dataset, folds: int, used: int, aspects: Mapping[str, floa
     """The first `used` of `folds` folds by patient.
 
     Raises:
+        UsageError: another task than of two classes.
         SourceError: a class has fewer patients than there are folds.
     """
+    require_two_classes(films, "a search")
     found = []
     for fold in (Fold(number, folds) for number in range(1, used + 1)):
         rest, held = fold.split(films)
