@@ -15,12 +15,14 @@ from PIL import Image, ImageCms
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
+    JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -273,12 +275,59 @@ def test_colour_is_read_as_stored(make_dicom, planar):
     assert film.facts.items() >= {("colour", "true"), ("modality", "OP"), ("bits", "8")}
 
 
-def test_run_lengths_in_colour(make_dicom):
-    dataset = pydicom.dcmread(io.BytesIO(colour(make_dicom, PHOTOGRAPH)))
-    dataset.compress(RLELossless)
+def compressed(make_dicom, pixels, syntax, photometric="RGB", **how):
+    """uint8 (h, w, 3), red, green, blue → a secondary capture that pydicom compresses."""
+    dataset = pydicom.dcmread(io.BytesIO(colour(make_dicom, pixels, photometric)))
+    dataset.compress(syntax, **how)
+    return bytes_of(dataset)
+
+
+def bytes_of(dataset):
     stream = io.BytesIO()
     dataset.save_as(stream)
-    assert np.array_equal(open_film(stream.getvalue()).colour, PHOTOGRAPH)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("syntax", "photometric"),
+    [(RLELossless, "RGB"), (JPEGLSLossless, "RGB"), (JPEG2000Lossless, "RGB"), (JPEG2000Lossless, "YBR_RCT")],
+)
+def test_lossless_compression_of_colour_changes_nothing(make_dicom, syntax, photometric):
+    noise = np.random.default_rng(8).integers(0, 256, (32, 48, 3)).astype(np.uint8)  # a JPEG 2000 of less is refused
+    assert np.array_equal(open_film(compressed(make_dicom, noise, syntax, photometric)).colour, noise)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "photometric", "how"),
+    [
+        (JPEGLSNearLossless, "RGB", {"jls_error": 3}),
+        (JPEG2000, "RGB", {"j2k_cr": [5]}),
+        (JPEG2000, "YBR_ICT", {"j2k_cr": [5]}),
+    ],
+)
+def test_lossy_compression_of_colour_keeps_the_colours(make_dicom, syntax, photometric, how):
+    rising, falling = np.meshgrid(np.linspace(0, 250, 48), np.linspace(250, 0, 32))
+    slopes = np.stack([rising, falling, np.full_like(rising, 60)], axis=2).astype(np.uint8)
+    found = open_film(compressed(make_dicom, slopes, syntax, photometric, **how)).colour
+    assert np.abs(found.astype(int) - slopes).max() <= 3
+
+
+def test_a_real_jpeg_2000_in_colour_is_its_uncompressed_twin(pydicom_data):
+    assert np.array_equal(
+        open_film(pydicom_data / "US1_J2KR.dcm").colour, open_film(pydicom_data / "US1_UNCR.dcm").colour
+    )
+
+
+def test_colours_of_jpeg_2000_without_one_are_refused(make_dicom):
+    with pytest.raises(FilmError, match=r"YBR_RCT.*its header is wrong"):
+        open_film(colour(make_dicom, PHOTOGRAPH, "YBR_RCT"))
+
+
+def test_a_frame_of_other_channels_than_its_header_states_is_refused(make_dicom):
+    dataset = pydicom.dcmread(io.BytesIO(compressed(make_dicom, PHOTOGRAPH, JPEGLSLossless)))
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    with pytest.raises(FilmError, match="compressed frame of 3 colours"):
+        open_film(bytes_of(dataset))
 
 
 def test_luminance_and_chrominance_are_libjpegs(make_dicom):
@@ -308,12 +357,30 @@ def test_halved_chrominance_holds_for_two_pixels(make_dicom):
 def test_a_jpeg_in_colour_is_the_one_inside(make_dicom):
     stream = io.BytesIO()
     Image.fromarray(PHOTOGRAPH).resize((96, 80)).save(stream, "JPEG", quality=90)
-    dataset = pydicom.dcmread(io.BytesIO(colour(make_dicom, PHOTOGRAPH, "YBR_FULL_422", Rows=80, Columns=96)))
+    wrapped = wrapping(make_dicom, stream.getvalue(), "YBR_FULL_422")
+    assert np.array_equal(open_film(wrapped).colour, open_film(stream.getvalue()).colour)
+
+
+def wrapping(make_dicom, jpeg, photometric):
+    """A secondary capture, 80 × 96, around a baseline JPEG."""
+    dataset = pydicom.dcmread(io.BytesIO(colour(make_dicom, PHOTOGRAPH, photometric, Rows=80, Columns=96)))
     dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    dataset.PixelData = encapsulate([stream.getvalue()])
-    wrapped = io.BytesIO()
-    dataset.save_as(wrapped)
-    assert np.array_equal(open_film(wrapped.getvalue()).colour, open_film(stream.getvalue()).colour)
+    dataset.PixelData = encapsulate([jpeg])
+    return bytes_of(dataset)
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+def test_the_header_says_the_colours_of_a_jpeg_that_does_not(make_dicom, photometric):
+    """Without the segment of JFIF or Adobe, libjpeg takes the three components for YCbCr."""
+    reddish = np.full((80, 96, 3), (200, 60, 40), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(reddish).save(stream, "JPEG", quality=100, keep_rgb=photometric == "RGB", subsampling=0)
+    jpeg = stream.getvalue()
+    silent = jpeg[:2] + jpeg[4 + int.from_bytes(jpeg[4:6], "big") :]
+    assert jpeg[2:4] in (b"\xff\xe0", b"\xff\xee")
+    for letters, numbers in ((b"R\x11\0G\x11\0B\x11\0", b"\1\x11\0\2\x11\0\3\x11\0"), (b"R\0G\0B\0", b"\1\0\2\0\3\0")):
+        silent = silent.replace(letters, numbers)  # by which libjpeg guesses, too
+    assert np.abs(open_film(wrapping(make_dicom, silent, photometric)).colour.astype(int) - reddish).max() <= 2
 
 
 def test_another_colour_space_than_srgb_is_said(make_dicom):

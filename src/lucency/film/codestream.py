@@ -121,6 +121,19 @@ def segments(jpeg: bytes) -> Iterator[tuple[int, int, bytes]]:
             at = found.start()
 
 
+def with_colours(jpeg: bytes, is_rgb: bool) -> bytes:
+    """A JPEG that says whether its colours are RGB or YCbCr: where it does not, the header around it decides.
+
+    Decoders know them by JFIF's or Adobe's segment (T.872, 6.1 and 6.5.3), and without one take YCbCr for granted.
+    """
+    says = any(
+        (marker == 0xE0 and segment.startswith(b"JFIF\0")) or (marker == 0xEE and segment.startswith(b"Adobe"))
+        for marker, _, segment in segments(jpeg)
+        if len(segment) >= 12
+    )
+    return jpeg if says else jpeg[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([not is_rgb]) + jpeg[2:]
+
+
 def check_jpeg(layout: Jpeg) -> None:
     """Refuse a JPEG of a kind that is not read, too large, with too many scans, or not whole."""
     check_size(layout.height, layout.width)
@@ -210,15 +223,16 @@ def has_step(gray: NDArray[np.uint8], block: int = 8) -> bool:
     )
 
 
-def check_coded(frame: bytes, size: tuple[int, int]) -> None:
-    """Refuse a JPEG 2000 or JPEG-LS frame whose own header states another size than (height, width), or colours."""
+def check_coded(frame: bytes, size: tuple[int, int], channels: int = 1) -> None:
+    """Refuse a JPEG 2000 or JPEG-LS frame whose own header states another size than (height, width), or channels."""
     coded = _jpeg_ls(frame) if frame.startswith(b"\xff\xd8") else _jpeg2000(frame)
     if coded is None:
         return  # damaged, which its decoder reports
     *stated, components, tiles = coded
     check_size(stated[0], stated[1])
-    if components != 1:
-        raise refusal(f"a compressed frame of {components} colours", "send the original gray film")
+    if components != channels:
+        advice = "send the original gray film" if channels == 1 else "its header is wrong; export it again"
+        raise refusal(f"a compressed frame of {components} colours", advice)
     if tuple(stated) != size or tiles > MAX_TILES:
         found = f"a compressed frame of {stated[1]} x {stated[0]} pixels in {tiles} tiles, header {size[1]} x {size[0]}"
         raise refusal(found, "export it again")

@@ -26,11 +26,21 @@ from pydicom.uid import (
     JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
 from lucency.errors import FilmError
-from lucency.film.codestream import check_coded, check_jpeg, check_rle, codestream_of, decode_jpeg, parse_jpeg
+from lucency.film.codestream import (
+    check_coded,
+    check_jpeg,
+    check_rle,
+    codestream_of,
+    decode_jpeg,
+    parse_jpeg,
+    with_colours,
+)
 from lucency.film.film import Decoded, Film, kind_of
 from lucency.film.gray import gray_table, has_rescale, is_ct, number
 from lucency.film.jpeg2000 import decode_jpeg2000
@@ -60,7 +70,7 @@ FACTS = {
 
 _REQUIRED = ("Rows", "Columns", "BitsAllocated", "BitsStored")
 
-COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422")
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 LAYOUTS = {(1, "MONOCHROME1"), (1, "MONOCHROME2"), *((3, colour) for colour in COLOURS)}
 """Samples per pixel and photometric interpretation that are read."""
 
@@ -70,8 +80,11 @@ _FOR_PROCESSING = {
     "1.2.840.10008.5.1.4.1.1.1.3.1": "Digital Intra-Oral X-Ray",
 }
 
+_OF_JPEG_2000 = ("YBR_RCT", "YBR_ICT")
+"""Colours of a JPEG 2000 stream alone, whose decoder gives red, green and blue (T.800, annex G)."""
 _LOSSLESS_JPEG = (JPEGLossless, JPEGLosslessSV1)
 _JPEG_2000 = (JPEG2000Lossless, JPEG2000)
+_JPEG_LS = (JPEGLSLossless, JPEGLSNearLossless)
 _LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 
 
@@ -101,12 +114,13 @@ class DicomFilm:
     stored: Stored
 
 
-def open_dicom(data: bytes, name: str = "film") -> DicomFilm:
+def open_dicom(data: bytes, name: str = "film", colour: bool = False) -> DicomFilm:
     """Open a gray DICOM film, or one stored in equal colours, with its header.
 
     Args:
         data: the content of a file.
         name: what messages call the film.
+        colour: open pictures in colour, too.
 
     Raises:
         FilmError: see `open_film`; or it is another kind of file.
@@ -115,12 +129,12 @@ def open_dicom(data: bytes, name: str = "film") -> DicomFilm:
     try:
         if (kind := kind_of(data)) != "DICOM":
             raise refusal(kind if kind.startswith("a") else f"a {kind}", "read it with: lucency read")
-        dataset, stored, (pixels, facts, colour) = _decode(data)
-        if facts.get("colour"):
+        dataset, stored, (pixels, facts, rgb) = _decode(data)
+        if facts.get("colour") and not colour:
             raise refusal("a DICOM in colour", "send the original gray film")
     except FilmError as error:
         raise error.prefixed(label) from None
-    return DicomFilm(Film(pixels, name, {"format": "DICOM", **facts}, colour), dataset, stored)
+    return DicomFilm(Film(pixels, name, {"format": "DICOM", **facts}, rgb), dataset, stored)
 
 
 def read_dicom(data: bytes) -> Decoded:
@@ -219,18 +233,23 @@ def stored_codes(dataset: Dataset) -> Stored:
 def _raw(dataset: Dataset, syntax: UID) -> tuple[NDArray[Any], dict[str, str]]:
     """The decoded values (h, w), or red, green, blue (h, w, 3) of a picture in colour, and signs of damage."""
     colour = dataset.SamplesPerPixel == 3
+    if dataset.PhotometricInterpretation in _OF_JPEG_2000 and syntax not in _JPEG_2000:
+        found = f"a DICOM whose colours ({dataset.PhotometricInterpretation}) are those of a JPEG 2000, which it is not"
+        raise refusal(found, "its header is wrong; export it again as RGB")
     if not syntax.is_compressed:
         return _rgb(dataset) if colour else _plain(dataset), {}
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if syntax in _LOSSY_JPEG:
         return _lossy_jpeg(dataset, frame)
-    if colour and syntax != RLELossless:
+    if colour and syntax not in (RLELossless, *_JPEG_2000, *_JPEG_LS):
         found = f"a DICOM in colour compressed as {syntax.name}"
         raise refusal(found, "decompress it first (dcmdjpeg, or gdcmconv --raw)")
     if syntax == RLELossless:
         check_rle(frame, int(dataset.Rows) * int(dataset.Columns))
         return _rgb(dataset) if colour else _plain(dataset), {}
-    check_coded(frame, (int(dataset.Rows), int(dataset.Columns)))
+    check_coded(frame, (int(dataset.Rows), int(dataset.Columns)), dataset.SamplesPerPixel)
+    if colour:
+        return _rgb(dataset), {}
     if syntax in _JPEG_2000 and not dataset.PixelRepresentation and (read := decode_jpeg2000(codestream_of(frame))):
         return read[0], {"damage": read[1]} if read[1] else {}
     return decode_lossless(frame) if syntax in _LOSSLESS_JPEG else _plain(dataset), {}
@@ -256,8 +275,10 @@ def _rgb(dataset: Dataset) -> NDArray[np.uint8]:
     In libjpeg's 16-bit fixed point, so that a picture has the same bytes whether it is coded as JPEG or not.
     """
     stored = _plain(dataset)
-    if str(dataset.PhotometricInterpretation).strip() == "RGB":
-        return stored.astype(np.uint8)
+    if stored.dtype != np.uint8:
+        raise refusal("a DICOM in colour whose compressed frame is not of 8 bits", "export it with 8 bits a channel")
+    if not str(dataset.PhotometricInterpretation).startswith("YBR_FULL"):
+        return stored
     y, blue, red = np.moveaxis(stored.astype(np.int32), 2, 0) - np.array([0, 128, 128])[:, None, None]
     half = 1 << 15
     green = (half - 22554 * blue - 46802 * red) >> 16
@@ -274,6 +295,8 @@ def _colour_facts(dataset: Dataset, colour: NDArray[np.uint8]) -> dict[str, str]
 
 
 def _lossy_jpeg(dataset: Dataset, frame: bytes) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    if dataset.SamplesPerPixel == 3:
+        frame = with_colours(frame, is_rgb=dataset.PhotometricInterpretation == "RGB")
     layout = parse_jpeg(frame)
     check_jpeg(layout)
     if int(dataset.BitsStored) != 8:
