@@ -6,8 +6,8 @@
 A scene is a video of --pictures, 640 x 480, the film at an angle, with noise, blur, uneven light and a trembling hand;
 on the monitor with its pixel grid. The page's own modules find the corners, square the film, read each picture and
 average what was read, as its camera does. Found: no corner is further than 4 % of the picture's width from where it is.
-Told: the page says that the verdict changes from picture to picture, or is so close to a limit that the film itself may
-be read otherwise.
+Withheld: the page says `uncertain`, and why: the verdict changes from picture to picture, or the probability is so
+close to a limit that the film itself may be called otherwise.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ VIDEO = """async (pictures) => {
   const tracker = new Tracker();
   let reading = null;
   for (const text of pictures) {
-    const photo = { pixels: bytes(text), width: 640, height: 480 }, corners = tracker.follow(sharpCorners(photo));
-    const film = corners && { ...rectify(photo, corners, 384, tracker.film), facts: {} };
+    const photo = { pixels: bytes(text), width: 640, height: 480 };
+    const found = sharpCorners(photo), corners = tracker.follow(found);
+    const film = corners && { ...rectify(photo, found ?? corners, 384, tracker.film), facts: {} };
     if (film) reading = await steadyReading(engine, film, tracker);
   }
   return [tracker.corners, reading && { ...reading, logits: [...reading.logits], map: null, probabilities: null }];
@@ -86,10 +87,9 @@ def main() -> None:
         found, sought = count["found"], sum(count[name] for name in ("found", "missed", "misplaced"))
         print(f"{place}: found {found} of {sought}, not found {count['missed']}, elsewhere {count['misplaced']}")
         print(
-            f"    verdict as of the file {count['same']} of {found}, referred instead {count['referred']}, called "
-            f"otherwise {count['called otherwise']}; told of {count['told']}, without these as of the file "
-            f"{count['same'] - count['same, told']} of {found - count['told']}; "
-            f"glare {count['glare']}, stripes {count['stripes']}"
+            f"    verdict as of the file {count['same']}, withheld {count['withheld']}, referred instead "
+            f"{count['referred']}, called otherwise {count['called otherwise']}; doubted: glare {count['glare']}, "
+            f"stripes {count['stripes']}"
         )
 
 
@@ -108,14 +108,14 @@ def looked_at(tab: Any, film: Image.Image, seed: int, place: str, options: argpa
         return Counter(["missed"])
     if away(corners, video[-1][1]) > OFF * WIDTH:
         return Counter(["misplaced"])
-    verdict = reading["verdict"]
+    verdict, doubts = reading["verdict"], set(reading["doubts"])
     how = "same" if verdict == file else "referred" if verdict == "uncertain" else "called otherwise"
-    told = ["told"] if reading["close"] or not reading["steady"] else []
+    if "close" in doubts or not reading["steady"]:
+        how = "withheld"
     if how != "same":
-        here = f"{verdict} ({reading['logits'][0]:.2f}) {' '.join([*told, *reading['doubts']])}"
-        print(f"{place} {seed}: {file} ({file_logit:.2f}), here {here}")
-    doubts = {"glare", "stripes"}.intersection(reading["doubts"])
-    return Counter(["found", how, *told, *(f"{how}, {word}" for word in told), *doubts])
+        here = f"{verdict} ({reading['logits'][0]:.2f}) {' '.join(doubts)}"
+        print(f"{place} {seed}: {file} ({file_logit:.2f}), {how}: {here}")
+    return Counter(["found", how, *doubts & {"glare", "stripes"}])
 
 
 def away(found: list[dict[str, float]], true: Corners) -> float:

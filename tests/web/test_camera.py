@@ -102,6 +102,20 @@ def test_the_film_is_found_on_a_light_box_that_ends_within_the_picture(tab: Any)
     assert np.median(away) < 1
 
 
+def test_corners_are_found_to_a_pixel_where_the_film_has_edges_beside_its_rim(tab: Any) -> None:
+    """On a monitor as gray as parts of the film, and on a light box; half of the corners to a third of a pixel."""
+    drawn = [Image.fromarray((0.9 * draw(seed, ill=True, side=320).film).astype(np.uint8)) for seed in range(4)]
+    scenes = [scene(drawn[seed % 4], seed, monitor=seed % 3 > 0) for seed in range(18)]
+    told = tab.evaluate(REFINE, [base64.b64encode(picture.tobytes()).decode() for picture, _ in scenes])
+    away = [
+        np.hypot(here["x"] * WIDTH - x, here["y"] * HEIGHT - y)
+        for found, (_, corners) in zip(told, scenes, strict=True)
+        for here, (x, y) in zip(found, corners, strict=True)
+    ]
+    assert max(away) < 1
+    assert np.median(away) < 1 / 3
+
+
 def test_a_trembling_hand_moves_neither_corners_nor_pictures_much(tab: Any) -> None:
     """By hand: 0.6 · (1 - 0.01 / 0.03) of the old corner stays; pictures are averaged; another film begins anew."""
     still, means, lost, forgotten, anew, steady = tab.evaluate(FOLLOW, [30, 60])
@@ -172,16 +186,20 @@ def test_a_verdict_is_steady_where_three_of_four_readings_say_it(tab: Any) -> No
     assert said == [True, False, False, True, True, False, False, False]
 
 
-def test_a_probability_near_a_limit_is_close(tab: Any) -> None:
+def test_a_photograph_whose_probability_is_near_a_limit_is_referred(tab: Any) -> None:
     """Within half a logit of it; by hand: those of 0.6 and 0.63 are 0.41 and 0.53, that of the limit, 0.5, is 0."""
     told = tab.evaluate("""async () => {
-      const { isClose } = await import("./camera.js");
+      const { closeDoubts, readingOf } = await import("./reading.js");
       const binary = { task: "binary", labels: ["normal", "ill"], operating_point: { threshold: 0.5 } };
       const card = { ...binary, abstention: { method: "none" }, gate: { checks: [] } };
-      const close = (card) => [0.001, 0.37, 0.4, 0.6, 0.63].map((probability) => isClose(card, { probability }));
-      return [close(card), close({ ...card, task: "multiclass" })];
+      const said = (card) => [0.001, 0.37, 0.4, 0.6, 0.63].map((probability) => {
+        const outputs = { probabilities: [probability], logits: [0], map: [0], rows: 1, columns: 1, doubts: [] };
+        const { verdict, doubts } = readingOf(card, outputs, closeDoubts(card, outputs));
+        return [verdict, ...doubts].join(" ");
+      });
+      return [said(card), closeDoubts({ ...card, task: "multiclass" }, { probabilities: [0.5] })];
     }""")
-    assert told == [[False, False, True, True, False], [False] * 5]
+    assert told == [["normal", "normal", "uncertain close", "uncertain close", "ill"], []]
 
 
 def test_nothing_is_found_where_there_is_no_film(tab: Any) -> None:
@@ -192,6 +210,14 @@ def test_nothing_is_found_where_there_is_no_film(tab: Any) -> None:
     disc = np.where((x - 320) ** 2 + (y - 240) ** 2 < 150**2, 60.0, 220.0)
     pictures = [Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)) for values in (even, slope, disc)]
     assert find(tab, pictures) == [None, None, None]
+
+
+def test_squaring_between_pixels_does_not_blur(tab: Any) -> None:
+    """Cubic convolution gives back a parabola: halves squared. Between four pixels alone 6.25 would be 6.5."""
+    parabola = np.repeat(np.arange(8, dtype=np.uint8)[None] ** 2, 8, axis=0)
+    corners = [{"x": x / 8, "y": y / 8} for x, y in ((2.5, 2), (6.5, 2), (6.5, 6), (2.5, 6))]
+    told = tab.evaluate(SQUARE, [base64.b64encode(parabola.tobytes()).decode(), corners])
+    assert told[:4] == [6, 12, 20, 30]
 
 
 def test_squaring_by_hand(tab: Any) -> None:

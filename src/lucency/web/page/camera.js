@@ -5,14 +5,12 @@ import { drawOverlay } from "./camera_overlay.js";
 import { rectify } from "./homography.js";
 import { say } from "./i18n.js";
 import { gray } from "./lucency.js";
-import { inputDoubts, readingOf, zones } from "./reading.js";
-import { by, logit, make, scale, tone, verdictWords } from "./reading_view.js";
+import { closeDoubts, inputDoubts, readingOf } from "./reading.js";
+import { by, make, scale, tone, verdictWords } from "./reading_view.js";
 import { findCorners, refineCorners, sharpCorners, Tracker } from "./tracker.js";
 
 const PHOTO = 640, FILM = 384, SHARP = 1920, KEPT = 1024;
 /** Pixels along the longer side: of a picture and of the film that is read in it, of one that is kept and of its film. */
-const CLOSE = 0.5;
-/** Logits, as calibrated, that a photograph is usually read beside its film: chosen on other scenes than docs/web.md tells of. */
 
 /** Open the camera's page. @param {(film: object) => void} keep takes a film into the worklist */
 export async function openCamera(engine, keep) {
@@ -63,39 +61,30 @@ async function watch(engine, video, live) {
 async function readPicture(engine, video, tracker) {
   const { card } = engine;
   const picture = still(video), photo = grayscale(picture, PHOTO);
-  const corners = tracker.follow(sharpCorners(photo));
+  const found = sharpCorners(photo), corners = tracker.follow(found);
   by("keep").disabled = !corners;
-  const film = corners && { ...rectify(photo, corners, FILM, tracker.film), facts: {} };
+  const film = corners && { ...rectify(photo, found ?? corners, FILM, tracker.film), facts: {} };
   const reading = film && (await steadyReading(engine, film, tracker));
   drawOverlay(by("live"), picture, card, { corners, film, reading });
   by("live").setAttribute("aria-label", corners ? say("camera_found") : say("camera_looking"));
-  status(reading ? say("camera_found_says", { verdict: verdictWords(reading) }) : say("camera_looking"));
   by("camera-page").classList.toggle("found", Boolean(reading));
-  if (!reading) return by("camera-answer").replaceChildren();
-  const verdict = make("p", `verdict ${tone(card, reading)}`, verdictWords(reading));
-  by("camera-answer").replaceChildren(verdict, scale(card, reading), make("p", "doubt", hint(tracker, reading)));
+  if (!reading) {
+    status(say("camera_looking"));
+    return by("camera-answer").replaceChildren();
+  }
+  const why = tracker.still ? (reading.steady ? "" : say("camera_unsteady")) : say("camera_still");
+  const shown = why ? { ...reading, verdict: "uncertain", held: [] } : reading, words = verdictWords(shown);
+  status(say("camera_found_says", { verdict: words }));
+  const hint = make("p", "doubt", [why, reading.warnings[0]].filter(Boolean).join(". "));
+  by("camera-answer").replaceChildren(make("p", `verdict ${tone(card, shown)}`, words), scale(card, reading), hint);
 }
 
-/**
- * The reading of the last few pictures as one; `steady`: whether most readings before it say so too; `close`: whether the
- * film itself may well be read otherwise.
- */
+/** The reading of the last few pictures as one; `steady`: whether most readings before it say so too. */
 export async function steadyReading(engine, film, tracker) {
   const { card } = engine, outputs = await engine.read(tracker.average(film));
-  const reading = readingOf(card, outputs, [...cameraDoubts(film), ...inputDoubts(film, card)]);
-  return { ...reading, steady: tracker.agrees(reading.verdict), close: isClose(card, reading) };
-}
-
-/** Whether the probability lies so near the end of its stretch that a photograph may miss the film's own. */
-export function isClose(card, { probability }) {
-  return zones(card).slice(1).some(({ from }) => Math.abs(logit(probability) - logit(from)) < CLOSE);
-}
-
-/** What to do about the picture, before what to doubt of the film. */
-function hint(tracker, { steady, close, warnings }) {
-  if (!tracker.still) return say("camera_still");
-  if (!steady) return say("camera_unsteady");
-  return [close ? say("camera_close") : "", warnings[0] ?? ""].filter(Boolean).join(". ");
+  const doubts = [...cameraDoubts(film), ...closeDoubts(card, outputs), ...inputDoubts(film, card)];
+  const reading = readingOf(card, outputs, doubts);
+  return { ...reading, steady: tracker.agrees(reading.verdict) };
 }
 
 /** A line that screen readers follow: written only when it changes, or they would never stop. */

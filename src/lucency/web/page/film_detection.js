@@ -2,7 +2,7 @@
 // Edges are gathered into outlines, the convex hull around them gives four corners, and each side is then laid through
 // the steepest places near it. If that thing is a light box, the film is searched for on it.
 
-import { area, contains, crossing, hull, line, ordered, quadrilateral, rectangular } from "./homography.js";
+import { area, clamp, contains, crossing, hull, line, ordered, quadrilateral, rectangular, sum } from "./homography.js";
 
 const MIN_AREA = 0.08, MAX_AREA = 0.97;
 /** Shares of the picture that a film takes. */
@@ -12,8 +12,11 @@ const SEEN = 0.55;
 /** Share of the four sides that must show as an edge. */
 const BESIDE = 0.15;
 /** Of the longest outline, how long another must be to belong to the film: bright parts leave gaps on a light box. */
-const REACH = 4, SAMPLES = 24;
-/** Pixels on either side of a side that are searched for its edge, at so many places. */
+const REACH = 4, FARTHER = 12, SAMPLES = 32;
+/** Pixels on either side of a side that are searched for its edge, in the small picture and in a larger one, at so many places. */
+const STRONG = 0.5, TILT = 8, NEAR = 2, PASSES = 3;
+/** Of the line with most slope under it, how much another must have; pixels that a line may tilt, and that its edge may be off it;
+ *  how often the line is laid anew. */
 const RIM = 3, BARE = 0.05;
 /** Pixels that an edge is wide; of a light box, the least that a film leaves bare. */
 const FEW = 20_000;
@@ -35,7 +38,7 @@ export function findFilm(gray, width, height) {
 
 /** Corners that were found in a smaller copy, laid through the edges of this larger one where they show there. */
 export function refineFilm(gray, width, height, corners) {
-  const edges = edgesOf(gray, width, height);
+  const edges = { ...edgesOf(gray, width, height), reach: FARTHER };
   const found = fitSides(corners.map(({ x, y }) => ({ x: x * width - 0.5, y: y * height - 0.5 })), edges);
   return found ? toShares(found, edges) : corners;
 }
@@ -54,7 +57,7 @@ function edgesOf(gray, width, height) {
   }
   const step = Math.ceil(slope.length / FEW), some = slope.filter((_, at) => at % step === 0).sort();
   const limit = Math.max(8, 0.2 * some[Math.floor(0.98 * some.length)]);
-  return { slope, limit, width, height };
+  return { slope, limit, width, height, reach: REACH };
 }
 
 /** The mean of each pixel and its neighbours. */
@@ -152,28 +155,53 @@ function plausible(corners, outline, { width, height }) {
 /** The straight edge near the line from one corner to the next: a point, a direction, and how much of it is seen. */
 function side(edges, from, to) {
   const long = Math.hypot(to.x - from.x, to.y - from.y), along = { x: (to.x - from.x) / long, y: (to.y - from.y) / long };
-  const across = { x: -along.y, y: along.x }, found = [];
-  for (let i = 0; i < SAMPLES; i++) {
+  const across = { x: -along.y, y: along.x };
+  const rows = Array.from({ length: SAMPLES }, (_, i) => {
     const reach = ((i + 0.5) / SAMPLES) * long;
-    const { slope, off } = steepest(edges, { x: from.x + along.x * reach, y: from.y + along.y * reach }, across);
-    if (slope > edges.limit) found.push({ reach, off });
+    return { reach, slopes: profile(edges, { x: from.x + along.x * reach, y: from.y + along.y * reach }, across) };
+  });
+  let { start, rise } = outermost(rows, edges, long), found = [];
+  for (let pass = 0; pass < PASSES; pass++) {
+    const seen = rows.map(({ reach, slopes }) => ({ reach, ...steepest(slopes, start + rise * reach, edges.reach) }));
+    found = seen.filter(({ slope }) => slope > edges.limit);
+    ({ start, rise } = line(found));
   }
-  const middle = found.map(({ off }) => off).sort((a, b) => a - b)[found.length >> 1] ?? 0;
-  const { start, rise } = line(found.filter(({ off }) => Math.abs(off - middle) <= 1.5));
   return {
     x: from.x + across.x * start, y: from.y + across.y * start,
     dx: along.x + across.x * rise, dy: along.y + across.y * rise, found: found.length / SAMPLES,
   };
 }
 
-/** Where the slope is steepest on a short way across a side, to a part of a pixel. */
-function steepest({ slope, width, height }, { x, y }, across) {
-  const seen = [];
-  for (let off = -REACH; off <= REACH; off += 0.5) {
-    const u = Math.round(x + across.x * off), v = Math.round(y + across.y * off);
-    seen.push({ off, value: u < 0 || v < 0 || u >= width || v >= height ? 0 : slope[v * width + u] });
+/** Slopes on a way across a side, from `reach` pixels outside to `reach` inside, in halves of a pixel. */
+function profile({ slope, width, height, reach }, { x, y }, across) {
+  return Array.from({ length: 4 * reach + 1 }, (_, i) => {
+    const off = i / 2 - reach, u = Math.round(x + across.x * off), v = Math.round(y + across.y * off);
+    return u < 0 || v < 0 || u >= width || v >= height ? 0 : slope[v * width + u];
+  });
+}
+
+/**
+ * Of the lines that have much slope under them the outermost: a film has edges of its own, what lies around it has none
+ * so near. No place counts for more than an edge does, so that bones do not outweigh a faint rim.
+ */
+function outermost(rows, { limit, reach }, long) {
+  const lines = [], most = Math.min(2 * reach, TILT);
+  for (let from = -reach; from <= reach; from++) {
+    for (let to = Math.max(from - most, -reach); to <= Math.min(from + most, reach); to++) {
+      const rise = (to - from) / long;
+      const under = ({ reach: at, slopes }) => slopes[Math.round(2 * (from + rise * at + reach))] - limit / 2;
+      lines.push({ start: from, rise, off: from + to, edge: sum(rows, (row) => clamp(under(row), 0, limit)) });
+    }
   }
+  const best = Math.max(...lines.map(({ edge }) => edge)), strong = lines.filter(({ edge }) => edge >= STRONG * best);
+  const first = Math.min(...strong.map(({ off }) => off));
+  return strong.filter(({ off }) => off <= first + 2 * NEAR).reduce((kept, one) => (one.edge > kept.edge ? one : kept));
+}
+
+/** Where the slope is steepest near `middle`, to a part of a pixel. */
+function steepest(slopes, middle, reach) {
+  const seen = slopes.map((value, i) => ({ value, off: i / 2 - reach })).filter(({ off }) => Math.abs(off - middle) <= NEAR);
   const most = Math.max(...seen.map(({ value }) => value)), near = seen.filter(({ value }) => value >= 0.7 * most);
-  const weight = near.reduce((sum, { value }) => sum + value, 0) || 1;
-  return { slope: most, off: near.reduce((sum, { value, off }) => sum + value * off, 0) / weight };
+  const weight = sum(near, ({ value }) => value) || 1;
+  return { slope: most, off: sum(near, ({ value, off }) => value * off) / weight };
 }

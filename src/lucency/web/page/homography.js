@@ -5,8 +5,8 @@ const CORNER = [50, 130];
 /** Degrees that a corner may have: steeper views give a map that nobody can place. */
 
 const cross = (o, a, b) => (a.x - o.x) * (b.y - o.y) - (a.y - o.y) * (b.x - o.x);
-const sum = (list, pick) => list.reduce((total, one) => total + pick(one), 0);
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+export const sum = (list, pick) => list.reduce((total, one) => total + pick(one), 0);
+export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** The convex hull, by Andrew's monotone chain. */
 export function hull(points) {
@@ -113,7 +113,7 @@ function upright(points, most) {
 }
 
 /**
- * The photograph within the corners as an upright film, each pixel interpolated between four.
+ * The photograph within the corners as an upright film, each pixel by cubic convolution: between four alone, it would be blurred.
  * @param {{pixels: Uint8Array, width: number, height: number}} photo @param corners as shares of its width and height
  * @param {number} most pixels along the longer side @param {{width, height}} [size] in its place
  * @returns {{pixels: Uint8Array, width: number, height: number}}
@@ -125,11 +125,25 @@ export function rectify(photo, corners, most, size) {
   for (let row = 0, at = 0; row < height; row++) {
     for (let column = 0; column < width; column++, at++) {
       const { x, y } = project(map, (column + 0.5) / width, (row + 0.5) / height);
-      pixels[at] = interpolate(photo.pixels, photo.width, photo.height, x - 0.5, y - 0.5) + 0.5;
+      pixels[at] = clamp(cubic(photo, x - 0.5, y - 0.5) + 0.5, 0, 255);
     }
   }
   return { pixels, width, height };
 }
+
+/** A picture's value among the centres of sixteen pixels, beyond the outer ones theirs (Keys 1981, a = -1/2). */
+function cubic({ pixels, width, height }, x, y) {
+  const left = Math.floor(x), top = Math.floor(y), across = keys(x - left), down = keys(y - top);
+  let total = 0;
+  for (let v = 0; v < 4; v++) {
+    const row = clamp(top + v - 1, 0, height - 1) * width;
+    for (let u = 0; u < 4; u++) total += down[v] * across[u] * pixels[row + clamp(left + u - 1, 0, width - 1)];
+  }
+  return total;
+}
+
+/** Weights of the four pixels around a place at `t` between the middle two. */
+const keys = (t) => [t * (t * (2 - t) - 1), t * t * (3 * t - 5) + 2, t * (t * (4 - 3 * t) + 1), t * t * (t - 1)].map((weight) => weight / 2);
 
 /** A grid's value between the centres of four cells; beyond the outer ones theirs. */
 export function interpolate(values, width, height, x, y) {

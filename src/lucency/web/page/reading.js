@@ -6,6 +6,7 @@ import { blank, called, chosen, failed, finding, held, refers, settings, verdict
 import { MODALITIES } from "./modality.js";
 import { colouredShare, quantile, SIGHTS } from "./sight.js";
 
+export const logit = (share) => Math.log(share / (1 - share));
 const words = (text) => new Set(text.split(" "));
 /** What people and machines write into a header, as in lucency.reader.input_checks. Any other word decides nothing. */
 const FRONTAL = words(
@@ -35,6 +36,8 @@ const KNOWN_MODALITIES = words(
 const NARROW = 0.5, WIDE = 2, LEVELS = 32, COLOURED = 0.1, UNCOLOURED = 0.01;
 const NO_SUCH_FILM = words("layout blank levels modality view part colour");
 /** Codes that mean that this is no film of the kind learned from: it gets no probability. */
+const CLOSE = 0.5;
+/** Logits, as calibrated, that a photograph is usually read beside its film: chosen on other scenes than docs/web.md tells of. */
 const PER_YEAR = { D: 365.25, W: 52.18, M: 12, Y: 1, "": 1 };
 
 /**
@@ -89,7 +92,13 @@ function grayLevels({ pixels, wide, width, height }) {
 export async function readFilm(engine, film) {
   const { card } = engine, outputs = await engine.read(film);
   const doubts = inputDoubts(film, card, failed(card, outputs.doubts).length > 0);
-  return readingOf(card, outputs, film.photograph ? [...cameraDoubts(film), ...doubts] : doubts);
+  return readingOf(card, outputs, film.photograph ? [...cameraDoubts(film), ...closeDoubts(card, outputs), ...doubts] : doubts);
+}
+
+/** The doubt of a photograph whose probability lies so near the end of its stretch that the film itself may be called otherwise. */
+export function closeDoubts(card, { probabilities: [probability] }) {
+  const near = zones(card).slice(1).some(({ from }) => Math.abs(logit(probability) - logit(from)) < CLOSE);
+  return near ? [{ code: "close", words: say("doubt_close"), refuses: true, explains: false }] : [];
 }
 
 /** The words of `text` that deny; none where others confirm. Only known words are quoted: people type names anywhere. */

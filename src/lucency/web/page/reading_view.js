@@ -4,7 +4,7 @@ import { FAINT } from "./evidence.js";
 import { named, say } from "./i18n.js";
 import { settings } from "./lucency.js";
 import { MODALITIES, KIND } from "./modality.js";
-import { isClear, leading, zones } from "./reading.js";
+import { isClear, leading, logit, zones } from "./reading.js";
 
 export const LEADING = 3;
 /** Labels named at once of several. */
@@ -36,8 +36,6 @@ function probabilityWords(share) {
   if (share >= CERTAIN) return say("probability_high");
   return share <= 1 - CERTAIN ? say("probability_low") : say("probability_value", { percent: percent(share) });
 }
-
-export const logit = (share) => Math.log(share / (1 - share));
 
 /** Where a probability lies on the scale, 0 … 1: logits, so that the stretches near the ends have room. */
 export function placeOf(share) {
