@@ -64,8 +64,10 @@ public enum LucencyError: Error {
 
 /// RGBA bytes, not premultiplied, to gray.
 public func gray(rgba: [UInt8]) -> [UInt8] {
-    return stride(from: 0, to: rgba.count, by: 4).map { at in
-        UInt8((19595 * Int(rgba[at]) + 38470 * Int(rgba[at + 1]) + 7471 * Int(rgba[at + 2]) + 32768) >> 16)
+    return stride(from: 0, to: rgba.count, by: 4).map { at -> UInt8 in
+        var sum: Int = 32768
+        for (channel, weight) in [19595, 38470, 7471].enumerated() { sum += weight * Int(rgba[at + channel]) }
+        return UInt8(sum >> 16)
     }
 }
 
