@@ -58,6 +58,19 @@ def test_reads_films_most_urgent_first(tab: Any, films: list[Path]) -> None:
     assert "Not for diagnosis" in tab.text_content("footer")
 
 
+def test_before_the_first_film_it_says_how_for_whom_and_gives_two_to_try(tab: Any) -> None:
+    card = Reader.open(INT8).card
+    assert tab.locator(".steps li:visible").count() == 3
+    assert tab.locator("#limits li").all_text_contents() == list(card.limits)
+    assert card.population.words in tab.text_content("#learned")
+    tab.evaluate("document.querySelectorAll('.sample').forEach((one) => one.click())")
+    tab.wait_for_function("() => document.querySelectorAll('#list .said:not(.waiting)').length === 2")
+    assert tab.locator("#list .number").all_text_contents() == ["1", "2"]
+    assert tab.text_content(".head b") == "very high (≥ 99 %)"
+    tab.click("#about")
+    assert tab.locator("#facts dt").all_text_contents()[:3] == ["Sensitivity", "Specificity", "Population"]
+
+
 PAINT = """async ([text, map, rows, columns, grid]) => {
   const [{ marksOf, veilCanvas }, { openFilm }, viewer] =
     await Promise.all(["evidence", "film", "viewer"].map((name) => import(`./${name}.js`)));

@@ -55,7 +55,7 @@ function edgesOf(gray, width, height) {
       slope[at] = Math.sqrt(across * across + down * down);
     }
   }
-  const step = Math.ceil(slope.length / FEW), some = slope.filter((_, at) => at % step === 0).sort();
+  const step = Math.ceil(slope.length / FEW), some = Float32Array.from({ length: slope.length / step }, (_, i) => slope[i * step]).sort();
   const limit = Math.max(8, 0.2 * some[Math.floor(0.98 * some.length)]);
   return { slope, limit, width, height, reach: REACH };
 }
@@ -64,9 +64,8 @@ function edgesOf(gray, width, height) {
 function smooth(gray, width, height) {
   const rows = new Float32Array(gray.length), out = new Float32Array(gray.length);
   const ends = (place, size) => (place > 0) + (place < size - 1);
-  for (let at = 0; at < gray.length; at++) {
-    const x = at % width;
-    rows[at] = gray[at] + (x > 0 ? gray[at - 1] : 0) + (x < width - 1 ? gray[at + 1] : 0);
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) rows[at] = gray[at] + (x > 0 ? gray[at - 1] : 0) + (x < width - 1 ? gray[at + 1] : 0);
   }
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++, at++) {

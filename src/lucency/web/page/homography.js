@@ -131,19 +131,22 @@ export function rectify(photo, corners, most, size) {
   return { pixels, width, height };
 }
 
-/** A picture's value among the centres of sixteen pixels, beyond the outer ones theirs (Keys 1981, a = -1/2). */
+/** Weights of four pixels in a row, by how far a place lies between the middle two, in 256ths (Keys 1981, a = -1/2). */
+const KEYS = Array.from({ length: 257 }, (_, i) => i / 256).map((t) =>
+  Float64Array.of(t * (t * (2 - t) - 1), t * t * (3 * t - 5) + 2, t * (t * (4 - 3 * t) + 1), t * t * (t - 1)).map((weight) => weight / 2));
+
+const keys = (share) => KEYS[Math.round(256 * clamp(share, 0, 1))];
+
+/** A picture's value among the centres of sixteen pixels; beyond the outer ones but one, that of the nearest place within. */
 function cubic({ pixels, width, height }, x, y) {
-  const left = Math.floor(x), top = Math.floor(y), across = keys(x - left), down = keys(y - top);
+  const left = clamp(Math.floor(x), 1, width - 3), top = clamp(Math.floor(y), 1, height - 3);
+  const across = keys(x - left), down = keys(y - top);
   let total = 0;
-  for (let v = 0; v < 4; v++) {
-    const row = clamp(top + v - 1, 0, height - 1) * width;
-    for (let u = 0; u < 4; u++) total += down[v] * across[u] * pixels[row + clamp(left + u - 1, 0, width - 1)];
+  for (let v = 0, at = (top - 1) * width + left - 1; v < 4; v++, at += width) {
+    total += down[v] * (across[0] * pixels[at] + across[1] * pixels[at + 1] + across[2] * pixels[at + 2] + across[3] * pixels[at + 3]);
   }
   return total;
 }
-
-/** Weights of the four pixels around a place at `t` between the middle two. */
-const keys = (t) => [t * (t * (2 - t) - 1), t * t * (3 * t - 5) + 2, t * (t * (4 - 3 * t) + 1), t * t * (t - 1)].map((weight) => weight / 2);
 
 /** A grid's value between the centres of four cells; beyond the outer ones theirs. */
 export function interpolate(values, width, height, x, y) {
