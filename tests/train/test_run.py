@@ -146,10 +146,14 @@ def _toml(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def worse() -> Recipe:
+    """A recipe whose first epochs are the best."""
+    short = recipe(head={"epochs": 0}, finetune={"epochs": 4, "lr": 0.3, "schedule": "constant", "ema": 0.0})
+    return short.model_copy(update={"seed": 4})
+
+
 def test_resume_starts_from_the_last_epoch_not_the_best(films: Dataset, tmp_path: Path) -> None:
-    worse = recipe(head={"epochs": 0}, finetune={"epochs": 4, "lr": 0.3, "schedule": "constant", "ema": 0.0})
-    worse = worse.model_copy(update={"seed": 4})
-    train_run(worse, films, tmp_path / "run", tmp_path / "cache")
+    train_run(worse(), films, tmp_path / "run", tmp_path / "cache")
     kept = {
         name: torch.load(tmp_path / "run" / "checkpoints" / "finetune" / f"{name}.ckpt", weights_only=True)["epoch"]
         for name in ("best", "last")
@@ -280,18 +284,22 @@ def test_a_nan_loss_raises(films: Dataset, tmp_path: Path) -> None:
         train_run(recipe(finetune={"lr": 1e30, "ema": 0.0}), films, tmp_path / "run", tmp_path / "cache")
 
 
-def test_a_run_that_is_moved_away_while_it_trains_is_said_to_be_put_back(
+def test_a_run_moved_away_while_it_trains_can_be_put_back_or_continued_where_it_is(
     films: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+
     def move(_phase: str, history: list[Any]) -> None:
-        if len(history) == 1:
-            (tmp_path / "run").rename(tmp_path / "elsewhere")
+        if len(history) == 2:
+            run.rename(elsewhere)
 
     with pytest.raises(OutputError, match=r"No such file.*put its folder back.*--resume"):
-        train_run(recipe(head={"epochs": 0}), films, tmp_path / "run", tmp_path / "cache", watch=move)
+        train_run(worse(), films, run, tmp_path / "cache", watch=move)
     assert "Traceback" not in capsys.readouterr().err
-    (tmp_path / "elsewhere").rename(tmp_path / "run")
-    train_run(recipe(head={"epochs": 0}), films, tmp_path / "run", tmp_path / "cache", resume=True)
+    assert not run.exists()
+    train_run(worse(), films, elsewhere, tmp_path / "cache", resume=True)
+    train_run(worse(), films, run, tmp_path / "cache")
+    assert same(run, elsewhere)
 
 
 def test_the_sparsity_loss_is_added(films: Dataset) -> None:

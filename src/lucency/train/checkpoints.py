@@ -45,7 +45,19 @@ class CheckpointFiles(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read the state, without pickled objects. Raises TrainingError where it is damaged."""
-        return read_checkpoint(Path(path))
+        return placed(read_checkpoint(Path(path)), Path(path).parent.resolve())
+
+
+def placed(state: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The state with the paths of `folder`: of a run that was moved Lightning would forget which epoch was best."""
+    for facts in state["callbacks"].values():
+        if old := facts.get("dirpath"):
+            facts["best_k_models"] = {
+                key.replace(old, str(folder), 1): score for key, score in facts["best_k_models"].items()
+            }
+            for name in ("best_model_path", "kth_best_model_path", "last_model_path", "dirpath"):
+                facts[name] = facts[name].replace(old, str(folder), 1)
+    return state
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
