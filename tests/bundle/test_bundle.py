@@ -122,12 +122,18 @@ def test_an_invalid_card_is_one_line(bundle: Path, change, message: str) -> None
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff\xfe"])
+@pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 1000 + b"]" * 1000])
 def test_a_card_that_is_not_json_is_one_line(bundle: Path, text: bytes) -> None:
     (bundle / "card.json").write_bytes(text)
     with pytest.raises(BundleError) as caught:
         read_card(bundle)
     assert "\n" not in str(caught.value)
+
+
+def test_text_of_a_card_can_be_written(bundle: Path) -> None:
+    rewrite(bundle, lambda content: content.update(name="x\ud800y", labels=["normal", "pneu\udcff"]))
+    found = read_card(bundle)
+    assert (found.name, found.labels) == ("x?y", ("normal", "pneu?"))
 
 
 def test_a_card_without_its_model_file_raises(bundle: Path) -> None:

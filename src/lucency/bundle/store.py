@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import zipfile
 from collections import Counter
@@ -102,6 +103,8 @@ def _signature(load: Load) -> bytes:
 def _parse(path: Path, text: bytes) -> Card:
     try:
         content = parse_json(text)
+        # A lone surrogate (`\ud800`), which JSON can state and no encoding can write, becomes `?`.
+        content = parse_json(json.dumps(content, ensure_ascii=False).encode(errors="replace"))
     except ValueError as error:
         raise BundleError(f"{path}: {CARD} is not JSON ({error}); {AGAIN}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
