@@ -36,8 +36,8 @@ from lucency.train.lung_augment import View, augment_lungs
 BATCH = 48
 PLAIN, AUGMENTED, PAINTED = 0, 1, 2
 """Kinds of view: unchanged, as in validation and reading; augmented; augmented with a painted opacity."""
-VERSION = 1
-"""Of the augmentation: views of another version are computed again."""
+VERSION = 2
+"""Of the augmentation and of the cells' weights: views of another version are computed again."""
 
 
 @dataclass(frozen=True)
