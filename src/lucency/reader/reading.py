@@ -100,7 +100,7 @@ class Reading:
     def answer(self) -> str:
         """The reading in words, without the film's name.
 
-        `pneumonia 0.991: pneumonia (0.90 or more)`, `pneumonia 0.450: refer (between 0.14 and 0.91)`, or
+        `pneumonia 0.993: pneumonia (0.91 or more)`, `pneumonia 0.450: refer (between 0.14 and 0.91)`, or
         `no probability:` and why.
         """
         if self.probability is None:
