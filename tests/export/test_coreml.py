@@ -80,7 +80,7 @@ def test_other_names_and_other_files_are_refused(content: bytes) -> None:
 
 @pytest.mark.parametrize(("groups", "stride", "kernel"), [(1, 1, 1), (1, 2, 3), (6, 1, 3), (6, 2, 3)])
 def test_convolutions(groups: int, stride: int, kernel: int) -> None:
-    x = RNG.normal(size=(1, 6, 9, 9)).astype(np.float32)
+    x = RNG.normal(size=(2, 6, 9, 9)).astype(np.float32)
     weight = RNG.normal(size=(6, 6 // groups, kernel, kernel)).astype(np.float32)
     pad, bias = kernel // 2, RNG.normal(size=6).astype(np.float32)
     given = {"x": x, "weight": weight, "bias": bias, "strides": [stride] * 2, "pad": [pad] * 4, "groups": groups}
@@ -89,7 +89,7 @@ def test_convolutions(groups: int, stride: int, kernel: int) -> None:
 
 
 def test_pools_and_resizing() -> None:
-    x = RNG.normal(size=(1, 2, 6, 6)).astype(np.float32)
+    x = RNG.normal(size=(2, 2, 6, 6)).astype(np.float32)
     pool = {"x": x, "kernel_sizes": [3, 3], "strides": [1, 1], "pad_type": "custom", "pad": [1, 1, 1, 1]}
     same(coreml.OPERATIONS["max_pool"](pool), F.max_pool2d(torch.from_numpy(x), 3, 1, 1))
     same(coreml.OPERATIONS["avg_pool"](pool), F.avg_pool2d(torch.from_numpy(x), 3, 1, 1))
@@ -99,3 +99,4 @@ def test_pools_and_resizing() -> None:
         F.interpolate(torch.from_numpy(x), scale_factor=4, mode="bilinear"),
     )
     same(coreml.OPERATIONS["upsample_nearest_neighbor"](scale), F.interpolate(torch.from_numpy(x), scale_factor=4.0))
+    same(coreml.OPERATIONS["tile"]({"x": x, "reps": [3, 1, 2, 1]}), torch.from_numpy(x).repeat(3, 1, 2, 1))

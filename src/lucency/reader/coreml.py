@@ -120,16 +120,16 @@ def evaluate(program: Any, film: Array) -> dict[str, Array]:
 
 
 def _conv(given: Given) -> Array:
-    """X (1, i, h, w) with weight (o, i / groups, a, b)."""
+    """X (n, i, h, w) with weight (o, i / groups, a, b)."""
     x, weight, groups = given["x"], given["weight"], int(given.get("groups", 1))
     pad = [int(v) for v in given.get("pad", (0, 0, 0, 0))]
     x = np.pad(x, ((0, 0), (0, 0), (pad[0], pad[1]), (pad[2], pad[3])))
     down, across = (int(v) for v in given.get("strides", (1, 1)))
-    windows = sliding_window_view(x[0], weight.shape[2:], axis=(1, 2))[:, ::down, ::across]
-    channels, height, width = windows.shape[:3]
-    apart = windows.reshape(groups, channels // groups, height, width, *weight.shape[2:])
+    windows = sliding_window_view(x, weight.shape[2:], axis=(2, 3))[:, :, ::down, ::across]
+    count, channels, height, width = windows.shape[:4]
+    apart = windows.reshape(count, groups, channels // groups, height, width, *weight.shape[2:])
     kernels = weight.reshape(groups, -1, *weight.shape[1:])
-    found = np.einsum("gihwab,goiab->gohw", apart, kernels, optimize=True).reshape(1, -1, height, width)
+    found = np.einsum("ngihwab,goiab->ngohw", apart, kernels, optimize=True).reshape(count, -1, height, width)
     return np.asarray(found + given["bias"].reshape(1, -1, 1, 1) if "bias" in given else found)
 
 
@@ -228,6 +228,7 @@ OPERATIONS: dict[str, Callable[[Given], Array]] = {
     "squeeze": lambda g: np.squeeze(g["x"], tuple(int(axis) for axis in g["axes"])),
     "stack": lambda g: np.stack(g["values"], int(g["axis"])),
     "sub": lambda g: g["x"] - g["y"],
+    "tile": lambda g: np.tile(g["x"], [int(v) for v in g["reps"]]),
     "transpose": lambda g: np.transpose(g["x"], [int(v) for v in g["perm"]]),
     "upsample_bilinear": _resized,
     "upsample_nearest_neighbor": _doubled,
