@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from lucency.data import read_dataset
+from lucency.data.splits import group_holdout
 from lucency.errors import SourceError
 from sample_sources import dicom, jpeg, put, write_dicom
 
@@ -62,3 +64,40 @@ def test_a_folder_of_other_films(tmp_path: Path) -> None:
     put(tmp_path / "normal" / "1.png", jpeg())
     with pytest.raises(SourceError, match=r"expected DICOM films of two classes.*found 0 DICOM films; found 1 folder"):
         read_dataset(tmp_path, "dicom")
+
+
+def write_scans(root: Path, patient: str = "") -> Path:
+    """Two studies of each class, of two series with three slices each, and a localizer in each study."""
+    for study in range(4):
+        label = "covid" if study % 2 else "other"
+        for number in range(7):
+            path = root / label / f"{study}-{number}.dcm"
+            slice_ = dcmread(dicom(path, patient and f"{patient}{study // 2}", f"1.9.{study}.{number}"))
+            slice_.StudyInstanceUID, slice_.SeriesInstanceUID = f"1.7.{study}", f"1.8.{study}.{number // 3}"
+            slice_.Modality = "CT"
+            slice_.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER" if number == 6 else "AXIAL"]
+            slice_.save_as(path)
+    return root
+
+
+def test_slices_stay_together_by_patient(tmp_path: Path) -> None:
+    scans = read_dataset(write_scans(tmp_path, "p"))
+    assert {one.patient for one in scans.samples} == {"p0", "p1"}
+    assert len(scans) == 24
+    assert scans.warnings == ("left out 4 files that show where slices lie (localizers)",)
+
+
+def test_slices_without_a_patient_stay_together_by_study(tmp_path: Path) -> None:
+    scans = read_dataset(write_scans(tmp_path))
+    assert {one.patient for one in scans.samples} == {f"1.7.{study}" for study in range(4)}
+    assert scans.warnings[1:] == ("24 films do not name their patient; the films of a study count as one patient",)
+    train, val = group_holdout(scans, 0.5)
+    assert not {scans.samples[i].patient for i in train} & {scans.samples[i].patient for i in val}
+
+
+def test_a_table_may_name_series(tmp_path: Path) -> None:
+    write_scans(tmp_path / "all" / "scans")
+    put(tmp_path / "labels.csv", b"SeriesInstanceUID,label\n1.8.0.0,other\n1.8.1.0,covid\n1.8.3.1,covid\n")
+    scans = read_dataset(tmp_path)
+    assert scans.class_counts() == {"other": 3, "covid": 6}
+    assert scans.left_out["no_label"] == 15

@@ -18,7 +18,7 @@ from typing import Any
 import pydicom
 from pynetdicom import AE, evt
 
-from lucency.dicom.acceptance import CLASSES
+from lucency.dicom.kinds import KINDS
 
 ORTHANC = shutil.which("Orthanc") or ("/usr/sbin/Orthanc" if Path("/usr/sbin/Orthanc").exists() else None)
 ORTHANC_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -74,12 +74,17 @@ class Archive:
 
 
 def send(
-    port: int, films: list[bytes], calling: str = "MODALITY", called: str = "LUCENCY", tls: Any = None
+    port: int,
+    films: list[bytes],
+    calling: str = "MODALITY",
+    called: str = "LUCENCY",
+    tls: Any = None,
+    modality: str = "chest_xray",
 ) -> list[Any]:
     """C-STORE each film over one association; the status datasets, as far as it held. None: no association."""
     node = AE(ae_title=calling)
     node.acse_timeout = node.dimse_timeout = node.network_timeout = 30
-    for kind in CLASSES:
+    for kind in KINDS[modality].classes:
         node.add_requested_context(kind, ["1.2.840.10008.1.2.1"])
     association = node.associate("127.0.0.1", port, ae_title=called, tls_args=tls)
     answers: list[Any] = []

@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DigitalXRayImageStorageForPresentation, JPEG2000Lossless, SecondaryCaptureImageStorage
 
+from dicom.colours import photograph, retina
 from dicom.films import dataset, file, film
 from lucency.cli import run
 from lucency.dicom.deid import RULES, Cleaned, Pseudonyms, deidentify
@@ -64,6 +65,18 @@ def riddled() -> bytes:
         one.file_meta.SourceApplicationEntityTitle = SECRET
         one.preamble = (SECRET.encode() * 26)[:128]
         return file(one)
+
+
+def test_a_picture_in_colour_is_refused_by_name() -> None:
+    with pytest.raises(FilmError, match="a picture in colour; expected a gray CR, DX or SC film"):
+        deidentify(photograph(SOPClassUID=SecondaryCaptureImageStorage), KEY, seen=True)
+
+
+def test_three_equal_channels_are_written_as_one() -> None:
+    film = retina((90, 90, 90))
+    made, result = cleaned(photograph(1, film, SOPClassUID=SecondaryCaptureImageStorage, Modality="OT"), seen=True)
+    assert (made.SamplesPerPixel, made.PhotometricInterpretation) == (1, "MONOCHROME2")
+    assert np.array_equal(open_film(result.content).pixels, film[:, :, 0])
 
 
 def test_nothing_planted_is_left() -> None:

@@ -123,7 +123,7 @@ def test_pull_by_query(peer: Orthanc, reader: Reader, tmp_path: Path) -> None:
     peer.ask("/instances", film(9, StudyDate="20200101", StudyInstanceUID="1.2.9", SeriesInstanceUID="1.2.9.1"))
     client = web_client(f"{peer.base}/dicom-web", Credentials())
     queue = Queue(tmp_path / "pulled")
-    found = list(find(client, {"StudyDate": "20240301-20240331"}))
+    found = list(find(client, {"StudyDate": "20240301-20240331"}, ("CR", "DX")))
     assert sorted(instance for _, _, instance in found) == ["1.2.3.4.5.1", "1.2.3.4.5.2", "1.2.3.4.5.3"]
     with working(queue, reader, destination(f"{peer.base}/dicom-web", "LUCENCY", Credentials()), log):
         assert fetch_all(client, {"StudyDate": "20240301-20240331"}, queue, reader.bundle.digest, 2, log) == 0

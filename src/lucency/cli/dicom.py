@@ -27,6 +27,8 @@ def dicom(
 ) -> int:
     """Answer DICOM films with a TID 1500 structured report and a secondary capture of the map.
 
+    The bundle decides which: frontal chest films, slices of CT or MRI, photographs in colour.
+
     The UIDs of an answer follow from the film's and the bundle's: what was answered already is left as it is. A film
     that is not answered (lateral, no chest, for processing, broken) is named with the reason; the exit code is then 3.
 
@@ -58,7 +60,7 @@ def _written(path: Path, reader: Reader, out: Path) -> tuple[Answer, dict[str, P
     from lucency.dicom.answer import answer, content_of
     from lucency.files import write_bytes
 
-    accepted = accept(_content(path), str(path))
+    accepted = accept(_content(path), str(path), reader.card.modality)
     answered = answer(accepted, reader, datetime.now(), str(path))
     places = {part.what: out / f"{part.what}-{part.uid}.dcm" for part in answered.parts}
     if places["overlay"].exists() and content_of(places["overlay"]) not in ("", accepted.content):

@@ -1,4 +1,4 @@
-"""`lucency pacs`: a DICOM node that answers chest films, and the state of its queue."""
+"""`lucency pacs`: a DICOM node that answers films, and the state of its queue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.dicom.queue import Queue
-    from lucency.reader import Reader
 
 
 pacs = typer.Typer(
@@ -57,8 +56,9 @@ def serve(
     authority: Authority = None,
     token: Token = None,
 ) -> None:
-    """Receive CR, DX and SC films by C-STORE, answer each with a report and an overlay, deliver them.
+    """Receive films by C-STORE, answer each with a report and an overlay, deliver them.
 
+    Which films follows from the bundle: chest films as CR, DX and SC, slices as CT, MR and SC, photographs in colour.
     A film is acknowledged once it is on the disk, and answered exactly once whatever happens to this program. Stop it
     with Ctrl-C or SIGTERM; what waits goes on at the next start.
 
@@ -79,14 +79,15 @@ def serve(
     for one in (title, *allow):
         check_title(one)
     send = destination(to, title, credentials)
-    reader = _of_chest_films(Reader.open(bundle))
+    reader = Reader.open(bundle)
     limit_memory()
     waiting = Queue(queue)
     with closing(lock(queue)):
         stop = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        door = NodeConfig(title, host, port, tuple(allow), associations, largest * 2**20, most_waiting, drop)
+        bounds = (associations, largest * 2**20, most_waiting, drop)
+        door = NodeConfig(title, host, port, tuple(allow), *bounds, modality=reader.card.modality)
         try:
             close = start_scp(door, waiting, reader.bundle.digest, credentials)
         except OSError as error:
@@ -116,7 +117,7 @@ def pull(
     authority: Authority = None,
     token: Token = None,
 ) -> int:
-    """Fetch chest films from a DICOMweb server, answer them, deliver the answers, and stop.
+    """Fetch films of the bundle's kind from a DICOMweb server, answer them, deliver the answers, and stop.
 
     Films answered before are not fetched again. Exit code 1 if a film was given up or not returned by the server.
 
@@ -133,10 +134,10 @@ def pull(
     check_title(title)
     query = dict(_pair(word) for word in where)
     send, client = destination(to, title, credentials), web_client(source, credentials)
-    reader = _of_chest_films(Reader.open(bundle))
+    reader = Reader.open(bundle)
     waiting = Queue(queue)
     with closing(lock(queue)), working(waiting, reader, send):
-        missed = fetch_all(client, query, waiting, reader.bundle.digest)
+        missed = fetch_all(client, query, waiting, reader.bundle.digest, modality=reader.card.modality)
     if missed:
         echo(f"{missed} films were not given by the server; the same command asks for them again", err=True)
     return _tell(waiting, json=False) or (SOME_DEAD if missed else 0)
@@ -214,17 +215,3 @@ def _existing(folder: Path, look: bool = False) -> Queue:
     if not (folder / "queue.sqlite").is_file():
         raise UsageError(f"{folder}: expected the folder of a queue, found none; name it with --queue")
     return Queue(folder, look)
-
-
-def _of_chest_films(reader: Reader) -> Reader:
-    """The same reader.
-
-    Raises:
-        UsageError: it reads other pictures, which the node would refuse one by one.
-    """
-    from lucency.errors import UsageError
-
-    if reader.card.modality != "chest_xray":
-        kind = reader.card.modality
-        raise UsageError(f"--bundle: expected a reader of chest films, which a PACS is answered for; came {kind}")
-    return reader

@@ -35,6 +35,7 @@ LEFT_OUT = {
 NO_FILMS = {
     "system_file": "of an operating system",
     "other_file": "of another kind",
+    "localizer": "that show where slices lie (localizers)",
     "folder_again": "in folders linked twice",
 }
 """Why something else is left out; it counts as no film."""

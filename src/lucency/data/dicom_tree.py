@@ -1,7 +1,7 @@
 """A tree of DICOM files, sorted by class (class/…/file, below train/ and test/ or not) or listed in labels.csv.
 
-labels.csv lies in the root and has the column label beside SOPInstanceUID or PatientID. Patients come from PatientID,
-which is whatever the archive that exported the films made of it.
+labels.csv lies in the root and has the column label beside one of KEYS. Patients come from PatientID, which is whatever
+the archive that exported the films made of it; slices and films that name none belong together by study or series.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ from lucency.progress import track
 from lucency.tables import parse_table, value_of
 
 TABLE = "labels.csv"
-KEYS = ("SOPInstanceUID", "PatientID")
+KEYS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID")
+"""What a row of the table may name: the first that it has, and of a film the first that is listed, counts."""
+WHOSE = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+"""Which films belong together: the first that is stated."""
 COLUMNS = {"sex": "PatientSex", "age": "PatientAge", "view": "ViewPosition", "manufacturer": "Manufacturer"}
 """Our column to the attribute it is taken from."""
 LOOKED_AT, OPENED = 400, 40
 """Files that are listed, and opened, to recognise a tree of DICOM files."""
-WANTED = ("PatientID", "SOPInstanceUID", "Rows", "Columns", *COLUMNS.values())
+WANTED = (*KEYS, "Rows", "Columns", "ImageType", *COLUMNS.values())
 
 
 def read(root: Path) -> Dataset:
@@ -53,21 +56,29 @@ def read(root: Path) -> Dataset:
     films = [
         (place, head) for place in track(placed, "reading DICOM headers", len(placed)) if (head := header(place[2]))
     ]
+    found = len(films)
+    films = [(place, head) for place, head in films if "LOCALIZER" not in (head.get("ImageType") or ())]
     labels = [_label(place, head, table) for place, head in films]
     class_of = merge_spellings(tally(labels), str(root))
     kept = [(place, head, class_of[label]) for (place, head), label in zip(films, labels, strict=True) if label]
     names = in_order(class_of.values())
     if not names:
-        found = f"found {len(films)} DICOM films; {inventory(root)}"
         raise SourceError(
-            f"{root}: expected DICOM films of two classes, in class folders or listed in {TABLE}; {found}"
+            f"{root}: expected DICOM films of two classes, in class folders or listed in {TABLE}; "
+            f"found {len(films)} DICOM films; {inventory(root)}"
         )
     samples = sorted((_sample(root, place, head, names.index(label)) for place, head, label in kept), key=_name)
-    left_out += Counter(not_dicom=len(placed) - len(films), no_label=len(films) - len(kept))
-    nameless = sum(sample.patient is None for sample in samples)
-    unnamed = [f"{nameless} films do not name their patient; each counts as a patient of its own"] if nameless else []
-    warnings = (*describe_left_out(left_out), *merged_warnings(class_of), *unnamed)
+    left_out += Counter(not_dicom=len(placed) - found, localizer=found - len(films), no_label=len(films) - len(kept))
+    warnings = (*describe_left_out(left_out), *merged_warnings(class_of), *_unnamed(samples, kept))
     return Dataset(names, tuple(samples), task_of(names), "dicom", warnings, left_out)
+
+
+def _unnamed(samples: list[Sample], kept: list[tuple[Any, Any, str]]) -> list[str]:
+    """What is said of films that do not name their patient."""
+    alone = sum(sample.patient is None for sample in samples)
+    grouped = sum(not _stated(head, "PatientID") for _, head, _ in kept) - alone
+    words = ((grouped, "the films of a study count as one patient"), (alone, "each counts as a patient of its own"))
+    return [f"{count} films do not name their patient; {what}" for count, what in words if count]
 
 
 def recognises(root: Path) -> bool:
@@ -107,8 +118,8 @@ def _table(path: Path) -> dict[str, str]:
 
     def check(columns: tuple[str, ...]) -> None:
         if "label" not in columns or not set(KEYS) & set(columns):
-            found = ", ".join(columns) or "an empty table"
-            raise SourceError(f"{path}: expected the columns SOPInstanceUID (or PatientID) and label, found {found}")
+            found, others = ", ".join(columns) or "an empty table", ", ".join(KEYS[1:])
+            raise SourceError(f"{path}: expected the columns SOPInstanceUID (or {others}) and label, found {found}")
 
     labels: dict[str, str] = {}
     for row in parse_table(lambda: path.open("rb"), str(path), (*KEYS, "label"), check=check):
@@ -125,15 +136,19 @@ def _label(place: tuple[str | None, str, Path], head: Any, labels: dict[str, str
     return next((labels[str(head.get(key))] for key in KEYS if str(head.get(key)) in labels), "")
 
 
+def _stated(head: Any, keyword: str) -> str:
+    return value_of(str(head.get(keyword) or ""))
+
+
 def _sample(root: Path, place: tuple[str | None, str, Path], head: Any, label: int) -> Sample:
     split, _, path = place
     return Sample(
         name=path.relative_to(root).as_posix(),
         label=label,
         load=partial(open_film, path),
-        patient=value_of(str(head.get("PatientID") or "")) or None,
+        patient=next((text for keyword in WHOSE if (text := _stated(head, keyword))), None),
         split=split,
-        columns={ours: text for ours, theirs in COLUMNS.items() if (text := value_of(str(head.get(theirs) or "")))},
+        columns={ours: text for ours, theirs in COLUMNS.items() if (text := _stated(head, theirs))},
         path=path,
     )
 

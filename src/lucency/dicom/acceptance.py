@@ -12,25 +12,20 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
-from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    SecondaryCaptureImageStorage,
-)
 
+from lucency.dicom.kinds import KINDS
 from lucency.errors import FILM_CONFLICT, FILM_UNSUPPORTED, FilmError
 from lucency.film import Film
-from lucency.film.dicom import open_dicom
+from lucency.film.dicom import DicomFilm, open_dicom
 from lucency.film.limits import printable
+from lucency.modality import MODALITIES
 from lucency.native_output import quiet, quiet_dicom
 from lucency.reader.input_checks import modality_said, part_said, view_said
 
-CLASSES = (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    SecondaryCaptureImageStorage,
+OF_THE_IMAGE = (
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "PatientOrientation"),
+    "ImageLaterality",
 )
-OF_THE_IMAGE = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "PatientOrientation")
 OF_THE_STUDY = (
     *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyDescription", "StudyInstanceUID"),
     *("StudyID", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
@@ -63,39 +58,43 @@ class Accepted:
         """A hash of what is read and of whom: whatever carries the same UID must have it too."""
         whose = "\n".join(str(self.header.get(keyword) or "").strip() for keyword in CONTENT)
         shape = f"{self.film.pixels.dtype}{self.film.shape}"
-        return hashlib.sha256(f"{shape}\n{whose}\n".encode() + self.film.pixels.tobytes()).hexdigest()
+        pixels = self.film.pixels if self.film.colour is None or "colour" not in self.film.facts else self.film.colour
+        return hashlib.sha256(f"{shape}\n{whose}\n".encode() + pixels.tobytes()).hexdigest()
 
 
-def accept(data: bytes, name: str = "film") -> Accepted:
-    """Open a frontal chest film, with what its answer takes over from it. Parses and decodes once.
+def accept(data: bytes, name: str = "film", modality: str = "chest_xray") -> Accepted:
+    """Open a picture that is answered, with what its answer takes over from it. Parses and decodes once.
 
     Args:
         data: a DICOM file.
         name: what messages call it.
+        modality: the kind of picture that is answered, of KINDS.
 
     Raises:
         FilmError: no film, or none that is answered: which one, what was found, what would be accepted.
     """
-    opened, label = open_dicom(data, name), printable(name)
-    _check_kind(opened.film, label)
+    opened, label = open_dicom(data, name, colour=MODALITIES[modality].channels == 3), printable(name)
+    if found := _other(opened, modality):
+        raise _refusal(label, found, modality)
     with quiet, quiet_dicom:
-        return Accepted(opened.film, answer_header(opened.dataset, label))
+        return Accepted(opened.film, answer_header(opened.dataset, label, modality))
 
 
-def _check_kind(film: Film, name: str) -> None:
-    facts = film.facts
-    if facts.get("sop_class") not in CLASSES:
-        raise _refusal(name, "another kind of DICOM image", "send the CR or DX film itself")
-    for what, (said, words) in (
-        ("modality", modality_said(facts)),
-        ("body part", part_said(facts)),
-        ("view", view_said(facts)),
-    ):
-        if said == "no":
-            raise _refusal(name, f"{what} {words}")
+def _other(opened: DicomFilm, modality: str) -> str:
+    """What shows a picture to be of another kind; "" where nothing does."""
+    facts, kind = opened.film.facts, MODALITIES[modality]
+    if facts.get("sop_class") not in KINDS[modality].classes:
+        return "another kind of DICOM image"
+    if "LOCALIZER" in _values(opened.dataset.get("ImageType")):
+        return "a localizer"
+    if kind.channels == 3 and "colour" not in facts:
+        return "a gray picture"
+    said = [("modality", modality_said(facts, kind))]
+    said += [("body part", part_said(facts)), ("view", view_said(facts))] if kind.lungs else []
+    return next((f"{what} {words}" for what, (answer, words) in said if answer == "no"), "")
 
 
-def answer_header(dataset: Dataset, name: str = "film") -> Dataset:
+def answer_header(dataset: Dataset, name: str = "film", modality: str = "chest_xray") -> Dataset:
     """See `Accepted.header`.
 
     Raises:
@@ -103,12 +102,13 @@ def answer_header(dataset: Dataset, name: str = "film") -> Dataset:
     """
     missing = [keyword for keyword in REQUIRED if not _UID.fullmatch(str(dataset.get(keyword)))]
     if missing:
-        raise _refusal(name, f"a film without {' and '.join(missing)}", "its answer could not be filed")
+        raise _refusal(name, f"a film without {' and '.join(missing)}", modality, "its answer could not be filed")
     if any(isinstance(dataset.get(keyword), MultiValue) for keyword in IDENTITY):
-        raise _refusal(name, "a film of several patients", "its answer could not be filed")
+        raise _refusal(name, "a film of several patients", modality, "its answer could not be filed")
     header = Dataset()
     for keyword in OF_THE_STUDY + OF_THE_IMAGE:
         setattr(header, keyword, valid(keyword, dataset.get(keyword)))
+    header.ImageLaterality = header.ImageLaterality or valid("ImageLaterality", dataset.get("Laterality"))
     header.AccessionNumber = header.AccessionNumber or _requested(dataset)
     undeclared = set(_values(dataset.get("SpecificCharacterSet"))) <= {"", "ISO_IR 6", "ISO 2022 IR 6"}
     if not undeclared or all(str(header.get(keyword) or "").isascii() for keyword in OF_THE_STUDY):
@@ -127,8 +127,9 @@ def _requested(dataset: Dataset) -> str:
     return numbers.pop() if len(numbers) == 1 else ""
 
 
-def _refusal(name: str, found: str, advice: str = "send frontal chest films only") -> FilmError:
-    expected = "a frontal chest film (CR, DX for presentation or gray secondary capture)"
+def _refusal(name: str, found: str, modality: str, advice: str = "") -> FilmError:
+    kind = KINDS[modality]
+    expected, advice = f"a {kind.words} ({kind.stored})", advice or f"send {kind.words}s only"
     return FilmError(f"{name}: found {found}; expected {expected}; {advice}", code=FILM_UNSUPPORTED, found=found)
 
 
@@ -177,11 +178,17 @@ def _orientation(value: Any) -> list[str] | str:
     return sides if len(sides) == 2 and all(map(_ORIENTATION.fullmatch, sides)) else ""
 
 
+def _side(value: Any) -> str:
+    text = str(value).strip().upper()
+    return text if text in ("L", "R") else ""
+
+
 _VALID: dict[str, Callable[[Any], Any]] = {
     "StudyDate": _date,
     "PatientBirthDate": _date,
     "StudyTime": _time,
     "PatientSex": _sex,
     "PatientOrientation": _orientation,
+    "ImageLaterality": _side,
 }
 """All of these may be empty (type 2)."""

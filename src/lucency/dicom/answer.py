@@ -17,12 +17,14 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from lucency.bundle import Bundle
 from lucency.dicom.acceptance import OF_THE_STUDY, Accepted, accept
 from lucency.dicom.common_attributes import NOTICE, SERIES, answer_uid, file_bytes, set_common_attributes
+from lucency.dicom.kinds import KINDS
 from lucency.dicom.report import report
 from lucency.film import Film
 from lucency.film.limits import damaged, printable
 from lucency.lungs import lung_outline
+from lucency.modality import MODALITIES
 from lucency.native_output import quiet, quiet_dicom
-from lucency.paint import KEY, Legend, overlay
+from lucency.paint import Legend, overlay
 from lucency.preprocess import Preprocess
 from lucency.reader import Reader, Reading
 
@@ -70,7 +72,7 @@ def answer(source: bytes | Accepted, reader: Reader, at: datetime, name: str = "
     Raises:
         FilmError: the film is not answered; see `accept`.
     """
-    accepted = accept(source, name) if isinstance(source, bytes) else source
+    accepted = accept(source, name, reader.card.modality) if isinstance(source, bytes) else source
     reading = reader.read(accepted.film)
     try:
         with quiet, quiet_dicom:
@@ -95,7 +97,8 @@ def secondary_capture(
     made.SOPInstanceUID = answer_uid(accepted.uid, bundle.digest, "overlay")
     made.SeriesInstanceUID = answer_uid(accepted.uid, bundle.digest, "overlay series")
     made.SeriesNumber, made.InstanceNumber = SERIES["overlay"], 1
-    made.Modality, made.ConversionType, made.BodyPartExamined = "OT", "WSD", "CHEST"
+    made.Modality, made.ConversionType = "OT", "WSD"
+    _set_part(made, header, bundle)
     made.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     made.SeriesDescription = f"lucency: overlay ({NOTICE})"
     shown = f"map of {reading.finding} by {bundle.card.name} {bundle.digest[:12]} over the film"
@@ -109,6 +112,14 @@ def secondary_capture(
     return set_common_attributes(made, header, at)
 
 
+def _set_part(made: Dataset, header: Dataset, bundle: Bundle) -> None:
+    kind = KINDS[bundle.card.modality]
+    if kind.body_part:
+        made.BodyPartExamined = kind.body_part
+    if kind.paired:
+        made.Laterality = header.ImageLaterality  # PS3.3 C.7.3.1: type 2C, of a paired part
+
+
 def content_of(overlay: Path) -> str:
     """Which `Accepted.content` an overlay shows; "" if it does not say or cannot be read."""
     with contextlib.suppress(OSError, InvalidDicomError, AttributeError):
@@ -119,22 +130,27 @@ def content_of(overlay: Path) -> str:
 
 def picture(film: Film, reading: Reading, preprocess: Preprocess, bundle: Bundle) -> Image.Image:
     """Film and map with their notice, the answer above, the key below; mode RGB. It names no patient."""
-    small = _reduced(film)
-    painted = overlay(small, reading.map, preprocess, Legend(mark=NOTICE), lungs=lung_outline(small.gray8()))
-    page = Image.new("RGB", (max(MIN_WIDTH, painted.width), painted.height + 2 * LINE), "white")
+    small = _reduced(film, preprocess.channels)
+    chest = MODALITIES[bundle.card.modality].lungs
+    legend = Legend(finding=reading.finding, mark=NOTICE, lungs=chest)
+    painted = overlay(small, reading.map, preprocess, legend, lungs=lung_outline(small.gray8()) if chest else None)
+    font, said = ImageFont.load_default(14), f"{reading.answer}. {NOTICE}."
+    needed = MIN_WIDTH if chest else max(MIN_WIDTH, round(font.getlength(said)) + 8)  # the names of three classes
+    page = Image.new("RGB", (max(needed, painted.width), painted.height + 2 * LINE), "white")
     page.paste(painted, (0, LINE))
     pen = ImageDraw.Draw(page)
-    font = ImageFont.load_default(14)
-    pen.text((4, 4), f"{reading.answer}. {NOTICE}.", fill="black", font=font)
-    pen.text((4, LINE + painted.height + 4), KEY.format(finding=reading.finding), fill="black", font=font)
+    pen.text((4, 4), said, fill="black", font=font)
+    pen.text((4, LINE + painted.height + 4), legend.key, fill="black", font=font)
     return page
 
 
-def _reduced(film: Film) -> Film:
+def _reduced(film: Film, channels: int) -> Film:
     if film.height <= MAX_HEIGHT:
         return film
     size = max(1, round(film.width * MAX_HEIGHT / film.height)), MAX_HEIGHT
-    return Film(np.asarray(Image.fromarray(film.gray8()).resize(size, Image.Resampling.BOX)))
+    full = film.gray8() if channels == 1 else film.rgb8()
+    small = np.asarray(Image.fromarray(full).resize(size, Image.Resampling.BOX))
+    return Film(small) if channels == 1 else Film.of_rgb(small)
 
 
 def _set_pixels(made: Dataset, page: Image.Image) -> None:

@@ -249,7 +249,7 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms, name: str = "film", seen: bo
     Raises:
         FilmError: no such film; or text is, or may be, burnt into it.
     """
-    opened, label = open_dicom(data, name), printable(name)
+    opened, label = open_dicom(data, name, colour=True), printable(name)
     try:
         with quiet, quiet_dicom:
             _check(opened, label, seen)
@@ -266,6 +266,8 @@ def _check(opened: DicomFilm, label: str, seen: bool) -> None:
     source = opened.dataset
     if source.get("SOPClassUID") not in RULES["words"]["SOPClassUID"]:
         raise _refusal(label, "another kind of file", "a gray CR, DX or SC film", "leave it out")
+    if "colour" in opened.film.facts:
+        raise _refusal(label, "a picture in colour", "a gray CR, DX or SC film", "leave it out")
     if not all(source.get(keyword) for keyword in RULES["uids"]):
         raise _refusal(label, "no study, series or instance UID", "all three", "leave it out")
     clean = "a film without text in its pixels"
@@ -289,6 +291,8 @@ def _refusal(label: str, found: str, expected: str, advice: str) -> FilmError:
 
 def _copy_pixels(stored: Stored, made: Dataset) -> None:
     codes = stored.codes
+    if stored.colour is not None:  # three equal channels
+        made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
     if stored.signed:
         sign = 1 << (stored.bits - 1)
         codes = ((codes.astype(np.int32) ^ sign) - sign).astype(np.int16).view(np.uint16)

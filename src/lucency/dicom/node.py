@@ -17,9 +17,10 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from lucency.dicom.acceptance import CLASSES, accept
+from lucency.dicom.acceptance import accept
 from lucency.dicom.common_attributes import IMPLEMENTATION
 from lucency.dicom.deliver import DUPLICATE, Credentials, server_tls
+from lucency.dicom.kinds import KINDS
 from lucency.dicom.queue import Queue, key_of
 from lucency.dicom.worker import Log, log_line
 from lucency.errors import FILM_CONFLICT, FILM_DAMAGED, FilmError
@@ -61,6 +62,8 @@ class NodeConfig:
     """Acknowledge what is not answered, instead of refusing it."""
     patience_s: float = 60.0
     """How long a caller may be silent."""
+    modality: str = "chest_xray"
+    """The kind of picture that is answered."""
 
 
 def start_scp(
@@ -86,7 +89,7 @@ def start_scp(
     node.dimse_timeout = node.network_timeout = config.patience_s
     node.acse_timeout = min(NAMING_S, config.patience_s)
     node.add_supported_context(Verification)
-    for kind in CLASSES:
+    for kind in KINDS[config.modality].classes:
         node.add_supported_context(kind, readable_syntaxes())
     handlers: list[Any] = [
         (evt.EVT_CONN_OPEN, _bound, [config]),
@@ -194,7 +197,7 @@ def _count_anew(event: Any) -> None:
 def _store(event: Any, config: NodeConfig, queue: Queue, digest: str, log: Log) -> int | Dataset:
     uid = str(event.request.AffectedSOPInstanceUID)
     try:
-        enqueue(event.encoded_dataset(), queue, digest, config.most_waiting, uid)
+        enqueue(event.encoded_dataset(), queue, digest, config.most_waiting, uid, config.modality)
     except FilmError as error:
         drop = config.drop and error.code != FILM_CONFLICT
         log("dropped" if drop else "refused", key_of(uid), str(error))
@@ -206,14 +209,16 @@ def _store(event: Any, config: NodeConfig, queue: Queue, digest: str, log: Log) 
     return SUCCESS
 
 
-def enqueue(data: bytes, queue: Queue, digest: str, most_waiting: int, uid: str | None = None) -> bool:
+def enqueue(
+    data: bytes, queue: Queue, digest: str, most_waiting: int, uid: str | None = None, modality: str = "chest_xray"
+) -> bool:
     """Put a film on the queue if it is one that will be answered; False for a repeat.
 
     Raises:
         FilmError: it is not; or it is not the instance `uid` that it was announced as; or another film has its UID.
         OverflowError: too many wait already, or the disk is nearly full.
     """
-    accepted = accept(data)
+    accepted = accept(data, modality=modality)
     if uid is not None and accepted.uid != uid:
         found = "another instance than was announced"
         raise FilmError(f"film: found {found}; expected one UID in both; send again", found=found)

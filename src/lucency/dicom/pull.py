@@ -1,4 +1,4 @@
-"""Fetches chest films from a DICOMweb server: QIDO-RS finds them, WADO-RS brings them."""
+"""Fetches films from a DICOMweb server: QIDO-RS finds them, WADO-RS brings them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmwrite
 
+from lucency.dicom.kinds import KINDS
 from lucency.dicom.node import enqueue
 from lucency.dicom.queue import Queue, key_of
 from lucency.dicom.worker import IDLE_S, Log, log_line
@@ -20,13 +21,18 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """Instances asked for at a time."""
-MODALITIES = ("CR", "DX")
 AHEAD = 100
 """Films fetched and not delivered yet, at most: a year of them does not lie on our disk at once."""
 
 
 def fetch_all(
-    client: DICOMwebClient, query: dict[str, str], queue: Queue, digest: str, ahead: int = AHEAD, log: Log = log_line
+    client: DICOMwebClient,
+    query: dict[str, str],
+    queue: Queue,
+    digest: str,
+    ahead: int = AHEAD,
+    log: Log = log_line,
+    modality: str = "chest_xray",
 ) -> int:
     """Put every film that matches on the queue, no faster than it is worked off; how many the server did not give.
 
@@ -37,18 +43,19 @@ def fetch_all(
         digest: of the bundle that answers; a film that it has answered is not fetched.
         ahead: films that may be unfinished.
         log: called with each refusal.
+        modality: the kind of picture that is answered.
 
     Raises:
         SourceError: the server does not answer the query.
     """
     missed = 0
-    for study, series, instance in track(find(client, query), "fetching films"):
+    for study, series, instance in track(find(client, query, KINDS[modality].asked), "fetching films"):
         if queue.knows(instance, digest):
             continue
         while queue.unfinished() >= ahead:
             time.sleep(IDLE_S)
         try:
-            enqueue(fetch(client, study, series, instance), queue, digest, most_waiting=ahead)
+            enqueue(fetch(client, study, series, instance), queue, digest, ahead, modality=modality)
         except SourceError as error:
             missed += 1
             log("missed", key_of(instance), str(error))
@@ -57,17 +64,18 @@ def fetch_all(
     return missed
 
 
-def find(client: DICOMwebClient, query: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Study, series and instance UID of each CR and DX image that matches, or of the Modality that is asked for.
+def find(client: DICOMwebClient, query: dict[str, str], modalities: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    """Study, series and instance UID of each image that matches.
 
     Args:
         client: of the server.
         query: DICOM keywords and values, such as StudyDate 20240101-20240131.
+        modalities: to ask for where the query names none.
 
     Raises:
         SourceError: the server does not answer.
     """
-    for modality in (query["Modality"],) if "Modality" in query else MODALITIES:
+    for modality in (query["Modality"],) if "Modality" in query else modalities:
         known: set[tuple[str, ...]] = set()
         while new := [one for one in _page(client, {**query, "Modality": modality}, len(known)) if one not in known]:
             yield from new

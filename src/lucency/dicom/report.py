@@ -29,6 +29,7 @@ from pydicom.sr.coding import Code
 from lucency import __version__
 from lucency.bundle import Bundle
 from lucency.dicom.common_attributes import NOTICE, SERIES, answer_uid, set_common_attributes, uid_of
+from lucency.dicom.kinds import KINDS, Kind
 from lucency.evaluate.predictions import UNCERTAIN
 from lucency.reader import Reading
 
@@ -36,8 +37,6 @@ PROBABILITY = Code("122157", "DCM", "Probability")
 THRESHOLD = Code("122411", "DCM", "Threshold Value")
 COMMENT = Code("121106", "DCM", "Comment")
 NO_UNITS = Code("1", "UCUM", "no units")
-CHEST_RADIOGRAPHY = Code("399208008", "SCT", "Plain chest X-ray")
-LUNG = Code("39607008", "SCT", "Lung")
 VERDICT = Code("VERDICT", "99LUCENCY", "Verdict")
 
 PRESENT = Code("52101004", "SCT", "Present")
@@ -51,19 +50,29 @@ FINDINGS: dict[str, Code] = {
     "effusion": codes.SCT.PleuralEffusion,
     "edema": codes.SCT.PulmonaryEdema,
     "pneumothorax": codes.SCT.Pneumothorax,
+    "cataract": Code("193570009", "SCT", "Cataract"),
+    "diabetic_retinopathy": Code("4855003", "SCT", "Diabetic retinopathy"),
+    "glaucoma": Code("23986001", "SCT", "Glaucoma"),
+    "melanoma": Code("372244006", "SCT", "Malignant melanoma"),
+    "basal_cell_carcinoma": Code("254701007", "SCT", "Basal cell carcinoma of skin"),
+    "glioma": Code("393564001", "SCT", "Glioma"),
+    "meningioma": Code("302820008", "SCT", "Intracranial meningioma"),
     "normal": codes.SCT.Normal,
 }
-"""A bundle's label of chest films → its code, of SNOMED CT: of PS3.16 by pydicom's dictionary; COVID-19 as in the EU
-Digital COVID Certificate's value set of diseases. Any other label is coded in our own scheme."""
+"""A bundle's label → its code, of SNOMED CT: of PS3.16 by pydicom's dictionary; COVID-19 as in the EU Digital COVID
+Certificate's value set of diseases. Any other label is coded in our own scheme."""
 SAME = {
     "covid_19": "covid",
     "covid19": "covid",
     "pleural_effusion": "effusion",
     "pulmonary_edema": "edema",
     "oedema": "edema",
+    "mel": "melanoma",
+    "bcc": "basal_cell_carcinoma",
 }
 """Other names of these labels."""
 SCHEME = "99LUCENCY"
+SIDES = {"L": codes.SCT.Left, "R": codes.SCT.Right}
 
 
 def finding(label: str) -> Code:
@@ -89,7 +98,7 @@ def report(reading: Reading, header: Dataset, bundle: Bundle, at: datetime) -> D
     labels = card.labels[1:] if card.task == "binary" else card.labels  # a finding for each probability
     content = MeasurementReport(
         observation_context=_observer(bundle),
-        procedure_reported=CHEST_RADIOGRAPHY,
+        procedure_reported=KINDS[card.modality].procedure,
         imaging_measurements=[_group(reading, index, label, header, bundle) for index, label in enumerate(labels)],
     )
     made = ComprehensiveSR(
@@ -142,7 +151,7 @@ def _group(
         tracking_identifier=TrackingIdentifier(answer_uid(uid, bundle.digest, f"finding {index}"), label),
         finding_type=finding(label),
         algorithm_id=_algorithm(bundle),
-        finding_sites=[FindingSite(LUNG)],
+        finding_sites=_sites(header, KINDS[card.modality]),
         measurements=measured,
         qualitative_evaluations=[QualitativeEvaluation(VERDICT, _verdict(reading, label))],
         source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, uid)],
@@ -150,6 +159,12 @@ def _group(
     for words in (*reading.warnings, f"{NOTICE}."):
         group[0].ContentSequence.append(TextContentItem(COMMENT, words, RelationshipTypeValues.CONTAINS))
     return group
+
+
+def _sites(header: Dataset, kind: Kind) -> list[FindingSite] | None:
+    if kind.site is None:
+        return None
+    return [FindingSite(kind.site, SIDES.get(header.ImageLaterality) if kind.paired else None)]
 
 
 def _number(name: Code, value: float) -> Measurement:
