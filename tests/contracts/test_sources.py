@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lucency.data import SOURCES, Dataset, read_dataset, recognise
+from lucency.data.dataset import Sample
 from lucency.data.splits import group_holdout, hash_split, stratified_group_kfold
 from lucency.film import Film
 from sample_sources import SAMPLES
@@ -90,7 +92,20 @@ def test_masks_have_the_size_of_their_film(films: Dataset) -> None:
 
 def test_contents_tell_films_apart(films: Dataset) -> None:
     first, last = films.samples[0], films.samples[-1]
-    assert first.content_hash() == first.content_hash() != last.content_hash()
+    assert replace(first).content_hash == first.content_hash != last.content_hash
+
+
+def test_a_film_without_a_file_is_decoded_once_for_its_hash(films: Dataset) -> None:
+    """Training asks when it caches features and when it saves the run."""
+    asked: list[Film] = []
+
+    def load() -> Film:
+        asked.append(films.samples[0].load())
+        return asked[-1]
+
+    sample = Sample("drawn", 0, load)
+    assert sample.content_hash == sample.content_hash
+    assert len(asked) == 1
 
 
 def test_no_patient_is_in_two_splits(films: Dataset) -> None:

@@ -186,7 +186,7 @@ def test_more_phantoms_begin_with_the_same() -> None:
     few, many = read(Path("phantom:6:3")), read(Path("phantom:20:3"))
     assert [r.name for r in few.samples] == [r.name for r in many.samples[:6]]
     np.testing.assert_array_equal(few.samples[5].load().pixels, many.samples[5].load().pixels)
-    assert (read(Path("phantom:6:4")).samples[0].content_hash()) != few.samples[0].content_hash()
+    assert read(Path("phantom:6:4")).samples[0].content_hash != few.samples[0].content_hash
 
 
 def test_mask_belongs_to_the_film() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -64,8 +65,9 @@ class Sample:
     mask: Callable[[], NDArray[np.bool_]] | None = None
     """Draws where the lesion is, bool (h, w) at the film's own size, where the source knows."""
 
+    @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of the film's file, or of its pixels where it has no file of its own."""
+        """SHA-256 of the film's file, or of its pixels where it has no file of its own. Computed once."""
         if self.path is not None:
             return sha256_file(self.path)
         film = self.load()

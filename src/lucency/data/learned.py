@@ -119,7 +119,7 @@ def _hash(sample: Sample, source: str) -> frozenset[bytes]:
     name = f"{source}/{PurePosixPath(sample.name).stem}"
     found = {sha256_bytes(name.encode())} if source in PUBLIC else set()
     with contextlib.suppress(OSError, FilmError):
-        found.add(sample.content_hash())
+        found.add(sample.content_hash)
     return frozenset(bytes.fromhex(one)[:BYTES] for one in found)
 
 

@@ -135,7 +135,7 @@ def _discard_damaged(file: Path) -> None:
 def _content_hash(sample: Sample) -> str:
     """Of a film that cannot be opened, a key that no film has; it fails when decoded."""
     try:
-        return sample.content_hash()
+        return sample.content_hash
     except (OSError, FilmError):
         return "unreadable"
 

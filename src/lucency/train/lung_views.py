@@ -119,7 +119,7 @@ def lung_views(classifier: Classifier, films: Dataset, recipe: Recipe, cache: Pa
     """
     plan = plan_views(films, recipe) if augmented else [(film, PLAIN) for film in range(len(films))]
     folder = cache / f"views-{_digest(classifier, recipe)[:16]}"
-    keys = [sample.content_hash() for sample in track(films.samples, "hashing films")]
+    keys = [sample.content_hash for sample in track(films.samples, "hashing films")]
     stored = _stored(folder)
     wanted = _numbered(plan, keys)
     missing = [number for number, key in enumerate(wanted) if key not in stored]
