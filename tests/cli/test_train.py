@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -50,12 +51,21 @@ def test_seeds_need_cross_validation(asked: list[str], tmp_path: Path, capsys: p
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_without_a_folder_gets_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_a_folder_gets_a_new_one_and_leads_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("tiny.toml").write_text(TINY)
     for folder in ("runs/tiny", "runs/tiny-2"):
         assert run(["train", "tiny.toml", "--data", "phantom:24"]) == 0
         assert open_bundle(Path(folder)).card.name == "tiny"
+        wrote, counts, few, after = capfd.readouterr().out.strip().splitlines()[-4:]
+        for name in ("model.safetensors", "card.json", "history.png", "history.csv", "checkpoints/head"):
+            assert name in wrote
+            assert Path(folder, name).exists()
+        assert re.search(r"AUROC \d\.\d{3}( \(.*\))? on \d films", counts)
+        assert "too few" in few
+        assert f"lucency evaluate {folder} --data" in after
 
 
 def test_resuming_needs_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import numpy as np
+
 from lucency.data.dataset import Dataset
 from lucency.data.splits import train_val_split
-from lucency.evaluate.confidence_intervals import Estimate, auroc_interval
+from lucency.evaluate.confidence_intervals import Estimate, auroc_interval, proportion_interval
 from lucency.evaluate.metrics import auroc
 from lucency.evaluate.predictions import Predictions
 from lucency.models.run import WEIGHTS
@@ -34,20 +36,23 @@ def summary(out: Path, films: Dataset, settings: DataSettings, data: str) -> str
     checkpoints = " ".join(f"checkpoints/{path.name}/" for path in sorted((out / "checkpoints").glob("*")))
     lines = [
         f"wrote    {out}: {WEIGHTS} (best weights), {CARD}, history.png and history.csv (curves), {checkpoints}",
-        f"counts   {_figure(predictions)} on {len(val):,} films that chose the checkpoint, which flatters",
+        f"counts   {figure(predictions)} on {len(val):,} films that chose the checkpoint, which flatters",
         *_few(val),
         f"next     {_next(out, films, data)}",
     ]
     return "\n".join(lines)
 
 
-def _figure(predictions: Predictions) -> str:
-    """AUROC with its interval; of several classes the accuracy of the calls."""
+def figure(predictions: Predictions) -> str:
+    """AUROC, or of several classes the share of right calls, with its interval."""
+    groups = predictions.groups()
     if predictions.task != "binary":
-        right = predictions.called(0.5) == predictions.labels
-        return f"share of right calls {float(right.mean()):.3f}"
+        right = (predictions.called(0.5) == predictions.labels).reshape(len(groups), -1)
+        each = np.repeat(groups, right.shape[1])  # a film has a call for each of its labels
+        interval = proportion_interval(right.ravel(), np.full(right.size, True), each)
+        return f"share of right calls {Estimate(float(right.mean()), *interval)}"
     truth, score = predictions.labels == 1, predictions.logits[:, 0]
-    low, high = auroc_interval(truth, score, predictions.groups()) or (None, None)
+    low, high = auroc_interval(truth, score, groups) or (None, None)
     return f"AUROC {Estimate(float(auroc(truth, score)), low, high)}"
 
 
