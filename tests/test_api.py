@@ -8,6 +8,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -63,6 +64,18 @@ def test_all_public_names_exist() -> None:
     assert set(lucency.__all__) <= set(dir(lucency))
     with pytest.raises(AttributeError, match="no attribute 'misspelt'"):
         _ = lucency.misspelt
+
+
+def test_a_notebook_shows_the_curves_after_each_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ipython = pytest.importorskip("IPython")
+    shown: list[str] = []
+    handle = SimpleNamespace(update=lambda html: shown.append(html.data))
+    monkeypatch.setattr(ipython, "get_ipython", lambda: SimpleNamespace(kernel="a kernel"))
+    monkeypatch.setattr(ipython.display, "display", lambda _, display_id: handle)
+    model = {"backbone": "mobilenet_v1", "width": 0.25, "depth": 1, "head": "linear"}
+    recipe = {"name": "tiny", "data": {"image_size": 32}, "model": model, "head": {"epochs": 3}}
+    run = lucency.train("phantom:24", recipe, tmp_path / "run")
+    assert len(shown) == len(set(shown)) == len(run.history["head"]) == 3
 
 
 @pytest.mark.parametrize("first", ["lucency.evaluate", "import lucency.evaluate.metrics"])

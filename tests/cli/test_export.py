@@ -115,6 +115,13 @@ def test_show_takes_the_shipped_bundle_by_default(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == by_default
 
 
+def test_show_begins_with_how_well_and_on_whom(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bundle", "show"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["sensitivity", "specificity", "population"]
+    assert "Children of 1 to 5 years" in lines[3]
+
+
 def test_a_bundle_without_golden_films_verifies_its_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bundle", "verify", str(write_brightness_bundle(tmp_path / "bundle"))]) == 0
     assert "no golden films" in capsys.readouterr().out

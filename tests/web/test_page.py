@@ -241,6 +241,12 @@ def test_accessible(tab: Any, films: list[Path], size: dict[str, int], scheme: s
     assert axe(tab) == []
 
 
+def test_about_begins_with_how_well_and_on_whom(tab: Any) -> None:
+    tab.click("#about")
+    assert tab.locator("#about-page dt").all_text_contents()[:3] == ["Sensitivity", "Specificity", "Population"]
+    assert "Children of 1 to 5 years" in " ".join(tab.locator("#about-page dd").all_text_contents()[:3])
+
+
 def test_in_german_where_the_browser_or_the_address_asks_for_it(
     browser: Any, pages: dict[str, Path], films: list[Path]
 ) -> None:
