@@ -122,12 +122,14 @@ def import_model(
     data: Dataset | Path | str | None = None,
     **options: Any,
 ) -> Run:
-    """Make a run of a network that Keras saved as .h5 or .keras, and open it. Needs lucency[keras], no TensorFlow.
+    """Make a run of a network that Keras saved, or a bundle of a .onnx or .tflite classifier, and open it.
+
+    Needs lucency[keras]; TensorFlow for a SavedModel alone.
 
     >>> run = lucency.import_model("xray_model.h5", "runs/mine", pixel_range="0..1")     # doctest: +SKIP
 
     Args:
-        model: the file.
+        model: .h5, .keras, .onnx, .tflite, or the folder of a SavedModel.
         out: folder of the run; new.
         classes: names of the outputs in their order; of one sigmoid unit (0, 1).
         pixel_range: 0..1, 0..255, -1..1, imagenet or caffe; needed where the network does not rescale by itself.
@@ -135,7 +137,7 @@ def import_model(
         options: further fields of `lucency.importing.ImportOptions`.
 
     Raises:
-        WeightsError: no Keras file, broken, or with a layer that is not supported.
+        WeightsError: no model file, broken, or with a layer that is not supported.
         UsageError: classes that do not fit the outputs, or no range and no data.
         OutputError: `out` holds a run, or cannot be written.
     """

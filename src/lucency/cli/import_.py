@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def import_model(
-    model: Annotated[Path, typer.Argument(help="A Keras .h5 or .keras file, or a .onnx or .tflite classifier.")],
+    model: Annotated[
+        Path, typer.Argument(help="A Keras .h5 or .keras file, a SavedModel folder, or a .onnx or .tflite classifier.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the run; new.", show_default=False)],
     classes: Annotated[
         str, typer.Option(help="Names of the outputs, in their order; of one sigmoid unit those for 0 and 1.")
@@ -29,6 +31,10 @@ def import_model(
     activation: Annotated[
         str | None, typer.Option(help="Of the last layer of .onnx and .tflite: sigmoid, softmax or logits.")
     ] = None,
+    tensorflow: Annotated[
+        Path | None,
+        typer.Option(help="A Python that has TensorFlow, for a SavedModel.", envvar="LUCENCY_TENSORFLOW"),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="Labelled films: every range and resize left open is tried on 200 of them.")
     ] = None,
@@ -39,9 +45,9 @@ def import_model(
 ) -> None:
     """Import a network that another program trained: a Keras file as a run, a .onnx or .tflite classifier as a bundle.
 
-    TensorFlow is not needed. No code in a Keras file is run: layers come from a list (docs/bring-your-keras-model.md),
-    others are refused by name. A .onnx or .tflite file is run as it is, by its runtime: to read, evaluate, recalibrate,
-    serve, and explain by occlusion.
+    No code in a Keras file is run: layers come from a list (docs/bring-your-keras-model.md), others are refused by
+    name. A .onnx or .tflite file is run as it is, by its runtime: to read, evaluate, recalibrate, serve, and explain by
+    occlusion. A SavedModel alone needs TensorFlow, which may run what is in it: import those of people you trust.
 
     Example: lucency import xray_model.h5 --range 0..1 --out runs/mine
     """
@@ -64,6 +70,7 @@ def import_model(
         films=films,
         finding=finding,
         activation=activation,
+        tensorflow=tensorflow,
     )
     if json:
         print_json(_facts(imported))

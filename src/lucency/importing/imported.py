@@ -10,10 +10,11 @@ from pathlib import Path
 from lucency import __version__
 from lucency.bundle import Card, Model, OperatingPoint, Square, Training
 from lucency.bundle.card import IMPORTED
+from lucency.bundle.store import MAX_BYTES
 from lucency.data import Dataset
 from lucency.data.labels import matching
-from lucency.errors import SourceError, UsageError
-from lucency.files import sha256_file
+from lucency.errors import SourceError, UsageError, WeightsError
+from lucency.files import sha256_bytes
 from lucency.importing.input_range import RANGES, Logits, Tried, find_range, try_all
 from lucency.importing.outputs import Outputs, flips
 from lucency.preprocess import RESIZE_MODES, Preprocess, ResizeMode
@@ -47,6 +48,8 @@ class ImportOptions:
     """The class that is the finding, where the names do not tell."""
     activation: str | None = None
     """That a .onnx or .tflite network ends in; by default found by its answers to noise."""
+    tensorflow: Path | str | None = None
+    """A Python that has TensorFlow, for a SavedModel; by default this one."""
     replace: bool = False
     """Write over a run that is there."""
 
@@ -83,6 +86,20 @@ class Input:
     says: str
 
 
+def read_model(path: Path) -> bytes:
+    """The content of a model file.
+
+    Raises:
+        WeightsError: it cannot be read, or is too large.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise WeightsError(f"{path}: expected at most {MAX_BYTES >> 20} MB, came {path.stat().st_size >> 20}")
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+
+
 def choose_input(
     path: Path, options: ImportOptions, labels: tuple[str, ...], logits: Logits, side: int, own: str | None = None
 ) -> Input:
@@ -117,9 +134,15 @@ def _with_labels(films: Dataset, labels: tuple[str, ...]) -> Dataset:
 
 
 def card_of(
-    source: Path, outputs: Outputs, model: Model, preprocess: Preprocess, pixel_range: str, versions: Mapping[str, str]
+    source: Path,
+    content: bytes,
+    outputs: Outputs,
+    model: Model,
+    preprocess: Preprocess,
+    pixel_range: str,
+    versions: Mapping[str, str],
 ) -> Card:
-    """The card of an imported network."""
+    """The card of an imported network; `content` is what `source` holds, or was converted to."""
     return Card(
         name=source.stem,
         task=outputs.task,
@@ -128,7 +151,7 @@ def card_of(
         model=model,
         operating_point=OperatingPoint(chosen_by="default"),
         training=Training(
-            recipe={"imported": {"file": source.name, "sha256": sha256_file(source), "range": pixel_range}},
+            recipe={"imported": {"file": source.name, "sha256": sha256_bytes(content), "range": pixel_range}},
             source=IMPORTED,
             versions={"lucency": __version__, "python": platform.python_version(), **versions},
         ),

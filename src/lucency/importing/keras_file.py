@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -26,6 +25,8 @@ from lucency.files import parse_json
 Array = NDArray[np.float32]
 MAX_FILE_BYTES = 1 << 30
 MAX_CONFIG_BYTES = 1 << 25
+BROKEN = (OSError, ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError, MemoryError)
+"""What h5py and zipfile raise on a broken file."""
 MAX_OBJECTS = 100_000
 """Groups and data sets of one file."""
 SPELLINGS = {"kernel": ("kernel", "depthwise_kernel")}
@@ -56,28 +57,16 @@ class KerasFile:
     """(place, the weights that a layer has, in Keras's order) → those found, by name."""
 
 
-def read_keras(path: Path) -> KerasFile:
+def read_keras(content: bytes) -> KerasFile:
     """Read a whole model, saved by Keras 2 or 3 as `.h5` or `.keras`; told apart by content.
 
     Raises:
-        WeightsError: missing, truncated, too large, weights without a network, or HDF5 that points elsewhere.
+        WeightsError: truncated, weights without a network, or HDF5 that points elsewhere.
     """
-    if (path / "saved_model.pb").is_file():
-        raise WeightsError(
-            f"{path}: a SavedModel holds a program, not layers; load it in TensorFlow, save it with "
-            "model.save('model.keras'), and import that"
-        )
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise WeightsError(f"{path}: expected at most {MAX_FILE_BYTES >> 20} MB, came {path.stat().st_size >> 20}")
-        content = path.read_bytes()
         return _read_zip(content) if content[:2] == b"PK" else _read_h5(content)
-    except WeightsError as error:
-        raise error if str(error).startswith(str(path)) else error.prefixed(str(path)) from None
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({_reason(error)}); check the path, or save it again") from error
-    except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError, MemoryError) as error:
-        raise WeightsError(f"{path}: no whole Keras file ({_reason(error)}); save the network again") from error
+    except BROKEN as error:
+        raise WeightsError(f"no whole Keras file ({_reason(error)}); save the network again") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -28,24 +28,24 @@ from lucency.preprocess import Preprocess
 BATCH = 16
 
 
-def import_keras(path: Path, out: Path, options: ImportOptions) -> Imported:
-    """Write a whole Keras model, `.h5` or `.keras`, as a run; errors as `import_model`."""
+def import_keras(path: Path, content: bytes, out: Path, options: ImportOptions) -> Imported:
+    """Write a whole Keras model, the content of an `.h5` or `.keras`, as a run; errors as `import_model`."""
     try:
-        network, says = _read(path, options)
+        network, says = _read(content, options)
     except WeightsError as error:
-        raise error if str(error).startswith(str(path)) else error.prefixed(str(path)) from None
+        raise error.prefixed(str(path)) from None
     outputs, side, own = network.outputs, network.architecture.side, BYTES if network.rescales else None
     chosen = choose_input(path, options, outputs.labels, _logits(network.classifier), side, own)
     with_range(network.classifier, *RANGES[chosen.pixel_range])
     model, classifier, files, is_ours = _as_ours(network)
     square = Preprocess(side, chosen.resize_mode)
-    card = card_of(path, outputs, model, square, chosen.pixel_range, {"torch": version("torch")})
+    card = card_of(path, content, outputs, model, square, chosen.pixel_range, {"torch": version("torch")})
     says = (*says, outputs.says, chosen.says, is_ours)
     return Imported(out, save_run(out, classifier, card, files, options.replace), says, chosen.tried)
 
 
-def _read(path: Path, options: ImportOptions) -> tuple[Assembled, tuple[str, ...]]:
-    file = read_keras(path)
+def _read(content: bytes, options: ImportOptions) -> tuple[Assembled, tuple[str, ...]]:
+    file = read_keras(content)
     flat = flatten(file.config)
     shape = _shape(flat.shape, options.image_size)
     network = assemble(translate(flat, file), shape, options.classes, options.flip)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from lucency.bundle import Model, write_bundle
 from lucency.bundle.card import IMPORTED, Format
-from lucency.bundle.store import MAX_BYTES
 from lucency.errors import BundleError, UsageError, WeightsError
 from lucency.importing.imported import Imported, ImportOptions, card_of, choose_input
 from lucency.importing.input_range import RANGES
@@ -21,6 +20,7 @@ from lucency.preprocess import Preprocess
 from lucency.reader.foreign import ADAPTER, Activation, Adapter, Session, answer, open_session
 
 FORMATS: dict[str, Format] = {".onnx": "onnx", ".tflite": "litert"}
+SUFFIXES = {kind: suffix for suffix, kind in FORMATS.items()}
 RUNTIMES = {"onnx": "onnxruntime", "litert": "ai-edge-litert"}
 PROBES = 8
 """Squares of noise that show in which activation a network ends."""
@@ -35,15 +35,13 @@ class NetworkInput:
     channels_first: bool
 
 
-def import_network(path: Path, out: Path, options: ImportOptions) -> Imported:
-    """Write a .onnx or .tflite classifier, byte for byte, and its adapter as a bundle.
+def import_network(path: Path, content: bytes, kind: Format, out: Path, options: ImportOptions) -> Imported:
+    """Write the content of a .onnx or .tflite classifier, byte for byte, and its adapter as a bundle.
 
     Raises:
         BundleError: the runtime is not installed; else as `import_model`.
     """
-    kind = FORMATS[path.suffix.lower()]
     try:
-        content = _read(path)
         session = open_session(content, kind)
         taken = _square(session, options.image_size)
         last, units = _activation(session, taken, options.activation)
@@ -60,10 +58,12 @@ def import_network(path: Path, out: Path, options: ImportOptions) -> Imported:
         return np.stack([answer(session, adapter(name), square) for square in squares])
 
     chosen = choose_input(path, options, outputs.labels, logits, taken.side)
-    file = f"model{path.suffix.lower()}"
+    file = f"model{SUFFIXES[kind]}"
     model = Model(format=kind, file=file, backbone=IMPORTED, head=IMPORTED, architecture=ADAPTER)
     versions = {RUNTIMES[kind]: version(RUNTIMES[kind])}
-    card = card_of(path, outputs, model, Preprocess(taken.side, chosen.resize_mode), chosen.pixel_range, versions)
+    card = card_of(
+        path, content, outputs, model, Preprocess(taken.side, chosen.resize_mode), chosen.pixel_range, versions
+    )
     files = {model.file: content, ADAPTER: adapter(chosen.pixel_range).model_dump_json(indent=1).encode()}
     says = (
         f"{kind}, {len(content) / 1e6:.1f} MB, films of {taken.side} × {taken.side} × {taken.channels}",
@@ -72,15 +72,6 @@ def import_network(path: Path, out: Path, options: ImportOptions) -> Imported:
         "run as it is: no map of its own (occlusion draws one), no export, no fine-tuning",
     )
     return Imported(out, write_bundle(out, card, files, options.replace), says, chosen.tried)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise WeightsError(f"{path}: expected at most {MAX_BYTES >> 20} MB, came {path.stat().st_size >> 20}")
-        return path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _square(session: Session, image_size: int | None) -> NetworkInput:
