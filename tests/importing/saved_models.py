@@ -20,7 +20,8 @@ def alive(model):
         elif value.ndim < 2:
             values.append(np.asarray(rng.normal(0, 0.2, value.shape), value.dtype))
         else:
-            fan = np.prod(value.shape[:2] if "depthwise" in weight.name else value.shape[:-1])
+            depthwise = "depthwise" in weight.name or (value.ndim == 4 and value.shape[3] == 1 < value.shape[0])
+            fan = np.prod(value.shape[:2] if depthwise else value.shape[:-1])
             values.append(rng.normal(0, (1.5 / fan) ** 0.5, value.shape))
     model.set_weights(values)
     return model
