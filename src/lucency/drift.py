@@ -24,7 +24,7 @@ from lucency.errors import FilmError, SourceError
 from lucency.film import Film
 from lucency.html import render
 from lucency.reader import Outputs, Reader
-from lucency.reader.outputs import accepted
+from lucency.reader.outputs import accepted, calls
 
 BATCH = 32
 EDGE = 16
@@ -140,15 +140,9 @@ def _scores(card: Card, read: Outputs) -> dict[str, Floats]:
 
 
 def _called(card: Card, read: Outputs) -> dict[str, float]:
-    if card.task == "multiclass":
-        places = read.probabilities.argmax(axis=1)
-        shares = {label: float((places == k).mean()) for k, label in enumerate(card.labels)}
-    else:
-        on = read.probabilities >= np.float32(card.operating_point.threshold)
-        names = card.labels[-on.shape[1] :]
-        shares = {label: float(on[:, k].mean()) for k, label in enumerate(names)}
-    if card.task == "multilabel":
-        return shares
+    called = calls(card, read.probabilities)
+    on = called == np.arange(len(card.labels)) if card.task == "multiclass" else called == 1
+    shares = {label: float(on[:, k].mean()) for k, label in enumerate(card.labels[-on.shape[1] :])}
     return {**shares, "uncertain": float((~accepted(card, read)).mean())}
 
 

@@ -8,8 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
+from lucency.bundle import Card, Model, OperatingPoint, read_card
+from lucency.bundle.card import Task
 from lucency.cli import run
+from lucency.evaluate.calibration import apply, probabilities
+from lucency.evaluate.report import open_predictions
+from lucency.reader import Outputs, Reader, Reading
+from lucency.reader.reading import reading
+from lucency.serve.routes import FilmAnswer
 
 FINDINGS = ("haemorrhage", "pigment")
 RECIPE = """
@@ -22,8 +30,8 @@ backbone = "mobilenet_v2"
 width = 0.25
 depth = 4
 [head]
-epochs = 4
-lr = 0.02
+epochs = 40
+lr = 0.05
 """
 
 
@@ -52,47 +60,126 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_evaluate_judges_each_finding_by_patient(place: Path, tmp_path: Path) -> None:
-    data = ["--data", str(place / "films.csv"), "--split", "all"]
-    more = [*data, "--resamples", "100", "--out", str(tmp_path)]
-    assert run(["evaluate", str(place / "runs" / "fold-1"), *more]) == 0
+def readings(bundle: Path, place: Path) -> list[Reading]:
+    """What a run or bundle says of the first films."""
+    reader = Reader.open(bundle)
+    return [reader.read(place / f"{number}.png") for number in range(24)]
+
+
+@pytest.fixture(scope="module")
+def calibrated(place: Path) -> Path:
+    """The first fold's run with a calibration and a threshold for each finding."""
+    fold, more = str(place / "runs" / "fold-1"), ["--folds", "2", "--resamples", "100", "--force"]
+    out = place / "calibrated"
+    assert run(["recalibrate", fold, "--predictions", str(place / "runs"), *more, "--out", str(out)]) == 0
+    return out
+
+
+def test_evaluate_judges_each_finding_by_patient(place: Path, calibrated: Path, tmp_path: Path) -> None:
+    more = ["--data", str(place / "films.csv"), "--split", "all", "--resamples", "100", "--out", str(tmp_path)]
+    assert run(["evaluate", str(calibrated), *more]) == 0
     told = json.loads((tmp_path / "report.json").read_text())
     measures = {(one["name"], one["finding"]): one for one in told["metrics"]}
     assert (told["task"], told["labels"]) == ("multilabel", list(FINDINGS))
+    assert told["threshold"] == list(read_card(calibrated).thresholds)
     assert told["intervals"]["drawn"] == "patients"
-    for finding in FINDINGS:
-        for name in ("auroc", "sensitivity", "specificity"):
+    for finding in (*FINDINGS, "macro"):
+        for name in ("auroc", "average_precision", "sensitivity", "specificity"):
             assert measures[name, finding]["value"] is not None
-    assert {path.name for path in tmp_path.iterdir()} >= {"predictions.csv", "report.json"}
+    again, at = open_predictions(tmp_path)
+    assert at == read_card(calibrated).thresholds
+    written = (tmp_path / "predictions.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[7] for line in written] == again.names_of(again.called(at))
 
 
-def test_recalibrate_read_and_explain_each_finding(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    new, film = str(tmp_path / "new"), str(place / "3.png")
-    more = ["--predictions", str(place / "runs"), "--folds", "2", "--resamples", "100", "--force", "--out", new]
-    assert (
-        run(
-            [
-                "recalibrate",
-                str(place / "runs" / "fold-1"),
-                *more,
-                "--method",
-                "platt",
-                "--threshold",
-                "keep",
-                "--coverage",
-                "0",
-            ]
-        )
-        == 0
+def test_each_finding_has_a_calibration_and_a_threshold(place: Path, calibrated: Path) -> None:
+    card, predictions = read_card(calibrated), open_predictions(place / "runs")[0]
+    assert [len(values) for values in card.calibration.parameters.values()] == [2, 2]
+    chances = probabilities(apply(card.calibration, predictions.logits), "multilabel")
+    for index in range(2):
+        truth, chance = predictions.labels[:, index] == 1, chances[:, index]
+        best = max((chance[truth] >= at).mean() + (chance[~truth] < at).mean() for at in [*chance, 2.0])
+        sides = (chance[truth] >= card.thresholds[index]).mean(), (chance[~truth] < card.thresholds[index]).mean()
+        assert sum(sides) == pytest.approx(best)  # Youden
+        point = card.operating_point
+        assert (point.sensitivity[index], point.specificity[index]) == pytest.approx(sides)  # type: ignore[index]
+
+
+def test_keep_calls_the_same_findings(place: Path, tmp_path: Path) -> None:
+    more = ["--predictions", str(place / "runs"), "--folds", "2", "--resamples", "100", "--force"]
+    fold, new = place / "runs" / "fold-1", tmp_path / "new"
+    assert run(["recalibrate", str(fold), *more, "--threshold", "keep", "--out", str(new)]) == 0
+    before, after = readings(fold, place), readings(new, place)
+    assert [one.verdict for one in before] == [one.verdict for one in after]
+    assert not np.allclose(before[0].probabilities, after[0].probabilities)
+
+
+def test_a_called_finding_leads_a_more_probable_one() -> None:
+    model = Model(format="torch", file="m", backbone="none")
+    names, chances = ("a", "b", "c", "d", "e"), np.array([[0.6, 0.05, 0.5, 0.4, 0.3]], np.float32)
+    card = Card(
+        name="x",
+        task="multilabel",
+        labels=names,
+        model=model,
+        operating_point=OperatingPoint(threshold=(0.7, 0.01, 0.6, 0.35, 0.3)),
     )
-    card = json.loads((tmp_path / "new" / "card.json").read_text())
-    assert [len(values) for values in card["calibration"]["parameters"].values()] == [2, 2]
-    capsys.readouterr()
-    assert run(["read", film, "--bundle", new, "--json"]) == 0
+    answers = Outputs(
+        chances, chances, np.arange(5, dtype=np.float32).reshape(1, 5, 1, 1), np.zeros((1, 0), np.float32)
+    )
+    found = reading(card, "film", answers, 0, ())
+    assert (found.verdict, found.finding, found.probability) == ("b|d|e", "d", pytest.approx(0.4))
+    assert found.map == 3
+    assert list(found.leading.values()) == ["d", "e", "b"]
+
+
+def test_thresholds_are_one_or_as_many_as_findings() -> None:
+    def card(task: Task, labels: tuple[str, ...], *thresholds: float) -> Card:
+        point = OperatingPoint(threshold=thresholds)
+        model = Model(format="torch", file="m", backbone="none")
+        return Card(name="x", task=task, labels=labels, model=model, operating_point=point)
+
+    assert card("multilabel", ("a", "b"), 0.1, 0.2).thresholds == (0.1, 0.2)
+    for task, labels in (("multilabel", ("a", "b", "c")), ("multiclass", ("a", "b")), ("binary", ("a", "b"))):
+        with pytest.raises(ValidationError, match="expected one threshold"):
+            card(task, labels, 0.1, 0.2)  # type: ignore[arg-type]
+
+
+def test_read_and_explain_each_finding(
+    place: Path, calibrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = str(place / "3.png")
+    assert run(["read", film, "--bundle", str(calibrated), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
+    assert told["verdict"] == "haemorrhage|pigment"
     assert {one["label"] for one in told["leading"]} == set(FINDINGS)
-    assert set(told["verdict"].split("|")) <= {*FINDINGS, ""}
-    assert run(["explain", film, "--bundle", new, "--finding", "all", "--out", str(tmp_path / "maps")]) == 0
+    answer = FilmAnswer.model_validate(told)  # what the server promises
+    assert answer.model.threshold == list(read_card(calibrated).thresholds)
+    assert run(["explain", film, "--bundle", str(calibrated), "--finding", "all", "--out", str(tmp_path / "maps")]) == 0
     assert {path.name for path in (tmp_path / "maps").iterdir()} == {f"3.cam.{finding}.png" for finding in FINDINGS}
+
+
+def test_report_drift_and_compare(
+    place: Path, calibrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(place / "films.csv"), "--split", "all", "--resamples", "100"]
+    assert run(["report", str(calibrated), *data, "--out", str(tmp_path)]) == 0
+    written = (tmp_path / "report.html").read_text()
+    assert all(
+        f"{finding} {at:.4g}" in written for finding, at in zip(FINDINGS, read_card(calibrated).thresholds, strict=True)
+    )
+    assert run(["compare", str(place / "runs" / "fold-2"), str(calibrated), *data, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [one["finding"] for one in told["findings"]] == list(FINDINGS)
+    same = ["--reference", str(place / "films.csv"), "--now", str(place / "films.csv"), "--draws", "99"]
+    assert run(["drift", str(calibrated), *same, "--level", "0.05", "--most", "40", "--json"]) == 0
+    assert set(FINDINGS) <= set(json.loads(capsys.readouterr().out)["called"]["now"])
+
+
+def test_what_a_bundle_states_and_answers_is_the_runs(place: Path, calibrated: Path, tmp_path: Path) -> None:
+    for number, more in enumerate(([], ["--quantize", "int8", "--data", str(place / "films.csv")])):
+        out = tmp_path / str(number)
+        assert run(["export", str(calibrated), *more, "--out", str(out)]) == 0
+        assert read_card(out).operating_point == read_card(calibrated).operating_point
+        both = zip(readings(calibrated, place), readings(out, place), strict=True)
+        assert np.mean([one.verdict == other.verdict for one, other in both]) >= (1 if number == 0 else 0.9)

@@ -106,7 +106,7 @@ def test_each_class_has_its_calibration_error_before_and_after_with_interval() -
 
 def test_keep_calls_the_same_films_under_another_calibration() -> None:
     films = too_sure()
-    fitted = fit_recalibration(films, RecalibrationConfig(method="platt", rule="keep", coverage=None, kept_logit=0.0))
+    fitted = fit_recalibration(films, RecalibrationConfig(method="platt", rule="keep", coverage=None))
     new = fitted.apply(films)
     np.testing.assert_array_equal(new.called(fitted.point.threshold), films.called(0.5))
     assert fitted.point.threshold != pytest.approx(0.5, abs=0.05)

@@ -67,12 +67,12 @@ fun floats(list: String): FloatArray =
     if (list == "-") FloatArray(0) else list.split(",").map { it.toFloat() }.toFloatArray()
 
 fun called(words: List<String>): String {
-    val rules = Rules(words[0], words[2].split(","), words[1].toFloat(), floats(words[3]), floats(words[4]))
+    val rules = Rules(words[0], words[2].split(","), floats(words[1]), floats(words[3]), floats(words[4]))
     return verdict(rules, floats(words[5]), floats(words[6])).ifEmpty { "none" }
 }
 
 fun refused(words: List<String>): String {
-    val rules = Rules("binary", listOf("a", "b"), 0.5f, FloatArray(0), floats(words[1]), words[0].split(","))
+    val rules = Rules("binary", listOf("a", "b"), floatArrayOf(0.5f), FloatArray(0), floats(words[1]), words[0].split(","))
     return failed(rules, floats(words[2])).joinToString(",").ifEmpty { "none" }
 }
 
@@ -89,7 +89,7 @@ fun call(words: List<String>): String {
     val probabilities = calibrated("multiclass", Calibration(words[0], lists(words[1])), floats(words[5]))
     val costs = if (words[2] == "-") emptyList() else words[2].split(";").map { row -> floats(row).map { it.toDouble() }.toDoubleArray() }
     val refer = floats(words[3]).map { it.toDouble() }.toDoubleArray()
-    val rules = Rules("multiclass", listOf("mel", "nv", "bkl"), 0.5f, floats(words[4]), FloatArray(0), costs = costs, refer = refer)
+    val rules = Rules("multiclass", listOf("mel", "nv", "bkl"), floatArrayOf(0.5f), floats(words[4]), FloatArray(0), costs = costs, refer = refer)
     val why = reasons(rules, 1, Film(byteArrayOf(0, 1), 2, 1), probabilities, FloatArray(0)).joinToString(",").ifEmpty { "-" }
     return "${lucency.called(rules, probabilities)} ${verdict(rules, probabilities, FloatArray(0))} $why"
 }

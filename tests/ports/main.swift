@@ -79,7 +79,7 @@ func floats(_ list: String) -> [Float] {
 func called(_ words: [String]) -> String {
     let labels = words[2].split(separator: ",").map { String($0) }
     let rules = Rules(
-        task: words[0], labels: labels, threshold: Float(words[1])!, least: floats(words[3]), limits: floats(words[4]))
+        task: words[0], labels: labels, thresholds: floats(words[1]), least: floats(words[3]), limits: floats(words[4]))
     let label = verdict(rules, floats(words[5]), floats(words[6]))
     return label.isEmpty ? "none" : label
 }
@@ -87,7 +87,7 @@ func called(_ words: [String]) -> String {
 func refused(_ words: [String]) -> String {
     let names = words[0].split(separator: ",").map { String($0) }
     let rules = Rules(
-        task: "binary", labels: ["a", "b"], threshold: 0.5, least: [], limits: floats(words[1]), checks: names)
+        task: "binary", labels: ["a", "b"], thresholds: [0.5], least: [], limits: floats(words[1]), checks: names)
     let found = failedNames(rules, floats(words[2])).joined(separator: ",")
     return found.isEmpty ? "none" : found
 }
@@ -111,7 +111,7 @@ func call(_ words: [String]) throws -> String {
     let probabilities = try calibrated("multiclass", Calibration(method: words[0], parameters: lists(words[1])), floats(words[5]))
     let costs = words[2] == "-" ? [] : words[2].split(separator: ";").map { floats(String($0)).map { Double($0) } }
     let rules = Rules(
-        task: "multiclass", labels: ["mel", "nv", "bkl"], threshold: 0.5, least: floats(words[4]), limits: [],
+        task: "multiclass", labels: ["mel", "nv", "bkl"], thresholds: [0.5], least: floats(words[4]), limits: [],
         costs: costs, refer: floats(words[3]).map { Double($0) })
     let why = reasons(rules, 1, Film(pixels: [0, 1], width: 2, height: 1), probabilities, [])
     return "\(called(rules, probabilities)) \(verdict(rules, probabilities, [])) \(why.isEmpty ? "-" : why.joined(separator: ","))"

@@ -38,7 +38,7 @@ const ANSWERS = {
     const card = {
       task,
       labels: labels.split(","),
-      operating_point: { threshold: Number(threshold) },
+      operating_point: { threshold: threshold.includes(",") ? doubles(threshold) : Number(threshold) },
       abstention: { method: least === "-" ? "none" : "conformal", least: doubles(least) },
       gate: { checks: doubles(limits).map((limit) => ({ limit })) },
     };

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lucency.bundle import Calibration, Card, Model, OperatingPoint
-from lucency.reader.recalibrate import kept_logit
+from lucency.reader.recalibrate import kept_logits
 
 
 def card(calibration: Calibration, threshold: float) -> Card:
@@ -24,10 +24,10 @@ def card(calibration: Calibration, threshold: float) -> Card:
     ],
 )
 def test_logit_at_the_threshold_by_hand(calibration: Calibration, threshold: float, logit: float) -> None:
-    assert kept_logit(card(calibration, threshold)) == pytest.approx(logit, abs=1e-4)
+    assert kept_logits(card(calibration, threshold)) == pytest.approx((logit,), abs=1e-4)
 
 
 def test_a_threshold_that_every_logit_reaches_or_none_keeps_zero() -> None:
     flat = Calibration(method="isotonic", parameters={"logits": (-1.0, 1.0), "probabilities": (0.2, 0.8)})
-    assert kept_logit(card(Calibration(), 0.0)) == 0.0
-    assert kept_logit(card(flat, 0.9)) == 0.0
+    assert kept_logits(card(Calibration(), 0.0)) == (0.0,)
+    assert kept_logits(card(flat, 0.9)) == (0.0,)

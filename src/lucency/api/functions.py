@@ -243,8 +243,8 @@ def explain(
     reading, asked = opened.read(taken), label_index(opened, finding)
     index = reading.index if asked is None else asked
     title = f"{reading.answer} · {method}"
-    lungs = MODALITIES[opened.card.modality].lungs
-    legend = Legend(bound.limit, evidence_for(opened, index, opposite), bound.unit, title, bound.mark, lungs)
+    kind = MODALITIES[opened.card.modality]
+    legend = Legend(bound.limit, evidence_for(opened, index, opposite), bound.unit, title, bound.mark, kind)
     evidence = bound.explain(opened.preprocess(taken), index)
     return Explanation(method, evidence, taken, opened.preprocess, legend, opened.lung_outline(taken))
 

@@ -83,7 +83,9 @@ def count_patients(films: Dataset) -> Patients:
         nameless=len(films) - len(named),
         films_each=dict(sorted(Counter(sizes.values()).items())),
         crossing=_patients_with_several(films, lambda record: record.split),
-        several_labels=_patients_with_several(films, lambda record: record.label),
+        several_labels=(
+            () if films.task == "multilabel" else _patients_with_several(films, lambda record: record.label)
+        ),
         sibling_leak=sibling_leak(list(sizes.values())),
         naive=naive_key(films),
     )

@@ -133,12 +133,13 @@ class Calibration(Part):
 class OperatingPoint(Part):
     """The finding is called at or above the threshold."""
 
-    threshold: Share = 0.5
+    threshold: Share | tuple[Share, ...] = 0.5
+    """One number, or one for each finding of a multilabel task; so are the two below."""
     chosen_by: str = "default"
     chosen_on: str = ""
-    sensitivity: Share | None = None
+    sensitivity: Share | tuple[Share, ...] | None = None
     """On the films that the calibration was fitted on; optimistic if these chose the threshold."""
-    specificity: Share | None = None
+    specificity: Share | tuple[Share, ...] | None = None
     """As `sensitivity`."""
 
 
@@ -294,6 +295,9 @@ class Card(Part):
             raise ValueError(f"abstention needs {len(self.labels)} numbers, got {len(self.abstention.least)}")
         if self.abstention.method != "none" and self.task == "multilabel":
             raise ValueError("a multilabel card cannot have abstention")
+        threshold = self.operating_point.threshold
+        if isinstance(threshold, tuple) and (self.task != "multilabel" or len(threshold) != len(self.labels)):
+            raise ValueError(f"expected one threshold{f', or {len(self.labels)}' if self.task == 'multilabel' else ''}")
         return self
 
     @model_validator(mode="after")
@@ -319,6 +323,12 @@ class Card(Part):
         stated: dict[str, Any] = serialize(self)
         unsaid = {"modality": "chest_xray", "population": Population().model_dump(), "costs": None}
         return {name: value for name, value in stated.items() if (name, value) not in unsaid.items()}
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Of each finding: the probability at or above which it is called."""
+        given = self.operating_point.threshold
+        return given if isinstance(given, tuple) else (given,) * self.findings
 
     @property
     def findings(self) -> int:

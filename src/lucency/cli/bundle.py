@@ -181,44 +181,48 @@ def show(
 
 def summary(card: Card) -> str:
     """The card in a dozen lines: how well it does, on whom, then the rest."""
+    from lucency.evaluate.predictions import threshold_words
     from lucency.reader.bands import bands_line, calling
 
     model, point, training = card.model, card.operating_point, card.training
-    lines = [
-        f"{card.name}: {card.task}, {', '.join(card.labels)}",
-        *(_first_figures(card)),
-        f"population   {card.population.words or 'not stated'}",
-        f"network      {model.backbone} × {model.width:g}, head {model.head}, {model.parameters:,} parameters, "
-        f"{card.preprocess.image_size}² {card.preprocess.resize_mode}",
-        f"file         {model.file} ({model.format}, quantize {model.quantize})",
-        f"called at    {point.threshold:g} ({point.chosen_by})" if card.task != "multiclass" else calling(card),
-        f"bands        {bands_line(card) or 'none: several probabilities decide'}",
-        f"calibration  {card.calibration.method}, fitted on {card.calibration.fitted_on or 'nothing'}",
-        f"trained on   {training.films:,} films of {training.patients:,} patients, {training.source}",
-        f"licence      {card.licence or 'not stated'}",
+    called_at = f"{threshold_words(point.threshold, card.labels)} ({point.chosen_by})"
+    rows = [
+        *_first_figures(card),
+        ("population", card.population.words or "not stated"),
+        (
+            "network",
+            f"{model.backbone} × {model.width:g}, head {model.head}, {model.parameters:,} parameters, "
+            f"{card.preprocess.image_size}² {card.preprocess.resize_mode}",
+        ),
+        ("file", f"{model.file} ({model.format}, quantize {model.quantize})"),
+        ("called at", called_at if card.task != "multiclass" else calling(card)),
+        ("bands", bands_line(card) or "none: several probabilities decide"),
+        ("calibration", f"{card.calibration.method}, fitted on {card.calibration.fitted_on or 'nothing'}"),
+        ("trained on", f"{training.films:,} films of {training.patients:,} patients, {training.source}"),
+        ("licence", card.licence or "not stated"),
+        *(_figure(item) for item in card.metrics if item.name not in FIRST),
+        *_parity(card),
+        *(("limit", limit) for limit in card.limits),
     ]
-    lines += [_figure(item) for item in card.metrics if item.name not in FIRST]
-    if card.parity:
-        parity = card.parity
-        lines.append(
-            f"parity       {parity.flips} of {parity.films:,} films called differently by the run; "
-            f"logits within {parity.logit_max:.2g} ({parity.data})"
-        )
-    return "\n".join([*lines, *(f"limit        {limit}" for limit in card.limits)])
+    wide = 1 + max(12, *(len(name) for name, _ in rows))
+    return "\n".join([f"{card.name}: {card.task}, {', '.join(card.labels)}", *(f"{n:{wide}}{v}" for n, v in rows)])
 
 
-def _first_figures(card: Card) -> list[str]:
+def _parity(card: Card) -> list[tuple[str, str]]:
+    if card.parity is None:
+        return []
+    said = f"{card.parity.flips} of {card.parity.films:,} films called differently by the run; "
+    return [("parity", f"{said}logits within {card.parity.logit_max:.2g} ({card.parity.data})")]
+
+
+def _first_figures(card: Card) -> list[tuple[str, str]]:
     """Sensitivity and specificity, before anything else."""
     found = {item.name: item for item in card.metrics}
     return [_figure(found[name]) for name in FIRST if name in found]
 
 
-def _figure(item: Metric) -> str:
-    return f"{_metric(item.name)} {item.value:.4f}{_interval(item.low, item.high)}"
-
-
-def _metric(name: str) -> str:
-    return f"{name.replace('_', ' '):12}"
+def _figure(item: Metric) -> tuple[str, str]:
+    return item.name.replace("_", " "), f"{item.value:.4f}{_interval(item.low, item.high)}"
 
 
 def _interval(low: float | None, high: float | None) -> str:

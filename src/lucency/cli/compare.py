@@ -23,7 +23,7 @@ from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.evaluate.comparison import Comparison, Contrast, DeLong
-    from lucency.evaluate.predictions import Predictions
+    from lucency.evaluate.predictions import PerFinding, Predictions
 
 
 def compare(
@@ -69,14 +69,16 @@ def compare(
 
 
 def table(
-    found: tuple[Comparison, ...], films: Predictions, names: tuple[str, str], thresholds: tuple[float, float]
+    found: tuple[Comparison, ...], films: Predictions, names: tuple[str, str], thresholds: tuple[PerFinding, PerFinding]
 ) -> str:
     """The comparison as text for a terminal."""
+    from lucency.evaluate.predictions import threshold_words
+
     patients = int(films.groups().max()) + 1
     whose = f"{patients:,} patients" if films.patients_known else "patients not all known"
     lines = [
-        f"A {names[0]} (at {thresholds[0]:g})",
-        f"B {names[1]} (at {thresholds[1]:g})",
+        f"A {names[0]} (at {threshold_words(thresholds[0], films.label_names)})",
+        f"B {names[1]} (at {threshold_words(thresholds[1], films.label_names)})",
         f"{len(films):,} films, {whose}",
     ]
     for one in found:
@@ -128,7 +130,7 @@ def _to_json(
     found: tuple[Comparison, ...],
     films: Predictions,
     names: tuple[str, str],
-    thresholds: tuple[float, float],
+    thresholds: tuple[PerFinding, PerFinding],
     data: str,
 ) -> dict[str, Any]:
     return {

@@ -81,6 +81,7 @@ def evaluate(
 
 def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequence[Subgroup] = ()) -> str:
     """The report as text for a terminal."""
+    from lucency.evaluate.predictions import threshold_words
     from lucency.evaluate.report import ALL, MACRO, WEIGHTED
 
     counts = ", ".join(f"{name} {n:,}" for name, n in zip(report.label_names, report.films_per_label, strict=True))
@@ -89,7 +90,8 @@ def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequen
     if seen := seen_line(about):
         lines.append(seen)
     if report.threshold is not None:
-        lines.append(f"called at or above {report.threshold:g} ({about['threshold_chosen_by']})")
+        called_at = threshold_words(report.threshold, report.label_names)
+        lines.append(f"called at or above {called_at} ({about['threshold_chosen_by']})")
     if report.task != "multilabel":
         lines += ["", *_confusion(report)]
     lines.append("")

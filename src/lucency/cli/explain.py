@@ -171,8 +171,8 @@ def _legend(reader: Reader, how: How, finding: str, title: str) -> Legend:
     from lucency.modality import MODALITIES
     from lucency.paint import Legend
 
-    lungs = MODALITIES[reader.card.modality].lungs
-    return Legend(how.limit, finding, how.explainer.unit, title, how.explainer.mark, lungs)
+    kind = MODALITIES[reader.card.modality]
+    return Legend(how.limit, finding, how.explainer.unit, title, how.explainer.mark, kind)
 
 
 def _print(path: Path, reading: Reading, explained: tuple[str, Floats32], written: Path, how: How, json: bool) -> None:

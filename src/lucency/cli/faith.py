@@ -224,7 +224,7 @@ def _causes(reader: Reader, films: Dataset, index: int, most: int, seed: int, re
 
     def read(some: Pixels) -> Answers:
         outputs = reader.read_batch(some)
-        called = outputs.probabilities[:, index] >= np.float32(reader.card.operating_point.threshold)
+        called = outputs.probabilities[:, index] >= np.float32(reader.card.thresholds[index])
         logits = outputs.logits[:, index].astype(np.float64)
         return Answers(logits, called.astype(np.int64), ~accepted(reader.card, outputs))
 

@@ -16,6 +16,7 @@ from lucency.errors import SOME_UNREADABLE, FilmError
 if TYPE_CHECKING:
     from lucency.data import Dataset
     from lucency.evaluate import Predictions
+    from lucency.evaluate.predictions import PerFinding
     from lucency.reader import Reader
     from lucency.recipe import Recipe
 
@@ -172,11 +173,13 @@ class EvaluationInput:
     """Predictions to evaluate, and where they come from."""
 
     predictions: Predictions
-    threshold: float
+    threshold: PerFinding
     about: Mapping[str, Any]
     """The fields of report.json that name reader, data and split."""
     unreadable: tuple[str, ...] = ()
     """For each film that cannot be read, why."""
+    films: Dataset | None = None
+    """Those read; None of stored predictions."""
 
 
 def evaluation_input(
@@ -219,7 +222,7 @@ def evaluation_input(
         "finding": films.labels[-1] if films.task == "binary" else None,
     }
     return EvaluationInput(
-        predicted.predictions, point.threshold if threshold is None else threshold, about, unreadable
+        predicted.predictions, point.threshold if threshold is None else threshold, about, unreadable, films
     )
 
 

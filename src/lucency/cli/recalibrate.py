@@ -46,8 +46,14 @@ def recalibrate(
         typer.Option(help="CSV of what errors cost: rows true, columns called, perhaps 'refer'; of several classes."),
     ] = None,
     coverage: Annotated[
-        float, typer.Option(min=0, max=1, help="Of the prediction sets, per label; 0: answer every film.")
-    ] = 0.95,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Of the prediction sets, per label; 0: answer every film. 0.95, or 0 for several findings a film.",
+            show_default=False,
+        ),
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation that measures the gain.")] = 10,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 1000,
     threads: Threads = 1,
@@ -98,12 +104,12 @@ def _worse(new: Recalibrated, on: str, out: Path) -> SourceError:
     )
 
 
-def _config(card: Card, method: str, threshold: str, coverage: float, costs: Path | None) -> RecalibrationConfig:
+def _config(card: Card, method: str, threshold: str, coverage: float | None, costs: Path | None) -> RecalibrationConfig:
     from lucency.bundle import Costs
     from lucency.errors import UsageError
     from lucency.evaluate.costs import read_costs
     from lucency.evaluate.recalibration import KEEP, RecalibrationConfig
-    from lucency.reader.recalibrate import kept_logit, kept_point
+    from lucency.reader.recalibrate import kept_logits, kept_point
 
     stated = card.costs
     if costs is not None:
@@ -111,13 +117,15 @@ def _config(card: Card, method: str, threshold: str, coverage: float, costs: Pat
             raise UsageError(f"--costs is for one of several classes, not for a {card.task} task; --threshold cost=5:1")
         called, refer = read_costs(costs, card.labels)
         stated = Costs(called=called, refer=refer, source=costs.name)
+    if coverage is None:
+        coverage = 0 if card.task == "multilabel" else 0.95
     return RecalibrationConfig(
         method=None if method == KEEP else method,  # type: ignore[arg-type]
         rule=threshold,
         coverage=None if stated is not None and stated.refer else coverage or None,
         kept=kept_point(card),
         costs=stated,
-        kept_logit=kept_logit(card) if card.task == "binary" else 0.0,
+        kept_logits=(0.0,) if card.task == "multiclass" else kept_logits(card),
     )
 
 
@@ -177,6 +185,8 @@ def _words(path: Path) -> str:
 
 def table(new: Recalibrated, on: str) -> str:
     """What was fitted and its gain, as text for a terminal."""
+    from lucency.evaluate.predictions import threshold_words
+
     predictions, card = new.crossfitted.predictions, new.card
     patients = f"{predictions.groups().max() + 1} patients" if predictions.patients_known else "patients not all known"
     names = max(26, *(len(gain.name) + 2 for gain in new.gains))
@@ -196,7 +206,7 @@ def table(new: Recalibrated, on: str) -> str:
         referring = ", or referred where that costs less" if card.costs.refer else ""
         lines.append(f"the class of least expected cost is called{referring} ({card.costs.source})")
     if predictions.task != "multiclass":
-        lines.append(f"threshold {point.threshold:.4g}, by {point.chosen_by}")
+        lines.append(f"threshold {threshold_words(point.threshold, card.labels)}, by {point.chosen_by}")
     if card.abstention.least:
         needs = ", ".join(f"{name} {least:.3g}" for name, least in zip(card.labels, card.abstention.least, strict=True))
         lines.append(f"uncertain unless one label alone has at least: {needs} (coverage {card.abstention.coverage:g})")
@@ -212,8 +222,9 @@ def is_worse(new: Recalibrated) -> bool:
 
 def _notes(new: Recalibrated) -> list[str]:
     """What a person should know before using the new bundle."""
-    labels, found = new.crossfitted.predictions.labels, []
-    fewest = min(int((labels == label).sum()) for label in range(len(new.card.labels)))
+    from lucency.evaluate.report import films_per_label
+
+    found, fewest = [], min(films_per_label(new.crossfitted.predictions))
     if fewest < FEW:
         found.append(f"a label has {fewest} films only; the figures say little")
     if is_worse(new):

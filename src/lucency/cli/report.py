@@ -85,14 +85,13 @@ def _one(
     threads: int,
     only_unseen: bool,
 ) -> Evaluated:
-    from lucency.cli.inputs import labelled_films
-    from lucency.data.splits import ALL
     from lucency.reader import Reader
     from lucency.reader.predict import as_labelled
 
     found = evaluation_input(bundle, data, options, split, threshold, threads, (bundle,) if only_unseen else ())
     reader = Reader.open(bundle)
-    films = as_labelled(labelled_films(data, options, None if split is None else ALL, classes=1)[0], reader.card.labels)
+    assert found.films is not None  # read from `data`
+    films = as_labelled(found.films, reader.card.labels)
     return found, films, reader.card, reader.bundle.digest, lambda name: reader
 
 

@@ -146,7 +146,7 @@ def _group(
     uid, card = str(header.SOPInstanceUID), bundle.card
     measured = [] if reading.withheld else [_number(PROBABILITY, float(reading.probabilities[index]))]
     if card.task != "multiclass":  # there the most probable label is called, without a threshold
-        measured.append(_number(THRESHOLD, card.operating_point.threshold))
+        measured.append(_number(THRESHOLD, card.thresholds[index]))
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(answer_uid(uid, bundle.digest, f"finding {index}"), label),
         finding_type=finding(label),

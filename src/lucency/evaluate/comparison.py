@@ -22,7 +22,7 @@ from lucency.arrays import Bools, Floats, Ints
 from lucency.errors import SourceError
 from lucency.evaluate.confidence_intervals import LEVEL, auroc_covariance, bootstrap, finite
 from lucency.evaluate.metrics import COUNTED, Finding, auroc, count
-from lucency.evaluate.predictions import Predictions
+from lucency.evaluate.predictions import PerFinding, Predictions
 from lucency.evaluate.report import findings
 
 COMPARED = ("accuracy", "sensitivity", "specificity")
@@ -135,7 +135,7 @@ class Comparison:
 def compare(
     a: Predictions,
     b: Predictions,
-    thresholds: tuple[float, float] = (0.5, 0.5),
+    thresholds: tuple[PerFinding, PerFinding] = (0.5, 0.5),
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[Comparison, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from lucency.arrays import Bools, Floats, Ints
 from lucency.evaluate.costs import costs_paid
 from lucency.evaluate.metrics import Finding, ratio
-from lucency.evaluate.predictions import Predictions
+from lucency.evaluate.predictions import PerFinding, Predictions
 from lucency.evaluate.selective_prediction import augrc, confidence, correct_calls
 
 GRADED = re.compile(r"((grade|stage|level|score|degree|kl|birads)[ _-]?)?\d+", re.IGNORECASE)
@@ -57,7 +57,7 @@ def quadratic_kappa(labels: Ints, called: Ints, weights: Floats) -> Floats:
     return 1 - ratio(mean((t - c) ** 2), mean(t * t) + mean(c * c) - 2 * mean(t) * mean(c))
 
 
-def summaries(predictions: Predictions, threshold: float) -> dict[str, Summary]:
+def summaries(predictions: Predictions, threshold: PerFinding) -> dict[str, Summary]:
     """The figures of a multiclass task beyond those of `metrics`, by name; of other tasks none."""
     if predictions.task != "multiclass":
         return {}

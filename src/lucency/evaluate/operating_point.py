@@ -9,19 +9,19 @@ import numpy as np
 from lucency.arrays import Floats
 from lucency.errors import SourceError, UsageError
 from lucency.evaluate.calibration import logit
-from lucency.evaluate.predictions import Predictions
+from lucency.evaluate.predictions import PerFinding, Predictions
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
     """A threshold, and its figures on the films that chose it, which flatter it."""
 
-    threshold: float
+    threshold: PerFinding
     """The finding is called at or above this probability."""
     chosen_by: str
     chosen_on: str
-    sensitivity: float
-    specificity: float
+    sensitivity: PerFinding
+    specificity: PerFinding
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,20 @@ def by_cost(
 
 
 def choose_operating_point(rule: str, predictions: Predictions, chosen_on: str = "") -> OperatingPoint:
-    """The operating point by a rule: `youden`, `sensitivity=0.95` or `cost=5:1`.
+    """The operating point by a rule: `youden`, `sensitivity=0.95` or `cost=5:1`; of several findings one for each.
 
     Raises:
         UsageError: the rule is none of these.
         SourceError: films with or without the finding are missing.
     """
+    if predictions.task == "multilabel":
+        each = [
+            choose_operating_point(rule, predictions.finding(index), chosen_on)
+            for index in range(len(predictions.label_names))
+        ]
+        columns = zip(*((one.threshold, one.sensitivity, one.specificity) for one in each), strict=True)
+        threshold, sensitivity, specificity = (tuple(column) for column in columns)
+        return OperatingPoint(threshold, each[0].chosen_by, chosen_on, sensitivity, specificity)
     name, _, value = rule.partition("=")
     try:
         if name == "youden" and not value:
@@ -105,7 +113,7 @@ def candidates(predictions: Predictions) -> Candidates:
     """Thresholds midway (in logits) between neighbouring probabilities, from calling few films to calling all.
 
     Raises:
-        UsageError: the task has more than one finding.
+        UsageError: exactly one of several classes is called.
         SourceError: films with or without the finding are missing.
     """
     if predictions.task != "binary":

@@ -17,6 +17,8 @@ from lucency.evaluate.costs import Costs, least_cost
 from lucency.tables import read_table
 
 Task = Literal["binary", "multiclass", "multilabel"]
+PerFinding = float | tuple[float, ...]
+"""A threshold or figure: one number, or one for each finding of a multilabel task."""
 UNCERTAIN = "uncertain"
 """The verdict of a film that the reader refers to a person."""
 FILM_COLUMNS = ("file", "patient", "label")
@@ -113,7 +115,19 @@ class Predictions:
             answered=None if self.answered is None else self.answered[chosen],
         )
 
-    def called(self, threshold: float = 0.5) -> Ints:
+    def finding(self, index: int) -> Predictions:
+        """One finding of a multilabel task, as a binary task."""
+        name, own = self.label_names[index], slice(index, index + 1)
+        return replace(
+            self,
+            labels=self.labels[:, index],
+            logits=self.logits[:, own],
+            probabilities=self.probabilities[:, own],
+            label_names=(f"no {name}", name),
+            task="binary",
+        )
+
+    def called(self, threshold: PerFinding = 0.5) -> Ints:
         """The label called for each film, answered or not: int64, as `labels`; of several classes the most probable,
         or the one of least expected cost.
         """
@@ -122,7 +136,7 @@ class Predictions:
         if self.task == "multiclass":
             best: Ints = self.probabilities.argmax(axis=1).astype(np.int64)
             return best
-        called: Ints = (self.probabilities >= threshold).astype(np.int64)
+        called: Ints = (self.probabilities >= np.asarray(threshold)).astype(np.int64)
         return called if self.task == "multilabel" else called[:, 0]
 
     def names_of(self, labels: Ints) -> list[str]:
@@ -133,7 +147,7 @@ class Predictions:
             ]
         return [self.label_names[index] for index in labels]
 
-    def to_csv(self, threshold: float = 0.5) -> str:
+    def to_csv(self, threshold: PerFinding = 0.5) -> str:
         """One line per film: file, patient, label, logit, probability, called, verdict, then further facts.
 
         `called` is the label at the threshold; `verdict` is the same, or `uncertain`. Several labels have a
@@ -151,6 +165,13 @@ class Predictions:
             verdict = called[i] if self.answered is None or self.answered[i] else UNCERTAIN
             writer.writerow([name, self.patients[i] or "", truths[i], *numbers, called[i], verdict, *facts])
         return text.getvalue()
+
+
+def threshold_words(threshold: PerFinding, label_names: Sequence[str]) -> str:
+    """`0.5`, or of several findings `edema 0.31, mass 0.5`."""
+    if not isinstance(threshold, tuple):
+        return f"{threshold:.4g}"
+    return ", ".join(f"{name} {value:.4g}" for name, value in zip(label_names, threshold, strict=True))
 
 
 def concatenate(parts: Sequence[Predictions]) -> Predictions:

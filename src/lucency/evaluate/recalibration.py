@@ -22,9 +22,9 @@ from lucency.evaluate.calibration import (
 )
 from lucency.evaluate.confidence_intervals import Estimate, bootstrap, mean_ece_interval
 from lucency.evaluate.costs import Costs, costs_paid, refers
-from lucency.evaluate.metrics import weighted_ece
+from lucency.evaluate.metrics import ratio, weighted_ece
 from lucency.evaluate.operating_point import OperatingPoint, choose_operating_point
-from lucency.evaluate.predictions import Predictions, Task
+from lucency.evaluate.predictions import PerFinding, Predictions, Task
 from lucency.evaluate.report import findings
 from lucency.evaluate.selective_prediction import (
     Part,
@@ -65,8 +65,9 @@ class RecalibrationConfig:
     """The operating point that `keep` keeps."""
     costs: Costs | None = None
     """Of errors: the class of least expected cost is called."""
-    kept_logit: float = 0.0
-    """The network's logit there: under another calibration `keep` moves the threshold and calls the same films."""
+    kept_logits: tuple[float, ...] = (0.0,)
+    """The network's logit there, one for all findings or one each: under another calibration `keep` moves the threshold
+    and calls the same films."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _point(
     if new.task == "multiclass":
         return config.kept  # the most probable class is called
     if config.rule == KEEP:
-        return _measured(_kept(config, calibration, new.task), new, config.kept.chosen_on)
+        return _measured(_kept(config, calibration, new), new, config.kept.chosen_on)
     try:
         given = float(config.rule)
     except ValueError:
@@ -152,20 +153,29 @@ def _point(
 
 
 def _measured(point: OperatingPoint, new: Predictions, chosen_on: str) -> OperatingPoint:
-    """A point that other films chose, with its figures on these; NaN for several findings."""
-    if new.task != "binary":
-        return point
-    called, positive = new.called(point.threshold) == 1, new.labels == 1
-    shares = float(called[positive].mean()), float((~called[~positive]).mean())
-    return OperatingPoint(point.threshold, point.chosen_by, chosen_on, *shares)
+    """A point that other films chose, with its figures on these; NaN where no film counts."""
+    truth = one_vs_rest(new.labels, new.task, new.logits.shape[1])
+    called = new.called(point.threshold).reshape(truth.shape) == 1
+    found = ratio((truth & called).sum(axis=0) * 1.0, truth.sum(axis=0) * 1.0)
+    cleared = ratio((~truth & ~called).sum(axis=0) * 1.0, (~truth).sum(axis=0) * 1.0)
+    return OperatingPoint(
+        point.threshold, point.chosen_by, chosen_on, _of_task(found, new.task), _of_task(cleared, new.task)
+    )
 
 
-def _kept(config: RecalibrationConfig, calibration: Calibration | None, task: Task) -> OperatingPoint:
+def _of_task(values: Floats, task: Task) -> PerFinding:
+    """The number of the one finding (1,), or those of several (f,)."""
+    return float(values[0]) if task == "binary" else tuple(values.tolist())
+
+
+def _kept(config: RecalibrationConfig, calibration: Calibration | None, new: Predictions) -> OperatingPoint:
     """The operating point at which the same films are called as before."""
-    if calibration is None or task != "binary":
+    if calibration is None:
         return config.kept
-    threshold = float(probabilities(apply(calibration, np.array([[config.kept_logit]])), task)[0, 0])
-    words = f"kept where the network's logit is {config.kept_logit:.3g}, fixed beforehand"
+    at = np.broadcast_to(config.kept_logits, (1, new.logits.shape[1]))
+    threshold = _of_task(probabilities(apply(calibration, at), new.task)[0], new.task)
+    logits = ", ".join(f"{logit:.3g}" for logit in config.kept_logits)
+    words = f"kept where the network's logit is {logits}, fixed beforehand"
     return replace(config.kept, threshold=threshold, chosen_by=words)
 
 
@@ -208,8 +218,11 @@ def stratified_patient_folds(predictions: Predictions, folds: int, seed: int = 0
     """
     groups = predictions.groups()
     first = np.unique(groups, return_index=True)[1]
-    label = predictions.labels[first] if predictions.labels.ndim == 1 else predictions.labels[first].argmax(axis=1)
-    fewest = int(min(np.bincount(label)[np.unique(label)]))
+    if predictions.task == "multilabel":
+        label, fewest = _rarest_finding(predictions.labels, groups)
+    else:
+        label = predictions.labels[first]
+        fewest = int(min(np.bincount(label)[np.unique(label)]))
     if fewest < 2:
         raise SourceError("cross-validation needs films of at least two patients of each label; add films")
     shuffled = np.random.default_rng(seed).permutation(len(first))
@@ -218,6 +231,15 @@ def stratified_patient_folds(predictions: Predictions, folds: int, seed: int = 0
     fold[order] = np.arange(len(first)) % min(folds, fewest)
     for number in range(min(folds, fewest)):
         yield np.flatnonzero(fold[groups] != number), np.flatnonzero(fold[groups] == number)
+
+
+def _rarest_finding(labels: Ints, groups: Ints) -> tuple[Ints, int]:
+    """The rarest finding of each patient, counted from the rarest of all, and how many patients have that one."""
+    has = np.zeros((int(groups.max()) + 1, labels.shape[1]), dtype=np.bool_)
+    np.logical_or.at(has, groups, labels == 1)
+    patients = has.sum(axis=0)
+    ordered = has[:, np.argsort(patients, kind="stable")]
+    return np.where(ordered.any(axis=1), ordered.argmax(axis=1), labels.shape[1]), int(patients.min())
 
 
 @dataclass(frozen=True)
@@ -286,11 +308,19 @@ def _parts(predictions: Predictions, called: Ints, costs: Costs | None) -> dict[
     losses = [-np.log(np.maximum(np.where(f.truth, f.probability, 1 - f.probability), SMALLEST)) for f in each]
     if predictions.task == "multiclass":
         losses = [np.where(f.truth, loss, 0) for f, loss in zip(each, losses, strict=True)]
-    found = {
+    found: dict[str, Part] = {
         "log_loss": (np.sum(losses, axis=0), everything),
         "brier": (np.sum([(f.probability - f.truth) ** 2 for f in each], axis=0), everything),
-        "accuracy": (correct, everything),
+        "exact_match" if predictions.task == "multilabel" else "accuracy": (correct, everything),
     }
+    if predictions.task == "multilabel":
+        for index, f in enumerate(each):
+            found[f"sensitivity of {f.name}"] = ((called[:, index] == 1).astype(np.float64), f.truth.astype(np.float64))
+            found[f"specificity of {f.name}"] = (
+                (called[:, index] == 0).astype(np.float64),
+                (~f.truth).astype(np.float64),
+            )
+        return found
     if predictions.task == "multiclass":
         found["balanced_accuracy"] = (correct, _by_class(predictions.labels))
     if costs is not None:

@@ -26,7 +26,7 @@ from lucency.evaluate.confidence_intervals import (
 )
 from lucency.evaluate.metrics import METRICS, UNDEFINED, Finding, compute_metrics, confusion_matrix, ece, ratio
 from lucency.evaluate.multiclass import Summary, summaries, top_label, weighted_mean
-from lucency.evaluate.predictions import Predictions, Task, read_predictions
+from lucency.evaluate.predictions import PerFinding, Predictions, Task, read_predictions
 from lucency.evaluate.selective_prediction import answered_parts, part_interval, part_mean
 from lucency.files import parse_json, write_text
 from lucency.html import notebook_block, table_html
@@ -70,7 +70,7 @@ class Report:
 
     task: Task
     label_names: tuple[str, ...]
-    threshold: float | None
+    threshold: PerFinding | None
     """None where the call is the most probable of several classes."""
     films: int
     patients: int
@@ -121,13 +121,14 @@ class Report:
 
 
 def evaluate_predictions(
-    predictions: Predictions, threshold: float = 0.5, resamples: int = 2000, seed: int = 0
+    predictions: Predictions, threshold: PerFinding = 0.5, resamples: int = 2000, seed: int = 0
 ) -> Report:
     """Evaluate `predictions`.
 
     Args:
         predictions: of at least one film.
-        threshold: a finding is called at or above this probability; not used for a multiclass task.
+        threshold: a finding is called at or above this probability, each at its own where several are given; not used
+            for a multiclass task.
         resamples: bootstrap draws of patients.
         seed: of the draws; the same seed gives the same report.
 
@@ -144,7 +145,7 @@ def evaluate_predictions(
         films=len(predictions),
         patients=int(groups.max()) + 1,
         patients_known=predictions.patients_known,
-        films_per_label=_films_per_label(predictions),
+        films_per_label=films_per_label(predictions),
         confusion=_confusions(predictions, threshold),
         measures=(
             *_measures(predictions, threshold, groups, resamples, seed),
@@ -155,7 +156,7 @@ def evaluate_predictions(
     )
 
 
-def findings(predictions: Predictions, threshold: float = 0.5) -> tuple[Finding, ...]:
+def findings(predictions: Predictions, threshold: PerFinding = 0.5) -> tuple[Finding, ...]:
     """The yes-or-no questions of a task: the positive label, or each label against the rest.
 
     Films are ranked by logit, which no calibration and no rounding of probabilities near 1 changes; one of several
@@ -176,7 +177,7 @@ def findings(predictions: Predictions, threshold: float = 0.5) -> tuple[Finding,
 
 
 def _measures(
-    predictions: Predictions, threshold: float, groups: Ints, resamples: int, seed: int
+    predictions: Predictions, threshold: PerFinding, groups: Ints, resamples: int, seed: int
 ) -> tuple[Measure, ...]:
     each = findings(predictions, threshold)
     overall, more = _overall(predictions, each), summaries(predictions, threshold)
@@ -237,7 +238,7 @@ def _overall_interval(per_film: Floats, groups: Ints) -> Interval | None:
     return part_interval((per_film, np.ones_like(per_film)), groups) if share else None
 
 
-def _answered(predictions: Predictions, threshold: float, groups: Ints) -> tuple[Measure, ...]:
+def _answered(predictions: Predictions, threshold: PerFinding, groups: Ints) -> tuple[Measure, ...]:
     """Figures of the films that the reader answers; none where it answers every film."""
     if predictions.answered is None:
         return ()
@@ -283,14 +284,15 @@ def _bootstrapped(result: Intervals, i: int, name: str, finding: str) -> Measure
     return Measure(name, finding, value, low, high)
 
 
-def _films_per_label(predictions: Predictions) -> tuple[int, ...]:
+def films_per_label(predictions: Predictions) -> tuple[int, ...]:
+    """Films of each label; one with several findings counts for each."""
     if predictions.task == "multilabel":
         return tuple(int(total) for total in predictions.labels.sum(axis=0))
     counts = np.bincount(predictions.labels, minlength=len(predictions.label_names))
     return tuple(int(total) for total in counts)
 
 
-def _confusions(predictions: Predictions, threshold: float) -> dict[str, Ints]:
+def _confusions(predictions: Predictions, threshold: PerFinding) -> dict[str, Ints]:
     called = predictions.called(threshold)
     if predictions.task != "multilabel":
         return {ALL: confusion_matrix(predictions.labels, called, len(predictions.label_names))}
@@ -360,7 +362,7 @@ def _shares(table: Ints) -> list[list[float | None]]:
     return [[finite(share) for share in row] for row in ratio(table.astype(np.float64), rows)]
 
 
-def open_predictions(path: Path) -> tuple[Predictions, float]:
+def open_predictions(path: Path) -> tuple[Predictions, PerFinding]:
     """Predictions and threshold from a folder that `write_report` wrote, or from the predictions.csv in it.
 
     Raises:
@@ -373,4 +375,5 @@ def open_predictions(path: Path) -> tuple[Predictions, float]:
         labels, task, threshold = tuple(report["labels"]), report["task"], report["threshold"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{beside}: expected the report.json that lucency evaluate writes ({error})") from error
-    return read_predictions(table, labels, task), 0.5 if threshold is None else float(threshold)
+    at = tuple(map(float, threshold)) if isinstance(threshold, list) else float(0.5 if threshold is None else threshold)
+    return read_predictions(table, labels, task), at

@@ -26,7 +26,7 @@ from lucency.errors import UsageError
 from lucency.evaluate.calibration import logit
 from lucency.evaluate.confidence_intervals import LEVEL, Interval, proportion_interval, resample
 from lucency.evaluate.metrics import ratio
-from lucency.evaluate.predictions import Predictions
+from lucency.evaluate.predictions import PerFinding, Predictions
 
 Part = tuple[Floats, Floats]
 """A figure that is a mean: the values (n,), and the films it is over, 0 or 1 (n,)."""
@@ -112,7 +112,7 @@ def part_interval(part: Part, groups: Ints) -> Interval:
     return proportion_interval(values > 0, among > 0, groups)
 
 
-def confidence(predictions: Predictions, threshold: float) -> Floats:
+def confidence(predictions: Predictions, threshold: PerFinding) -> Floats:
     """What sorts films, (n,): log-odds from the threshold; of several classes, the highest probability."""
     if predictions.task == "multiclass":
         return np.asarray(predictions.probabilities.max(axis=1))

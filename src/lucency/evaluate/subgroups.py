@@ -24,7 +24,7 @@ from lucency.evaluate.confidence_intervals import (
     metric_interval,
 )
 from lucency.evaluate.metrics import COUNTED, Finding, count, ranking
-from lucency.evaluate.predictions import Predictions
+from lucency.evaluate.predictions import PerFinding, Predictions
 from lucency.evaluate.report import findings
 
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc")
@@ -85,7 +85,7 @@ class Subgroup:
 
 
 def subgroups(
-    predictions: Predictions, column: str, threshold: float = 0.5, resamples: int = 2000, seed: int = 0
+    predictions: Predictions, column: str, threshold: PerFinding = 0.5, resamples: int = 2000, seed: int = 0
 ) -> tuple[Subgroup, ...]:
     """Evaluate each subgroup that a column makes, for each finding.
 

@@ -15,7 +15,7 @@ from lucency.errors import BundleError, FilmError
 from lucency.evaluate.calibration import one_vs_rest
 from lucency.evaluate.metrics import auroc
 from lucency.reader import Reader
-from lucency.reader.outputs import accepted
+from lucency.reader.outputs import accepted, calls
 from lucency.reader.predict import as_labelled
 
 BATCH = 32
@@ -122,7 +122,7 @@ def correlations(ours: Floats32, theirs: Floats32) -> Floats:
 
 
 def _flips(pair: _Pair, card: Card) -> tuple[Flip, ...]:
-    ours, theirs = (verdicts(chances, card) for chances in pair.probabilities)
+    ours, theirs = (calls(card, chances.astype(np.float32)) for chances in pair.probabilities)
     labels, called = pair.films.label_array(), (ours != theirs).any(axis=1)
     return tuple(
         Flip(
@@ -134,13 +134,6 @@ def _flips(pair: _Pair, card: Card) -> tuple[Flip, ...]:
         )
         for row in np.flatnonzero(called | (pair.sure[0] != pair.sure[1]))
     )
-
-
-def verdicts(probabilities: Floats, card: Card) -> Ints:
-    """Calls at the card's operating point: (n, f) of 0 and 1, or (n, 1) class indices for several classes."""
-    if card.task == "multiclass":
-        return np.asarray(probabilities.argmax(axis=1, keepdims=True), dtype=np.int64)
-    return (probabilities >= card.operating_point.threshold).astype(np.int64)
 
 
 def _words(card: Card, label: Ints) -> str:

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from lucency import NOTICE
 from lucency.errors import ExplainError
 from lucency.film import Film
+from lucency.modality import MODALITIES, Modality
 from lucency.preprocess import Preprocess
 
 Map = NDArray[np.float32]
@@ -42,13 +43,12 @@ LUNGS, BOX = (120, 190, 255), (255, 120, 60)
 """Colours of the lungs' outline and of the box around the strongest evidence."""
 CONTOURS = (0.5, 0.75)
 """Contours of an overlay, as shares of the map's maximum."""
+ON_COLOUR, VEIL_ON_COLOUR = (0, 230, 255), 0.5
+"""In place of FOR and VEIL on pictures in colour: yellow hardly shows on skin and retina, cyan is in neither."""
 VEIL, VEIL_FROM = 0.35, 0.25
 """Opacity of the veil over the strongest evidence, and the share of the maximum where the veil begins."""
 BOXED = 0.75
 """The box bounds the cells around the strongest one with at least this share of its evidence."""
-EVIDENCE_KEY = "Yellow: strongest evidence for {finding}; box: its maximum"
-KEY = f"{EVIDENCE_KEY}; blue: lungs found"
-"""How to read an overlay, in one line."""
 FAINT_SHARE = 0.1
 """Share of the scale's end below which evidence is faint: it is drawn relative to this instead of its own maximum."""
 
@@ -166,13 +166,19 @@ class Legend:
     """One line above the film: the probability, the method. Never a patient's name: pictures are shared."""
     mark: str = ""
     """A warning to show with the map, such as a failed randomisation test."""
-    lungs: bool = True
-    """Whether lungs are outlined in such pictures."""
+    kind: Modality = MODALITIES["chest_xray"]
+    """Of the picture."""
 
     @property
     def key(self) -> str:
         """What the marks mean, in a line."""
-        return (KEY if self.lungs else EVIDENCE_KEY).format(finding=self.finding)
+        colour = "Yellow" if self.kind.channels == 1 else "Cyan"
+        said = f"{colour}: strongest evidence for {self.finding}; box: its maximum"
+        return f"{said}; blue: lungs found" if self.kind.lungs else said
+
+
+KEY = Legend(finding="{finding}").key
+"""How to read the overlay of a chest film, in one line."""
 
 
 def overlay(
@@ -212,7 +218,7 @@ def overlay(
         _draw_contour(pen, lungs, 0.0, (0, 0, *picture.size), LUNGS, wide)
     if smooth:
         for share in CONTOURS:
-            _draw_contour(pen, evidence, share * top, area, FOR, wide)
+            _draw_contour(pen, evidence, share * top, area, FOR if preprocess.channels == 1 else ON_COLOUR, wide)
     if evidence.max() >= top:
         pen.rectangle(_strongest(evidence, area, picture.size), outline=BOX, width=2 * wide)
     return stamp(_framed(picture, preprocess), legend.mark)
@@ -232,8 +238,9 @@ def outlined(film: Film, lungs: Map) -> Image.Image:
 
 
 def _veiled(film: Image.Image, share: Map, area: Window, smooth: bool) -> Image.Image:
-    """A film in RGB under the veil: opacity by the evidence as a share of the strongest, from VEIL_FROM on."""
+    """A film, mode L or RGB, under the veil: opacity by the evidence as a share of the strongest, from VEIL_FROM on."""
     picture = film.convert("RGB")
+    colour, most = (FOR, VEIL) if film.mode == "L" else (ON_COLOUR, VEIL_ON_COLOUR)
     opacity = np.clip((share - VEIL_FROM) / (1 - VEIL_FROM), 0, 1)
     rows, columns = np.flatnonzero(opacity.any(axis=1)), np.flatnonzero(opacity.any(axis=0))
     if not len(rows):
@@ -241,14 +248,14 @@ def _veiled(film: Image.Image, share: Map, area: Window, smooth: bool) -> Image.
     # Only where the veil is visible, and one cell around, into which it is interpolated.
     top, bottom = max(rows[0] - 1, 0), min(rows[-1] + 2, len(opacity))
     left, right = max(columns[0] - 1, 0), min(columns[-1] + 2, opacity.shape[1])
-    cells = Image.fromarray(np.rint(255 * VEIL * opacity[top:bottom, left:right]).astype(np.uint8))
+    cells = Image.fromarray(np.rint(255 * most * opacity[top:bottom, left:right]).astype(np.uint8))
     cell_x, cell_y = (area[2] - area[0]) / opacity.shape[1], (area[3] - area[1]) / len(opacity)
     x, y = round(area[0] + left * cell_x), round(area[1] + top * cell_y)
     size = max(1, round((right - left) * cell_x)), max(1, round((bottom - top) * cell_y))
     mask = cells.resize(size, Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST)
     part = film.crop((x, y, x + size[0], y + size[1]))
-    channels = [part.copy() for _ in FOR] if part.mode == "L" else list(part.split())
-    for channel, value in zip(channels, FOR, strict=True):
+    channels = [part.copy() for _ in colour] if part.mode == "L" else list(part.split())
+    for channel, value in zip(channels, colour, strict=True):
         channel.paste(value, (0, 0, *size), mask)  # three times as fast as a paste into RGB
     picture.paste(Image.merge("RGB", channels), (x, y))
     return picture

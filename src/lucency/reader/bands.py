@@ -11,7 +11,7 @@ import numpy as np
 
 from lucency import __version__
 from lucency.bundle import Bundle, Card
-from lucency.evaluate.predictions import UNCERTAIN
+from lucency.evaluate.predictions import UNCERTAIN, threshold_words
 from lucency.reader.outputs import Outputs, accepted, called_label
 
 REFER = "refer"
@@ -41,7 +41,7 @@ def bands(card: Card) -> tuple[Band, ...]:
     if card.task != "binary":
         return ()
     least = card.abstention.least if card.abstention.method != "none" else ()
-    cuts = {card.operating_point.threshold, *((1 - least[0], least[1]) if least else ())}
+    cuts = {card.thresholds[0], *((1 - least[0], least[1]) if least else ())}
     ends = [0.0, *sorted(cut for cut in cuts if 0 < cut < 1), 1.0]
     found: list[Band] = []
     for low, high in pairwise(ends):
@@ -77,7 +77,7 @@ def calling(card: Card) -> str:
     if card.task == "multiclass":
         return "calls the most probable class"
     point = card.operating_point
-    return f"threshold {point.threshold:.4g} chosen by {point.chosen_by or 'default'}"
+    return f"threshold {threshold_words(point.threshold, card.labels)} chosen by {point.chosen_by or 'default'}"
 
 
 def model_info(bundle: Bundle) -> dict[str, Any]:

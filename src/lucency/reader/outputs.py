@@ -113,7 +113,20 @@ def failed_names(card: Card, doubts: Floats) -> list[str]:
 def called_label(card: Card, probabilities: Floats) -> NDArray[np.int64]:
     """The label called for each film (n,), of a task with one label a film."""
     if card.task == "binary":
-        return np.asarray(probabilities[:, 0] >= np.float32(card.operating_point.threshold), dtype=np.int64)
+        return np.asarray(probabilities[:, 0] >= np.float32(card.thresholds[0]), dtype=np.int64)
     if card.costs is not None:
         return least_cost(card.costs, probabilities)
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
+
+
+def calls(card: Card, probabilities: Floats) -> NDArray[np.int64]:
+    """What is called of each film: 0 or 1 for each finding (n, f), or the one of several classes (n, 1)."""
+    if card.task == "multiclass":
+        return called_label(card, probabilities)[:, None]
+    return np.asarray(probabilities >= np.array(card.thresholds, dtype=np.float32), dtype=np.int64)
+
+
+def ranked(card: Card, chances: Floats) -> NDArray[np.int64]:
+    """The findings or classes (f,) of one film: what is called of several findings first, then the most probable."""
+    called = calls(card, chances[None])[0] if card.task == "multilabel" else np.zeros_like(chances)
+    return np.lexsort((-chances, -called))

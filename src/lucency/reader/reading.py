@@ -16,7 +16,7 @@ from lucency.film import Film
 from lucency.modality import MODALITIES
 from lucency.reader.bands import REFER, Band, bands, why
 from lucency.reader.input_checks import GATE_WORDS, NO_SUCH_FILM, Doubt
-from lucency.reader.outputs import Floats, Outputs, accepted, called_label, failed_names
+from lucency.reader.outputs import Floats, Outputs, accepted, called_label, calls, failed_names, ranked
 
 LEADING = 3
 """Labels named of several."""
@@ -36,7 +36,8 @@ class Reading:
     called: str
     """The label at the card's threshold, sure or not."""
     finding: str
-    """The label that `probability`, `logit` and `map` speak of."""
+    """The label that `probability`, `logit` and `map` speak of: of several findings the most probable of those called,
+    of all where none is."""
     index: int
     """Which of the answers that is."""
     probabilities: Floats
@@ -79,12 +80,15 @@ class Reading:
 
     @property
     def leading(self) -> dict[int, str]:
-        """The three most probable of several labels, best first: number → label; empty where `withheld`."""
+        """The three most probable of several labels, best first: number → label; empty where `withheld`.
+
+        Of several findings those called come first, all of them.
+        """
         if self.withheld or self.card is None:
             return {}
-        order = np.argsort(-self.probabilities, kind="stable")[:LEADING]
-        labels = self.card.labels[-self.card.findings :]
-        return {int(index): labels[index] for index in order}
+        labels, called = self.card.labels[-self.card.findings :], self.called.split("|")
+        shown = max(LEADING, len(called)) if self.card.task == "multilabel" else LEADING
+        return {int(index): labels[index] for index in ranked(self.card, self.probabilities)[:shown]}
 
     @property
     def shares(self) -> str:
@@ -182,7 +186,7 @@ def reading(
     rows = slice(row, row + 1)
     one = Outputs(answers.logits[rows], answers.probabilities[rows], answers.maps[rows], answers.doubts[rows])
     chances = one.probabilities[0]
-    best = int(chances.argmax() if card.costs is None else called_label(card, one.probabilities)[0])
+    best = int(ranked(card, chances)[0] if card.costs is None else called_label(card, one.probabilities)[0])
     called = _word(card, chances)
     reasons = failed_names(card, one.doubts[0])
     explained = any(doubt.explains for doubt in doubts)
@@ -211,8 +215,7 @@ def reading(
 def _word(card: Card, chances: Floats) -> str:
     if card.task != "multilabel":
         return card.labels[int(called_label(card, chances[None])[0])]
-    on = np.flatnonzero(chances >= np.float32(card.operating_point.threshold))
-    return "|".join(card.labels[i] for i in on)
+    return "|".join(card.labels[i] for i in np.flatnonzero(calls(card, chances[None])[0]))
 
 
 def _gate_words(card: Card, reason: str) -> str:

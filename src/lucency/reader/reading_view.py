@@ -80,8 +80,8 @@ def _pictures_html(reading: Reading) -> str:
         'object-fit:contain;background:#000;border-radius:4px">'
         for picture, title in zip(shown, titles, strict=False)
     )
-    lungs = reading.card is not None and MODALITIES[reading.card.modality].lungs
-    key = "" if reading.withheld else Legend(finding=reading.finding, lungs=lungs).key
+    kind = MODALITIES[reading.card.modality if reading.card else "chest_xray"]
+    key = "" if reading.withheld else Legend(finding=reading.finding, kind=kind).key
     return (
         f'<div style="display:flex;gap:2%">{images}</div>'
         f'<div style="color:#5a5a5a;font-size:12px;margin:4px 0 8px">{escape(key)}</div>'

@@ -93,17 +93,18 @@ def kept_point(card: Card) -> FittedPoint:
     )
 
 
-def kept_logit(card: Card) -> float:
-    """The network's logit at the card's threshold, by bisection: every calibration rises with the logit.
+def kept_logits(card: Card) -> tuple[float, ...]:
+    """The network's logits at the card's thresholds, by bisection: every calibration of findings rises with the logit.
 
     0 where no logit reaches the threshold.
     """
-    low, high = -64.0, 64.0
+    thresholds = np.array(card.thresholds, dtype=np.float32)
+    low, high = np.full(card.findings, -64.0), np.full(card.findings, 64.0)
     for _ in range(80):
         middle = (low + high) / 2
-        reached = calibrated(card, np.full((1, card.findings), middle, dtype=np.float32))[0, 0]
-        low, high = (low, middle) if reached >= card.operating_point.threshold else (middle, high)
-    return round(high, 6) if -63 < high < 63 else 0.0
+        reached = calibrated(card, middle[None].astype(np.float32))[0] >= thresholds
+        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+    return tuple(round(at, 6) + 0.0 if -63 < at < 63 else 0.0 for at in high.tolist())
 
 
 def new_card(
@@ -178,8 +179,8 @@ def evidence(bundle: Bundle, new: Recalibrated) -> dict[str, Any]:
 
 
 def _point(point: FittedPoint) -> OperatingPoint:
-    known = {name: value for name, value in asdict(point).items() if value == value}
-    return OperatingPoint(**known)
+    unknown = {name: None for name in ("sensitivity", "specificity") if np.isnan(getattr(point, name)).any()}
+    return OperatingPoint(**(asdict(point) | unknown))
 
 
 def _abstention(

@@ -14,6 +14,7 @@ from lucency.data.learned import Seen
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold
 from lucency.evaluate import Predictions, Report, evaluate_predictions
 from lucency.evaluate.comparison import delong_test, detectable_auroc
+from lucency.evaluate.predictions import PerFinding
 from lucency.evaluate.report import findings
 from lucency.evaluate.subgroups import Subgroup, subgroups, usable_columns
 from lucency.modality import MODALITIES, Modality
@@ -87,7 +88,7 @@ def build_context(
     card: Card,
     digest: str,
     predictions: Predictions,
-    threshold: float,
+    threshold: PerFinding,
     about: Mapping[str, Any],
     resamples: int = 2000,
     seed: int = 0,
@@ -138,7 +139,7 @@ def source_facts(source: str) -> SourceFacts:
     return SourceFacts(info.population, info.labelled_by, info.citation, info.licence)
 
 
-def _detectable(predictions: Predictions, threshold: float) -> float | None:
+def _detectable(predictions: Predictions, threshold: PerFinding) -> float | None:
     """Of the first finding."""
     finding = findings(predictions, threshold)[0]
     areas = delong_test(finding.truth, finding.score, finding.score, predictions.groups())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lucency.evaluate import Measure
+from lucency.evaluate.predictions import threshold_words
 from lucency.evaluate.report import ALL, MACRO
 from lucency.report.context import ReportContext
 
@@ -95,7 +96,8 @@ def threshold(context: ReportContext) -> str:
         )
     by, point = str(context.about.get("threshold_chosen_by")), context.card.operating_point
     where = f", on {point.chosen_on}" if point.chosen_on and by == point.chosen_by else ""
-    return f"called at or above {context.report.threshold:.3g}, {NOT_CHOSEN.get(by, f'chosen by {by}')}{where}"
+    called_at = threshold_words(context.report.threshold, context.report.label_names)
+    return f"called at or above {called_at}, {NOT_CHOSEN.get(by, f'chosen by {by}')}{where}"
 
 
 def evaluated(context: ReportContext) -> str:

@@ -12,6 +12,7 @@ from lucency.arrays import Bools, Floats
 from lucency.data import Dataset
 from lucency.errors import FilmError
 from lucency.evaluate import Predictions
+from lucency.evaluate.predictions import PerFinding
 from lucency.paint import overlay, shown
 from lucency.progress import track
 from lucency.reader import Reader
@@ -67,7 +68,7 @@ def paint_worst_errors(
     return found
 
 
-def worst(predictions: Predictions, threshold: float, each: int = SHOWN) -> dict[str, tuple[int, ...]]:
+def worst(predictions: Predictions, threshold: PerFinding, each: int = SHOWN) -> dict[str, tuple[int, ...]]:
     """The wrong films with the least probability for the truth, by kind of error; indices into the predictions.
 
     Films that the reader answers come first; the others are referred to a person anyway.
@@ -93,7 +94,7 @@ def probability_of_truth(predictions: Predictions) -> Floats:
     return np.asarray(np.where(truth, p, 1 - p).min(axis=1))
 
 
-def _call(predictions: Predictions, threshold: float, index: int) -> tuple[str, str, float]:
+def _call(predictions: Predictions, threshold: PerFinding, index: int) -> tuple[str, str, float]:
     """True label, called label, and the probability of the called one."""
     true, called = (
         predictions.names_of(labels[[index]])[0] or "none"

@@ -62,7 +62,10 @@ class ModelInfo(_Answer):
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the whole bundle.")]
     format: str
     labels: Annotated[list[str], Field(description="In the order of `probabilities`.")]
-    threshold: Annotated[Share | None, Field(description="None where one of several classes is called without it.")]
+    threshold: Annotated[
+        Share | list[Share] | None,
+        Field(description="Of several findings one each; none where one of several classes is called."),
+    ]
     bands: Annotated[list[BandInfo], Field(description="What each stretch of the probability is called.")]
     fitted_on: Annotated[str, Field(description="The films that the probability was fitted to.")]
     population: Annotated[str, Field(description="Whose films the reader learned from.")]

@@ -152,6 +152,7 @@ def condition_metrics(scores: dict[str, Scores], labels: Ints, shipped: float) -
     columns = (plain.logits[:, None], plain.probabilities[:, None])
     predictions = Predictions(names, (None,) * len(labels), labels, *columns, ("without", "with"))
     threshold = by_sensitivity(predictions, FLOOR).threshold
+    assert isinstance(threshold, float)
     return tuple(_metrics(name, one, plain, positive, threshold, shipped) for name, one in scores.items())
 
 

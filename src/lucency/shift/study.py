@@ -186,7 +186,7 @@ def _result(
     bias: BiasBaseline | None,
 ) -> ShiftResult:
     card = one.reader.card
-    shipped = card.operating_point.threshold
+    shipped = card.thresholds[0]
     return ShiftResult(
         one.title,
         one.how,
@@ -203,7 +203,7 @@ def _result(
 def _figures(card: Card, scores: dict[str, Scores], films: Dataset) -> Figures:
     if card.task == "multiclass":
         return class_metrics(scores, films, card.costs)
-    return condition_metrics(scores, films.label_array(), card.operating_point.threshold)
+    return condition_metrics(scores, films.label_array(), card.thresholds[0])
 
 
 def accuracy_on_wrong(

@@ -19,6 +19,8 @@ class JSONObject internal constructor(private val values: Map<String, Any?>) {
 
     fun getJSONArray(name: String): JSONArray = get(name) as JSONArray
 
+    fun optJSONArray(name: String): JSONArray? = values[name] as? JSONArray
+
     fun getString(name: String): String = get(name).toString()
 
     fun getDouble(name: String): Double = (get(name) as Number).toDouble()

@@ -264,18 +264,23 @@ private func blank(_ film: Film) -> Bool {
     return film.pixels.allSatisfy { $0 == film.pixels[0] }
 }
 
-/// What of card.json decides the verdict; `least` is empty without abstention, `limits` and `checks` without a gate, `costs`
+/// What of card.json decides the verdict; `thresholds` is one for all findings or one each, `least` is empty without abstention, `limits` and `checks` without a gate, `costs`
 /// (a row for each true label, of what each call costs) and `refer` without costs of errors.
 public struct Rules {
     public let task: String
     public let labels: [String]
-    public let threshold: Float
+    public let thresholds: [Float]
     public let least: [Float]
     public let limits: [Float]
     public var checks: [String] = []
     public var modality: String = "chest_xray"
     public var costs: [[Double]] = []
     public var refer: [Double] = []
+
+    /// Whether this finding of several is called at its threshold.
+    public func calls(_ finding: Int, _ probability: Float) -> Bool {
+        return probability >= thresholds[thresholds.count > 1 ? finding : 0]
+    }
 }
 
 /// What each call costs on average, in the order of the labels.
@@ -292,9 +297,14 @@ public func refers(_ rules: Rules, _ probabilities: [Float]) -> Bool {
     return expectedCosts(rules, probabilities).allSatisfy { referring < $0 }
 }
 
-/// The number of the label of least expected cost where the card has costs, else of the most probable; the first of equals.
+/// The number of the label of least expected cost where the card has costs, else of the most probable, of several findings
+/// of those called if any is; the first of equals.
 public func chosen(_ rules: Rules, _ probabilities: [Float]) -> Int {
-    if rules.costs.isEmpty { return probabilities.firstIndex(of: probabilities.max()!)! }
+    if rules.costs.isEmpty {
+        let called = probabilities.indices.filter { rules.task == "multilabel" && rules.calls($0, probabilities[$0]) }
+        let among = called.isEmpty ? Array(probabilities.indices) : called
+        return among.first { i in among.allSatisfy { probabilities[$0] <= probabilities[i] } }!
+    }
     let costs = expectedCosts(rules, probabilities)
     return costs.firstIndex(of: costs.min()!)!
 }
@@ -302,9 +312,9 @@ public func chosen(_ rules: Rules, _ probabilities: [Float]) -> Int {
 /// The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |.
 public func called(_ rules: Rules, _ probabilities: [Float]) -> String {
     if rules.task == "multilabel" {
-        return zip(rules.labels, probabilities).filter { $1 >= rules.threshold }.map { $0.0 }.joined(separator: "|")
+        return probabilities.indices.filter { rules.calls($0, probabilities[$0]) }.map { rules.labels[$0] }.joined(separator: "|")
     }
-    if rules.task == "binary" { return rules.labels[probabilities[0] >= rules.threshold ? 1 : 0] }
+    if rules.task == "binary" { return rules.labels[rules.calls(0, probabilities[0]) ? 1 : 0] }
     return rules.labels[chosen(rules, probabilities)]
 }
 
@@ -378,8 +388,8 @@ public struct Band: Equatable {
 /// What each stretch of the probability says; empty where more than one probability decides.
 public func bands(_ rules: Rules) -> [Band] {
     if rules.task != "binary" { return [] }
-    let open = Rules(task: rules.task, labels: rules.labels, threshold: rules.threshold, least: rules.least, limits: [])
-    let cuts = [rules.threshold] + (rules.least.isEmpty ? [] : [1 - rules.least[0], rules.least[1]])
+    let open = Rules(task: rules.task, labels: rules.labels, thresholds: rules.thresholds, least: rules.least, limits: [])
+    let cuts = [rules.thresholds[0]] + (rules.least.isEmpty ? [] : [1 - rules.least[0], rules.least[1]])
     let ends = [0] + cuts.filter { $0 > 0 && $0 < 1 }.sorted() + [1]
     var found: [Band] = []
     for (from, to) in zip(ends, ends.dropFirst()) {

@@ -5,7 +5,18 @@ import Foundation
 /// The part of card.json that reading needs.
 public struct Card: Decodable {
     public struct Model: Decodable { public let file: String }
-    public struct OperatingPoint: Decodable { public let threshold: Float }
+    public struct OperatingPoint: Decodable {
+        /// One for all findings, or one each; the card states a single one as a number.
+        public let threshold: [Float]
+
+        private enum Keys: String, CodingKey { case threshold }
+
+        public init(from decoder: Decoder) throws {
+            let stated = try decoder.container(keyedBy: Keys.self)
+            let one = try? stated.decode(Float.self, forKey: .threshold)
+            threshold = try one.map { [$0] } ?? stated.decode([Float].self, forKey: .threshold)
+        }
+    }
     public struct Abstention: Decodable { public let method: String, least: [Float] }
     public struct Check: Decodable { public let name: String, limit: Float }
     public struct Gate: Decodable { public let checks: [Check] }
@@ -26,7 +37,7 @@ public struct Card: Decodable {
 
     public var rules: Rules {
         return Rules(
-            task: task, labels: labels, threshold: operating_point.threshold,
+            task: task, labels: labels, thresholds: operating_point.threshold,
             least: abstention.method == "none" ? [] : abstention.least, limits: gate.checks.map { $0.limit },
             checks: gate.checks.map { $0.name }, modality: modality ?? "chest_xray", costs: costs?.called ?? [],
             refer: costs?.refer ?? [])
@@ -50,7 +61,7 @@ public protocol Network {
 }
 
 /// What a reader says of one film. `doubts` are codes (ports/contract/README.md); `map` is of the
-/// label called; for a multilabel task of the most probable.
+/// label called; for a multilabel task of the most probable of those called, or of all.
 public struct Reading {
     public let verdict: String
     public let called: String

@@ -4,6 +4,7 @@ import { openCamera } from "./camera.js";
 import { keepOffline, onDrop, onKeys } from "./controls.js";
 import { checked, start } from "./engine.js";
 import { FilmError } from "./errors.js";
+import { KEY } from "./evidence.js";
 import { decode, lungsOf } from "./film_queue.js";
 import { languages, say, sayAll } from "./i18n.js";
 import { settings } from "./lucency.js";
@@ -210,6 +211,7 @@ function wire() {
 
 async function main() {
   sayAll(document);
+  document.body.style.setProperty("--evidence", KEY.evidence);
   by("languages").replaceChildren(...Object.entries(languages).filter(([code]) => code !== say("language")).map(([code, name]) => {
     return Object.assign(make("a", "", name), { href: `?lang=${code}`, lang: code, hreflang: code });
   }));

@@ -2,13 +2,16 @@
 // maximum down, a box around the strongest place, and the lungs' outline.
 
 import { interpolate } from "./homography.js";
+import { KIND, MODALITIES } from "./modality.js";
 
 export const FAINT = 1;
 /** Logits below which evidence is faint: drawn as a share of this instead of its own maximum. */
-const FOR = [255, 222, 70];
+const IN_COLOUR = MODALITIES[KIND].channels === 3;
+/** Yellow hardly shows on skin and retina; cyan is in neither. */
+const FOR = IN_COLOUR ? [0, 230, 255] : [255, 222, 70];
 /** The colours on the film: for the finding; around the strongest place; of the lungs' outline. */
-export const KEY = { evidence: "rgb(255 222 70)", box: "rgb(255 120 60)", lungs: "rgb(120 190 255)" };
-const CONTOURS = [0.5, 0.75], VEIL = 0.35, VEIL_FROM = 0.25, BOXED = 0.75;
+export const KEY = { evidence: `rgb(${FOR.join(" ")})`, box: "rgb(255 120 60)", lungs: "rgb(120 190 255)" };
+const CONTOURS = [0.5, 0.75], VEIL = IN_COLOUR ? 0.5 : 0.35, VEIL_FROM = 0.25, BOXED = 0.75;
 const SIDE = 320;
 /** Pixels of the veil. */
 

@@ -142,17 +142,26 @@ export function refers(card, probabilities) {
   return referring < Math.min(...expectedCosts(card, probabilities));
 }
 
-/** Of several labels the number of the one called: of least expected cost where the card has costs, else the most probable. */
+/** The threshold of each finding; a single one in the card is that of all. */
+export const thresholds = ({ labels, operating_point: { threshold } }) => labels.map((_, i) => Math.fround(threshold[i] ?? threshold));
+
+/** The numbers of the labels, most probable first; of several findings those called come before the others. */
+export function ranked(card, probabilities) {
+  const at = thresholds(card), isCalled = (i) => card.task === "multilabel" && probabilities[i] >= at[i];
+  return [...probabilities.keys()].sort((a, b) => isCalled(b) - isCalled(a) || probabilities[b] - probabilities[a] || a - b);
+}
+
+/** The number of the label that a reading speaks of: of least expected cost where the card has costs, else the first ranked. */
 export function chosen(card, probabilities) {
   const costs = card.costs && expectedCosts(card, probabilities);
-  return costs ? costs.indexOf(Math.min(...costs)) : probabilities.indexOf(Math.max(...probabilities));
+  return costs ? costs.indexOf(Math.min(...costs)) : ranked(card, probabilities)[0];
 }
 
 /** The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |. */
 export function called(card, probabilities) {
-  const threshold = Math.fround(card.operating_point.threshold);
-  if (card.task === "multilabel") return card.labels.filter((_, i) => probabilities[i] >= threshold).join("|");
-  if (card.task === "binary") return card.labels[Number(probabilities[0] >= threshold)];
+  const at = thresholds(card);
+  if (card.task === "multilabel") return card.labels.filter((_, i) => probabilities[i] >= at[i]).join("|");
+  if (card.task === "binary") return card.labels[Number(probabilities[0] >= at[0])];
   return card.labels[chosen(card, probabilities)];
 }
 

@@ -2,7 +2,7 @@
 
 import { cameraDoubts } from "./camera_doubts.js";
 import { named, say } from "./i18n.js";
-import { blank, called, chosen, failed, finding, held, refers, settings, verdict } from "./lucency.js";
+import { blank, called, chosen, failed, finding, held, ranked, refers, settings, verdict } from "./lucency.js";
 import { MODALITIES } from "./modality.js";
 import { colouredShare, quantile, SIGHTS } from "./sight.js";
 
@@ -112,10 +112,10 @@ function denied(text = "", confirming, denying) {
  * @param {object} card the bundle's
  * @param {object} outputs of `ask`
  * @param {{words: string, refuses: boolean}[]} doubts of `inputDoubts`
- * @returns {{verdict, called, finding, index, probability, probabilities, logits, map, rows, columns, warnings, doubts, held}}
+ * @returns {{verdict, called, leading, finding, index, probability, probabilities, logits, map, rows, columns, warnings, doubts, held}}
  *   withheld: this is no film of the kind that the reader learned from, and has no probability and no map;
  *   probability, map (rows × columns) and index are those of `finding`; doubts are the warnings' codes; held: the labels
- *   of its prediction set, where that is why it is `uncertain`; about: the same of another label
+ *   of its prediction set, where that is why it is `uncertain`; leading: the labels' numbers by rank; about: the same of another label
  */
 export function readingOf(card, outputs, doubts) {
   const { probabilities, logits, rows, columns } = outputs;
@@ -136,13 +136,10 @@ export function readingOf(card, outputs, doubts) {
   });
   return {
     verdict: doubts.some(({ refuses }) => refuses) ? "uncertain" : accepted, withheld, about,
-    called: called(card, probabilities), probabilities, logits, rows, columns, warnings, doubts: codes,
+    called: called(card, probabilities), leading: ranked(card, probabilities), probabilities, logits, rows, columns, warnings, doubts: codes,
     held: doubts.some(({ refuses }) => refuses) || !codes.includes("several") ? [] : held(card, probabilities), ...about(index),
   };
 }
-
-/** The numbers of the labels, most probable first. */
-export const leading = ({ probabilities }) => [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a] || a - b);
 
 /** Why no single label stands, though the gate takes the film. */
 function undecided(card, probabilities) {

@@ -2,9 +2,9 @@
 
 import { FAINT } from "./evidence.js";
 import { named, say } from "./i18n.js";
-import { settings } from "./lucency.js";
+import { settings, thresholds } from "./lucency.js";
 import { MODALITIES, KIND } from "./modality.js";
-import { isClear, leading, logit, zones } from "./reading.js";
+import { isClear, logit, zones } from "./reading.js";
 
 export const LEADING = 3;
 /** Labels named at once of several. */
@@ -114,21 +114,31 @@ export function scaleWords(card) {
 
 /** The labels by their probability, the first few and then all: each a button that shows its map. `look` takes its number. */
 function labels(reading, card, look) {
-  const rows = leading(reading).map((index) => labelRow(card.labels[index], reading.probabilities[index], index === reading.index, look && (() => look(index))));
-  const rest = rows.splice(LEADING), list = (some) => make("ul", "labels", "", ...some);
+  const rows = reading.leading.map((index) => labelRow(card, reading, index, look));
+  const rest = rows.splice(shownLabels(reading)), list = (some) => make("ul", "labels", "", ...some);
   const parts = [...(look ? [make("p", "faint", say("labels_hint"))] : []), list(rows)];
-  const { called } = reading, likely = card.labels[leading(reading)[0]];
+  const { called } = reading, likely = card.labels[reading.leading[0]];
   if (card.costs && called !== likely) parts.unshift(make("p", "", say("labels_cost", { finding: named(called), likely: named(likely) })));
   if (rest.length) parts.push(Object.assign(make("details", "", "", make("summary", "", say("labels_rest", { count: rest.length })), list(rest)), { open: rest.some((row) => row.querySelector("[aria-pressed=true]")) }));
   return make("div", "scale", "", ...parts);
 }
 
-function labelRow(label, share, shown, look) {
-  const bar = make("span", "bar-of", "", make("span"));
+/** How many labels are shown at once: of several findings at least all that are called. */
+export const shownLabels = ({ called }) => Math.max(LEADING, called.split("|").length);
+
+/** A label with its probability; one of several findings with a mark at its threshold, heavier where it is called. */
+function labelRow(card, reading, index, look) {
+  const label = card.labels[index], share = reading.probabilities[index], bar = make("span", "bar-of", "", make("span"));
   bar.firstChild.style.width = `${100 * share}%`;
   const button = make("button", "label", "", make("span", "", named(label)), bar, make("b", "", labelShare(share)));
-  Object.assign(button, { type: "button", disabled: !look, onclick: look });
-  button.setAttribute("aria-pressed", String(Boolean(look) && shown));
+  if (card.task === "multilabel") {
+    const at = thresholds(card)[index];
+    bar.append(Object.assign(make("i"), { title: say("scale_threshold", { percent: percent(at) }) }));
+    bar.lastChild.style.left = `${100 * at}%`;
+    button.classList.toggle("called", share >= at);
+  }
+  Object.assign(button, { type: "button", disabled: !look, onclick: look && (() => look(index)) });
+  button.setAttribute("aria-pressed", String(Boolean(look) && index === reading.index));
   return make("li", "", "", button);
 }
 
@@ -195,7 +205,7 @@ export function facts({ card, name, milliseconds, digest }) {
     ["about_population", ...[card.population?.words].filter(Boolean), say("about_learned_value", training)],
     ["about_network", say("about_network_value", { backbone: model.backbone, side, quantize })],
     ["about_engine", say("about_engine_value", { engine: name, ms: milliseconds.toFixed(1) })],
-    ["about_threshold", ...(card.costs ? [say("about_costs", card.costs)] : []), ...(card.task === "multiclass" ? [] : [say("about_threshold_value", { percent: percent(point.threshold), rule: point.chosen_by })])],
+    ["about_threshold", ...(card.costs ? [say("about_costs", card.costs)] : []), ...(card.task === "multiclass" ? [] : [say("about_threshold_value", { percent: ownPercents(card), rule: point.chosen_by })])],
     ["about_abstention", method === "none" ? none : say("about_abstention_value", { method, percent: percent(coverage) })],
     ["about_gate", gate.checks.map(({ name }) => name.replace("_", " ")).join(", ") || none],
     ["about_figures", ...figures(card.metrics)],
@@ -206,6 +216,12 @@ export function facts({ card, name, milliseconds, digest }) {
   return rows.filter((row) => row.length > 1).flatMap(([term, ...values]) => {
     return [make("dt", "", say(term)), ...values.map((text) => make("dd", "", text))];
   });
+}
+
+/** The threshold in percent, or of several findings those of each by name. */
+function ownPercents(card) {
+  const each = thresholds(card).map((at, i) => `${named(card.labels[i])} ${percent(at)}`);
+  return Array.isArray(card.operating_point.threshold) ? each.join(" %, ") : String(percent(card.operating_point.threshold));
 }
 
 /** One of the card's figures, with its interval and the films that it was measured on. */

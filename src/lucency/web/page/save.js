@@ -2,8 +2,8 @@
 // notice. Never a file's name, which may name a patient.
 
 import { named, say } from "./i18n.js";
-import { leading, zones } from "./reading.js";
-import { evidenceWords, HAS_LUNGS, labelShare, LEADING, placeOf, readingShare, scaleWords, TICKS, tone, verdictWords } from "./reading_view.js";
+import { zones } from "./reading.js";
+import { evidenceWords, HAS_LUNGS, labelShare, LEADING, placeOf, readingShare, scaleWords, shownLabels, TICKS, tone, verdictWords } from "./reading_view.js";
 import { KEY } from "./evidence.js";
 import { paint } from "./viewer.js";
 
@@ -17,9 +17,10 @@ export function sheet(card, digest, reading, shown, view) {
   const pen = canvas.getContext("2d");
   pen.font = font(26);
   const lines = reading.warnings.flatMap((words) => wrapped(pen, `• ${words}`, INNER));
+  const more = 38 * (shownLabels(reading) - LEADING);
   const { film } = shown, scale = Math.min(HALF / film.width, TALL / film.height), below = EDGE + 40 + film.height * scale;
   canvas.width = WIDE;
-  canvas.height = Math.ceil(below + 400 + 36 * lines.length);
+  canvas.height = Math.ceil(below + 400 + more + 36 * lines.length);
   pen.fillStyle = PAPER;
   pen.fillRect(0, 0, canvas.width, canvas.height);
   [["saved_film", 0], ["saved_map", view.opacity]].forEach(([name, opacity], i) => {
@@ -32,7 +33,7 @@ export function sheet(card, digest, reading, shown, view) {
   const probability = say("saved_probability", { finding: named(reading.finding), share: readingShare(reading) });
   write(pen, probability, WIDE - EDGE, below + 148, 30, INK, "right", 600);
   if (!reading.withheld) (card.task === "binary" ? bar : shares)(pen, below + 210, card, reading);
-  lines.forEach((line, i) => write(pen, line, EDGE, below + 322 + 36 * i, 26, INK));
+  lines.forEach((line, i) => write(pen, line, EDGE, below + 322 + more + 36 * i, 26, INK));
   write(pen, say("notice"), EDGE, canvas.height - 28, 24, "#a01e00");
   const bundle = say("saved_bundle", { name: card.name, digest: digest.slice(0, 16) });
   write(pen, bundle, WIDE - EDGE, canvas.height - 28, 20, FAINT, "right");
@@ -65,7 +66,7 @@ function bar(pen, y, card, reading) {
 
 /** The leading of several labels with their probabilities. */
 function shares(pen, y, card, reading) {
-  leading(reading).slice(0, LEADING).forEach((index, i) => {
+  reading.leading.slice(0, shownLabels(reading)).forEach((index, i) => {
     const share = reading.probabilities[index], line = y - 20 + 38 * i;
     write(pen, named(card.labels[index]), EDGE, line, 24, INK);
     pen.fillStyle = FAINT;

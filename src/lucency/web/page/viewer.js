@@ -1,6 +1,6 @@
 // One film on a canvas: window, map, zoom and pan. What is drawn never changes what is read.
 
-import { drawMarks, marksOf, veilCanvas } from "./evidence.js";
+import { drawMarks, KEY, marksOf, veilCanvas } from "./evidence.js";
 import { window as seenBy } from "./lucency.js";
 
 const MAX_ZOOM = 16;
@@ -52,7 +52,7 @@ export function paint(pen, { film, base, marks, veil, lungs, fit }, { x, y, scal
   }
   pen.globalAlpha = 1;
   if (seen.left > 0 || seen.top > 0) { // the network saw less than the film
-    pen.strokeStyle = "#ffde46";
+    pen.strokeStyle = KEY.evidence;
     pen.lineWidth = 1.5 / scale;
     pen.strokeRect(seen.left, seen.top, seen.width, seen.height);
   }

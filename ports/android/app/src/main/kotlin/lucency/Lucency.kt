@@ -199,20 +199,23 @@ private fun chestShaped(film: Film): Boolean = film.width.toDouble() / film.heig
 private fun blank(film: Film): Boolean = film.pixels.all { it == film.pixels[0] }
 
 /**
- * What of card.json decides the verdict; `least` is empty without abstention, `limits` and `checks` without a gate, `costs`
+ * What of card.json decides the verdict; `thresholds` is one for all findings or one each, `least` is empty without abstention, `limits` and `checks` without a gate, `costs`
  * (a row for each true label, of what each call costs) and `refer` without costs of errors.
  */
 class Rules(
     val task: String,
     val labels: List<String>,
-    val threshold: Float,
+    val thresholds: FloatArray,
     val least: FloatArray,
     val limits: FloatArray,
     val checks: List<String> = List(limits.size) { "check $it" },
     val modality: String = "chest_xray",
     val costs: List<DoubleArray> = emptyList(),
     val refer: DoubleArray = DoubleArray(0),
-)
+) {
+    /** Whether this finding of several is called at its threshold. */
+    fun calls(finding: Int, probability: Float): Boolean = probability >= thresholds[if (thresholds.size > 1) finding else 0]
+}
 
 /** The sum of what is weighted by the probabilities. */
 private fun expected(probabilities: FloatArray, cost: (Int) -> Double): Double {
@@ -232,16 +235,21 @@ fun refers(rules: Rules, probabilities: FloatArray): Boolean {
     return expectedCosts(rules, probabilities).all { referring < it }
 }
 
-/** The number of the label of least expected cost where the card has costs, else of the most probable; the first of equals. */
+/**
+ * The number of the label of least expected cost where the card has costs, else of the most probable, of several findings
+ * of those called if any is; the first of equals.
+ */
 fun chosen(rules: Rules, probabilities: FloatArray): Int {
-    val worth = if (rules.costs.isEmpty()) probabilities.map { it.toDouble() } else expectedCosts(rules, probabilities).map { -it }
+    val first = { i: Int -> if (rules.task == "multilabel" && rules.calls(i, probabilities[i])) 1.0 else 0.0 }
+    val shares = probabilities.mapIndexed { i, share -> share + first(i) }
+    val worth = if (rules.costs.isEmpty()) shares else expectedCosts(rules, probabilities).map { -it }
     return worth.indices.reduce { best, i -> if (worth[i] > worth[best]) i else best }
 }
 
 /** The label at the card's threshold, sure or not; for a multilabel task every label called, joined by |. */
 fun called(rules: Rules, probabilities: FloatArray): String = when (rules.task) {
-    "multilabel" -> rules.labels.filterIndexed { i, _ -> probabilities[i] >= rules.threshold }.joinToString("|")
-    "binary" -> rules.labels[if (probabilities[0] >= rules.threshold) 1 else 0]
+    "multilabel" -> rules.labels.filterIndexed { i, _ -> rules.calls(i, probabilities[i]) }.joinToString("|")
+    "binary" -> rules.labels[if (rules.calls(0, probabilities[0])) 1 else 0]
     else -> rules.labels[chosen(rules, probabilities)]
 }
 
@@ -305,8 +313,8 @@ class Band(val from: Float, val to: Float, val verdict: String)
 /** What each stretch of the probability says; empty where more than one probability decides. */
 fun bands(rules: Rules): List<Band> {
     if (rules.task != "binary") return emptyList()
-    val open = Rules(rules.task, rules.labels, rules.threshold, rules.least, FloatArray(0))
-    val cuts = listOf(rules.threshold) + if (rules.least.isEmpty()) emptyList() else listOf(1 - rules.least[0], rules.least[1])
+    val open = Rules(rules.task, rules.labels, rules.thresholds, rules.least, FloatArray(0))
+    val cuts = listOf(rules.thresholds[0]) + if (rules.least.isEmpty()) emptyList() else listOf(1 - rules.least[0], rules.least[1])
     val ends = listOf(0f) + cuts.filter { it > 0 && it < 1 }.sorted() + 1f
     val found = mutableListOf<Band>()
     for ((from, to) in ends.zipWithNext()) {

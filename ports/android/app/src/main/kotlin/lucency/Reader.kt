@@ -119,11 +119,13 @@ private fun rules(card: JSONObject): Rules {
     val abstains = abstention.getString("method") != "none"
     val stated = card.getJSONObject("gate").getJSONArray("checks")
     val checks = List(stated.length()) { stated.getJSONObject(it) }
+    val point = card.getJSONObject("operating_point")
+    val thresholds = point.optJSONArray("threshold")?.let { numbers(it) } ?: doubleArrayOf(point.getDouble("threshold"))
     val costs = if (card.has("costs")) card.getJSONObject("costs") else null
     return Rules(
         card.getString("task"),
         List(labels.length()) { labels.getString(it) },
-        card.getJSONObject("operating_point").getDouble("threshold").toFloat(),
+        thresholds.map { it.toFloat() }.toFloatArray(),
         if (abstains) numbers(abstention.getJSONArray("least")).map { it.toFloat() }.toFloatArray() else FloatArray(0),
         FloatArray(checks.size) { checks[it].getDouble("limit").toFloat() },
         checks.map { it.getString("name") },
