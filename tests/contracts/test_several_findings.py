@@ -168,11 +168,13 @@ def test_report_drift_and_compare(
     assert all(
         f"{finding} {at:.4g}" in written for finding, at in zip(FINDINGS, read_card(calibrated).thresholds, strict=True)
     )
+    capsys.readouterr()
     assert run(["compare", str(place / "runs" / "fold-2"), str(calibrated), *data, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    told = json.loads(capsys.readouterr().out)
     assert [one["finding"] for one in told["findings"]] == list(FINDINGS)
     same = ["--reference", str(place / "films.csv"), "--now", str(place / "films.csv"), "--draws", "99"]
-    assert run(["drift", str(calibrated), *same, "--level", "0.05", "--most", "40", "--json"]) == 0
+    more = ["--level", "0.05", "--most", "40", "--json", "--out", str(tmp_path / "drift")]
+    assert run(["drift", str(calibrated), *same, *more]) == 0
     assert set(FINDINGS) <= set(json.loads(capsys.readouterr().out)["called"]["now"])
 
 

@@ -18,11 +18,13 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, JPEG2000Lossless
 
 from dicom.films import dataset, file, film, gray
+from lucency.bundle import OperatingPoint
 from lucency.dicom.answer import Answer, answer
 from lucency.dicom.common_attributes import NOTICE
 from lucency.dicom.report import finding
 from lucency.errors import FilmError
 from lucency.reader import Reader
+from reader.colours import write_colour_bundle
 
 NOON = datetime(2025, 6, 7, 12, 0, 0)
 
@@ -83,6 +85,19 @@ def test_the_report_says_what_was_read(reader: Reader) -> None:
 def test_a_finding_has_its_code_or_one_of_a_private_scheme(label: str, code: str, scheme: str) -> None:
     found = finding(label)
     assert (found.value, found.scheme_designator) == (code, scheme)
+
+
+def test_each_of_several_findings_has_its_threshold_and_verdict(tmp_path: Path) -> None:
+    labels, point = ("edema", "mass", "effusion"), OperatingPoint(threshold=(0.0, 1.0, 0.25))
+    bundle = write_colour_bundle(tmp_path / "b", "chest_xray", labels, task="multilabel", operating_point=point)
+    report, _ = parts(answer(film(), Reader.open(bundle), NOON))
+    told = [item for item in report.iterall() if item.keyword == "ContentSequence"]
+    items = [one for sequence in told for one in sequence.value if "ConceptNameCodeSequence" in one]
+    named = [(one.ConceptNameCodeSequence[0].CodeMeaning, one) for one in items]
+    numbers = [one.MeasuredValueSequence[0].NumericValue for name, one in named if name == "Threshold Value"]
+    verdicts = [one.ConceptCodeSequence[0].CodeMeaning for name, one in named if name == "Verdict"]
+    assert numbers == [0.0, 1.0, 0.25]
+    assert verdicts[:2] == ["Present", "Absent"]
 
 
 def test_the_private_scheme_is_stated_as_such(reader: Reader) -> None:

@@ -14,7 +14,9 @@ from lucency.modality import MODALITIES
 SIDE = 8
 
 
-def write_colour_bundle(out: Path, modality: str, labels: tuple[str, ...], **stated: object) -> Path:
+def write_colour_bundle(
+    out: Path, modality: str, labels: tuple[str, ...], task: str = "multiclass", **stated: object
+) -> Path:
     """Write the bundle to `out`: an ONNX network of three operations; `stated` goes into its card."""
     channels, n = MODALITIES[modality].channels, len(labels)
     weights = np.cos(np.arange(channels * n).reshape(channels, n)).astype(np.float32) / 32
@@ -34,7 +36,7 @@ def write_colour_bundle(out: Path, modality: str, labels: tuple[str, ...], **sta
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     card = Card(
         name="colours",
-        task="multiclass",
+        task=task,
         labels=labels,
         modality=modality,
         preprocess=Square(version=2 if channels == 3 else 1, channels=channels, image_size=SIDE),
