@@ -301,9 +301,10 @@ def test_colour_is_turned_upright_as_gray_is(orientation):
 def test_16_bit_colour_keeps_its_upper_bits():
     deep = RANDOM.integers(0, 65536, (5, 4, 3)).astype(">u2")
     rows = b"".join(b"\0" + row.tobytes() for row in deep)
-    film = open_film(png(rows, 4, 5, 16, 2))
-    assert film.colour is not None
-    assert np.array_equal(film.colour, deep >> 8)
+    for data in (png(rows, 4, 5, 16, 2), tiff(deep.astype("<u2"), t262=2)):
+        film = open_film(data)
+        assert film.colour is not None
+        assert np.array_equal(film.colour, deep >> 8)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
