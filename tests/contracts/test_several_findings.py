@@ -178,6 +178,12 @@ def test_report_drift_and_compare(
     assert set(FINDINGS) <= set(json.loads(capsys.readouterr().out)["called"]["now"])
 
 
+def test_shift_refuses_several_findings(place: Path, calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["shift", str(calibrated), "--data", str(place / "films.csv"), "--split", "all"]) == 2
+    assert "several findings" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_what_a_bundle_states_and_answers_is_the_runs(place: Path, calibrated: Path, tmp_path: Path) -> None:
     for number, more in enumerate(([], ["--quantize", "int8", "--data", str(place / "films.csv")])):
         out = tmp_path / str(number)

@@ -20,6 +20,7 @@ from lucency.data.acquisition_features import FOLDS, called_wrongly, held_out_sc
 from lucency.data.acquisition_pairs import Squares, Whose, require_two_classes, squares_of
 from lucency.data.dataset import Dataset
 from lucency.data.splits import stratified_group_kfold, without_test
+from lucency.errors import UsageError
 from lucency.reader import Reader
 from lucency.shift.classes import ClassMetrics, class_metrics
 from lucency.shift.conditions import (
@@ -164,7 +165,12 @@ def evaluate_shift(
         films: all films, for the pairs.
         settings: how each is evaluated.
         bias: the baseline; None leaves its accuracy out.
+
+    Raises:
+        UsageError: a film may have several findings.
     """
+    if films.task == "multilabel":
+        raise UsageError("expected films of one label each: several findings a film cannot be compared by shift yet")
     keys = [(one.reader.preprocess.channels, tuple(sample.name for sample in one.films.samples)) for one in readers]
     results: dict[int, ShiftResult] = {}
     for channels, held in dict.fromkeys(keys):
