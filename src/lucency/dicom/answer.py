@@ -131,8 +131,8 @@ def content_of(overlay: Path) -> str:
 def picture(film: Film, reading: Reading, preprocess: Preprocess, bundle: Bundle) -> Image.Image:
     """Film and map with their notice, the answer above, the key below; mode RGB. It names no patient."""
     small = _reduced(film, preprocess.channels)
-    chest = MODALITIES[bundle.card.modality].lungs
-    legend = Legend(finding=reading.finding, mark=NOTICE, lungs=chest)
+    kind = MODALITIES[bundle.card.modality]
+    legend, chest = Legend(finding=reading.finding, mark=NOTICE, kind=kind), kind.lungs
     painted = overlay(small, reading.map, preprocess, legend, lungs=lung_outline(small.gray8()) if chest else None)
     font, said = ImageFont.load_default(14), f"{reading.answer}. {NOTICE}."
     needed = MIN_WIDTH if chest else max(MIN_WIDTH, round(font.getlength(said)) + 8)  # the names of three classes

@@ -177,10 +177,6 @@ class Legend:
         return f"{said}; blue: lungs found" if self.kind.lungs else said
 
 
-KEY = Legend(finding="{finding}").key
-"""How to read the overlay of a chest film, in one line."""
-
-
 def overlay(
     film: Film,
     evidence: Map,
