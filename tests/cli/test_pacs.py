@@ -13,7 +13,6 @@ import pytest
 
 from lucency.cli import run
 from lucency.dicom.queue import Queue
-from reader.colours import write_colour_bundle
 
 from .brightness import write_brightness_bundle
 
@@ -141,11 +140,3 @@ def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         words = ["pacs", "serve", "--to", "dicom://A@b:104", "--allow", "X", "--queue", str(tmp_path / "q")]
         assert run([*words, "--bundle", str(bundle), "--port", str(taken.getsockname()[1])]) == 2
     assert "expected a free port" in capsys.readouterr().err
-
-
-def test_a_reader_of_other_pictures_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bundle = write_colour_bundle(tmp_path / "b", "skin", ("bcc", "mel", "nv"))
-    words = ["pacs", "serve", "--to", "dicom://A@b:104", "--allow", "B", "--queue", str(tmp_path / "q")]
-    words += ["--bundle", str(bundle)]
-    assert run(words) == 2
-    assert "expected a reader of chest films" in capsys.readouterr().err
