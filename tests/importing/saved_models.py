@@ -40,7 +40,9 @@ def nested(keras):
     film = keras.Input((SIDE, SIDE, 3))
     inner = keras.Model(film, layers.SeparableConv2D(6, 3, name="conv")(film), name="inner")
     film = keras.Input((SIDE, SIDE, 3))
-    x = layers.BatchNormalization()(inner(layers.Conv2D(3, 3, name="conv")(layers.Rescaling(1 / 255)(film))))
+    x = layers.BatchNormalization()(
+        inner(layers.Conv2D(3, 3, padding="same", name="conv")(layers.Rescaling(1 / 255)(film)))
+    )
     return keras.Model(film, layers.Dense(2, activation="softmax")(layers.Flatten()(layers.MaxPooling2D(4)(x))))
 
 
