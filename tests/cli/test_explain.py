@@ -112,10 +112,11 @@ def test_layers_are_listed_and_drawn(place: Path, tmp_path: Path, capsys: pytest
 
 def test_opposite_names_the_other_label(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maps = []
-    for more in ([], ["--opposite"]):
+    for more in ([], ["--opposite"], ["--finding", "all"]):
         assert explain(place, tmp_path, "--json", *more) == 0
         maps.append(np.array(json.loads(capsys.readouterr().out)["map"]))
     np.testing.assert_allclose(maps[0], -maps[1])
+    np.testing.assert_array_equal(maps[0], maps[2])  # two classes have one map
 
 
 def test_a_doubt_is_painted_and_printed(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,7 +138,7 @@ def unique_label(name: str) -> str:
 
 
 def _indices(reader: Reader, finding: str | None) -> tuple[int, ...]:
-    if finding == ALL and reader.card.task != "binary":
+    if finding == ALL:
         return tuple(range(reader.card.findings))
     index = 0 if finding is None and reader.card.task == "binary" else label_index(reader, finding)
     return () if index is None else (index,)
