@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
@@ -37,6 +38,20 @@ def changed(content: bytes, change) -> bytes:  # type: ignore[no-untyped-def]
 
 def test_a_converted_network_passes(content: bytes) -> None:
     litert.check(content, OUTPUTS)
+
+
+@pytest.mark.parametrize("first", ["unit", "plain"])
+def test_a_gray_film_in_three_channels_without_a_shift(first: str) -> None:
+    classifier = alive(few_units("linear", 1), SIDE)
+    if first == "plain":  # a network from elsewhere, which nothing is moved into
+        classifier.features = nn.Sequential(nn.Identity(), *classifier.features)
+        classifier.scale.fill_(1.0)
+    classifier.shift.zero_()
+    square = squares(1, SIDE)
+    with torch.no_grad():
+        expected = classifier(torch.from_numpy(square[:, None].astype(np.float32)))
+    content = litert.convert(ExportNetwork(classifier, card_of("binary", "linear", SIDE)), SIDE)
+    np.testing.assert_allclose(litert.logits(content, square), expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_operators_outside_litert_raise(content: bytes) -> None:

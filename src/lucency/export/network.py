@@ -34,7 +34,8 @@ class ExportNetwork(nn.Module):
         """
         super().__init__()
         self.classifier = fuse_batchnorm(classifier).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        fuse_input_scale(self.classifier)
+        self.takes_gray = fuse_input_scale(self.classifier, card.preprocess.channels)
+        self.shifted = bool(self.classifier.shift.any())
         self.scaled_inside = bool((self.classifier.scale == 1).all())
         self.calibrated = Calibrated(card.calibration, card.task, card.findings)
         self.gate = gate
@@ -65,9 +66,11 @@ class ExportNetwork(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """The activations entering the pool; without a product by a scale that is 1 everywhere."""
-        if self.classifier.crop is not None and self.scaled_inside:
-            entering = pixels  # one channel, standardised
+        if self.takes_gray:
+            entering = pixels
         else:
+            if not self.shifted:  # or the converter makes a broadcast that LiteRT refuses
+                pixels = torch.cat([pixels] * (self.classifier.shift.shape[1] // pixels.shape[1]), 1)
             entering = pixels + self.classifier.shift if self.scaled_inside else self.classifier.normalise(pixels)
         features: Tensor = self.classifier.features(entering)
         return features

@@ -148,19 +148,24 @@ def fuse_batchnorm(network: Network) -> Network:
     return twin
 
 
-def fuse_input_scale(twin: Classifier) -> None:
+def fuse_input_scale(twin: Classifier, channels: int) -> bool:
     """Move the scale of the input into the first convolution: conv(scale · (gray + shift / scale)).
 
     It saves one product over the whole film, a thirtieth of a reading. The padding stays zero, since the sum is padded.
     Networks from elsewhere are unchanged.
+
+    Returns:
+        whether the first convolution now takes films as they are: of one channel, with no shift to add.
     """
     first = twin.features[0] if isinstance(twin.features, nn.Sequential) else None
     if not isinstance(first, Unit):
-        return
+        return False
+    alike = channels == 1 and not twin.shift.any()
     with torch.no_grad():
         first.conv.weight.mul_(twin.scale)
         twin.shift.div_(twin.scale)
         twin.scale.fill_(1.0)
-        if twin.crop is not None:  # three equal channels: one is enough
+        if alike:  # three equal channels: one is enough
             first.conv.weight = nn.Parameter(first.conv.weight.sum(1, keepdim=True))
             first.conv.in_channels = 1
+    return bool(alike)
