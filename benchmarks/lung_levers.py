@@ -14,7 +14,7 @@ import copy
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import lung_reading as reading
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from lucency.data import read_dataset
 from lucency.data.splits import Fold
-from lucency.recipe import read_recipe
+from lucency.recipe import Recipe, read_recipe
 
 CHANCE = 0.5
 """Of an augmented view to be exchanged."""
@@ -37,7 +37,8 @@ class Lever:
     """What differs from the recipe."""
 
     augment: Mapping[str, object] = field(default_factory=dict)
-    rare_weight: float = 4.0
+    rare_weight: float | None = None
+    """In place of the recipe's."""
     exchange: reading.Exchange | None = None
     side: int = 0
     """Films are reduced to this side first; 0 leaves them."""
@@ -108,18 +109,18 @@ def main() -> None:
         print(f"{(time.monotonic() - began) / 60:.1f} min", flush=True)
 
 
-def judge(lever: Lever, films: reading.Films, recipe: reading.Recipe, given: argparse.Namespace) -> str:
+def judge(lever: Lever, films: reading.Films, recipe: Recipe, given: argparse.Namespace) -> str:
     """Train with the lever and say what it reaches."""
     recipe = recipe.model_copy(
         update={
             "augment": recipe.augment.model_copy(update=lever.augment),
-            "data": recipe.data.model_copy(update={"rare_weight": lever.rare_weight}),
+            "data": recipe.data.model_copy(update={"rare_weight": lever.rare_weight or recipe.data.rare_weight}),
         }
     )
     torch.manual_seed(given.seed)
     network = reading.classifier(recipe, given.weights, local=True)
-    seen = films if not lever.side else reading.replace(films, squares=reduced(films.squares, lever.side))
-    shared = not (lever.augment or lever.exchange or lever.side or lever.rare_weight != recipe_weight())
+    seen = films if not lever.side else replace(films, squares=reduced(films.squares, lever.side))
+    shared = not (lever.augment or lever.exchange or lever.side or lever.rare_weight)
     folder = given.cache / ("levers" if shared else "lever") / str(given.fold)
     views = reading.views_of(network, seen, "blank", recipe, folder, lever.exchange)
     start = reading.Upper(copy.deepcopy(network)).eval()
@@ -140,10 +141,6 @@ def judge(lever: Lever, films: reading.Films, recipe: reading.Recipe, given: arg
     if not shared:
         shutil.rmtree(folder)
     return reading.figures("", seen, views, logits[None], logits, maps)
-
-
-def recipe_weight() -> float:
-    return read_recipe("lungs").data.rare_weight
 
 
 def reduced(squares: Tensor, side: int) -> Tensor:

@@ -18,7 +18,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from dicom.colours import photograph, retina, write_colour_bundle
+from dicom.colours import photograph, retina, write_retina_bundle
 from dicom.films import film
 from dicom.peers import free_port, send
 from dicom.test_answer import parts, words
@@ -40,7 +40,7 @@ NOON = datetime(2025, 6, 7, 12, 0, 0)
 
 @pytest.fixture(scope="module")
 def eyes(tmp_path_factory: pytest.TempPathFactory) -> Reader:
-    return Reader.open(write_colour_bundle(tmp_path_factory.mktemp("eyes") / "bundle"))
+    return Reader.open(write_retina_bundle(tmp_path_factory.mktemp("eyes") / "bundle"))
 
 
 def test_every_modality_has_a_row() -> None:

@@ -15,18 +15,27 @@ SIDE = 8
 
 
 def write_colour_bundle(
-    out: Path, modality: str, labels: tuple[str, ...], task: str = "multiclass", **stated: object
+    out: Path,
+    modality: str,
+    labels: tuple[str, ...],
+    task: str = "multiclass",
+    weights: np.ndarray | None = None,
+    **stated: object,
 ) -> Path:
-    """Write the bundle to `out`: an ONNX network of three operations; `stated` goes into its card."""
+    """Write the bundle to `out`: an ONNX network of three operations; `stated` goes into its card.
+
+    `weights` (channels, labels) by which red, green and blue are summed; otherwise some that differ.
+    """
     channels, n = MODALITIES[modality].channels, len(labels)
-    weights = np.cos(np.arange(channels * n).reshape(channels, n)).astype(np.float32) / 32
+    if weights is None:
+        weights = np.cos(np.arange(channels * n).reshape(channels, n)) / 32
     nodes = [
         helper.make_node("MatMul", ["film", "weights"], ["map"]),
         helper.make_node("ReduceMean", ["map", "axes"], ["logit"], keepdims=0),
         helper.make_node("Softmax", ["logit"], ["probability"]),
     ]
     constants = [
-        numpy_helper.from_array(weights, "weights"),
+        numpy_helper.from_array(weights.astype(np.float32), "weights"),
         numpy_helper.from_array(np.array([1, 2], dtype=np.int64), "axes"),
     ]
     film = helper.make_tensor_value_info("film", TensorProto.FLOAT, [1, SIDE, SIDE, channels])
