@@ -1,5 +1,5 @@
 # make demo       set everything up, then the main job on drawn films
-# make test       set everything up, then all tests but the slow ones
+# make test       set everything up, then all tests but the long and the slow ones; with LONG=1 the long ones too
 # make test-slow  the slow tests: minutes each
 # make check      lint, types, import contracts, fast tests; under a minute
 # make hooks      run lint and types before each commit
@@ -39,7 +39,7 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready
 	@scripts/peers.sh
-	$(PYTEST)
+	$(PYTEST) -m "not slow$(if $(LONG),, and not long)"
 
 test-slow: $(VENV)/ready
 	@scripts/peers.sh

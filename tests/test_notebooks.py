@@ -23,6 +23,7 @@ def test_no_output_is_committed(path: Path) -> None:
     assert not [cell.source for cell in cells if cell.outputs or cell.execution_count]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _execute(path, tmp_path, monkeypatch, FAST)

@@ -51,6 +51,7 @@ def test_properties_that_disease_may_change_are_watched() -> None:
     assert by_name(find_shortcuts(facts(1, 3.0)[0]), "sharpness").verdict == "danger"
 
 
+@pytest.mark.long
 def test_noise_raises_no_alarm() -> None:
     """The false-danger rate is 1 %; two or more of eight sets have a chance of 0.3 %."""
     alarms = [any(one.verdict == "danger" for one in find_shortcuts(facts(seed)[0])) for seed in range(8)]

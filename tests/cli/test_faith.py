@@ -33,6 +33,7 @@ def faith(place: Path, out: Path, *more: str, reader: str = "run") -> int:
     return run(["faith", str(place / reader), *where, *more])
 
 
+@pytest.mark.long
 def test_a_run(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ["--method", "cam", "--method", "guided_backprop", "--shuffled", str(place / "other"), "--films", "3"]
     assert faith(place, tmp_path, *more) == 0

@@ -36,6 +36,7 @@ def command(tmp_path: Path) -> list[str]:
     return ["tune", str(tmp_path / "tiny.toml"), *where, "--folds", "2", "--judged", "1"]
 
 
+@pytest.mark.long
 def test_a_search_resumes_and_writes_the_best_recipe(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_search_resumes_and_writes_the_best_recipe(
         assert not (out / "runs" / row["runs"] / "fold-1" / "checkpoints").exists()
 
 
+@pytest.mark.long
 def test_each_compares_every_change_with_the_recipe(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -137,6 +137,7 @@ def test_step_by_hand() -> None:
 # ── No shortcut
 
 
+@pytest.mark.long
 def test_nuisances_do_not_give_the_label_away(drawn) -> None:  # type: ignore[no-untyped-def]
     features, _, labels, patients = drawn
     # Chance is 0.5 with a standard error of 0.03 on 400 films

@@ -31,6 +31,7 @@ def test_an_unknown_quantization_raises(run: Path, tmp_path: Path) -> None:
         export_run(run, "litert", tmp_path / "out", "int4")  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_exporting_a_bundle_raises(run: Path, tmp_path: Path) -> None:
     export_run(run, "onnx", tmp_path / "out")
     with pytest.raises(BundleError, match="expected a run"):

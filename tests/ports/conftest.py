@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from filelock import FileLock
 
 from lucency.bundle import DEFAULT
 
@@ -104,13 +107,18 @@ Port = Callable[[Path], list[str]]
 
 @pytest.fixture(scope="session")
 def command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Port], list[str]]:
-    """How to start a port, which is compiled once, by its name: a test module imports another copy of this one."""
-    started: dict[str, list[str]] = {}
+    """How to start a port, by its name: compiled once, by whichever process of a parallel run is first."""
+    base = tmp_path_factory.getbasetemp()
+    parallel = "PYTEST_XDIST_WORKER" in os.environ  # then the folder above is this run's too
 
     def start(port: Port) -> list[str]:
-        if port.__name__ not in started:
-            started[port.__name__] = port(tmp_path_factory.mktemp(port.__name__))
-        return started[port.__name__]
+        folder = (base.parent if parallel else base) / f"port-{port.__name__}"
+        with FileLock(f"{folder}.lock"):
+            started = folder / "command.json"
+            if not started.exists():
+                folder.mkdir(exist_ok=True)
+                started.write_text(json.dumps(port(folder)), encoding="utf-8")
+            return list(json.loads(started.read_text(encoding="utf-8")))
 
     return start
 

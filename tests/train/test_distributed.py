@@ -88,6 +88,7 @@ def test_indivisible_shards_raise(monkeypatch: pytest.MonkeyPatch) -> None:
         distributed.shard_films(read_dataset("phantom:2"))
 
 
+@pytest.mark.long
 def test_collectives_of_two_processes(tmp_path: Path) -> None:
     together(gather, tmp_path)
     one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
@@ -105,6 +106,7 @@ def test_collectives_of_two_processes(tmp_path: Path) -> None:
     assert [json.loads((tmp_path / f"scale-{rank}.json").read_text()) for rank in (0, 1)] == [0.5, 1.5]
 
 
+@pytest.mark.long
 def test_a_process_whose_peer_died_raises(capfd: pytest.CaptureFixture[str]) -> None:
     together(leave, ends=(1, 0), start="spawn")
     assert "TrainingError: another of 2 processes failed" in capfd.readouterr().err
@@ -142,6 +144,7 @@ WHOLE = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data", WHOLE)
 def test_two_processes_equal_one_on_full_batches(data: dict[str, Any], tmp_path: Path) -> None:
     """All films in one batch, nothing drawn: the mean of two equal halves' gradients is the gradient of the whole.

@@ -167,6 +167,7 @@ LEVERS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lever", LEVERS)
 def test_settings_change_the_weights_and_resume_exactly(
     whole: Path, films: Dataset, tmp_path: Path, lever: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -284,6 +285,7 @@ def test_a_nan_loss_raises(films: Dataset, tmp_path: Path) -> None:
         train_run(recipe(finetune={"lr": 1e30, "ema": 0.0}), films, tmp_path / "run", tmp_path / "cache")
 
 
+@pytest.mark.long
 def test_a_run_moved_away_while_it_trains_can_be_put_back_or_continued_where_it_is(
     films: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,7 @@ def sheet(width: int, light: str) -> NDArray[np.uint8]:
         return np.asarray(picture.convert("RGB"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("width", "light"),
     [pytest.param(*one, marks=() if one == FAST else pytest.mark.slow) for one in SHEETS],

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 ALL = "all"
 
 
+OutlinedLungs = Annotated[
+    Path | None, typer.Option(help="Of chest films: folder with films/ and masks/ of lungs outlined by hand.")
+]
+
+
 def faith(
     readers: Annotated[
         list[Path], typer.Argument(help="A run or bundle; then runs of other seeds.", metavar="RUN|BUNDLE…")
@@ -54,9 +59,7 @@ def faith(
         Path | None, typer.Option(help="A run trained on shuffled labels (lucency train --shuffle-labels).")
     ] = None,
     boxes: Annotated[Path | None, typer.Option(help="Table of boxes around the disease; its films are used.")] = None,
-    lungs: Annotated[
-        Path | None, typer.Option(help="Of chest films: folder with films/ and masks/ of lungs outlined by hand.")
-    ] = None,
+    lungs: OutlinedLungs = None,
     beside: Annotated[
         list[Path] | None, typer.Option(help="Another run or bundle to evaluate on the same films; may be repeated.")
     ] = None,

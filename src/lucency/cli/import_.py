@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from lucency.importing import Imported
 
 
+PixelRange = Annotated[
+    str | None,
+    typer.Option(help="What pixels became: 0..1, 0..255, -1..1, imagenet or caffe (Keras's VGG and ResNet)."),
+]
+TensorFlow = Annotated[
+    Path | None, typer.Option(help="A Python that has TensorFlow, for a SavedModel.", envvar="LUCENCY_TENSORFLOW")
+]
+
+
 def import_model(
     model: Annotated[
         Path, typer.Argument(help="A Keras .h5 or .keras file, a SavedModel folder, or a .onnx or .tflite classifier.")
@@ -22,19 +31,13 @@ def import_model(
     classes: Annotated[
         str, typer.Option(help="Names of the outputs, in their order; of one sigmoid unit those for 0 and 1.")
     ] = "NORMAL,PNEUMONIA",
-    range: Annotated[
-        str | None,
-        typer.Option(help="What pixels became: 0..1, 0..255, -1..1, imagenet or caffe (Keras's VGG and ResNet)."),
-    ] = None,
+    range: PixelRange = None,
     resize: Annotated[str | None, typer.Option(help="stretch, crop or pad. [default: stretch, or by --data]")] = None,
     image_size: Annotated[int | None, typer.Option(min=1, max=4096, help="Where the file leaves it open.")] = None,
     activation: Annotated[
         str | None, typer.Option(help="Of the last layer of .onnx and .tflite: sigmoid, softmax or logits.")
     ] = None,
-    tensorflow: Annotated[
-        Path | None,
-        typer.Option(help="A Python that has TensorFlow, for a SavedModel.", envvar="LUCENCY_TENSORFLOW"),
-    ] = None,
+    tensorflow: TensorFlow = None,
     data: Annotated[
         str | None, typer.Option(help="Labelled films: every range and resize left open is tried on 200 of them.")
     ] = None,

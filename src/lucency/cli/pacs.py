@@ -15,6 +15,10 @@ from lucency.cli.inputs import ShippedBundle
 from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lucency.dicom.deliver import Credentials
+    from lucency.dicom.node import NodeConfig
     from lucency.dicom.queue import Queue
 
 
@@ -67,10 +71,9 @@ def serve(
     from threading import Event
 
     from lucency.dicom.deliver import Credentials, check_credentials, check_title, destination
-    from lucency.dicom.node import NodeConfig, start_scp
+    from lucency.dicom.node import NodeConfig
     from lucency.dicom.queue import Queue, lock
     from lucency.dicom.worker import IDLE_S, start
-    from lucency.errors import UsageError
     from lucency.film.limits import limit_memory
     from lucency.reader import Reader
 
@@ -87,14 +90,8 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         bounds = (associations, largest * 2**20, most_waiting, drop)
-        door = NodeConfig(title, host, port, tuple(allow), *bounds, modality=reader.card.modality)
-        try:
-            close = start_scp(door, waiting, reader.bundle.digest, credentials)
-        except OSError as error:
-            why = error.strerror or type(error).__name__
-            raise UsageError(
-                f"expected a free port, {host}:{port} cannot be used ({why}); choose another --port"
-            ) from error
+        config = NodeConfig(title, host, port, tuple(allow), *bounds, modality=reader.card.modality)
+        close = _listen(config, waiting, reader.bundle.digest, credentials)
         threads = start(waiting, reader, send, stop)
         echo(f"{title} listens on {host}:{port}, answers to {_without_secret(to)}. {NOTICE}", err=True)
         while not stop.is_set():  # never stop.wait(): a signal that comes as it begins to block would not wake it
@@ -102,6 +99,17 @@ def serve(
         close()
         for thread in threads:
             thread.join()
+
+
+def _listen(config: NodeConfig, waiting: Queue, digest: str, credentials: Credentials) -> Callable[[], None]:
+    from lucency.dicom.node import start_scp
+    from lucency.errors import UsageError
+
+    try:
+        return start_scp(config, waiting, digest, credentials)
+    except OSError as error:
+        address, why = f"{config.host}:{config.port}", error.strerror or type(error).__name__
+        raise UsageError(f"expected a free port, {address} cannot be used ({why}); choose another --port") from error
 
 
 @pacs.command()

@@ -24,6 +24,27 @@ FEW = 20
 """Films of a label below which the figures say little."""
 
 
+Method = Annotated[
+    str, typer.Option(help="auto (best by log loss), temperature, platt, beta, isotonic, dirichlet, none or keep.")
+]
+Threshold = Annotated[
+    str, typer.Option(help="youden, sensitivity=0.95, cost=5:1, a number, or keep: call the same films.")
+]
+CostTable = Annotated[
+    Path | None,
+    typer.Option(help="CSV of what errors cost: rows true, columns called, perhaps 'refer'; of several classes."),
+]
+Coverage = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Of the prediction sets, per label; 0: answer every film. 0.95, or 0 for several findings a film.",
+        show_default=False,
+    ),
+]
+
+
 def recalibrate(
     bundle: Annotated[Path, typer.Argument(help="The run or bundle to start from.", metavar="RUN|BUNDLE")],
     out: Annotated[Path, typer.Option(help="Folder of the new one.")],
@@ -35,25 +56,10 @@ def recalibrate(
     finding: Finding = None,
     allow_missing: AllowMissing = False,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
-    method: Annotated[
-        str, typer.Option(help="auto (best by log loss), temperature, platt, beta, isotonic, dirichlet, none or keep.")
-    ] = "platt",
-    threshold: Annotated[
-        str, typer.Option(help="youden, sensitivity=0.95, cost=5:1, a number, or keep: call the same films.")
-    ] = "youden",
-    costs: Annotated[
-        Path | None,
-        typer.Option(help="CSV of what errors cost: rows true, columns called, perhaps 'refer'; of several classes."),
-    ] = None,
-    coverage: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Of the prediction sets, per label; 0: answer every film. 0.95, or 0 for several findings a film.",
-            show_default=False,
-        ),
-    ] = None,
+    method: Method = "platt",
+    threshold: Threshold = "youden",
+    costs: CostTable = None,
+    coverage: Coverage = None,
     folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation that measures the gain.")] = 10,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for the intervals.")] = 1000,
     threads: Threads = 1,

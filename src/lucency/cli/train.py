@@ -20,12 +20,18 @@ from lucency.cli.inputs import (
 )
 from lucency.cli.terminal import echo
 
+RecipeName = Annotated[
+    str, typer.Argument(help="A recipe: a name (lucency recipes) or a TOML file.", show_default=False)
+]
+Folds = Annotated[int | None, typer.Option(help="Cross-validate with this many folds by patient, a run each.")]
+ShuffleLabels = Annotated[
+    bool, typer.Option("--shuffle-labels", help="Permute the labels: a control run for lucency faith.")
+]
+
 
 def train(
     context: typer.Context,
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe: a name (lucency recipes) or a TOML file.", show_default=False)
-    ],
+    recipe: RecipeName,
     data: Annotated[str, typer.Option(help="Folder of films, or phantom:N for N drawn ones.", show_default=False)],
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; new, or one to resume. [default: runs/RECIPE]")
@@ -35,15 +41,11 @@ def train(
     allow_missing: AllowMissing = False,
     weights: Weights = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")] = None,
-    folds: Annotated[
-        int | None, typer.Option(help="Cross-validate with this many folds by patient, a run each.")
-    ] = None,
+    folds: Folds = None,
     fold: Annotated[int | None, typer.Option(min=1, help="Train the run of this fold of --folds only.")] = None,
     seeds: Annotated[bool, typer.Option("--seeds", help="Give each fold its own seed, counted up.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run, to the same result.")] = False,
-    shuffle_labels: Annotated[
-        bool, typer.Option("--shuffle-labels", help="Permute the labels: a control run for lucency faith.")
-    ] = False,
+    shuffle_labels: ShuffleLabels = False,
     cache: Annotated[Path | None, typer.Option(help="Folder of the feature cache. [default: OUT/../cache]")] = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes that train together on each machine, a GPU each.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; torchrun or srun starts the command on each.")] = 1,
