@@ -60,11 +60,11 @@ class Stage:
         log = lambda event, **facts: self.told.append((event, facts))  # noqa: E731
         self.pool = Pool(opened, size, Limits(seconds=1.0), Metrics(opened), log)
 
-    async def read(self, film: bytes = b"film", left: bool = False) -> WorkerAnswer:
+    async def read(self, film: bytes = b"film", left: bool = False, batch: bool = False) -> WorkerAnswer:
         async def has_left() -> bool:
             return left
 
-        return await self.pool.read(film, "film", False, has_left)
+        return await self.pool.read(film, "film", False, has_left, batch=batch)
 
 
 def play(stage: Stage, scene: Callable[[], Awaitable[Any]]) -> Any:
@@ -199,6 +199,30 @@ def test_an_idle_process_is_not_passed_over(bundle: Path, monkeypatch: pytest.Mo
     stage = Stage(bundle, monkeypatch, ask, size=2)
     play(stage, lambda: asyncio.gather(stage.read(), stage.read()))
     assert busy == [0, 0]  # the second was begun at once by the other process, not held behind the first
+
+
+def test_a_film_sent_alone_waits_for_one_of_a_batch_at_most_and_no_batch_for_ever(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three batches and four films alone arrive while a film of a batch is read: they take turns, those alone first."""
+    order = []
+
+    async def ask(film: bytes) -> Frame:
+        order.append(film)
+        await asyncio.sleep(0.01)
+        return READ
+
+    stage = Stage(bundle, monkeypatch, ask)
+    films = (b"batch", b"batch", b"batch", b"alone", b"alone", b"alone", b"alone")
+
+    async def scene() -> None:
+        first = asyncio.ensure_future(stage.read(b"first", batch=True))
+        while not order:
+            await asyncio.sleep(0)
+        await asyncio.gather(first, *(stage.read(film, batch=film == b"batch") for film in films))
+
+    play(stage, scene)
+    assert order == [b"first", *(b"alone", b"batch") * 3, b"alone"]
 
 
 def test_a_film_that_takes_too_long_costs_its_process(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,8 @@ class Job:
     client_left: Callable[[], Awaitable[bool]]
     label: str = ""
     """The label that the map is about; empty for the finding."""
+    batch: bool = False
+    """Whether it is one of several in a request."""
     answer: asyncio.Future[WorkerAnswer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     deaths: int = 0
     """Workers that ended while they read it."""
@@ -71,6 +74,30 @@ class Job:
         """Answer with an error, unless the client has gone."""
         if not self.answer.done():
             self.answer.set_exception(why)
+
+
+class FairQueue(asyncio.Queue[Job]):
+    """Films sent alone and those of batches take turns: one alone waits for one of a batch at most."""
+
+    def _init(self, maxsize: int) -> None:
+        self._lanes: tuple[deque[Job], deque[Job]] = (deque(), deque())
+        self._turn = 0
+
+    def qsize(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._lanes))
+
+    def empty(self) -> bool:
+        """Whether none waits."""
+        return not self.qsize()
+
+    def _put(self, item: Job) -> None:
+        self._lanes[item.batch].append(item)
+
+    def _get(self) -> Job:
+        lane = self._turn if self._lanes[self._turn] else 1 - self._turn
+        self._turn = 1 - lane
+        return self._lanes[lane].popleft()
 
 
 class WorkerProcess:
@@ -156,7 +183,7 @@ class Pool:
     def __init__(self, bundle: Bundle, size: int, limits: Limits, metrics: Metrics, log: Log) -> None:
         self._bundle, self._size, self._limits = bundle, size, limits
         self._metrics, self._log = metrics, log
-        self._jobs: asyncio.Queue[Job] = asyncio.Queue()
+        self._jobs = FairQueue()
         self._tasks: list[asyncio.Task[None]] = []
         self._idle = 0
         """Workers without a film."""
@@ -187,9 +214,15 @@ class Pool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def read(
-        self, film: bytes, name: str, map: int, client_left: Callable[[], Awaitable[bool]], label: str = ""
+        self,
+        film: bytes,
+        name: str,
+        map: int,
+        client_left: Callable[[], Awaitable[bool]],
+        label: str = "",
+        batch: bool = False,
     ) -> WorkerAnswer:
-        """Read one film as soon as a worker is free; `map` and `label` as in `Job`.
+        """Read one film as soon as a worker is free; `map`, `label` and `batch` as in `Job`.
 
         Raises:
             UnprocessableError: the film is broken, too large, too slow, or ends the workers that read it.
@@ -199,7 +232,7 @@ class Pool:
         """
         if self._failing and not self.ready:  # no worker would take it out of the queue
             raise UnavailableError("no worker can read films, and none starts; ask again later")
-        job = Job(film, name, map, client_left, label)
+        job = Job(film, name, map, client_left, label, batch)
         self._jobs.put_nowait(job)
         try:
             async with asyncio.timeout(self._limits.max_wait_s):
@@ -223,7 +256,10 @@ class Pool:
             worker = None
 
     async def _serve(self, worker: WorkerProcess) -> None:
-        """Answer films with one worker. While it reads one it holds the next, so that it never waits for the server."""
+        """Answer films with one worker. While it reads one it holds the next, so that it never waits for the server.
+
+        Behind a film of a batch it holds none: a film sent alone may still come, and is read first.
+        """
         ahead: Job | None = None
         try:
             while True:
@@ -231,7 +267,7 @@ class Pool:
                 if job is None:
                     continue
                 ahead = None
-                if not self._idle and not self._jobs.empty():  # else an idle worker reads it now
+                if not (job.batch or self._idle or self._jobs.empty()):  # an idle worker reads it now
                     ahead = await self._send(worker, self._jobs.get_nowait())
                 await self._receive(worker, job)
         finally:

@@ -151,18 +151,21 @@ class State:
         self.metrics.inside.set_function(lambda: self.admission.inside)
         self.pool = Pool(bundle, workers, limits, self.metrics, log)
 
-    async def read(self, request: Request, film: bytes, name: str, map: int, label: str = "") -> WorkerAnswer:
+    async def read(
+        self, request: Request, film: bytes, name: str, map: int, label: str = "", batch: bool = False
+    ) -> WorkerAnswer:
         """Read one film; raises as `Pool.read` does, and UnprocessableError for a label that the bundle lacks."""
         if label and label not in self.model.labels:
             raise UnprocessableError(f"expected a label among {', '.join(self.model.labels)}, found another")
-        answer = await self.pool.read(film, name, map, request.is_disconnected, label)
+        answer = await self.pool.read(film, name, map, request.is_disconnected, label, batch)
         self.metrics.verdicts.labels(answer.reading["verdict"]).inc()
         return answer
 
     async def read_all(self, request: Request, films: list[bytes], map: bool) -> list[ReadingAnswer | UnreadAnswer]:
         """Read several films; one that is broken, or too late, does not cost the others.
 
-        One worker, where there are several, is left to other requests, and all of it takes no longer than one film may.
+        One worker, where there are several, is left to other requests; where there is one, films sent alone take turns
+        with these. All of it takes no longer than one film may wait.
         Overlays share the area of one, so that the answer is bounded, but keep BATCH_OVERLAY pixels.
 
         Raises:
@@ -176,7 +179,7 @@ class State:
             name = f"film {number}"
             try:
                 async with asyncio.timeout_at(deadline), at_once:
-                    return _reading_answer(await self.read(request, film, name, side))
+                    return _reading_answer(await self.read(request, film, name, side, batch=True))
             except UnprocessableError as error:
                 return UnreadAnswer(film=name, error=str(error))
             except TimeoutError:
