@@ -120,8 +120,13 @@ DIGITAL_RAW = "1.2.840.10008.5.1.4.1.1.1.1.1"
 
 REFUSED = {
     "several frames": ({"NumberOfFrames": 2}, (), "a DICOM of 2 frames"),
-    "colour": ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, (), r"in colour.*\(RGB\)"),
-    "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, (), "PALETTE COLOR"),
+    "other colours": ({"SamplesPerPixel": 3, "PhotometricInterpretation": "HSV"}, (), r"other colours.*\(HSV\)"),
+    "signed colours": (
+        {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PixelRepresentation": 1},
+        (),
+        "in colour .RGB. of signed values",
+    ),
+    "palette without one": ({"PhotometricInterpretation": "PALETTE COLOR"}, (), "whose palette is missing"),
     "no photometric": ({}, ("PhotometricInterpretation",), r"without stated gray \(nothing\)"),
     "raw by intent": ({"PresentationIntentType": "FOR PROCESSING"}, (), "raw detector image.*FOR PRESENTATION"),
     "raw by class": ({"SOPClassUID": DIGITAL_RAW}, (), "raw detector image"),
@@ -273,6 +278,68 @@ def test_colour_is_read_as_stored(make_dicom, planar):
     assert np.array_equal(film.colour, PHOTOGRAPH)
     assert np.array_equal(film.pixels, np.asarray(Image.fromarray(PHOTOGRAPH).convert("L")))
     assert film.facts.items() >= {("colour", "true"), ("modality", "OP"), ("bits", "8")}
+
+
+@pytest.mark.parametrize(
+    ("syntax", "bits", "high"),
+    [
+        *((None, *layout) for layout in ((16, 15), (12, 11), (12, 15))),
+        *((syntax, bits, bits - 1) for syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless) for bits in (12, 16)),
+    ],
+)
+def test_of_more_bits_of_colour_the_upper_eight_are_kept(make_dicom, syntax, bits, high):
+    rng = np.random.default_rng(8)
+    wanted, low = rng.integers(0, 256, (2, 32, 48, 3)).astype(np.uint16)
+    deep = ((wanted << 8 | low) >> (16 - bits)) << (high + 1 - bits)
+    data = colour(make_dicom, deep, BitsStored=bits, HighBit=high)
+    if syntax:
+        dataset = pydicom.dcmread(io.BytesIO(data))
+        dataset.compress(syntax)
+        data = bytes_of(dataset)
+    film = open_film(data)
+    assert np.array_equal(film.colour, wanted)
+    assert film.facts.items() >= {("colour", "true"), ("bits", "8")}
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+def test_sixteen_bits_of_luminance_and_chrominance(make_dicom, planar):
+    deep = PHOTOGRAPH.astype(np.uint16) << 8
+    stored = np.moveaxis(deep, 2, 0) if planar else deep
+    header = {"PlanarConfiguration": planar, "Rows": 10, "Columns": 12}
+    expected = open_film(colour(make_dicom, PHOTOGRAPH, "YBR_FULL")).colour
+    assert np.array_equal(open_film(colour(make_dicom, stored, "YBR_FULL", **header)).colour, expected)
+
+
+def with_palette(make_dicom, codes, palette, bits, first=0):
+    """(h, w) codes and (entries, 3) values of `bits` → a secondary capture."""
+    header = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for number, name in enumerate(("Red", "Green", "Blue")):
+        header[f"{name}PaletteColorLookupTableDescriptor"] = [len(palette) % 65536, first, bits]
+        header[f"{name}PaletteColorLookupTableData"] = palette[:, number].tobytes()
+    return make_dicom(codes, **header)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_palette_is_looked_up(make_dicom, bits):
+    palette = np.random.default_rng(3).integers(0, 2**bits, (256, 3)).astype(np.uint8 if bits == 8 else "<u2")
+    codes = np.random.default_rng(4).integers(0, 256, (10, 12)).astype(np.uint8)
+    film = open_film(with_palette(make_dicom, codes, palette, bits))
+    assert np.array_equal(film.colour, palette[codes] >> (bits - 8))
+    assert film.facts["colour"] == "true"
+
+
+def test_codes_beyond_a_palette_take_its_ends(make_dicom):
+    palette = np.array([[250, 0, 0], [0, 250, 0], [0, 0, 250]], np.uint8)
+    codes = np.array([[0, 10, 11, 12, 255]], np.uint8)
+    found = open_film(with_palette(make_dicom, codes, palette, 8, first=10)).colour
+    assert found[0].tolist() == palette[[0, 0, 1, 2, 2]].tolist()
+
+
+def test_a_real_palette_is_what_pydicom_shows(pydicom_data):
+    path = pydicom_data / "OBXXXX1A.dcm"
+    dataset = pydicom.dcmread(path)
+    shown = pydicom.pixels.apply_color_lut(dataset.pixel_array, dataset)
+    assert np.array_equal(open_film(path).colour, (shown >> 8 if shown.dtype == np.uint16 else shown))
 
 
 def compressed(make_dicom, pixels, syntax, photometric="RGB", **how):

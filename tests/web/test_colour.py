@@ -16,7 +16,7 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from contracts.test_modalities import run_of
 from film.conftest import MakeDicom
-from film.test_dicom import colour
+from film.test_dicom import colour, with_palette
 from lucency.bundle import DEFAULT, Abstention, Calibration, Costs, open_bundle, write_bundle
 from lucency.data.phantom import draw
 from lucency.evaluate.selective_prediction import prediction_sets
@@ -133,6 +133,14 @@ def captures(make_dicom: MakeDicom) -> list[bytes]:
         colour(make_dicom, picture, "YBR_FULL", Modality="CT"),
         colour(make_dicom, halved, "YBR_FULL_422", Modality="XC", **shape),
         wrapped.getvalue(),
+        colour(make_dicom, picture.astype(np.uint16) * 257 >> 4, Modality="OP", BitsStored=12),
+        colour(make_dicom, planes.astype("<u2") << 8, "YBR_FULL", Modality="OP", PlanarConfiguration=1, **shape),
+        with_palette(
+            make_dicom, picture[:, :, 0], np.random.default_rng(3).integers(0, 256, (200, 3)).astype(np.uint8), 8, 20
+        ),
+        with_palette(
+            make_dicom, picture[:, :, 1], np.random.default_rng(4).integers(0, 65536, (256, 3)).astype("<u2"), 16
+        ),
         make_dicom(picture[:, :, 0], Modality="OP"),
     ]
 

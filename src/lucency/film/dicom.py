@@ -41,10 +41,11 @@ from lucency.film.codestream import (
     parse_jpeg,
     with_colours,
 )
+from lucency.film.colour import COLOURS, OF_JPEG_2000, PALETTE, colour_facts, palette_rgb, rgb_of
 from lucency.film.film import Decoded, Film, kind_of
 from lucency.film.gray import gray_table, has_rescale, is_ct, number
 from lucency.film.jpeg2000 import decode_jpeg2000
-from lucency.film.limits import NEAR_GRAY, check_size, damaged, printable, refusal
+from lucency.film.limits import check_size, damaged, printable, refusal
 from lucency.film.lossless_jpeg import decode_lossless
 from lucency.native_output import quiet, quiet_dicom
 
@@ -70,8 +71,7 @@ FACTS = {
 
 _REQUIRED = ("Rows", "Columns", "BitsAllocated", "BitsStored")
 
-COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
-LAYOUTS = {(1, "MONOCHROME1"), (1, "MONOCHROME2"), *((3, colour) for colour in COLOURS)}
+LAYOUTS = {(1, "MONOCHROME1"), (1, "MONOCHROME2"), (1, PALETTE), *((3, colour) for colour in COLOURS)}
 """Samples per pixel and photometric interpretation that are read."""
 
 _FOR_PROCESSING = {
@@ -80,8 +80,6 @@ _FOR_PROCESSING = {
     "1.2.840.10008.5.1.4.1.1.1.3.1": "Digital Intra-Oral X-Ray",
 }
 
-_OF_JPEG_2000 = ("YBR_RCT", "YBR_ICT")
-"""Colours of a JPEG 2000 stream alone, whose decoder gives red, green and blue (T.800, annex G)."""
 _LOSSLESS_JPEG = (JPEGLossless, JPEGLosslessSV1)
 _JPEG_2000 = (JPEG2000Lossless, JPEG2000)
 _JPEG_LS = (JPEGLSLossless, JPEGLSNearLossless)
@@ -151,7 +149,7 @@ def _decode(data: bytes) -> tuple[Dataset, Stored, Decoded]:
             stored = stored_codes(dataset)
             facts = _facts(dataset) | stored.facts
             if stored.colour is not None:
-                facts |= {"bits": "8", "voi": "none"} | _colour_facts(dataset, stored.colour)
+                facts |= {"bits": "8", "voi": "none"} | colour_facts(dataset, stored.colour)
                 return dataset, stored, (stored.codes.astype(np.uint8), facts, stored.colour)
             table, voi = gray_table(dataset, stored.bits, stored.signed)
             facts |= {"rescale": "missing"} if is_ct(dataset) and not has_rescale(dataset) else {}
@@ -192,8 +190,10 @@ def _check_header(dataset: Dataset) -> None:
         raise refusal(f"a DICOM in other colours or without stated gray ({photometric})", "export it as gray or RGB")
     if photometric in COLOURS:
         dataset.PlanarConfiguration = dataset.get("PlanarConfiguration") or 0
-        if dataset.get("BitsAllocated") != 8:
-            raise refusal(f"a DICOM in colour ({photometric}) not of 8 bits", "export it with 8 bits a channel")
+        if dataset.PixelRepresentation or (dataset.get("BitsAllocated") == 16 and (dataset.get("BitsStored") or 8) < 8):
+            raise refusal(
+                f"a DICOM in colour ({photometric}) of signed values or few bits", "export it with 8 bits a channel"
+            )
     missing = [keyword for keyword in _REQUIRED if dataset.get(keyword) is None]
     if missing:
         raise refusal(f"a DICOM without {' and '.join(missing)}", "its header is incomplete; export it again")
@@ -218,22 +218,29 @@ def stored_codes(dataset: Dataset) -> Stored:
     if raw.shape[:2] != size:
         raise refusal(f"a DICOM whose pixels {raw.shape} are not those of its header {size}", "export it again")
     if raw.ndim == 3:
-        return Stored(np.asarray(Image.fromarray(raw).convert("L"), np.uint16), 8, False, facts=facts, colour=raw)
+        return _in_colour(raw, facts)
     # Overlays and rubbish may lie in the bits that do not count. Compressed values always start at bit 0.
     below = 0 if syntax.is_compressed else high + 1 - bits
     values: NDArray[np.uint16] = raw.astype(np.uint16)
     padding = _padding_outside(dataset, values, bits) if allocated == 16 and not below else None
     signed = bool(dataset.PixelRepresentation)
     codes = (values >> np.uint16(below)) & np.uint16(2**bits - 1)
+    if dataset.PhotometricInterpretation == PALETTE:
+        return _in_colour(palette_rgb(dataset, codes, bits, signed), facts)
     if not below and bits < allocated and _overflows(dataset, values, codes, bits, signed, padding):
         facts = {"damage": "overflow"} | facts
     return Stored(codes, bits, signed, padding, facts)
 
 
+def _in_colour(rgb: NDArray[np.uint8], facts: dict[str, str]) -> Stored:
+    luma = np.asarray(Image.fromarray(rgb).convert("L"), np.uint16)
+    return Stored(luma, 8, False, facts=facts, colour=rgb)
+
+
 def _raw(dataset: Dataset, syntax: UID) -> tuple[NDArray[Any], dict[str, str]]:
     """The decoded values (h, w), or red, green, blue (h, w, 3) of a picture in colour, and signs of damage."""
     colour = dataset.SamplesPerPixel == 3
-    if dataset.PhotometricInterpretation in _OF_JPEG_2000 and syntax not in _JPEG_2000:
+    if dataset.PhotometricInterpretation in OF_JPEG_2000 and syntax not in _JPEG_2000:
         found = f"a DICOM whose colours ({dataset.PhotometricInterpretation}) are those of a JPEG 2000, which it is not"
         raise refusal(found, "its header is wrong; export it again as RGB")
     if not syntax.is_compressed:
@@ -270,28 +277,9 @@ def _plain(dataset: Dataset) -> NDArray[Any]:
 
 
 def _rgb(dataset: Dataset) -> NDArray[np.uint8]:
-    """Red, green, blue (h, w, 3) as stored, or of luminance and chrominance of the full range: PS3.3 C.7.6.3.1.2.
-
-    In libjpeg's 16-bit fixed point, so that a picture has the same bytes whether it is coded as JPEG or not.
-    """
-    stored = _plain(dataset)
-    if stored.dtype != np.uint8:
-        raise refusal("a DICOM in colour whose compressed frame is not of 8 bits", "export it with 8 bits a channel")
-    if not str(dataset.PhotometricInterpretation).startswith("YBR_FULL"):
-        return stored
-    y, blue, red = np.moveaxis(stored.astype(np.int32), 2, 0) - np.array([0, 128, 128])[:, None, None]
-    half = 1 << 15
-    green = (half - 22554 * blue - 46802 * red) >> 16
-    rgb = np.stack([y + ((91881 * red + half) >> 16), y + green, y + ((116130 * blue + half) >> 16)], axis=2)
-    return rgb.clip(0, 255).astype(np.uint8)
-
-
-def _colour_facts(dataset: Dataset, colour: NDArray[np.uint8]) -> dict[str, str]:
-    """Whether a picture in colour has any, and a colour space that is not applied, as of PNG and JPEG."""
-    apart = int((colour.max(axis=2) - colour.min(axis=2)).max(initial=0))
-    facts = {"colour": "true"} if apart > NEAR_GRAY else {}
-    profile = dataset.get("ICCProfile") or b"sRGB"
-    return facts if b"sRGB" in profile.replace(b"\0", b"") else facts | {"profile": "not applied"}
+    compressed = UID(dataset.file_meta.TransferSyntaxUID).is_compressed  # whose values start at bit 0
+    bits = int(dataset.BitsStored)
+    return rgb_of(dataset, _plain(dataset), bits if compressed else int(dataset.get("HighBit", bits - 1)) + 1)
 
 
 def _lossy_jpeg(dataset: Dataset, frame: bytes) -> tuple[NDArray[np.uint8], dict[str, str]]:

@@ -23,6 +23,7 @@ const DECODERS = {
 };
 const FOR_PROCESSING = ["1", "2", "3"].map((kind) => `1.2.840.10008.5.1.4.1.1.1.${kind}.1`);
 const COLOURS = ["RGB", "YBR_FULL", "YBR_FULL_422"];
+const PALETTE = "PALETTE COLOR";
 const CT_WINDOW = [-600, 1500];
 /** Center and width where a CT states none: lucency.modality. */
 const REQUIRED = { Rows: "00280010", Columns: "00280011", BitsAllocated: "00280100", BitsStored: "00280101" };
@@ -33,8 +34,9 @@ export async function readDicom(bytes) {
     const dataset = parse(bytes), head = checkedHeader(dataset);
     const [modality, body_part, age] = ["00080060", "00180015", "00101010"].map((tag) => dataset.text(tag));
     const stated = { view: view(dataset), body_part, modality, age };
-    if (head.photometric) return await inColour(dataset, head, stated);
+    if (COLOURS.includes(head.photometric)) return inColour(dataset, head, stated, await colourOf(dataset, head));
     const { codes, padded, damage } = await codesOf(dataset, head);
+    if (head.photometric === PALETTE) return inColour(dataset, head, stated, { colour: paletteOf(dataset, codes, head), facts: { damage } });
     const { table, voi } = grayTable(dataset, head.bits, head.signed);
     const pixels = new table.constructor(codes.length);
     for (let i = 0; i < codes.length; i++) pixels[i] = padded(i) ? 0 : table[codes[i]];
@@ -46,28 +48,40 @@ export async function readDicom(bytes) {
   }
 }
 
-/** A picture in colour: as stored, of luminance and chrominance of the full range (PS3.3 C.7.6.3.1.2), or a JPEG's. */
-async function inColour(dataset, { width, height, photometric }, stated) {
-  const { colour, facts } = await colourOf(dataset, width, height, photometric);
+/** A picture in colour: as stored, of luminance and chrominance of the full range (PS3.3 C.7.6.3.1.2), a JPEG's, or a palette's. */
+function inColour(dataset, { width, height }, stated, { colour, facts }) {
   if (colour?.length !== 3 * width * height) throw refusal("found_short", "advice_export");
   const all = { ...stated, ...facts, bits: "8", voi: "none", ...profileFacts(dataset.has("00282000") ? dataset.bytes("00282000") : undefined) };
   return { pixels: gray(colour, 3), colour, width, height, facts: all };
 }
 
-async function colourOf(dataset, width, height, photometric) {
+async function colourOf(dataset, { width, height, photometric, allocated, high }) {
   if (dataset.syntax === JPEG) {
     const picture = await readJpeg(dataset.frame(), 3), { damage } = picture.facts;
     return picture.width === width && picture.height === height ? { colour: picture.colour, facts: damage ? { damage } : {} } : {};
   }
   if (!PLAIN.includes(dataset.syntax)) throw refusal("found_syntax", "advice_syntax", { syntax: NAMES[dataset.syntax] ?? "another syntax" });
   const half = photometric === "YBR_FULL_422", size = width * height, planar = dataset.integer("00280006") === 1 && !half;
-  const bytes = uncompressed(dataset, half ? 2 * size : 3 * size, 8), colour = new Uint8Array(3 * size);
+  const values = uncompressed(dataset, half ? 2 * size : 3 * size, allocated), colour = new Uint8Array(3 * size);
+  const below = allocated === 16 ? high - 7 : 0; // of more bits the upper eight are kept
   for (let i = 0; i < size; i++) {
     const pair = 4 * (i >> 1), places = half ? [pair + (i & 1), pair + 2, pair + 3] : [0, 1, 2].map((part) => (planar ? part * size + i : 3 * i + part));
-    const [one, two, three] = places.map((place) => bytes[place]);
+    const [one, two, three] = places.map((place) => (values[place] >> below) & 255);
     colour.set(photometric === "RGB" ? [one, two, three] : rgbOf(one, two - 128, three - 128), 3 * i);
   }
   return { colour, facts: {} };
+}
+
+/** Red, green, blue of the entries that the codes name; of 16-bit entries the upper eight. PS3.3 C.7.9. */
+function paletteOf(dataset, codes, { bits, signed }) {
+  const values = storedValues(bits, signed), colour = new Uint8Array(3 * codes.length);
+  ["1", "2", "3"].forEach((part, channel) => {
+    const [descriptor, data] = [`0028110${part}`, `0028120${part}`];
+    if (!dataset.has(descriptor) || !dataset.has(data)) throw refusal("found_no_palette", "advice_channels");
+    const { values: shown, high } = lookUp(dataset, dataset, values, descriptor, data);
+    codes.forEach((code, i) => (colour[3 * i + channel] = (shown[code] * 256) / (high + 1)));
+  });
+  return colour;
 }
 
 /** In libjpeg's fixed point, 16 bits. */
@@ -86,20 +100,19 @@ function checkedHeader(dataset) {
   if (frames !== 1) throw refusal("found_frames", "advice_frame", { frames });
   const photometric = dataset.text("00280004") || "nothing";
   const coloured = COLOURS.includes(photometric), samples = coloured ? 3 : 1;
-  if ((dataset.integer("00280002") ?? samples) !== samples || !(coloured || ["MONOCHROME1", "MONOCHROME2"].includes(photometric))) {
+  if ((dataset.integer("00280002") ?? samples) !== samples || !(coloured || [PALETTE, "MONOCHROME1", "MONOCHROME2"].includes(photometric))) {
     throw refusal("found_colour", "advice_original", { photometric: photometric.replace(/[^\w ]/g, "?") });
   }
   const missing = Object.keys(REQUIRED).filter((name) => dataset.integer(REQUIRED[name]) === undefined);
   if (missing.length) throw refusal("found_missing", "advice_header", { names: missing.join(" and ") });
   const [height, width, allocated, bits] = Object.values(REQUIRED).map((tag) => dataset.integer(tag));
   checkSize(width, height);
-  if (coloured && allocated !== 8) throw refusal("found_bits", "advice_channels", { bits, allocated });
-  if (coloured) return { height, width, photometric };
-  const high = dataset.integer("00280102") ?? bits - 1;
+  const high = dataset.integer("00280102") ?? bits - 1, signed = Boolean(dataset.integer("00280103"));
+  if (coloured && (signed || (allocated === 16 && bits < 8))) throw refusal("found_bits", "advice_channels", { bits, allocated });
   if (![8, 16].includes(allocated) || !(1 < bits && bits <= allocated && bits - 1 <= high && high < allocated)) {
     throw refusal("found_bits", "advice_bits", { bits, allocated });
   }
-  return { height, width, allocated, bits, high, signed: Boolean(dataset.integer("00280103")) };
+  return { height, width, photometric, allocated, bits, high, signed };
 }
 
 /** The bits that count of every pixel. Overlays and rubbish may lie in the others; compressed values start at bit 0. */
@@ -257,12 +270,12 @@ function windowed(values, center, width, name) {
   return values.map((x) => clipped((x - (center - 0.5)) / (width - 1) + 0.5));
 }
 
-/** A Modality or VOI LUT; values beyond its ends take its end entries. PS3.3 C.11.1.1 and C.11.2.1.1. */
-function lookUp(dataset, item, values) {
-  let [entries, first, bits] = item.shorts("00283002");
-  if (item.vr("00283002") === "SS" && first >= 32768) first -= 65536;
+/** A Modality or VOI LUT, or one of a palette; values beyond its ends take its end entries. PS3.3 C.11.1.1 and C.11.2.1.1. */
+function lookUp(dataset, item, values, descriptor = "00283002", data = "00283006") {
+  let [entries, first, bits] = item.shorts(descriptor);
+  if (item.vr(descriptor) === "SS" && first >= 32768) first -= 65536;
   entries = entries || 65536;
-  const table = tableOf(dataset, item, entries);
+  const table = tableOf(item, entries, data);
   if (table.length < entries || !(bits >= 8 && bits <= 16)) {
     throw refusal("found_table", "advice_header", { entries: table.length, bits });
   }
@@ -273,10 +286,10 @@ function lookUp(dataset, item, values) {
 }
 
 /** Entries of 16 bits, or of 8 bits where there are too few bytes for that. */
-function tableOf(dataset, item, entries) {
-  const bytes = item.bytes("00283006");
-  if (bytes.length < 2 * entries && item.vr("00283006") === "OW") return [...bytes.subarray(0, entries)];
-  return item.shorts("00283006").slice(0, entries);
+function tableOf(item, entries, data) {
+  const bytes = item.bytes(data);
+  if (bytes.length < 2 * entries && item.vr(data) !== "US") return [...bytes.subarray(0, entries)];
+  return item.shorts(data).slice(0, entries);
 }
 
 /** Whether the lowest value is shown white: MONOCHROME1 and INVERSE say the same, both together invert once. */

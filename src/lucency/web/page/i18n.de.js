@@ -246,6 +246,7 @@ export const TEXTS = {
   found_no_pixels: "ein DICOM-Objekt ohne ganzzahlige Pixel",
   found_raw: "ein Rohbild des Detektors (FOR PROCESSING)",
   found_frames: "ein DICOM mit {frames} Bildern",
+  found_no_palette: "ein DICOM, dessen Palette fehlt oder in Segmenten steht",
   found_colour: "ein DICOM in anderen Farben oder ohne Angabe von Grau ({photometric})",
   found_missing: "ein DICOM ohne {names}",
   found_bits: "ein DICOM mit {bits} von {allocated} belegten Bits",

@@ -278,6 +278,7 @@ const TEXTS = {
   found_no_pixels: "a DICOM object without integer pixels",
   found_raw: "a raw detector image (FOR PROCESSING)",
   found_frames: "a DICOM of {frames} frames",
+  found_no_palette: "a DICOM whose palette is missing or stored in segments",
   found_colour: "a DICOM in other colours or without stated gray ({photometric})",
   found_missing: "a DICOM without {names}",
   found_bits: "a DICOM of {bits} bits stored in {allocated}",
