@@ -15,6 +15,7 @@ from pydicom.uid import (
     CTImageStorage,
     JPEG2000Lossless,
     JPEGLSLossless,
+    OphthalmicPhotography16BitImageStorage,
     SecondaryCaptureImageStorage,
 )
 
@@ -45,6 +46,13 @@ def eyes(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 def test_every_modality_has_a_row() -> None:
     assert set(KINDS) == set(NAMES)
+
+
+def test_a_photograph_of_sixteen_bits_is_answered_as_its_upper_eight(eyes: Reader) -> None:
+    header = {"SOPClassUID": OphthalmicPhotography16BitImageStorage, "BitsStored": 16, "HighBit": 15}
+    deep = photograph(1, retina().astype(np.uint16) << 8, **header)
+    said, expected = (words(parts(answer(data, eyes, NOON))[0]) for data in (deep, photograph()))
+    assert said["Probability"] == expected["Probability"]
 
 
 def test_a_photograph_is_answered_class_by_class(eyes: Reader) -> None:
@@ -96,7 +104,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "gray": ({"pixels": retina((90, 90, 90))}, "a gray picture"),
     "another class": ({"SOPClassUID": CTImageStorage}, "another kind of DICOM image"),
     "another modality": ({"SOPClassUID": SecondaryCaptureImageStorage, "Modality": "CR"}, "modality CR"),
-    "16 bits": ({"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}, "not of 8 bits"),
+    "signed": ({"PixelRepresentation": 1}, "of signed values"),
 }
 
 

@@ -21,6 +21,7 @@ from lucency.evaluate.selective_prediction import (
     prediction_sets,
     risk_coverage,
     risk_interval,
+    too_rare,
 )
 
 from .samples import binary, drawn, several
@@ -48,6 +49,20 @@ def test_patients_count_alike_however_many_films_they_have() -> None:
     few, many = [0.9, 0.8, 0.7, 0.1], [0.9, 0.8, 0.7] + [0.1] * 40
     assert one_label(few, [0, 1, 2, 3], 0.6) == 0.7
     assert one_label(many, [0, 1, 2] + [3] * 40, 0.6) == 0.7
+
+
+def test_a_rare_label_among_several_takes_the_number_of_all_together() -> None:
+    """Three patients of label 2: without this every film would have it in its set, and none would be answered."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [60, 60, 3])
+    chances = rng.dirichlet([1, 1, 1], len(labels)) * 0.5 + 0.5 * np.eye(3)[labels]
+    patients = np.arange(len(labels))
+    assert too_rare(labels, patients, 3, 0.95) == [2]
+    least = fit_conformal(chances, labels, patients, 0.95)
+    together = one_label(list(chances[patients, labels]), list(patients), 0.95)
+    assert least[2] == together > 0.4
+    assert least[:2] == tuple(one_label(list(chances[labels == k, k]), list(range(60)), 0.95) for k in (0, 1))
+    assert fit_conformal(chances[:, :2], np.repeat([0, 1], [120, 3]), patients, 0.95)[1] == 0.0
 
 
 @settings(deadline=None)

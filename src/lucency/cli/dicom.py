@@ -84,17 +84,18 @@ def _show(path: Path, done: tuple[Answer, dict[str, Path]], json: bool) -> None:
 
 
 def deid(
-    films: Annotated[list[Path], typer.Argument(help="DICOM files: gray CR, DX or SC.", metavar="FILM.dcm…")],
+    films: Annotated[list[Path], typer.Argument(help="DICOM files: CR, DX, SC or photographs.", metavar="FILM.dcm…")],
     out: Annotated[Path, typer.Option(help="Folder: one folder a pseudonym, files named by their new UIDs.")],
     key: Annotated[Path, typer.Option(help="File with the secret key; the same key gives the same pseudonyms.")],
     new_key: Annotated[bool, typer.Option("--new-key", help="Make the key first.")] = False,
-    seen: Annotated[bool, typer.Option("--seen", help="You looked at the films and found no text in them.")] = False,
+    seen: Annotated[bool, typer.Option("--seen", help="You looked at the films: no text, no face is on them.")] = False,
     json: JsonLines = False,
 ) -> int:
     """Write films anew by DICOM's basic confidentiality profile (PS3.15 annex E), keeping only what is on a list.
 
     Patients, UIDs and dates are replaced alike in all films of one key. A film with text burnt in, or that may have
-    some, is refused with the reason; the exit code is then 3. Keep the key apart from the films, or destroy it.
+    some, and a photograph on which a face may be are refused with the reason; the exit code is then 3. Keep the key
+    apart from the films, or destroy it.
 
     Example: lucency deid films/*.dcm --out given-away --key deid.key --new-key
     """

@@ -235,6 +235,19 @@ def _notes(new: Recalibrated) -> list[str]:
         found.append(f"a label has {fewest} films only; the figures say little")
     if is_worse(new):
         found.append("on other patients this calibration is worse than the old one; --method keep leaves the old one")
-    if new.card.abstention.method != "none" and 0.0 in new.card.abstention.least:
-        found.append("too few patients of a label for this coverage: that label is never ruled out")
-    return found
+    return [*found, *_rare(new)]
+
+
+def _rare(new: Recalibrated) -> list[str]:
+    """Labels of too few patients for the coverage of the prediction sets."""
+    from lucency.evaluate.selective_prediction import too_rare
+
+    card, predictions = new.card, new.crossfitted.predictions
+    if card.abstention.method == "none" or not card.abstention.least:
+        return []
+    rare = too_rare(predictions.labels, predictions.groups(), len(card.labels), card.abstention.coverage)
+    if not rare:
+        return []
+    instead = "it is never ruled out" if len(card.labels) == 2 else "for it stands the number of all labels together"
+    names = ", ".join(card.labels[label] for label in rare)
+    return [f"too few patients for this coverage of {names}: {instead}"]

@@ -96,8 +96,13 @@ def find_text(film: Film, stored: Stored) -> list[Line]:
 
 
 def views(film: Film, stored: Stored) -> Iterator[Gray]:
-    """The film as shown; how each stored value differs from those around it; what is shown as plain black or white."""
+    """The film as shown; how each stored value differs from those around it; what is shown as plain black or white.
+
+    Of a picture in colour its luma takes the film's place, and each channel is compared with its surroundings, too.
+    """
     yield film.gray8()
+    if "colour" in film.facts and stored.colour is not None:
+        yield from (contrasts(channel.astype(np.int32)) for channel in np.moveaxis(stored.colour, 2, 0))
     codes = stored.codes.astype(np.int32)
     if stored.signed:
         codes = (codes ^ (1 << (stored.bits - 1))) - (1 << (stored.bits - 1))

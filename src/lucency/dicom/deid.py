@@ -17,14 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    UID,
+    DermoscopicPhotographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    OphthalmicPhotography8BitImageStorage,
+    SecondaryCaptureImageStorage,
+    VLPhotographicImageStorage,
+)
 
 from lucency.dicom.burnt_text import find_text
 from lucency.dicom.common_attributes import file_bytes
 from lucency.errors import FILM_UNSUPPORTED, FilmError, UsageError
-from lucency.film.dicom import DicomFilm, Stored, open_dicom
+from lucency.film.dicom import DicomFilm, open_dicom
 from lucency.film.gray import lut_entries
 from lucency.film.limits import damaged, printable
 from lucency.native_output import quiet, quiet_dicom
@@ -35,6 +43,12 @@ FARTHEST_DAYS = 3650
 AGE = re.compile(r"\d{3}[DWMY]")
 OLDEST = 89
 """Years; older patients become 090Y, since there are few of them."""
+PHOTOGRAPHS = (
+    VLPhotographicImageStorage,
+    DermoscopicPhotographyImageStorage,
+    OphthalmicPhotography8BitImageStorage,
+)
+"""Written as secondary captures: their own classes demand serial numbers and references that must go."""
 RULES: dict[str, Any] = tomllib.loads(files("lucency.dicom").joinpath("deid_rules.toml").read_text(encoding="utf-8"))
 """What may stay of a header."""
 
@@ -130,6 +144,10 @@ def _copy_words(source: Dataset, made: Dataset) -> None:
         setattr(made, keyword, made.get(keyword, ""))
     if made.get("SOPClassUID") == DigitalXRayImageStorageForPresentation:
         _complete_digital(made)
+    elif made.get("SOPClassUID") in PHOTOGRAPHS:
+        made.SOPClassUID, made.ConversionType = SecondaryCaptureImageStorage, "DI"
+        made.Laterality = made.get("ImageLaterality", "")
+        made.pop("ImageLaterality", None)
     elif not made.BodyPartExamined and "ImageLaterality" not in made:
         made.Laterality = ""  # type 2C: only of a part that is stated and single it must be absent
     made.PatientAge = _age(str(source.get("PatientAge") or "").strip())
@@ -241,10 +259,10 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms, name: str = "film", seen: bo
     Pixels are decoded and written plainly: neither unused bits, nor overlays, nor comments of a compressed stream stay.
 
     Args:
-        data: a DICOM file: one gray frame, CR, DX or SC.
+        data: a DICOM file of one frame: CR, DX, SC, or one of PHOTOGRAPHS, gray or in colour.
         pseudonyms: of the key.
         name: what messages call it.
-        seen: a person has looked at the pixels and found no text: do not search them.
+        seen: a person has looked at the pixels and found neither text nor face: do not search them.
 
     Raises:
         FilmError: no such film; or text is, or may be, burnt into it.
@@ -254,7 +272,7 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms, name: str = "film", seen: bo
         with quiet, quiet_dicom:
             _check(opened, label, seen)
             made = cleaned(opened.dataset, pseudonyms)
-            _copy_pixels(opened.stored, made)
+            _copy_pixels(opened, made)
             return Cleaned(str(made.PatientID), str(made.SOPInstanceUID), file_bytes(made))
     except FilmError:
         raise
@@ -265,9 +283,7 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms, name: str = "film", seen: bo
 def _check(opened: DicomFilm, label: str, seen: bool) -> None:
     source = opened.dataset
     if source.get("SOPClassUID") not in RULES["words"]["SOPClassUID"]:
-        raise _refusal(label, "another kind of file", "a gray CR, DX or SC film", "leave it out")
-    if "colour" in opened.film.facts:
-        raise _refusal(label, "a picture in colour", "a gray CR, DX or SC film", "leave it out")
+        raise _refusal(label, "another kind of file", "CR, DX, SC or a photograph of 8 bits", "leave it out")
     if not all(source.get(keyword) for keyword in RULES["uids"]):
         raise _refusal(label, "no study, series or instance UID", "all three", "leave it out")
     clean = "a film without text in its pixels"
@@ -279,6 +295,11 @@ def _check(opened: DicomFilm, label: str, seen: bool) -> None:
     if source.SOPClassUID == SecondaryCaptureImageStorage and not stated:
         found = "a secondary capture that does not say if text is burnt in"
         raise _refusal(label, found, clean, "look; then --seen")
+    if source.SOPClassUID == VLPhotographicImageStorage or (
+        source.SOPClassUID == SecondaryCaptureImageStorage and "colour" in opened.film.facts
+    ):
+        found = "a photograph, on which a face or a tattoo may be"
+        raise _refusal(label, found, "one on which nobody can be recognised", "look; then --seen")
     if lines := find_text(opened.film, opened.stored):
         boxes = list(dict.fromkeys(line.box for line in lines))[:3]
         places = ", ".join("rows {}-{} columns {}-{}".format(*box) for box in boxes)
@@ -289,14 +310,32 @@ def _refusal(label: str, found: str, expected: str, advice: str) -> FilmError:
     return FilmError(f"{label}: found {found}; expected {expected}; {advice}", code=FILM_UNSUPPORTED, found=found)
 
 
-def _copy_pixels(stored: Stored, made: Dataset) -> None:
-    codes = stored.codes
+def _copy_pixels(opened: DicomFilm, made: Dataset) -> None:
+    if "colour" in opened.film.facts:
+        _state_layout(made, 3)
+        assert opened.stored.colour is not None
+        _set_pixels(made, opened.stored.colour)
+        return
+    stored, codes = opened.stored, opened.stored.codes
     if stored.colour is not None:  # three equal channels
-        made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+        _state_layout(made, 1)
     if stored.signed:
         sign = 1 << (stored.bits - 1)
         codes = ((codes.astype(np.int32) ^ sign) - sign).astype(np.int16).view(np.uint16)
-    small = made.BitsAllocated == 8
     made.HighBit = stored.bits - 1
-    content = (codes.astype(np.uint8) if small else codes.astype("<u2")).tobytes()
-    made.add_new("PixelData", "OB" if small else "OW", content + b"\0" * (len(content) % 2))
+    _set_pixels(made, codes.astype(np.uint8) if made.BitsAllocated == 8 else codes.astype("<u2"))
+
+
+def _state_layout(made: Dataset, samples: int) -> None:
+    """Of a picture that was stored in colour, and is now RGB or gray, of 8 bits."""
+    made.SamplesPerPixel = samples
+    made.PhotometricInterpretation = "RGB" if samples == 3 else "MONOCHROME2"
+    made.BitsAllocated = made.BitsStored = 8
+    made.HighBit, made.PixelRepresentation = 7, 0
+    if samples == 3:
+        made.PlanarConfiguration = 0
+
+
+def _set_pixels(made: Dataset, values: NDArray[Any]) -> None:
+    content = values.tobytes()
+    made.add_new("PixelData", "OB" if values.itemsize == 1 else "OW", content + b"\0" * (len(content) % 2))

@@ -14,6 +14,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     MRImageStorage,
     OphthalmicPhotography8BitImageStorage,
+    OphthalmicPhotography16BitImageStorage,
     SecondaryCaptureImageStorage,
     VLEndoscopicImageStorage,
     VLMicroscopicImageStorage,
@@ -67,9 +68,13 @@ KINDS: dict[str, Kind] = {
         Code("113091000", "SCT", "Magnetic resonance imaging"),
     ),
     "fundus": Kind(
-        (OphthalmicPhotography8BitImageStorage, SecondaryCaptureImageStorage),
+        (
+            OphthalmicPhotography8BitImageStorage,
+            OphthalmicPhotography16BitImageStorage,
+            SecondaryCaptureImageStorage,
+        ),
         "retinal photograph",
-        "ophthalmic photography of 8 bits or secondary capture, in colour",
+        "ophthalmic photography or secondary capture, in colour",
         ("OP",),
         codes.SCT.PhotographyOfPatient,
         codes.SCT.Retina,

@@ -44,16 +44,28 @@ def fit_conformal(chances: NDArray[np.floating], labels: Ints, groups: Ints, cov
         coverage: the share of the films of each label that should have it in their set.
 
     Returns:
-        k numbers; 0, so always in the set, for a label of too few patients for the coverage: fewer than
-        coverage / (1 - coverage).
+        k numbers. Of a label of too few patients (`too_rare`) it is 0, so that the label is in every set; among three
+        labels or more it is the number of all labels together instead, which ensures coverage on average only
+        (the null cluster of Ding et al. 2023, arXiv:2306.09335).
 
     Raises:
         UsageError: `coverage` is not between 0 and 1.
     """
     if not 0 < coverage < 1:
         raise UsageError(f"expected a coverage between 0 and 1, such as 0.95; received {coverage:g}")
-    own = [labels == label for label in range(chances.shape[1])]
-    return tuple(_least(chances[mine, label], groups[mine], coverage) for label, mine in enumerate(own))
+    count = chances.shape[1]
+    own = [labels == label for label in range(count)]
+    found = [_least(chances[mine, label], groups[mine], coverage) for label, mine in enumerate(own)]
+    if count > 2 and (rare := too_rare(labels, groups, count, coverage)):
+        together = _least(np.take_along_axis(chances, labels[:, None], axis=1)[:, 0], groups, coverage)
+        found = [together if label in rare else least for label, least in enumerate(found)]
+    return tuple(found)
+
+
+def too_rare(labels: Ints, groups: Ints, count: int, coverage: float) -> list[int]:
+    """The labels of too few patients for the coverage: fewer than coverage / (1 - coverage)."""
+    patients = [len(np.unique(groups[labels == label])) for label in range(count)]
+    return [label for label, number in enumerate(patients) if number / (number + 1) < coverage - 1e-12]
 
 
 def _least(chance: NDArray[np.floating], groups: Ints, coverage: float) -> float:
