@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -124,6 +125,7 @@ class Flops:
         )
 
 
+@cache
 def count_flops(
     backbone: str, width: float = 1.0, side: int | None = None, top: Top = "imagenet", findings: int = 1
 ) -> Flops:
