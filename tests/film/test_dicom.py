@@ -436,17 +436,23 @@ def wrapping(make_dicom, jpeg, photometric):
     return bytes_of(dataset)
 
 
+def silent_jpeg(picture, is_rgb):
+    """A JPEG without a word on its colours: no segment of JFIF or Adobe, no letters in the place of numbers."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=100, keep_rgb=is_rgb, subsampling=0)
+    jpeg = stream.getvalue()
+    assert jpeg[2:4] in (b"\xff\xe0", b"\xff\xee")
+    silent = jpeg[:2] + jpeg[4 + int.from_bytes(jpeg[4:6], "big") :]
+    for letters, numbers in ((b"R\x11\0G\x11\0B\x11\0", b"\1\x11\0\2\x11\0\3\x11\0"), (b"R\0G\0B\0", b"\1\0\2\0\3\0")):
+        silent = silent.replace(letters, numbers)  # by which libjpeg guesses, too
+    return silent
+
+
 @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
 def test_the_header_says_the_colours_of_a_jpeg_that_does_not(make_dicom, photometric):
     """Without the segment of JFIF or Adobe, libjpeg takes the three components for YCbCr."""
     reddish = np.full((80, 96, 3), (200, 60, 40), np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(reddish).save(stream, "JPEG", quality=100, keep_rgb=photometric == "RGB", subsampling=0)
-    jpeg = stream.getvalue()
-    silent = jpeg[:2] + jpeg[4 + int.from_bytes(jpeg[4:6], "big") :]
-    assert jpeg[2:4] in (b"\xff\xe0", b"\xff\xee")
-    for letters, numbers in ((b"R\x11\0G\x11\0B\x11\0", b"\1\x11\0\2\x11\0\3\x11\0"), (b"R\0G\0B\0", b"\1\0\2\0\3\0")):
-        silent = silent.replace(letters, numbers)  # by which libjpeg guesses, too
+    silent = silent_jpeg(reddish, is_rgb=photometric == "RGB")
     assert np.abs(open_film(wrapping(make_dicom, silent, photometric)).colour.astype(int) - reddish).max() <= 2
 
 

@@ -16,7 +16,7 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from contracts.test_modalities import run_of
 from film.conftest import MakeDicom
-from film.test_dicom import colour, with_palette
+from film.test_dicom import colour, silent_jpeg, with_palette
 from lucency.bundle import DEFAULT, Abstention, Calibration, Costs, open_bundle, write_bundle
 from lucency.data.phantom import draw
 from lucency.evaluate.selective_prediction import prediction_sets
@@ -104,6 +104,9 @@ def pictures() -> list[bytes]:
         *(stored(skin(seed), "JPEG", quality=90, subsampling=seed - 7) for seed in (7, 8, 9)),
         stored(skin(10), "JPEG", quality=85, progressive=True),
         stored(skin(11), "JPEG", quality=85, icc_profile=display),
+        stored(skin(16), "JPEG", quality=90, keep_rgb=True),
+        stored(skin(16), "JPEG", quality=90, keep_rgb=True).replace(b"Adobe", b"Other"),  # its parts say R, G, B
+        silent_jpeg(skin(17), is_rgb=False),
         stored(skin(12), "PNG", icc_profile=display),
         stored(skin(13), "PNG", exif=exif.tobytes()),
         turned.getvalue(),
@@ -123,16 +126,23 @@ def captures(make_dicom: MakeDicom) -> list[bytes]:
     planes, shape = np.moveaxis(picture, 2, 0), {"Rows": 64, "Columns": 80}
     halved = np.stack([picture[:, ::2, 0], picture[:, 1::2, 0], picture[:, ::2, 1], picture[:, ::2, 2]], axis=2)
     Image.fromarray(picture).save(stream, "JPEG", quality=90)
-    inside = pydicom.dcmread(io.BytesIO(colour(make_dicom, picture, "YBR_FULL_422", Modality="XC")))
-    inside.file_meta.TransferSyntaxUID, inside.PixelData = JPEGBaseline8Bit, encapsulate([stream.getvalue()])
-    wrapped = io.BytesIO()
-    inside.save_as(wrapped)
+
+    def wrapped(jpeg: bytes, photometric: str) -> bytes:
+        inside = pydicom.dcmread(io.BytesIO(colour(make_dicom, picture, photometric, Modality="XC")))
+        inside.file_meta.TransferSyntaxUID, inside.PixelData = JPEGBaseline8Bit, encapsulate([jpeg])
+        stream = io.BytesIO()
+        inside.save_as(stream)
+        return stream.getvalue()
+
     return [
         colour(make_dicom, picture, Modality="OP"),
         colour(make_dicom, planes, Modality="DMS", PlanarConfiguration=1, **shape),
         colour(make_dicom, picture, "YBR_FULL", Modality="CT"),
         colour(make_dicom, halved, "YBR_FULL_422", Modality="XC", **shape),
-        wrapped.getvalue(),
+        wrapped(stream.getvalue(), "YBR_FULL_422"),
+        wrapped(silent_jpeg(picture, is_rgb=True), "RGB"),
+        wrapped(silent_jpeg(picture, is_rgb=False), "YBR_FULL"),
+        wrapped(stored(picture, "JPEG", quality=90, keep_rgb=True), "RGB"),
         colour(make_dicom, picture.astype(np.uint16) * 257 >> 4, Modality="OP", BitsStored=12),
         colour(make_dicom, planes.astype("<u2") << 8, "YBR_FULL", Modality="OP", PlanarConfiguration=1, **shape),
         with_palette(

@@ -4,7 +4,7 @@
 import { decodeBy } from "./codecs.js";
 import { parse } from "./dicom_parse.js";
 import { checkSize, damaged, FilmError, refusal } from "./errors.js";
-import { readJpeg } from "./jpeg.js";
+import { readJpeg, withColours } from "./jpeg.js";
 import { decodeLossless } from "./lossless_jpeg.js";
 import { gray } from "./lucency.js";
 import { profileFacts } from "./png.js";
@@ -57,7 +57,7 @@ function inColour(dataset, { width, height }, stated, { colour, facts }) {
 
 async function colourOf(dataset, { width, height, photometric, allocated, high }) {
   if (dataset.syntax === JPEG) {
-    const picture = await readJpeg(dataset.frame(), 3), { damage } = picture.facts;
+    const picture = await readJpeg(withColours(dataset.frame(), photometric === "RGB"), 3), { damage } = picture.facts;
     return picture.width === width && picture.height === height ? { colour: picture.colour, facts: damage ? { damage } : {} } : {};
   }
   if (!PLAIN.includes(dataset.syntax)) throw refusal("found_syntax", "advice_syntax", { syntax: NAMES[dataset.syntax] ?? "another syntax" });

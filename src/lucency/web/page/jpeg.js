@@ -5,7 +5,7 @@ import { findDamage, hasStep, segmentsOf } from "./jpeg_scans.js";
 import { gray, planes } from "./lucency.js";
 import { orientation, profileFacts, turned } from "./png.js";
 
-const MAX_SCANS = 64, APP1 = 0xe1, APP2 = 0xe2;
+const MAX_SCANS = 64, APP0 = 0xe0, APP1 = 0xe1, APP2 = 0xe2, APP14 = 0xee;
 const BACK = { 6: 8, 8: 6 };
 /** What undoes a turn by an EXIF orientation; any other undoes itself. */
 const STRIP = 1024;
@@ -26,6 +26,18 @@ export async function readJpeg(bytes, mostComponents = 3) {
 function bodiesOf(bytes, wanted, name) {
   const bodies = [...segmentsOf(bytes)].filter(({ marker }) => marker === wanted).map(({ body }) => body);
   return bodies.filter((body) => String.fromCharCode(...body.subarray(0, name.length)) === name).map((body) => body.subarray(name.length));
+}
+
+/** A JPEG that says whether its colours are RGB or YCbCr: where it does not, the header around it decides; lucency.film.codestream. */
+export function withColours(bytes, isRgb) {
+  const says = [...bodiesOf(bytes, APP0, "JFIF\0"), ...bodiesOf(bytes, APP14, "Adobe")].some(({ length }) => length >= 7);
+  if (says) return bytes;
+  const adobe = [0xff, APP14, 0, 14, ...new TextEncoder().encode("Adobe\0d\0\0\0\0"), Number(!isRgb)];
+  const saying = new Uint8Array(bytes.length + adobe.length);
+  saying.set(bytes.subarray(0, 2));
+  saying.set(adobe, 2);
+  saying.set(bytes.subarray(2), 2 + adobe.length);
+  return saying;
 }
 
 /** Refuse, before anything is decoded, what is too large, in CMYK, of other than 8 bits, or of too many scans. */
