@@ -1,7 +1,8 @@
 """Make docs/pictures/web-desktop.png and web-phone.png again: the page of the int8 bundle, reading films.
 
     python scripts/web_pictures.py FILM FILM FILM ...
-    python scripts/web_pictures.py                      tests/web/pictures: the page in every state, with drawn films
+    python scripts/web_pictures.py                      tests/web/pictures and docs/pictures/page-after-*: the page in
+                                                        every state, with drawn films
 
 Needs Chromium and playwright. The films' names are not shown: they are read from copies called film-1, film-2, ...
 Look at what is made before it is committed: tests/web/test_pictures.py holds the page to it.
@@ -66,7 +67,9 @@ def draw_sheets() -> None:
                     tab.wait_for_timeout(2000)
                     tiles.append(states.small(tab))
                 out = ROOT / f"tests/web/pictures/{width}-{light}.jpg"
-                Image.fromarray(np.hstack(tiles)).save(out, quality=92, subsampling=0)
+                sheet = Image.fromarray(np.hstack(tiles))
+                sheet.save(out, quality=92, subsampling=0)
+                sheet.save(PICTURES / f"page-after-{width}-{light}.webp", quality=55, method=6)
                 print(f"{out.name}  {out.stat().st_size:,} bytes")
 
 

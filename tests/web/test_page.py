@@ -160,7 +160,7 @@ def test_reads_again_when_the_server_is_gone(browser: Any, pages: dict[str, Path
     tab = browser.new_context().new_page()
     with served(pages["int8"]) as address:
         ready(tab, address)
-        tab.wait_for_selector("body[data-kept='Works without a network']")
+        tab.wait_for_selector("body[data-kept='Works offline']")
         load(tab, films[:1])
         before = tab.text_content("#verdict"), tab.text_content(".head b")
     ready(tab, address)

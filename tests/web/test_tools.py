@@ -96,6 +96,8 @@ def test_doubts_are_told_in_plain_words(tab: Any, tmp_path: Path) -> None:
     told = tab.locator("#reasons .doubt").all_text_contents()
     assert told == list(Reader.open(INT8).read(open_film(tmp_path / "noise.png")).warnings)
     assert told
+    assert tab.text_content("#list .said") == "uncertain: refer · no probability"
+    assert not tab.locator("#legend").is_visible()  # there is no map
 
 
 def test_map_zoom_and_pan_by_mouse(tab: Any, films: list[Path]) -> None:
@@ -165,15 +167,28 @@ def test_on_a_phone_the_film_stays_in_sight_of_the_sliders_and_the_list(tab: Any
         assert part["y"] >= film["y"] + film["height"]
 
 
+def test_on_a_phone_the_list_is_a_touch_away_from_the_verdict(tab: Any, films: list[Path]) -> None:
+    load(tab, films[:1])
+    assert not tab.locator("#to-list").is_visible()
+    load(tab, films[1:4])
+    assert not tab.locator("#to-list").is_visible()  # the list lies beside the film
+    tab.set_viewport_size(PHONE)
+    assert tab.text_content("#to-list").endswith(" of 4")
+    tab.click("#to-list")
+    film, title = (tab.locator(one).bounding_box() for one in ("#panes", "#worklist-title"))
+    assert film["y"] + film["height"] <= title["y"] < PHONE["height"] - 100
+
+
 def test_the_reading_as_pdf_is_one_page_of_its_own(tab: Any, films: list[Path]) -> None:
     load(tab, films[:1])
     tab.evaluate("() => { window.printed = new Promise((done) => { window.print = done; }); }")
     tab.click("#print")
     tab.evaluate("() => window.printed")  # when the lungs have been found
-    pdf = tab.pdf()
-    assert pdf.startswith(b"%PDF")
-    assert pdf.count(b"/Type /Page\n") == 1
-    assert pdf.count(b"/Subtype /Image") >= 1
+    for paper in ("A4", "Letter"):
+        pdf = tab.pdf(format=paper)
+        assert pdf.startswith(b"%PDF")
+        assert pdf.count(b"/Type /Page\n") == 1
+        assert pdf.count(b"/Subtype /Image") >= 1
     tab.emulate_media(media="print")
     seen = tab.evaluate("() => [...document.body.children].filter((one) => one.checkVisibility()).map(({ id }) => id)")
     assert seen == ["sheet"]

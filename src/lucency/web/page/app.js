@@ -108,7 +108,10 @@ function refresh() {
   by("empty").hidden = by("list-empty").hidden = any;
   by("clear").hidden = !any;
   by("panes").hidden = !shown.some((one) => one?.reading);
-  by("legend").hidden = by("toolbar").hidden = !shown.some((one) => one?.reading);
+  by("toolbar").hidden = !shown.some((one) => one?.reading);
+  by("legend").hidden = !shown.some((one) => one?.reading && !one.reading.withheld);
+  by("to-list").hidden = entries.length < 2;
+  by("to-list").textContent = say("worklist_place", { number: entries.indexOf(shown[focus]) + 1, total: entries.length });
   document.body.classList.toggle("busy", any);
   if (engine) drawList(by("list"), entries, shown[focus], engine.card, { choose, remove });
   panes.forEach((pane, i) => {

@@ -58,6 +58,7 @@ export function summary(reading) {
   const verdict = verdictWords(reading);
   if (!reading) return verdict;
   const finding = named(reading.finding), share = readingShare(reading);
+  if (reading.withheld) return `${verdict} · ${share}`;
   return verdict === finding ? say("probability_called", { verdict, share }) : say("worklist_said", { verdict, finding, share });
 }
 
@@ -98,18 +99,18 @@ export function scale(card, reading, look) {
   const head = make("p", "head", "", make("span", "", say("probability_of", { finding })), make("b", "", share));
   const ticks = make("div", "ticks", "", ...TICKS.map((tick) => at("", { left: placeOf(tick) }, String(percent(tick)))));
   ticks.setAttribute("aria-hidden", "true");
-  return make("div", "scale", "", head, track, ticks, make("p", "faint caption", scaleWords(card)));
+  return make("div", "scale", "", head, track, ticks, make("p", "faint caption", "", ...scaleWords(card).map((words) => make("span", "", words))));
 }
 
 const shortVerdict = (verdict) => (verdict === "uncertain" ? say("scale_refer") : named(verdict));
 
-/** What each stretch of the scale says, and where the threshold is, as a line of text. */
+/** What each stretch of the scale says, and where the threshold is. @returns {string[]} */
 export function scaleWords(card) {
-  if (card.task !== "binary") return "";
+  if (card.task !== "binary") return [];
   const stretches = zones(card).map(({ from, to, verdict }) => {
     return say("scale_stretch", { from: percent(from), to: percent(to), verdict: shortVerdict(verdict) });
   });
-  return [...stretches, say("scale_threshold", { percent: percent(card.operating_point.threshold) })].join(" · ");
+  return [...stretches, say("scale_threshold", { percent: percent(card.operating_point.threshold) })];
 }
 
 /** The labels by their probability, the first few and then all: each a button that shows its map. `look` takes its number. */

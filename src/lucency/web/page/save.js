@@ -28,7 +28,7 @@ export function sheet(card, digest, reading, shown, view) {
     write(pen, say(name), middle, EDGE + 18, 22, FAINT, "center");
     paint(pen, shown, { x: middle - (film.width * scale) / 2, y: EDGE + 40, scale }, opacity);
   });
-  legend(pen, below + 40, reading);
+  if (!reading.withheld) legend(pen, below + 40, reading);
   write(pen, verdictWords(reading), EDGE, below + 148, 46, COLOURS[tone(card, reading)], "left", 600);
   const probability = say("saved_probability", { finding: named(reading.finding), share: readingShare(reading) });
   write(pen, probability, WIDE - EDGE, below + 148, 30, INK, "right", 600);
@@ -61,7 +61,7 @@ function bar(pen, y, card, reading) {
   pen.arc(at(reading.probability), y - 17, 12, 0, 7);
   pen.fill();
   TICKS.forEach((tick, i) => write(pen, `${Math.round(100 * tick)} %`, at(tick), y + 22, 18, FAINT, ["left", "center", "center", "center", "right"][i]));
-  write(pen, scaleWords(card), EDGE, y + 54, 20, FAINT);
+  write(pen, scaleWords(card).join(" · "), EDGE, y + 54, 20, FAINT);
 }
 
 /** The leading of several labels with their probabilities. */
