@@ -9,6 +9,9 @@ const SIDE = 128, PEAKS = 2, STRIPES = 12;
 /** Pixels of the square in the film's middle whose frequencies are looked at; how many must stand out, and how many
  *  times the median of their ring. */
 
+const turns = (wave) => Float64Array.from({ length: SIDE / 2 }, (_, k) => wave((2 * Math.PI * k) / SIDE));
+const COSINES = turns(Math.cos), SINES = turns(Math.sin);
+
 /** Doubts of a rectified photograph. @param {{pixels, width, height}} film gray @returns what `inputDoubts` does */
 export function cameraDoubts(film) {
   const doubts = [], add = (refuses, code) => doubts.push({ code, words: say(`doubt_${code}`), refuses, explains: false });
@@ -79,11 +82,14 @@ function transform(real, imaginary, start, step) {
   }
   for (let size = 2; size <= SIDE; size *= 2) {
     for (let k = 0; k < size / 2; k++) {
-      const cosine = Math.cos((2 * Math.PI * k) / size), sine = -Math.sin((2 * Math.PI * k) / size);
+      const cosine = COSINES[(k * SIDE) / size], sine = -SINES[(k * SIDE) / size];
       for (let i = k; i < SIDE; i += size) {
         const a = at(i), b = at(i + size / 2);
         const r = real[b] * cosine - imaginary[b] * sine, m = real[b] * sine + imaginary[b] * cosine;
-        [real[b], imaginary[b], real[a], imaginary[a]] = [real[a] - r, imaginary[a] - m, real[a] + r, imaginary[a] + m];
+        real[b] = real[a] - r;
+        imaginary[b] = imaginary[a] - m;
+        real[a] += r;
+        imaginary[a] += m;
       }
     }
   }

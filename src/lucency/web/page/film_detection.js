@@ -55,7 +55,9 @@ function edgesOf(gray, width, height) {
       slope[at] = Math.sqrt(across * across + down * down);
     }
   }
-  const step = Math.ceil(slope.length / FEW), some = Float32Array.from({ length: slope.length / step }, (_, i) => slope[i * step]).sort();
+  const step = Math.ceil(slope.length / FEW), some = new Float32Array(Math.floor(slope.length / step));
+  for (let i = 0; i < some.length; i++) some[i] = slope[i * step];
+  some.sort();
   const limit = Math.max(8, 0.2 * some[Math.floor(0.98 * some.length)]);
   return { slope, limit, width, height, reach: REACH };
 }
@@ -67,10 +69,12 @@ function smooth(gray, width, height) {
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++, at++) rows[at] = gray[at] + (x > 0 ? gray[at - 1] : 0) + (x < width - 1 ? gray[at + 1] : 0);
   }
+  const across = Float64Array.from({ length: width }, (_, x) => 1 + ends(x, width));
   for (let y = 0, at = 0; y < height; y++) {
+    const down = 1 + ends(y, height);
     for (let x = 0; x < width; x++, at++) {
       const sum = rows[at] + (y > 0 ? rows[at - width] : 0) + (y < height - 1 ? rows[at + width] : 0);
-      out[at] = sum / ((1 + ends(x, width)) * (1 + ends(y, height)));
+      out[at] = sum / (across[x] * down);
     }
   }
   return out;

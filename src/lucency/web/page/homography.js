@@ -77,10 +77,11 @@ export function crossing(a, b) {
 
 /** Whether a point lies within clockwise corners, at least `rim` away from every side. */
 export function contains(corners, x, y, rim) {
-  return corners.every((from, i) => {
-    const to = corners[(i + 1) % 4];
-    return cross(from, to, { x, y }) >= rim * Math.hypot(to.x - from.x, to.y - from.y);
-  });
+  for (let i = 0; i < 4; i++) { // asked of each pixel: no closures, no Math.hypot
+    const from = corners[i], to = corners[(i + 1) % 4], dx = to.x - from.x, dy = to.y - from.y;
+    if (dx * (y - from.y) - dy * (x - from.x) < rim * Math.sqrt(dx * dx + dy * dy)) return false;
+  }
+  return true;
 }
 
 /** (u, v) in 0 … 1 → x, y, for corners top left, top right, bottom right, bottom left: eight numbers. */
@@ -121,11 +122,11 @@ function upright(points, most) {
 export function rectify(photo, corners, most, size) {
   const points = corners.map(({ x, y }) => ({ x: x * photo.width, y: y * photo.height }));
   const { width, height } = size ?? upright(points, most);
-  const map = homography(points), pixels = new Uint8Array(width * height);
+  const [a, b, c, d, e, f, g, h] = homography(points), pixels = new Uint8Array(width * height);
   for (let row = 0, at = 0; row < height; row++) {
     for (let column = 0; column < width; column++, at++) {
-      const { x, y } = project(map, (column + 0.5) / width, (row + 0.5) / height);
-      pixels[at] = clamp(cubic(photo, x - 0.5, y - 0.5) + 0.5, 0, 255);
+      const u = (column + 0.5) / width, v = (row + 0.5) / height, under = g * u + h * v + 1; // `project`, without an object a pixel
+      pixels[at] = clamp(cubic(photo, (a * u + b * v + c) / under - 0.5, (d * u + e * v + f) / under - 0.5) + 0.5, 0, 255);
     }
   }
   return { pixels, width, height };

@@ -33,6 +33,7 @@ export function sharpCorners(photo) {
 /** A copy about so many pixels long, each pixel the mean of a block. */
 function shrink({ pixels, width, height }, most) {
   const block = Math.max(1, Math.round(Math.max(width, height) / most));
+  if (block === 1) return { pixels, width, height };
   const wide = Math.floor(width / block), tall = Math.floor(height / block);
   const small = new Uint8Array(wide * tall);
   for (let y = 0; y < tall; y++) {
