@@ -125,11 +125,12 @@ def serve(app: FastAPI, sock: socket.socket, limits: Limits, on_start: Callable[
     setattr(app.state, CROWDED, lambda: len(server.server_state.connections) > MAX_CONNECTIONS)
     try:
         server.run(sockets=[sock])
-    except SystemExit:  # uvicorn does not say why the application failed to start
-        failure = getattr(app.state, FAILURE, None)
-        if failure is None:
+    except SystemExit:
+        if not hasattr(app.state, FAILURE):
             raise
-        raise failure from None
+    failure = getattr(app.state, FAILURE, None)
+    if failure is not None:  # uvicorn exits, older versions return, and none says why
+        raise failure
 
 
 class _Server(uvicorn.Server):
@@ -146,7 +147,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_start()
+        if self.started:
+            self._on_start()
 
 
 class Protocol(H11Protocol):
