@@ -65,6 +65,8 @@ def test_the_delimiter_of_a_header_with_both(tmp_path: Path) -> None:
         ("", "expected the columns path and label, found an empty file"),
         ("file,class\na,b\n", "found file, class"),
         ("path,label,Label\na,b,c\n", "found 'label' twice"),
+        (",".join(f"c{number}" for number in range(20000)), "its header is longer than 65536 letters"),
+        (",".join(f"c{number}" for number in range(9000)), "found c0, .*c19, …; missing"),
         ("path,label\na, left,b\n", "row 2 has 3 cells, the header 2 columns"),
         ('path,label\na,"b\nc,d\n', "cannot read it"),
         ('path,label\na,"b\nc,d"\n', "quotation mark of the cell 'b' is not closed"),

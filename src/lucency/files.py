@@ -117,10 +117,18 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
         return
     with os.scandir(folder) as entries:
         every = sorted(entries, key=lambda entry: entry.name)
-    yield from (folder / entry.name for entry in every if not entry.is_dir())
-    for entry in every:
-        if entry.is_dir() and not entry.name.startswith("."):
-            yield from _walk(folder / entry.name, inside)
+    folders = dict.fromkeys(entry.name for entry in every if _is_folder(entry))
+    yield from (folder / entry.name for entry in every if entry.name not in folders)
+    for name in folders:
+        if not name.startswith("."):
+            yield from _walk(folder / name, inside)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: as one to nothing
+        return False
 
 
 def write_bytes(path: Path, content: bytes) -> None:

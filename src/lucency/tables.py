@@ -152,18 +152,25 @@ def _row(name: str, line: int, columns: tuple[str, ...], cells: list[str], known
 def _check_columns(name: str, columns: tuple[str, ...], needed: Sequence[str]) -> None:
     filled = [column for column in columns if column]
     if any(column not in columns for column in needed):
-        found = ", ".join(filled) or "an empty file"
-        listed = ", ".join(needed[:-1]) + f" and {needed[-1]}" if len(needed) > 1 else needed[0]
+        found = listed(filled) or "an empty file"
+        wanted = ", ".join(needed[:-1]) + f" and {needed[-1]}" if len(needed) > 1 else needed[0]
         missing = ", ".join(column for column in needed if column not in columns)
-        raise SourceError(f"{name}: expected the columns {listed}, found {found}; missing {missing}")
+        raise SourceError(f"{name}: expected the columns {wanted}, found {found}; missing {missing}")
     if twice := next((column for column in filled if filled.count(column) > 1), ""):
         raise SourceError(f"{name}: expected each column once, found '{twice}' twice; delete or rename one")
+
+
+def listed(columns: Sequence[str]) -> str:
+    """Names of columns for a message, of which there may be thousands."""
+    return ", ".join([*(column[:40] for column in columns[:20]), *(["…"] if len(columns) > 20 else [])])
 
 
 def _header(text: TextIO, known: set[str]) -> Header:
     """The first line that is not empty; a line `sep=;`, which Excel understands, names the delimiter."""
     stated = ""
     for number, line in enumerate(iter(lambda: text.readline(HEAD), ""), 1):
+        if len(line) == HEAD and not line.endswith("\n"):
+            raise csv.Error(f"its header is longer than {HEAD} letters")
         bare = line.strip().strip('"')
         if bare.casefold().startswith("sep=") and not stated:
             stated = line.strip("\r\n").strip('"')[4:5] or bare[4:5]

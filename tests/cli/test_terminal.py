@@ -52,6 +52,34 @@ def test_a_terminal_of_any_encoding_shows_a_reading(encoding: str, place: Path) 
     assert b"0.014: normal" in done.stdout  # sigmoid((60 - 128) / 16)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="closes descriptors")
+@pytest.mark.parametrize("closed", ["1", "2", "0 2", "0 1 2"])
+def test_a_service_without_stdout_or_stderr_reads(closed: str, place: Path) -> None:
+    command = [sys.executable, "-m", "lucency", "read", str(place / "films" / "0.png")]
+    shut = " ".join(f"{descriptor}>&-" for descriptor in closed.split())
+    shell = ["sh", "-c", f'exec "$@" {shut}', "sh", *command, "--bundle", str(place / "bundle")]
+    done = subprocess.run(shell, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert "1" in closed or b"0.014: normal" in done.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of a shell")
+def test_a_pipe_that_is_left_is_no_failure(place: Path) -> None:
+    """As by `| head -1`."""
+    command = [sys.executable, "-m", "lucency", "read", str(place / "films"), "--bundle", str(place / "bundle")]
+    reading = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert reading.stdout is not None
+    reading.stdout.close()
+    assert reading.communicate()[1] == b""
+    assert reading.returncode == 0
+
+
+@pytest.mark.parametrize("command", [["read"], ["bundle", "verify"], ["evaluate"], ["train", "phantom", "--data"]])
+def test_a_name_that_is_too_long_is_one_line(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "a" * 300]) not in (0, 1)
+    assert "too long" in capsys.readouterr().err
+
+
 def test_a_name_of_several_lines_with_escapes_stays_on_one_line(
     tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

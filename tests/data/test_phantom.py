@@ -229,3 +229,8 @@ def test_other_roots_are_refused(root: str) -> None:
     assert not recognises(Path(root))
     with pytest.raises(SourceError, match="expected phantom:N"):
         read(Path(root))
+
+
+def test_more_films_than_are_listed_at_once_are_refused() -> None:
+    with pytest.raises(SourceError, match="at most 1,000,000"):
+        read(Path(f"phantom:{10**20}"))

@@ -87,13 +87,15 @@ def test_dangling_links_pipes_and_folders_named_like_films(tmp_path: Path) -> No
     (tmp_path / "gone.png").symlink_to(tmp_path / "nothing")
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "loop.png").symlink_to("pool.png")
+    (tmp_path / "pool.png").symlink_to("loop.png")
     manifest = open_manifest(str(tmp_path))
     kinds = {}
     for name in manifest.names():
         found = fetch_film(manifest.place(name))
         assert isinstance(found, Failure)
         kinds[name] = found.kind
-    assert kinds == {"gone.png": "missing", "pipe.png": "not_a_film"}
+    assert kinds == {"pipe.png": "not_a_film", **dict.fromkeys(("gone.png", "loop.png", "pool.png"), "missing")}
 
 
 def test_files_not_named_like_films_are_counted(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from lucency import __version__
-from lucency.cli.terminal import STOPPED, echo
-from lucency.errors import INTERRUPTED, ExtraError, LucencyError
+from lucency.cli.terminal import STOPPED, echo, one_line
+from lucency.errors import INTERRUPTED, ExtraError, LucencyError, OutputError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("lucency.cli.audit:audit", "Check a data set before training: leaks, duplicates, odd films, shortcuts"),
@@ -54,6 +54,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 COMMAND_EXTRAS = {"train": "train", "import": "keras", "tune": "tune", "export": "export", "deid": "deid"}
 """Commands whose extra contains lucency[evaluate] or a part of it."""
+UNWRITABLE = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT)
+UNUSABLE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.EMFILE, errno.ENXIO)
+"""What the system says of files and disks where nothing in the program is wrong."""
 BadUsage: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 """What typer raises for an unknown command or option; it has no public name of its own."""
 
@@ -135,14 +138,17 @@ def run(arguments: list[str]) -> int:
             raise
         echo(f"lucency: {missing}", err=True)
         return missing.exit_code
-    except BrokenPipeError:
+    except SystemExit as end:  # typer's answer where the reader of a pipe has gone, such as `head -1`
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT):
+        if error.errno not in (*UNWRITABLE, *UNUSABLE):
             raise
-        echo(f"lucency: {error.filename or 'output'}: cannot be written ({error.strerror})", err=True)
-        return 10
+        what = "written" if error.errno in UNWRITABLE else "opened"
+        echo(f"lucency: {one_line(error.filename or 'output')}: cannot be {what} ({error.strerror})", err=True)
+        return OutputError.exit_code
     if outcome == INTERRUPTED:  # typer, too, answers Ctrl-C with it
         echo(f"\nlucency: {STOPPED}", err=True)
     return outcome if isinstance(outcome, int) else 0

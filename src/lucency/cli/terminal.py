@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -35,6 +36,7 @@ def one_line(name: object) -> str:
 
 def run_program(work: Callable[[], int]) -> NoReturn:
     """Run the program's work and exit with its code; with 130 after Ctrl-C."""
+    _open_what_is_closed()
     _spell_what_is_lacking()
     heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN  # it is ignored in a shell's background
     if heeded:
@@ -51,6 +53,13 @@ def _copy_of_stderr() -> int:
         return os.dup(2)
     except OSError:
         return -1  # a service without stderr
+
+
+def _open_what_is_closed() -> None:
+    """A service may start without stdout or stderr: what would be written there is dropped."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _spell_what_is_lacking() -> None:

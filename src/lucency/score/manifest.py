@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 from lucency.data.folder import FILM_SUFFIXES, is_regular, looks_like_a_film
 from lucency.errors import SourceError, UsageError
 from lucency.files import walk_files
-from lucency.tables import open_text, parse_table
+from lucency.tables import listed, open_text, parse_table
 
 COLUMNS = ("path", "film", "file", "filename")
 """The table's column of paths: the first of these that it has."""
@@ -204,7 +204,7 @@ def _column(source: str, names: Sequence[str], wanted: str | None) -> str:
         if name in names:
             return name
     expected = f"the column {wanted}" if wanted else f"a column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}"
-    raise SourceError(f"{source}: expected {expected}, found {', '.join(names) or 'none'}; name it with --column")
+    raise SourceError(f"{source}: expected {expected}, found {listed(names) or 'none'}; name it with --column")
 
 
 def _not_a_list(source: str, error: Exception) -> SourceError:

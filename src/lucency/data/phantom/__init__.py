@@ -32,6 +32,8 @@ __all__ = ["KINDS", "SEEN", "Phantom", "draw", "read", "recognises", "write_phan
 LABELS = ("normal", "pneumonia")
 ROOT = re.compile(r"phantom:(?P<count>\d+)(:(?P<seed>\d+))?")
 TABLE = "phantoms.csv"
+MOST = 1_000_000
+"""Films that are listed at once."""
 ILL = (False, True, False, True, True)
 """Which of five patients have pneumonia. Numbers are no shortcut: films depend on them through the seed only."""
 FILMS = ((1, 0.8), (2, 0.12), (3, 0.06), (4, 0.02))
@@ -82,10 +84,13 @@ def read(root: Path) -> Dataset:
     """List phantoms. None is drawn before its record is loaded; the first N of more are the same films.
 
     Raises:
-        SourceError: `root` is neither `phantom:N` nor `phantom:N:SEED` nor a folder of written phantoms.
+        SourceError: `root` is neither `phantom:N` nor `phantom:N:SEED` nor a folder of written phantoms, or N is above MOST.
     """
     if recognises_name(root):
-        records = tuple(map(_record, cases(*_count_and_seed(root))))
+        count, seed = _count_and_seed(root)
+        if count > MOST:
+            raise SourceError(f"{root}: expected at most {MOST:,} drawn films")
+        records = tuple(map(_record, cases(count, seed)))
         return Dataset(LABELS, records, source="phantom")
     if not (root / TABLE).is_file():
         raise SourceError(f"{root}: expected phantom:N, phantom:N:SEED or a folder with {TABLE}; received another root")
