@@ -249,6 +249,8 @@ WRITTEN = {
     "upside down": written_on("MUELLER ANNA", 20, 255, 180),
     "downwards": written_on("MUELLER ANNA", 20, 255, 270),
     "letters below one another": written_on("\n".join("MUELLER"), 20, 255),
+    "far below one another": written_on("\n\n".join("MUELLER"), 15, 255),
+    "far beside one another": written_on("   ".join("MUELLER ANNA"), 12, 255),
     "faint": written_on("MUELLER ANNA", 30, 105),
 }
 

@@ -41,6 +41,11 @@ FILLED = 0.6
 """Share of the line's rectangle that is text, at least: ribs and tubes are bent."""
 UNCLIP = 1.6
 """The detector marks the core of a line, shrunk by this times area over perimeter. Liao et al. 2020, eq. 10."""
+APART, ALIKE, ASIDE = 3.0, 1.6, 0.35
+"""Of letters seen one by one, at most: distance to the next, over their size; ratio of sizes; distance from their row,
+over their size."""
+ROW = 5
+"""So many such letters are a row."""
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 STRIP = 48
 """Height of a line that is read, pixels."""
@@ -91,7 +96,9 @@ def find_text(film: Film, stored: Stored) -> list[Line]:
     for view in views(film, stored):
         for scale in _scales(max(view.shape)):
             scaled = _scaled(view, scale)
-            found += [_grown(line, 1 / scale) for line in _lines(_probability(scaled)) if _is_text(scaled, line)]
+            blobs = _blobs(_probability(scaled))
+            lines = [line for line in _lines(blobs, min(view.shape) * scale) if _is_text(scaled, line)]
+            found += [_grown(line, 1 / scale) for line in (*lines, *_rows(blobs))]
     return found
 
 
@@ -138,18 +145,50 @@ def _scaled(view: Gray, scale: float) -> Gray:
     return np.asarray(Image.fromarray(view).resize(size, Image.Resampling.BILINEAR))
 
 
-def _lines(probability: NDArray[np.float32]) -> list[Line]:
+def _blobs(probability: NDArray[np.float32]) -> list[tuple[Line, float]]:
+    """What the detector is sure of, words or letters, and how much of its rectangle each fills."""
     labels, _ = ndimage.label(probability > LIKELY)
-    lines = []
+    blobs = []
     for label, where in enumerate(ndimage.find_objects(labels), start=1):
         inside = labels[where] == label
-        if inside.sum() < 8 or (sure := float(probability[where][inside].mean())) < SURE:
-            continue
-        line, filled = _measured(inside, (where[0].start, where[1].start), sure)
-        fits = LOWEST <= line.height <= TALLEST * min(probability.shape)
-        if line.length >= SHORT * line.height and filled >= FILLED and fits:
-            lines.append(line)
-    return lines
+        if inside.sum() >= 8 and (sure := float(probability[where][inside].mean())) >= SURE:
+            blobs.append(_measured(inside, (where[0].start, where[1].start), sure))
+    return blobs
+
+
+def _lines(blobs: list[tuple[Line, float]], side: float) -> list[Line]:
+    fits = [(line, filled) for line, filled in blobs if LOWEST <= line.height <= TALLEST * side]
+    return [line for line, filled in fits if line.length >= SHORT * line.height and filled >= FILLED]
+
+
+def _rows(blobs: list[tuple[Line, float]]) -> Iterator[Line]:
+    """Rows of letters that the detector sees one by one: spaced out, or one below another."""
+    letters = [line for line, _ in blobs if line.height >= LOWEST and line.length < SHORT * line.height]
+    if len(letters) < ROW:
+        return
+    places = np.array([line.center for line in letters])
+    sizes = np.array([line.length for line in letters])
+    for one, other in zip(*np.nonzero(np.triu(_beside(places, sizes), 1)), strict=True):
+        along = (places[other] - places[one]) / np.linalg.norm(places[other] - places[one])
+        ratio = sizes / sizes[one]
+        aside = np.abs((places - places[one]) @ (along[1], -along[0]))
+        row = np.nonzero((aside <= ASIDE * sizes[one]) & (ratio <= ALIKE) & (ratio >= 1 / ALIKE))[0]
+        row = row[np.argsort((places[row] - places[one]) @ along)]
+        gaps = np.linalg.norm(np.diff(places[row], axis=0), axis=1)
+        for part in np.split(row, np.nonzero(gaps > APART * sizes[one])[0] + 1):
+            if len(part) >= ROW:
+                ends = places[part[0]], places[part[-1]]
+                center, length = (ends[0] + ends[1]) / 2, float(np.linalg.norm(ends[1] - ends[0])) + sizes[one]
+                yield Line((center[0], center[1]), (along[0], along[1]), length, float(sizes[one]))
+                return
+
+
+def _beside(places: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which two letters may be neighbours, (n, n)."""
+    distance = np.linalg.norm(places[:, None] - places[None], axis=2)
+    ratio = sizes[:, None] / sizes[None]
+    beside: NDArray[np.bool_] = (distance <= APART * sizes[:, None]) & (ratio <= ALIKE) & (ratio >= 1 / ALIKE)
+    return beside
 
 
 def _measured(inside: NDArray[np.bool_], corner: tuple[int, int], sure: float) -> tuple[Line, float]:
@@ -198,7 +237,8 @@ def _is_text(view: Gray, line: Line) -> bool:
             return False
     letters = max(sum(map(str.isalnum, text)) if sure >= LEGIBLE else 0 for text, sure in readings)
     long = line.length >= LONG * line.height
-    return letters >= 4 or (long and (letters == 3 or line.sure >= OBVIOUS))
+    obvious = line.sure >= OBVIOUS and any(text for text, _ in readings)  # nothing is read in a tube
+    return letters >= 4 or (long and (letters == 3 or obvious))
 
 
 def _strip(view: Gray, line: Line) -> Gray:
