@@ -84,7 +84,7 @@ def read(root: Path) -> Dataset:
     """List phantoms. None is drawn before its record is loaded; the first N of more are the same films.
 
     Raises:
-        SourceError: `root` is neither `phantom:N` nor `phantom:N:SEED` nor a folder of written phantoms, or N is above MOST.
+        SourceError: N is above MOST, or `root` is neither `phantom:N`, `phantom:N:SEED` nor a folder of phantoms.
     """
     if recognises_name(root):
         count, seed = _count_and_seed(root)
