@@ -128,5 +128,4 @@ def test_the_table_of_the_page_is_this_one():
     assert all(f"{sight}: " in code for sight in sights)
     for text in (PAGE / "i18n.js", PAGE / "i18n.de.js"):
         named = texts_of(text.read_text(encoding="utf-8"))
-        assert {f"picture_{name}" for name in NAMES if name != "photograph"} <= set(named)
         assert {f"doubt_{sight}" for sight in sights} <= set(named)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lucency.cli import run
 from lucency.data import medmnist, read_dataset
 from lucency.errors import FilmError, SourceError
+from lucency.evaluate.multiclass import is_ordered
+from reader.colours import write_colour_bundle
 from sample_sources import medmnist as archive
 from sample_sources import put
 
@@ -102,3 +106,69 @@ def test_pictures_in_colour(tmp_path: Path) -> None:
     film = read_dataset(save(tmp_path / "othermnist.npz", images, ROWS)).samples[2].load()
     assert film.colour is not None
     assert np.array_equal(film.colour, images[2])
+
+
+ARCHIVES = {
+    "pathmnist": (3, 9, "multiclass"),
+    "chestmnist": (1, 14, "multilabel"),
+    "dermamnist": (3, 7, "multiclass"),
+    "octmnist": (1, 4, "multiclass"),
+    "pneumoniamnist": (1, 2, "binary"),
+    "retinamnist": (3, 5, "multiclass"),
+    "breastmnist": (1, 2, "binary"),
+    "bloodmnist": (3, 8, "multiclass"),
+    "tissuemnist": (1, 8, "multiclass"),
+    "organamnist": (1, 11, "multiclass"),
+    "organcmnist": (1, 11, "multiclass"),
+    "organsmnist": (1, 11, "multiclass"),
+}
+"""Channels, labels and task of medmnist.INFO 3.0.2."""
+
+
+def made(folder: Path, name: str, side: int, count: int = 22) -> Path:
+    """An archive in the layout of `name`: uint8 images, labels (n, 1), or (n, 14) of chestmnist."""
+    channels, labels, task = ARCHIVES[name]
+    numbers = np.arange(count, dtype=np.uint8)
+    shape = (count, side, side) if channels == 1 else (count, side, side, 3)
+    images = np.broadcast_to((numbers * 9).reshape(-1, *[1] * (len(shape) - 1)), shape)
+    rows = numbers[:, None] + np.arange(labels) if task == "multilabel" else numbers[:, None]
+    stem = name if side == 28 else f"{name}_{side}"
+    return save(folder / f"{stem}.npz", images, (rows % (2 if task == "multilabel" else labels)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.mark.parametrize("side", [28, 224])
+def test_each_of_the_twelve(tmp_path: Path, name: str, side: int) -> None:
+    channels, labels, task = ARCHIVES[name]
+    films = read_dataset(made(tmp_path, name, side))
+    assert films.task == task
+    assert len(films.labels) == labels
+    assert not any(label.startswith("class ") for label in films.labels)
+    assert [sum(one.split == split for one in films.samples) for split in ("train", "val", "test")] == [22] * 3
+    film = films.samples[3].load()
+    assert film.pixels.shape == (side, side)
+    assert (film.colour is not None) == (channels == 3)
+    assert is_ordered(films.labels) == (name == "retinamnist")
+
+
+def test_the_finding_of_breasts_is_malignancy(tmp_path: Path) -> None:
+    films = read_dataset(made(tmp_path, "breastmnist", 28))
+    assert films.labels == ("normal, benign", "malignant")
+    assert [sample.label for sample in films.samples[:2]] == [1, 0]  # in the archive malignant is 0
+
+
+@pytest.mark.parametrize(("name", "modality"), [("retinamnist", "fundus"), ("chestmnist", "chest_xray")])
+def test_evaluate_takes_the_official_test_split(tmp_path: Path, name: str, modality: str) -> None:
+    archive = made(tmp_path, name, 28)
+    films = read_dataset(archive)
+    bundle = write_colour_bundle(tmp_path / "bundle", modality, films.labels, task=films.task)
+    more = ["--resamples", "100", "--out", str(tmp_path / "out")]
+    assert run(["evaluate", str(bundle), "--data", str(archive), *more]) == 0
+    told = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert told["films"] == 22
+    assert (told["task"], told["labels"]) == (films.task, list(films.labels))
+    measures = {(one["name"], one["finding"]): one for one in told["metrics"]}
+    kappa = measures.get(("quadratic_kappa", "all"))
+    assert (kappa is not None) == (name == "retinamnist")
+    if kappa is not None:
+        assert kappa["low"] <= kappa["value"] <= kappa["high"]

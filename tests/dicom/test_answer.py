@@ -194,6 +194,7 @@ def test_dciodvfy_finds_no_error(reader: Reader, pydicom_data: Path, tmp_path: P
         assert [line for line in told.splitlines() if line.startswith("Error")] == []
 
 
+RED = np.full((32, 32, 3), (200, 40, 40), np.uint8)
 REFUSED = {
     "lateral": ({"ViewPosition": "LL"}, "view LL"),
     "a hand": ({"BodyPartExamined": "HAND"}, "body part HAND"),
@@ -201,7 +202,7 @@ REFUSED = {
     "a captured MR": ({"Modality": "MR"}, "modality MR"),
     "for processing": ({"PresentationIntentType": "FOR PROCESSING"}, "FOR PROCESSING"),
     "two frames": ({"NumberOfFrames": 2}, "2 frames"),
-    "colour": ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "colour"),
+    "colour": ({"pixels": RED, "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "colour"),
     "cut short": ({"Rows": 900}, "cut short"),
 }
 

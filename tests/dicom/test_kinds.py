@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,13 @@ from lucency.cli import run
 from lucency.dicom.acceptance import accept
 from lucency.dicom.answer import answer
 from lucency.dicom.deliver import Credentials
-from lucency.dicom.kinds import KINDS
+from lucency.dicom.kinds import KINDS, kind_of
 from lucency.dicom.node import NodeConfig, start_scp
 from lucency.dicom.queue import Queue
 from lucency.dicom.report import finding
 from lucency.dicom.worker import read_one
 from lucency.errors import FilmError
-from lucency.modality import NAMES
+from lucency.modality import MODALITIES, NAMES
 from lucency.reader import Reader
 
 NOON = datetime(2025, 6, 7, 12, 0, 0)
@@ -44,8 +45,16 @@ def eyes(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     return Reader.open(write_retina_bundle(tmp_path_factory.mktemp("eyes") / "bundle"))
 
 
-def test_every_modality_has_a_row() -> None:
-    assert set(KINDS) == set(NAMES)
+def test_a_modality_without_a_row_is_answered_as_captures(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(KINDS) <= set(NAMES)
+    plain = replace(MODALITIES["mri_slice"], noun="ultrasound image", dicom=frozenset({"US", "OT", "SC"}))
+    monkeypatch.setitem(MODALITIES, "ultrasound", plain)
+    kind = kind_of("ultrasound")
+    assert (kind.classes, kind.asked) == ((SecondaryCaptureImageStorage,), ("US",))
+    capture = film(1, SOPClassUID=SecondaryCaptureImageStorage, Modality="US", BodyPartExamined="")
+    assert accept(capture, "eye.dcm", "ultrasound").film.facts["modality"] == "US"
+    with pytest.raises(FilmError, match="expected a ultrasound image"):
+        accept(film(1), "eye.dcm", "ultrasound")
 
 
 def test_a_photograph_of_sixteen_bits_is_answered_as_its_upper_eight(eyes: Reader) -> None:

@@ -164,6 +164,15 @@ def test_a_harmful_bias_correction_is_reverted(content: bytes) -> None:
     np.testing.assert_allclose(litert.logits(litert.correct_bias(content, other, films), films), before, atol=1e-5)
 
 
+@pytest.mark.parametrize("quantize", ["int8", "weights"])
+def test_a_network_too_small_for_int8_is_told_so(quantize: str) -> None:
+    units = [Unit(3, 4, 3, 2), Unit(4, 8, 3, 2), Unit(8, 8, 3, 2), Unit(8, 8)]
+    small = Classifier(nn.Sequential(*units), HEADS["linear"](8, 1), (0.5,) * 3, (0.25,) * 3)
+    content = litert.convert(ExportNetwork(alive(small, SIDE), card_of("binary", "linear", SIDE)), SIDE)
+    with pytest.raises(ExportError, match=r"expected a layer of 4,096 weights.*the largest has [1-9]\d*;.*float16"):
+        getattr(litert, quantize)(content, squares(2, SIDE))
+
+
 def test_int8_without_films_raises(content: bytes) -> None:
     with pytest.raises(ExportError, match="--data"):
         litert.int8(content, None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lucency.evaluate.predictions import Predictions
-from lucency.report.worst_errors import probability_of_truth, worst
+from lucency.report.worst_errors import _call, probability_of_truth, worst
 
 from .samples import predictions
 
@@ -53,3 +53,4 @@ def test_several_findings() -> None:
     films = of("multilabel", [[1, 0], [1, 1]], [[0.9, 0.2], [0.8, 0.1]])
     assert probability_of_truth(films).tolist() == pytest.approx([0.8, 0.1])
     assert worst(films, 0.5) == {"called wrongly": (1,)}
+    assert _call(films, (0.5, 0.3), 1) == ("a|b", "a", "b 0.100, called from 0.3")

@@ -71,12 +71,14 @@ class Seen:
         """A warning in a line; empty where no film was seen."""
         if not len(self):
             return ""
-        counts = [(len(self.train), "learned from"), (len(self.val), "chose the checkpoint")]
+        counts = [(len(self.train), "that it learned from"), (len(self.val), "that chose the checkpoint")]
         said = " and ".join(f"{count:,} {what}" for count, what in counts if count)
         first = ", ".join((self.train + self.val)[:3]) + ("…" if len(self) > 3 else "")
         if self.left_out:
-            return f"left out: of {self.films:,} films {said} ({first})"
-        return f"of these {self.films:,} films {said} ({first}): the figures flatter; --only-unseen leaves them out"
+            return f"left out of {self.films:,} films: {said} ({first})"
+        return (
+            f"among these {self.films:,} films are {said} ({first}): the figures flatter; --only-unseen leaves them out"
+        )
 
 
 def learned_bytes(train: Dataset, val: Dataset) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
-from lucency.dicom.kinds import KINDS
+from lucency.dicom.kinds import kind_of
 from lucency.errors import FILM_CONFLICT, FILM_UNSUPPORTED, FilmError
 from lucency.film import Film
 from lucency.film.dicom import DicomFilm, open_dicom
@@ -68,7 +68,7 @@ def accept(data: bytes, name: str = "film", modality: str = "chest_xray") -> Acc
     Args:
         data: a DICOM file.
         name: what messages call it.
-        modality: the kind of picture that is answered, of KINDS.
+        modality: the kind of picture that is answered: a row of lucency.modality.
 
     Raises:
         FilmError: no film, or none that is answered: which one, what was found, what would be accepted.
@@ -83,7 +83,7 @@ def accept(data: bytes, name: str = "film", modality: str = "chest_xray") -> Acc
 def _other(opened: DicomFilm, modality: str) -> str:
     """What shows a picture to be of another kind; "" where nothing does."""
     facts, kind = opened.film.facts, MODALITIES[modality]
-    if facts.get("sop_class") not in KINDS[modality].classes:
+    if facts.get("sop_class") not in kind_of(modality).classes:
         return "another kind of DICOM image"
     if "LOCALIZER" in _values(opened.dataset.get("ImageType")):
         return "a localizer"
@@ -128,7 +128,7 @@ def _requested(dataset: Dataset) -> str:
 
 
 def _refusal(name: str, found: str, modality: str, advice: str = "") -> FilmError:
-    kind = KINDS[modality]
+    kind = kind_of(modality)
     expected, advice = f"a {kind.words} ({kind.stored})", advice or f"send {kind.words}s only"
     return FilmError(f"{name}: found {found}; expected {expected}; {advice}", code=FILM_UNSUPPORTED, found=found)
 

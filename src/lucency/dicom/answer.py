@@ -17,7 +17,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from lucency.bundle import Bundle
 from lucency.dicom.acceptance import OF_THE_STUDY, Accepted, accept
 from lucency.dicom.common_attributes import NOTICE, SERIES, answer_uid, file_bytes, set_common_attributes
-from lucency.dicom.kinds import KINDS
+from lucency.dicom.kinds import kind_of
 from lucency.dicom.report import report
 from lucency.film import Film
 from lucency.film.limits import damaged, printable
@@ -113,7 +113,7 @@ def secondary_capture(
 
 
 def _set_part(made: Dataset, header: Dataset, bundle: Bundle) -> None:
-    kind = KINDS[bundle.card.modality]
+    kind = kind_of(bundle.card.modality)
     if kind.body_part:
         made.BodyPartExamined = kind.body_part
     if kind.paired:

@@ -1,4 +1,4 @@
-"""What DICOM knows of each kind of picture: a row of KINDS for each of lucency.modality."""
+"""What DICOM knows of each kind of picture: a row of KINDS, or what follows from its row of lucency.modality."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from pydicom.uid import (
     VLMicroscopicImageStorage,
     VLPhotographicImageStorage,
 )
+
+from lucency.modality import MODALITIES
 
 
 @dataclass(frozen=True)
@@ -104,3 +106,13 @@ KINDS: dict[str, Kind] = {
     ),
 }
 """Codes of SNOMED CT, as in PS3.16 where pydicom's dictionary has them."""
+
+
+def kind_of(modality: str) -> Kind:
+    """The row of KINDS; of a kind without one, secondary captures alone are answered, as an imaging procedure."""
+    if modality in KINDS:
+        return KINDS[modality]
+    row = MODALITIES[modality]
+    imaging = Code("363679005", "SCT", "Imaging")
+    asked = tuple(sorted(row.dicom - {"OT", "SC"}))
+    return Kind((SecondaryCaptureImageStorage,), row.noun, "secondary capture", asked, imaging)

@@ -20,7 +20,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from lucency.dicom.acceptance import accept
 from lucency.dicom.common_attributes import IMPLEMENTATION
 from lucency.dicom.deliver import DUPLICATE, Credentials, server_tls
-from lucency.dicom.kinds import KINDS
+from lucency.dicom.kinds import kind_of
 from lucency.dicom.queue import Queue, key_of
 from lucency.dicom.worker import Log, log_line
 from lucency.errors import FILM_CONFLICT, FILM_DAMAGED, FilmError
@@ -89,7 +89,7 @@ def start_scp(
     node.dimse_timeout = node.network_timeout = config.patience_s
     node.acse_timeout = min(NAMING_S, config.patience_s)
     node.add_supported_context(Verification)
-    for kind in KINDS[config.modality].classes:
+    for kind in kind_of(config.modality).classes:
         node.add_supported_context(kind, readable_syntaxes())
     handlers: list[Any] = [
         (evt.EVT_CONN_OPEN, _bound, [config]),

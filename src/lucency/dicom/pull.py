@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmwrite
 
-from lucency.dicom.kinds import KINDS
+from lucency.dicom.kinds import kind_of
 from lucency.dicom.node import enqueue
 from lucency.dicom.queue import Queue, key_of
 from lucency.dicom.worker import IDLE_S, Log, log_line
@@ -49,7 +49,7 @@ def fetch_all(
         SourceError: the server does not answer the query.
     """
     missed = 0
-    for study, series, instance in track(find(client, query, KINDS[modality].asked), "fetching films"):
+    for study, series, instance in track(find(client, query, kind_of(modality).asked), "fetching films"):
         if queue.knows(instance, digest):
             continue
         while queue.unfinished() >= ahead:

@@ -29,7 +29,7 @@ from pydicom.sr.coding import Code
 from lucency import __version__
 from lucency.bundle import Bundle
 from lucency.dicom.common_attributes import NOTICE, SERIES, answer_uid, set_common_attributes, uid_of
-from lucency.dicom.kinds import KINDS, Kind
+from lucency.dicom.kinds import Kind, kind_of
 from lucency.evaluate.predictions import UNCERTAIN
 from lucency.reader import Reading
 
@@ -98,7 +98,7 @@ def report(reading: Reading, header: Dataset, bundle: Bundle, at: datetime) -> D
     labels = card.labels[1:] if card.task == "binary" else card.labels  # a finding for each probability
     content = MeasurementReport(
         observation_context=_observer(bundle),
-        procedure_reported=KINDS[card.modality].procedure,
+        procedure_reported=kind_of(card.modality).procedure,
         imaging_measurements=[_group(reading, index, label, header, bundle) for index, label in enumerate(labels)],
     )
     made = ComprehensiveSR(
@@ -151,7 +151,7 @@ def _group(
         tracking_identifier=TrackingIdentifier(answer_uid(uid, bundle.digest, f"finding {index}"), label),
         finding_type=finding(label),
         algorithm_id=_algorithm(bundle),
-        finding_sites=_sites(header, KINDS[card.modality]),
+        finding_sites=_sites(header, kind_of(card.modality)),
         measurements=measured,
         qualitative_evaluations=[QualitativeEvaluation(VERDICT, _verdict(reading, label))],
         source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, uid)],

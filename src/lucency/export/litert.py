@@ -114,6 +114,7 @@ def weights(content: bytes, squares: Pixels | None) -> bytes:
         for step in steps(content):
             if step.operator in WEIGHTED and step.weights >= MIN_WEIGHTS:
                 quantizer.add_weight_only_config(step.pattern, step.operator, 8)
+        _check_chosen(quantizer, content)
         return bytes(quantizer.quantize(enable_progress_report=False).quantized_model)
 
 
@@ -128,7 +129,7 @@ def int8(content: bytes, squares: Pixels | None) -> bytes:
     clips outliers, which pneumonia causes.
 
     Raises:
-        ExportError: no films to measure on.
+        ExportError: no films to measure on, or no layer large enough.
     """
     if squares is None:
         raise ExportError("int8 measures ranges on films of the training data; give them by --data")
@@ -139,6 +140,7 @@ def int8(content: bytes, squares: Pixels | None) -> bytes:
                     step.pattern, step.operator, 16, algorithm_key=q.AlgorithmName.FLOAT_CASTING
                 )
         _select_int8(quantizer, steps(content))
+        _check_chosen(quantizer, content)
         ranges = _activation_ranges(content, quantizer, squares)
         small = bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
         return shorten_names(correct_bias(content, small, squares))
@@ -166,6 +168,16 @@ def _select_int8(quantizer: Any, all_steps: list[Step]) -> None:
             quantizer.add_static_config(step.pattern, step.operator, activation_num_bits=8, weight_num_bits=8)
         elif step.operator in WEIGHTED and step.weights >= MIN_WEIGHTS:
             quantizer.add_weight_only_config(step.pattern, step.operator, 8)
+
+
+def _check_chosen(quantizer: Any, content: bytes) -> None:
+    """Raise ExportError where nothing is to be quantised: the library's own words for it do not say why."""
+    if not quantizer.get_quantization_recipe():
+        largest = max((step.weights for step in steps(content)), default=0)
+        raise ExportError(
+            f"litert: expected a layer of {MIN_WEIGHTS:,} weights or more to store in int8, the largest has "
+            f"{largest:,}; int8 saves nothing here: leave out --quantize, or take float16"
+        )
 
 
 def _activation_ranges(content: bytes, quantizer: Any, squares: Pixels) -> Any:

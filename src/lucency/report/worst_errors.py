@@ -31,8 +31,8 @@ class WorstError:
     name: str
     true: str
     called: str
-    probability: float
-    """Of the called label."""
+    said: str
+    """With which probability it was called so; of several findings, that of each that is called wrongly."""
     film: Image.Image
     map: Image.Image
     referred: bool = False
@@ -94,16 +94,24 @@ def probability_of_truth(predictions: Predictions) -> Floats:
     return np.asarray(np.where(truth, p, 1 - p).min(axis=1))
 
 
-def _call(predictions: Predictions, threshold: PerFinding, index: int) -> tuple[str, str, float]:
-    """True label, called label, and the probability of the called one."""
+def _call(predictions: Predictions, threshold: PerFinding, index: int) -> tuple[str, str, str]:
+    """True label, called label, and with which probability."""
     true, called = (
         predictions.names_of(labels[[index]])[0] or "none"
         for labels in (predictions.labels, predictions.called(threshold))
     )
+    return true, called, _said(predictions, threshold, index, called)
+
+
+def _said(predictions: Predictions, threshold: PerFinding, index: int, called: str) -> str:
     p = predictions.probabilities[index]
     if predictions.task == "binary":
-        return true, called, float(p[0] if called == predictions.label_names[1] else 1 - p[0])
-    return true, called, float(p.max())
+        return f"with {p[0] if called == predictions.label_names[1] else 1 - p[0]:.3f}"
+    if predictions.task == "multiclass":
+        return f"with {p[predictions.label_names.index(called)]:.3f}"
+    wrong = np.flatnonzero(predictions.called(threshold)[index] != predictions.labels[index])
+    at = np.broadcast_to(threshold, p.shape)
+    return ", ".join(f"{predictions.label_names[one]} {p[one]:.3f}, called from {at[one]:.3g}" for one in wrong)
 
 
 def _referred(predictions: Predictions) -> Bools:
