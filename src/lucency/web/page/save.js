@@ -29,9 +29,9 @@ export function sheet(card, digest, reading, shown, view) {
     paint(pen, shown, { x: middle - (film.width * scale) / 2, y: EDGE + 40, scale }, opacity);
   });
   if (!reading.withheld) legend(pen, below + 40, reading);
-  write(pen, verdictWords(reading), EDGE, below + 148, 46, COLOURS[tone(card, reading)], "left", 600);
+  const taken = write(pen, verdictWords(reading), EDGE, below + 148, 46, COLOURS[tone(card, reading)], "left", 600, 0.6 * INNER);
   const probability = say("saved_probability", { finding: named(reading.finding), share: readingShare(reading) });
-  write(pen, probability, WIDE - EDGE, below + 148, 30, INK, "right", 600);
+  write(pen, probability, WIDE - EDGE, below + 148, 30, INK, "right", 600, INNER - taken - GAP);
   if (!reading.withheld) (card.task === "binary" ? bar : shares)(pen, below + 210, card, reading);
   lines.forEach((line, i) => write(pen, line, EDGE, below + 322 + more + 36 * i, 26, INK));
   write(pen, say("notice"), EDGE, canvas.height - 28, 24, "#a01e00");
@@ -42,9 +42,13 @@ export function sheet(card, digest, reading, shown, view) {
 
 const font = (size, weight = 400) => `${weight} ${size}px system-ui, sans-serif`;
 
-function write(pen, text, x, y, size, ink, align = "left", weight = 400) {
+/** A line of text, smaller where it would be wider than `most`. @returns {number} its width */
+function write(pen, text, x, y, size, ink, align = "left", weight = 400, most = INNER) {
   Object.assign(pen, { font: font(size, weight), fillStyle: ink, textAlign: align, textBaseline: "alphabetic" });
+  const { width } = pen.measureText(text);
+  if (width > most) pen.font = font(Math.floor((size * most) / width), weight);
   pen.fillText(text, x, y);
+  return Math.min(width, most);
 }
 
 function bar(pen, y, card, reading) {
