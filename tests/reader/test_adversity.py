@@ -14,6 +14,7 @@ from lucency.bundle import DEFAULT, Abstention
 from lucency.cli import run
 from lucency.errors import FilmError
 from lucency.reader import Reader
+from lucency.serve.routes import ReadingAnswer
 from reader.colours import SIDE, lesion, write_colour_bundle
 
 PICTURE = lesion()
@@ -69,11 +70,25 @@ def test_forty_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert len(reading.maps) == 40
     assert reading.verdict == "uncertain"
     assert reading.doubts == ("several",)
+    held = tuple(label for label, chance in zip(labels, reading.probabilities, strict=True) if chance >= 0.02)
+    assert reading.prediction_set == held
+    assert reading.answer.endswith(f": refer (one of {len(held)} classes)")
+    assert ReadingAnswer.model_validate({**reading.to_json(), "film": "film"}).prediction_set == list(held)
     (tmp_path / "spot.png").write_bytes(stored(Image.fromarray(PICTURE)))
     assert run(["read", str(tmp_path / "spot.png"), "--bundle", str(bundle), "--map", str(tmp_path / "maps")]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "spot.png" in line)
     assert line.count("kind ") == 3
     assert len(list((tmp_path / "maps").iterdir())) == 3
+
+
+def test_a_set_of_two_is_named(tmp_path: Path) -> None:
+    sets = Abstention(method="conformal", least=(0.3, 0.3, 0.9))
+    bundle = write_colour_bundle(
+        tmp_path / "b", "skin", ("bcc", "mel", "nv"), weights=np.zeros((3, 3)), abstention=sets
+    )
+    reading = Reader.open(bundle).read(PICTURE)
+    assert reading.answer.endswith(": refer (bcc or mel)")
+    assert reading.to_json()["prediction_set"] == ["bcc", "mel"]
 
 
 def test_gray_given_to_a_reader_of_colour_and_the_reverse(skin: Reader, tmp_path: Path) -> None:

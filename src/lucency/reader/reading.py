@@ -101,11 +101,18 @@ class Reading:
         return bands(self.card) if self.card else ()
 
     @property
+    def prediction_set(self) -> tuple[str, ...]:
+        """The classes that the evidence does not rule out; empty for two labels, several findings, or without sets."""
+        if self.card is None or self.card.task != "multiclass" or not self.card.abstention.least or self.withheld:
+            return ()
+        return _held(self.card, self.probabilities)
+
+    @property
     def answer(self) -> str:
         """The reading in words, without the film's name.
 
-        `pneumonia 0.993: pneumonia (0.91 or more)`, `pneumonia 0.450: refer (between 0.14 and 0.91)`, or
-        `no probability:` and why.
+        `pneumonia 0.993: pneumonia (0.91 or more)`, `pneumonia 0.450: refer (between 0.14 and 0.91)`,
+        `mel 0.570, nv 0.390, bkl 0.020: refer (mel or nv)`, or `no probability:` and why.
         """
         if self.probability is None:
             return f"no probability: {self.withheld}"
@@ -113,6 +120,9 @@ class Reading:
         reason = why(self.bands, self.probability, self.verdict)
         if self.card is not None and self.card.costs is not None and self.verdict != UNCERTAIN:
             reason = "least expected cost"
+        if "several" in self.doubts and self.prediction_set:
+            held = self.prediction_set
+            reason = " or ".join(held) if len(held) <= len(self.leading) else f"one of {len(held)} classes"
         return f"{self.shares or f'{self.finding} {self.probability:.3f}'}: {shown}{f' ({reason})' if reason else ''}"
 
     @property
@@ -137,6 +147,8 @@ class Reading:
                 {"label": label, "probability": float(self.probabilities[index])}
                 for index, label in self.leading.items()
             ]
+        if self.card is not None and self.card.task == "multiclass" and self.card.abstention.least:
+            facts["prediction_set"] = None if self.withheld else list(self.prediction_set)
         if self.card is not None and self.card.costs is not None:
             facts["expected_costs"] = None if self.withheld else self._expected_costs(self.card.costs)
         return {**facts, "warnings": list(self.warnings)}
@@ -235,10 +247,15 @@ def _undecided(card: Card, chances: Floats) -> tuple[str, str]:
     """Why no single label stands, though the gate takes the film: code and words."""
     if card.costs is not None and refers(card.costs, chances[None])[0]:
         return "costs", f"to refer this {MODALITIES[card.modality].word} costs less, on average, than any call"
-    held = prediction_sets(chances[None], card.task, card.abstention.least)[0]
-    names = [label for label, inside in zip(card.labels, held, strict=True) if inside]
+    names = _held(card, chances)
     if not names:
         between = " and ".join(card.labels)
         such = f"{MODALITIES[card.modality].word}s"
         return "neither", f"the evidence lies between {between}, where such {such} are often read wrongly"
     return "several", f"the evidence does not rule out {' or '.join(names)}"
+
+
+def _held(card: Card, chances: Floats) -> tuple[str, ...]:
+    """The labels in the prediction set."""
+    held = prediction_sets(chances[None], card.task, card.abstention.least)[0]
+    return tuple(label for label, inside in zip(card.labels, held, strict=True) if inside)

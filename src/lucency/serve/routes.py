@@ -30,7 +30,7 @@ READING_HEADER = "Lucency-Reading"
 """The header that carries the JSON of `/v1/read` beside an overlay."""
 FILM_TYPES = (PNG, "image/jpeg", "image/tiff", "application/dicom", "application/octet-stream")
 """Content types offered for a bare film. Any other is taken as well: the bytes decide."""
-OPTIONAL = ("map", "probabilities", "leading")
+OPTIONAL = ("map", "probabilities", "leading", "prediction_set")
 """Fields of a reading that are left out where they are empty."""
 BATCH_OVERLAY = 512
 """Pixels along the longer side of an overlay in a batch, at least."""
@@ -93,6 +93,9 @@ class ReadingAnswer(_Answer):
         None
     )
     leading: Annotated[list[LabelShare] | None, Field(description="The most probable of several labels.")] = None
+    prediction_set: Annotated[
+        list[str] | None, Field(description="Of several classes, those that the evidence does not rule out.")
+    ] = None
     warnings: Annotated[list[str], Field(description="Reasons to doubt this reading.")]
     map: Annotated[
         str | None,
