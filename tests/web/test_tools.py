@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 import shutil
 import struct
@@ -194,7 +195,34 @@ def test_the_reading_as_pdf_is_one_page_of_its_own(tab: Any, films: list[Path]) 
     assert seen == ["sheet"]
 
 
-@pytest.mark.parametrize("size", [{"width": 360, "height": 640}, PHONE], ids=lambda size: str(size["width"]))
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_no_words_of_the_sheet_lie_on_others(tab: Any, films: list[Path], language: str) -> None:
+    tab.goto(f"{tab.url.split('?')[0]}?lang={language}")
+    tab.wait_for_selector("body.ready")
+    load(tab, films[:4])  # the most urgent has the longest words
+    tab.evaluate("() => { window.printed = new Promise((done) => { window.print = done; }); }")
+    tab.evaluate(
+        """() => {
+          window.words = [];
+          const fill = CanvasRenderingContext2D.prototype.fillText;
+          CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...rest) {
+            const { actualBoundingBoxLeft: left, actualBoundingBoxRight: right } = this.measureText(text);
+            window.words.push([text, y, x - left, x + right]);
+            fill.call(this, text, x, y, ...rest);
+          };
+        }"""
+    )
+    tab.click("#print")
+    tab.evaluate("() => window.printed")
+    words = tab.evaluate("() => window.words")
+    assert len(words) > 8
+    for (one, y, left, right), (other, there, start, end) in itertools.combinations(words, 2):
+        assert y != there or right < start or end < left, (one, other)
+
+
+@pytest.mark.parametrize(
+    "size", [{"width": 320, "height": 568}, {"width": 360, "height": 640}, PHONE], ids=lambda size: str(size["width"])
+)
 def test_on_a_phone_everything_is_within_reach(
     tab: Any, films: list[Path], size: dict[str, int], tmp_path: Path
 ) -> None:
