@@ -187,12 +187,12 @@ def test_a_verdict_is_steady_where_three_of_four_readings_say_it(tab: Any) -> No
 
 
 def test_a_photograph_whose_probability_is_near_a_limit_is_referred(tab: Any) -> None:
-    """Within a quarter of a logit of it; by hand: those of 0.55 and 0.57 are 0.20 and 0.28, that of the limit, 0.5, is 0."""
+    """Within half a logit of it; by hand: those of 0.6 and 0.63 are 0.41 and 0.53, that of the limit, 0.5, is 0."""
     told = tab.evaluate("""async () => {
       const { closeDoubts, readingOf } = await import("./reading.js");
       const binary = { task: "binary", labels: ["normal", "ill"], operating_point: { threshold: 0.5 } };
       const card = { ...binary, abstention: { method: "none" }, gate: { checks: [] } };
-      const said = (card) => [0.001, 0.43, 0.45, 0.55, 0.57].map((probability) => {
+      const said = (card) => [0.001, 0.37, 0.4, 0.6, 0.63].map((probability) => {
         const outputs = { probabilities: [probability], logits: [0], map: [0], rows: 1, columns: 1, doubts: [] };
         const { verdict, doubts } = readingOf(card, outputs, closeDoubts(card, outputs));
         return [verdict, ...doubts].join(" ");

@@ -36,7 +36,7 @@ const KNOWN_MODALITIES = words(
 const NARROW = 0.5, WIDE = 2, LEVELS = 32, COLOURED = 0.1, UNCOLOURED = 0.01;
 const NO_SUCH_FILM = words("layout blank levels modality view part colour");
 /** Codes that mean that this is no film of the kind learned from: it gets no probability. */
-const CLOSE = 0.25;
+const CLOSE = 0.5;
 /** Logits, as calibrated, that a photograph is usually read beside its film: chosen on other scenes than docs/web.md tells of. */
 const PER_YEAR = { D: 365.25, W: 52.18, M: 12, Y: 1, "": 1 };
 
