@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pyarrow.parquet import read_table
 from pydantic import ValidationError
 
 from lucency.bundle import Card, Model, OperatingPoint, read_card
@@ -53,7 +54,7 @@ def draw(folder: Path, films: int) -> None:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("findings")
-    draw(root, 96)
+    draw(root, 112)
     (root / "findings.toml").write_text(RECIPE)
     data = ["--data", str(root / "films.csv")]
     assert run(["train", str(root / "findings.toml"), *data, "--folds", "2", "--out", str(root / "runs")]) == 0
@@ -176,6 +177,26 @@ def test_report_drift_and_compare(
     more = ["--level", "0.05", "--most", "40", "--json", "--out", str(tmp_path / "drift")]
     assert run(["drift", str(calibrated), *same, *more]) == 0
     assert set(FINDINGS) <= set(json.loads(capsys.readouterr().out)["called"]["now"])
+
+
+def test_gate_faith_and_score(
+    place: Path, calibrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(place / "films.csv")]
+    fold = ["--fold", "1", "--folds", "2"]
+    assert run(["gate", str(calibrated), *data, *fold, "--out", str(tmp_path / "gated")]) == 0
+    some = ["--films", "6", "--resamples", "100", "--quick", "--out", str(tmp_path / "faith")]
+    assert run(["faith", str(calibrated), *data, "--split", "all", *some]) == 2
+    assert "haemorrhage, pigment" in capsys.readouterr().err
+    assert run(["faith", str(calibrated), *data, "--split", "all", "--finding", "pigment", *some]) == 0
+    scores = ["--manifest", str(place / "films.csv"), "--out", str(tmp_path / "scores"), "--engine", "plain"]
+    assert run(["score", *scores, "--bundle", str(tmp_path / "gated")]) == 0
+    rows = [row for path in (tmp_path / "scores").rglob("*.parquet") for row in read_table(path).to_pylist()]
+    reader = Reader.open(tmp_path / "gated")
+    assert len(rows) == 112
+    for row in rows[:8]:
+        assert row["verdict"] == reader.read(place / row["film"]).verdict
+        assert len(row["probabilities"]) == 2
 
 
 def test_shift_refuses_several_findings(place: Path, calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
