@@ -54,7 +54,7 @@ def draw(folder: Path, films: int) -> None:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("findings")
-    draw(root, 112)
+    draw(root, 128)
     (root / "findings.toml").write_text(RECIPE)
     data = ["--data", str(root / "films.csv")]
     assert run(["train", str(root / "findings.toml"), *data, "--folds", "2", "--out", str(root / "runs")]) == 0
@@ -193,7 +193,7 @@ def test_gate_faith_and_score(
     assert run(["score", *scores, "--bundle", str(tmp_path / "gated")]) == 0
     rows = [row for path in (tmp_path / "scores").rglob("*.parquet") for row in read_table(path).to_pylist()]
     reader = Reader.open(tmp_path / "gated")
-    assert len(rows) == 112
+    assert len(rows) == 128
     for row in rows[:8]:
         assert row["verdict"] == reader.read(place / row["film"]).verdict
         assert len(row["probabilities"]) == 2
