@@ -34,8 +34,8 @@ def test_a_usual_film(usual: Film) -> None:
     ("odd", "reason"),
     [
         (film(15, 16), "the film has 16×15 pixels, fewer than the 16 the network sees"),
-        (film(16, 33), "the film is 33×16, too narrow or too wide for a whole chest"),
-        (film(33, 16), "the film is 16×33, too narrow or too wide for a whole chest"),
+        (film(16, 33), "the film is 33×16, unusually narrow or wide: it may not be a whole chest"),
+        (film(33, 16), "the film is 16×33, unusually narrow or wide: it may not be a whole chest"),
         (Film(np.full((20, 20), 7, np.uint8)), "the film shows nothing: every pixel is the same"),
         (film(20, 20, view="LL"), "the view is LL; the network knows frontal films only"),
         (film(20, 20, body_part="HAND"), "the film states body part HAND, not a chest"),

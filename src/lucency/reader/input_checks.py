@@ -115,7 +115,7 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
         ),
         (
             not NARROW <= film.width / film.height <= WIDE,
-            Doubt(f"{it} is {size}, too narrow or too wide for a whole {whole}", "shape"),
+            Doubt(f"{it} is {size}, unusually narrow or wide: it may not be a whole {whole}", "shape"),
         ),
         (blank, Doubt(f"{it} shows nothing: every pixel is the same", "blank", explains=True)),
         (

@@ -112,7 +112,7 @@ func percent(_ probability: Float) -> String {
 /// What a doubt's code means.
 let words = [
     "small": "the film has fewer pixels than the network sees",
-    "shape": "the film is too narrow or too wide for a whole chest",
+    "shape": "the film is unusually narrow or wide: it may not be a whole chest",
     "blank": "the film shows nothing: every pixel is the same",
     "unlike": "this film may be laid out unlike those learned from: other patients, another position, part of a chest",
     "layout": "this may be no frontal chest film: another view or part, turned, inverted, or unlike those learned from",

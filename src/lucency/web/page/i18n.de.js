@@ -169,8 +169,8 @@ export const TEXTS = {
   label_pneumonia: "Pneumonie",
 
   doubt_small: "die {picture} hat {width}×{height} Pixel, weniger als die {side}, die das Netz sieht",
-  doubt_shape: "die {picture} ist {width}×{height}, zu schmal oder zu breit für eine ganze {picture}",
-  doubt_shape_chest_xray: "die Aufnahme ist {width}×{height}, zu schmal oder zu breit für einen ganzen Thorax",
+  doubt_shape: "die {picture} ist {width}×{height}, auffallend schmal oder breit: vielleicht keine ganze {picture}",
+  doubt_shape_chest_xray: "die Aufnahme ist {width}×{height}, auffallend schmal oder breit: vielleicht kein ganzer Thorax",
   doubt_blank: "die {picture} zeigt nichts: alle Pixel sind gleich",
   doubt_levels: "die {picture} nutzt {levels} von 256 Graustufen; das Fenster einstellen und neu exportieren",
   doubt_close: "nahe an einer Grenze: der Film selbst kann anders beurteilt werden; seine Datei öffnen",

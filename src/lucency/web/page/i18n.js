@@ -199,8 +199,8 @@ const TEXTS = {
   label_pneumonia: "pneumonia",
 
   doubt_small: "the {picture} has {width}×{height} pixels, fewer than the {side} the network sees",
-  doubt_shape: "the {picture} is {width}×{height}, too narrow or too wide for a whole {picture}",
-  doubt_shape_chest_xray: "the film is {width}×{height}, too narrow or too wide for a whole chest",
+  doubt_shape: "the {picture} is {width}×{height}, unusually narrow or wide: it may not be a whole {picture}",
+  doubt_shape_chest_xray: "the film is {width}×{height}, unusually narrow or wide: it may not be a whole chest",
   doubt_blank: "the {picture} shows nothing: every pixel is the same",
   doubt_levels: "the {picture} uses {levels} of 256 gray levels; set its window and export it again",
   doubt_close: "close to a limit: the film itself may be called otherwise; open its file",
