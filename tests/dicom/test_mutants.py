@@ -46,7 +46,6 @@ def mutant(data: bytes, rng: random.Random) -> bytes:
     return bytes(broken)
 
 
-@pytest.mark.long
 def test_no_crash_no_leak(reader: Reader, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     caplog.set_level(0)
     rng = random.Random(3)

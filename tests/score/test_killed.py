@@ -66,7 +66,6 @@ def scored_in_pieces(manifest: Path, bundle: Path, out: Path, shard: int, shards
     assert not list(out.glob(".part-*")), "no draft is left"
 
 
-@pytest.mark.long
 def test_500_films_killed_three_times(bundle: Bundle, tmp_path: Path) -> None:
     manifest = write_films(tmp_path / "films", 500)
     score(open_manifest(str(manifest)), bundle, str(tmp_path / "whole"), ENGINES["plain"], shard=10)

@@ -46,7 +46,6 @@ def parts(bucket: Any) -> list[Any]:
     return [found for found in bucket.objects.filter(Prefix="out/") if "/part-" in found.key]
 
 
-@pytest.mark.long
 def test_a_killed_scoring_resumes_in_s3(bucket: Any, bundle: Bundle, tmp_path: Path) -> None:
     manifest = write_films(tmp_path / "films", FILMS)
     (manifest.parent / EMPTY).write_bytes(b"")

@@ -285,7 +285,6 @@ def test_a_nan_loss_raises(films: Dataset, tmp_path: Path) -> None:
         train_run(recipe(finetune={"lr": 1e30, "ema": 0.0}), films, tmp_path / "run", tmp_path / "cache")
 
 
-@pytest.mark.long
 def test_a_run_moved_away_while_it_trains_can_be_put_back_or_continued_where_it_is(
     films: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
