@@ -72,7 +72,7 @@ def train(
         inputs, painted = views[chosen], plan[chosen, 1] == PAINTED
         with torch.autocast("cpu", torch.bfloat16):
             logits, maps, pooled = network.forward_all(inputs)
-        batch = Batch(inputs, labels[chosen], torch.zeros(len(chosen), dtype=torch.bool))
+        batch = Batch(inputs, labels[chosen])
         found = loss(logits[:, 0].float(), labels[chosen].float(), taught[plan[chosen, 0]], painted)
         optimiser.zero_grad()
         (found + local(ForwardOutput(batch, logits, maps, pooled))).backward()

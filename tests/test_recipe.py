@@ -104,11 +104,15 @@ def test_old_names_are_read_and_the_new_ones_named_in_one_line(capsys: pytest.Ca
 
 def test_a_removed_setting_is_refused_where_it_did_something() -> None:
     assert "removed" in complaint({"name": "x", "finetune": {"mixup": 0.2}})
+    assert "removed" in complaint({"name": "x", "finetune": {"swa": 2}})
+    assert "removed" in complaint({"name": "x", "data": {"imbalance": "group_dro"}})
     assert parse_recipe({"name": "x", "augment": {"clahe": 0.0, "resample": [1.0, 1.0]}}, "x") == Recipe(name="x")
+    assert parse_recipe({"name": "x", "data": {"misled": 1.0}, "finetune": {"wise_ft": 1}}, "x") == Recipe(name="x")
 
 
 def test_the_data_settings_of_an_old_card_are_read_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
-    found = card_data_settings({"data": {"side": 48, "fit": "pad"}, "tune": {"mixup": 0.2}})
+    old = {"side": 48, "fit": "pad", "misled": 4.0, "group_step": 0.1, "imbalance": "group_dro"}
+    found = card_data_settings({"data": old, "tune": {"mixup": 0.2}})
     assert (found.image_size, found.resize_mode) == (48, "pad")
     assert not capsys.readouterr().err
 

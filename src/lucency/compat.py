@@ -24,8 +24,15 @@ RECIPE_REMOVED: dict[str, tuple[Any, ...]] = {
     "augment.resample": ([1, 1], (1, 1)),
     "augment.clahe": (0,),
     "augment.erase": (0,),
+    "data.misled": (1,),
+    "data.group_step": (0.01,),
+    "finetune.swa": (0,),
+    "finetune.wise_ft": (1,),
+    "finetune.teachers": (0,),
 }
 """Settings that are gone, and the values at which they did nothing."""
+REMOVED_VALUES = {"data.imbalance": ("group_dro",)}
+"""Values that are gone."""
 OLD_MANIFEST = "plan.json"
 MANIFEST = {"learn": "train", "judge": "val", "processes": "world_size"}
 """The old name of a run's manifest.json; and old to new fields."""
@@ -74,6 +81,15 @@ def rename_recipe(content: Mapping[str, Any], where: str = "") -> dict[str, Any]
     if where:
         report(where, used)
     return found
+
+
+def card_data(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The table `data` of a recipe that trained a card's network, without what is gone, whatever it did."""
+    return {
+        name: value
+        for name, value in rename_recipe(recipe).get("data", {}).items()
+        if f"data.{name}" not in RECIPE_REMOVED and value not in REMOVED_VALUES.get(f"data.{name}", ())
+    }
 
 
 def drop_removed(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,22 +48,15 @@ class DataSettings(Settings):
     """How a film becomes a square: stretch it, crop to its short side, or pad to its long side."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the patients set aside to choose the checkpoint; unused where the source states a `val` split."""
-    imbalance: Literal["none", "class_weights", "oversample", "focal", "group_dro"] = "class_weights"
-    """The answer to unequal classes: weigh the loss, repeat rare films, focus on hard films, or nothing. group_dro:
-    each class has two groups, films that acquisition misleads and the others; the higher its loss, the more a group
-    weighs."""
+    imbalance: Literal["none", "class_weights", "oversample", "focal"] = "class_weights"
+    """The answer to unequal classes: weigh the loss, repeat rare films, focus on hard films, or nothing."""
     class_weights: Literal["balanced"] | tuple[Positive, ...] = "balanced"
     """Loss weight per class: n / (classes · n_class), or one number a class in label order."""
     focal_gamma: Annotated[float, Field(ge=0)] = 2.0
     """Focusing exponent of the focal loss (Lin et al. 2017, eq. 4)."""
-    group_step: Positive = 0.01
-    """How fast group_dro moves the weights of its groups (Sagawa et al. 2020, alg. 1)."""
     rare_weight: Positive = 1.0
     """How many times as many views a film has that its source places in a rare acquisition setting (its column
     `setting`); with `finetune.views`."""
-    misled: Positive = 1.0
-    """Loss weight of films that a baseline which sees only their acquisition classifies wrongly (Nam et al. 2020; Liu
-    et al. 2021). 1 weighs all films alike."""
 
 
 class ModelSettings(Settings):
@@ -133,14 +126,6 @@ class FinetuneSettings(FitSettings):
     """frozen: running statistics stay those of the pretrained network. train: they follow the films."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the exponential moving average of the weights, which is validated and kept; 0 averages nothing."""
-    swa: Count = 0
-    """Last epochs whose weights are averaged evenly, step by step, to be validated and kept (Izmailov et al. 2018; Cha
-    et al. 2021). Replaces `ema`."""
-    wise_ft: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the way from the weights before fine-tuning to those after it that is kept (Wortsman et al. 2022)."""
-    teachers: Count = 0
-    """Networks trained first, by this recipe with other seeds; their mean answer to a film, as it is augmented, is
-    learned beside its label (distillation, Hinton et al. 2015)."""
     sparse: Annotated[float, Field(ge=0)] = 0.0
     """Weight of mean |M| in the loss, M being the map: evidence stays where it is needed (about 0.1)."""
     views: Count = 0
@@ -338,7 +323,7 @@ def _extended(content: dict[str, Any], where: str, folder: Path) -> dict[str, An
 
 def card_data_settings(recipe: Mapping[str, Any]) -> DataSettings:
     """The [data] settings of the recipe on a card, in whatever version it was trained."""
-    return DataSettings.model_validate(compat.rename_recipe(recipe).get("data", {}))
+    return DataSettings.model_validate(compat.card_data(recipe))
 
 
 def _complaints(where: str, items: list[dict[str, Any]]) -> list[str]:
@@ -361,6 +346,8 @@ def _complaints(where: str, items: list[dict[str, Any]]) -> list[str]:
             found[f"{place} [{name}]: {str(item['msg']).removeprefix('Value error, ')}"] = []
         else:
             message = str(item["msg"]).removeprefix("Input ")
+            if item["input"] in compat.REMOVED_VALUES.get(".".join([*tables, name]), ()):
+                message = f"it was removed from this version; {message}"
             found.setdefault(f"{place}: '{name}' = {item['input']!r}", []).append(message)
     return [f"{head}: {' or '.join(dict.fromkeys(tail))}" if tail else head for head, tail in found.items()]
 

@@ -58,13 +58,13 @@ def test_a_search_resumes_and_writes_the_best_recipe(
 def test_each_compares_every_change_with_the_recipe(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "space.toml").write_text('[space]\n"finetune.wise_ft" = [0.5]\n"model.dropout" = [0.2]\n')
+    (tmp_path / "space.toml").write_text('[space]\n"finetune.ema" = [0.5]\n"model.dropout" = [0.2]\n')
     assert run([*command, "--each"]) == 0
     printed = capsys.readouterr().out.splitlines()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "search" / "trials.csv").read_text())))
     assert [row["changed"] for row in rows] == [
         "the recipe as it is",
-        "finetune.wise_ft 0.5",
+        "finetune.ema 0.5",
     ]  # its dropout is 0.2 already
     assert printed[1].split()[-3:] == [rows[0]["score"], rows[0]["plain"], rows[0]["moved"]]
     gain = float(printed[2].split()[-1])

@@ -11,8 +11,7 @@ from lucency.train.dataloader import Batch, BatchDataset, Examples, train_loader
 
 FILMS = torch.from_numpy(np.stack([chest(seed) for seed in range(4)]))
 LABELS = torch.tensor([0, 1, 0, 1])
-MISLED = torch.tensor([False, True, False, False])
-NOISY = Examples(FILMS, LABELS, MISLED, 64, AugmentSettings(noise=9.0, aspect=(0.8, 1.2)))
+NOISY = Examples(FILMS, LABELS, 64, AugmentSettings(noise=9.0, aspect=(0.8, 1.2)))
 
 
 def epoch(examples: Examples, seed: int, number: int, batch: int = 2) -> list[Batch]:
@@ -34,12 +33,11 @@ def test_batches_of_an_epoch_are_drawn_independently() -> None:
 
 
 def test_an_epoch_has_each_film_once() -> None:
-    plain = Examples(FILMS, LABELS, MISLED)
+    plain = Examples(FILMS, LABELS)
     found = Batch(*(torch.cat(part) for part in zip(*epoch(plain, 0, 0), strict=True)))
     places = [int((film[0] == FILMS).all((1, 2)).nonzero()) for film in found.inputs]
     assert sorted(places) == [0, 1, 2, 3]
     assert torch.equal(found.labels, LABELS[places])
-    assert torch.equal(found.misled, MISLED[places])
 
 
 def test_no_batch_has_a_single_film() -> None:
@@ -51,4 +49,3 @@ def test_validation_batches_are_in_order_and_not_augmented() -> None:
     (batch,) = val_loader(Examples(FILMS, LABELS), 8)
     assert torch.equal(batch.inputs[:, 0], FILMS.float())
     assert batch.labels.tolist() == [0, 1, 0, 1]
-    assert not batch.misled.any()

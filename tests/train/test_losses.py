@@ -7,7 +7,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucency.train.losses import Objective, cross_entropy, focal, weighted_mean
+from lucency.train.dataloader import Batch
+from lucency.train.losses import (
+    ForwardOutput,
+    MeanLoss,
+    Objective,
+    SparsityLoss,
+    cross_entropy,
+    focal,
+    weighted_mean,
+)
+
+LOGITS = torch.tensor([[0.0], [math.log(3)], [0.0], [math.log(3)]])
+LABELS = torch.tensor([0, 1, 1, 0])
+LOSSES = [math.log(2), math.log(4 / 3), math.log(2), math.log(4)]
 
 
 def test_binary_by_hand() -> None:
@@ -65,3 +78,21 @@ def test_smoothing_makes_the_best_logit_finite() -> None:
     cross_entropy(best, torch.tensor([1]), "binary", smoothing=0.05).sum().backward()
     assert best.grad is not None
     assert best.grad.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_class_weights_by_hand() -> None:
+    objective = Objective("binary", torch.tensor([2.0, 1.0]))
+    a, b, c, d = LOSSES
+    assert objective(LOGITS, LABELS).item() == pytest.approx((2 * a + b + c + 2 * d) / 6)
+    assert objective.total_weight(LABELS).item() == 6
+
+
+def test_mean_loss_equals_the_objective() -> None:
+    objective = Objective("binary", torch.tensor([2.0, 1.0]))
+    assert MeanLoss(objective)(LOGITS, LABELS).item() == pytest.approx(objective(LOGITS, LABELS).item())
+
+
+def test_sparsity_loss_by_hand() -> None:
+    maps = torch.tensor([[[[1.0, -3.0]]]])
+    batch = Batch(torch.zeros(1, 1, 8, 8), LABELS[:1])
+    assert SparsityLoss(0.5)(ForwardOutput(batch, LOGITS[:1], maps, torch.zeros(1, 4))).item() == 1.0

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ from safetensors.numpy import load_file
 from lucency.data import read_dataset
 from lucency.data.dataset import Dataset
 from lucency.data.splits import train_val_split
-from lucency.errors import OutputError, SourceError, TrainingError, UsageError
+from lucency.errors import OutputError, SourceError, TrainingError
 from lucency.models.run import open_run
 from lucency.recipe import FinetuneSettings, Recipe, parse_recipe
 from lucency.train import train_run
 from lucency.train.losses import SparsityLoss
 from lucency.train.module import ClassifierModule
-from lucency.train.run import TrainingData, auxiliary_losses
+from lucency.train.run import auxiliary_losses
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -161,52 +160,6 @@ def test_resume_starts_from_the_last_epoch_not_the_best(films: Dataset, tmp_path
     assert kept["best"] < kept["last"] == 3  # otherwise the test is void
 
 
-LEVERS = [
-    pytest.param({"finetune": {"swa": 2, "teachers": 1}, "data": {"misled": 4.0}}, marks=pytest.mark.slow, id="swa"),
-    pytest.param({"finetune": {"wise_ft": 0.5}, "data": {"imbalance": "group_dro", "group_step": 0.1}}, id="dro"),
-]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("lever", LEVERS)
-def test_settings_change_the_weights_and_resume_exactly(
-    whole: Path, films: Dataset, tmp_path: Path, lever: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changed = recipe(**lever)
-    train_run(changed, films, tmp_path / "whole", whole.parent / "cache")
-    assert not same(whole, tmp_path / "whole")
-    original = ClassifierModule.on_validation_epoch_end
-
-    def stop(self: ClassifierModule) -> None:
-        if isinstance(self.settings, FinetuneSettings) and len(self.history) == 1:
-            raise InterruptedError("pulled the plug")
-        original(self)
-
-    monkeypatch.setattr(ClassifierModule, "on_validation_epoch_end", stop)
-    with pytest.raises(Exception, match="pulled the plug"):
-        train_run(changed, films, tmp_path / "run", whole.parent / "cache")
-    monkeypatch.undo()
-    train_run(changed, films, tmp_path / "run", whole.parent / "cache", resume=True)
-    assert same(tmp_path / "whole", tmp_path / "run")
-
-
-@pytest.mark.parametrize("asked", [{"data": {"misled": 2.0}}, {"data": {"imbalance": "group_dro"}}])
-def test_binary_only_settings_raise_for_more_classes(films: Dataset, tmp_path: Path, asked: dict[str, Any]) -> None:
-    many = replace(films, task="multiclass")
-    with pytest.raises(UsageError, match="two classes, received a multiclass task"):
-        train_run(recipe(**{"data": {"resize_mode": "stretch"}, **asked}), many, tmp_path / "run", tmp_path / "cache")
-    assert not (tmp_path / "run").exists()
-
-
-def test_interpolated_weights_are_validated(whole: Path, films: Dataset, tmp_path: Path) -> None:
-    line = train_run(recipe(finetune={"wise_ft": 0.5}), films, tmp_path / "run", whole.parent / "cache")
-    with (tmp_path / "run" / "history.csv").open() as file:
-        *epochs, back = list(csv.DictReader(file))
-    assert len(epochs) == 2 + 3
-    assert back["train_loss"] == "nan"
-    assert f"{float(back['val_auroc']):.4f}" in line
-
-
 def test_the_best_epoch_is_kept_without_early_stopping(whole: Path) -> None:
     rows = [line.split(",") for line in (whole / "history.csv").read_text().splitlines()]
     column = rows[0].index("val_auroc")
@@ -303,9 +256,9 @@ def test_a_run_moved_away_while_it_trains_can_be_put_back_or_continued_where_it_
     assert same(run, elsewhere)
 
 
-def test_the_sparsity_loss_is_added(films: Dataset) -> None:
-    assert auxiliary_losses(TrainingData(films, films, recipe())) == []
-    assert auxiliary_losses(TrainingData(films, films, recipe(finetune={"sparse": 0.5}))) == [SparsityLoss(0.5)]
+def test_the_sparsity_loss_is_added() -> None:
+    assert auxiliary_losses(FinetuneSettings()) == []
+    assert auxiliary_losses(FinetuneSettings(sparse=0.5)) == [SparsityLoss(0.5)]
 
 
 def test_training_on_views_equals_validation_on_films(films: Dataset, tmp_path: Path) -> None:

@@ -14,9 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from lucency.arrays import Floats
 from lucency.audit.measurements import Measurements, measure_films
-from lucency.audit.shortcuts import PROPERTIES, auroc_within_folds
+from lucency.audit.shortcuts import FOLDS, PROPERTIES, Folds, auroc_within_folds, held_out_scores
 from lucency.bundle import Card
-from lucency.data.acquisition_features import FOLDS, called_wrongly, held_out_scores, varying
 from lucency.data.acquisition_pairs import Squares, Whose, require_two_classes, squares_of
 from lucency.data.dataset import Dataset
 from lucency.data.splits import stratified_group_kfold, without_test
@@ -260,7 +259,7 @@ def fit_bias_baseline(measured: Measurements, squares: Squares) -> BiasBaseline:
     with threadpool_limits(1):
         scores = held_out_scores(_bias_columns(measured, squares), target, folds)
     area, _ = auroc_within_folds(scores, target, films.groups(), folds)
-    return BiasBaseline(area, len(target), called_wrongly(films, scores, folds))
+    return BiasBaseline(area, len(target), _called_wrongly(films, scores, folds))
 
 
 def _bias_columns(measured: Measurements, squares: Squares) -> Floats:
@@ -268,7 +267,22 @@ def _bias_columns(measured: Measurements, squares: Squares) -> Floats:
     audited = [values(measured).reshape(len(measured), -1).astype(np.float64) for values, _ in PROPERTIES.values()]
     noise = np.array([[one.noise, *one.border] for one in squares.acquisitions])
     tone = np.stack([one.tone for one in squares.acquisitions]).astype(np.float64)
-    return varying(np.hstack([*audited, noise, tone, squares.known[:, None]]))
+    return _varying(np.hstack([*audited, noise, tone, squares.known[:, None]]))
+
+
+def _varying(values: Floats) -> Floats:
+    """The columns, float64 (n, some), that hold two different numbers at least."""
+    return values[:, [len(np.unique(column[np.isfinite(column)])) > 1 for column in values.T]]
+
+
+def _called_wrongly(films: Dataset, scores: Floats, folds: Folds) -> frozenset[str]:
+    """Names of the films that scores (n,) call wrongly, where as many of a fold are called as have the finding."""
+    target = films.label_array()
+    called = np.zeros(len(target), dtype=np.bool_)
+    for _, held in folds:  # scores of different ensembles do not compare
+        called[held] = scores[held] > np.quantile(scores[held], 1 - target[held].mean())
+    names = (record.name for record in films.samples)
+    return frozenset(name for name, miss in zip(names, called != (target == 1), strict=True) if miss)
 
 
 def rank_correlations(measures: Sequence[Mapping[str, float]]) -> tuple[list[str], Floats]:

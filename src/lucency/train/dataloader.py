@@ -27,8 +27,6 @@ class Batch(NamedTuple):
     """float32 (b, k) features; or films (b, channels, size, size), in 0..255; or views, as lung_views packs them."""
     labels: Tensor
     """int64 (b,), or (b, labels) for a multilabel task."""
-    misled: Tensor
-    """bool (b,), whether a film's acquisition points to another class (lucency.data.acquisition_features)."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,6 @@ class Examples:
     """float32 (n, k) features; or films, uint8 (n, s, s) or (n, s, s, 3); or views (lucency.train.lung_views)."""
     labels: Tensor
     """int64 (n,), or (n, labels) for a multilabel task."""
-    misled: Tensor | None = None
-    """bool (n,), whose acquisition points to another class; None: unknown."""
     size: int = 0
     """Pixels along the square that the network sees; 0 for features."""
     augment: AugmentSettings | None = None
@@ -73,10 +69,7 @@ class BatchDataset(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         """Batch number `index`."""
         chosen = torch.from_numpy(self.batches[index])
-        labels = self.examples.labels[chosen]
-        misled = self.examples.misled
-        flags = torch.zeros(len(chosen), dtype=torch.bool) if misled is None else misled[chosen]
-        return Batch(self._inputs(chosen.to(self.examples.inputs.device), index), labels, flags)
+        return Batch(self._inputs(chosen.to(self.examples.inputs.device), index), self.examples.labels[chosen])
 
     def _inputs(self, chosen: Tensor, index: int) -> Tensor:
         inputs, settings = self.examples.inputs[chosen], self.examples.augment

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from lucency.models.classifier import Classifier
 from lucency.recipe import FitSettings
 from lucency.train.dataloader import Batch
 from lucency.train.distributed import all_gather, sync_batchnorm, world_size
-from lucency.train.losses import AuxiliaryLoss, ForwardOutput, GroupDROLoss, MeanLoss
+from lucency.train.losses import AuxiliaryLoss, ForwardOutput, MeanLoss
 from lucency.train.lung_views import ViewNetwork
 from lucency.train.metrics import Row, epoch_metrics
 
@@ -41,7 +40,7 @@ class ClassifierModule(pl.LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        loss: MeanLoss | GroupDROLoss,
+        loss: MeanLoss,
         settings: FitSettings,
         seed: int,
         train_batches: Callable[[int], Loader],
@@ -88,7 +87,7 @@ class ClassifierModule(pl.LightningModule):
         torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + index)
         output = self._forward(batch)
         self.outputs["train"].append((output.logits.detach(), batch.labels))
-        loss: Tensor = self.loss(output.logits, batch.labels, batch.misled)
+        loss: Tensor = self.loss(output.logits, batch.labels)
         loss = loss + sum(auxiliary(output) for auxiliary in self.auxiliary)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at epoch {self.current_epoch}, batch {index}")
@@ -111,16 +110,6 @@ class ClassifierModule(pl.LightningModule):
         self.history.append(row)
         for name, value in row.items():
             self.log(name, value, prog_bar=False, rank_zero_only=False, sync_dist=world_size() > 1)
-
-    @torch.no_grad()
-    def validate(self) -> Row:
-        """Validation metrics of the current weights; training metrics are NaN."""
-        self.network.eval()
-        self.outputs["val"].clear()
-        for index, batch in enumerate(self.val_batches):
-            self.validation_step(Batch(*(part.to(self.device) for part in batch)), index)
-        found = {f"val_{name}": value for name, value in self._metrics("val").items()}
-        return {name: found.get(name, math.nan) for name in self.history[-1]} | {"epoch": len(self.history) + 1.0}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the history, so that a resumed run's is complete."""

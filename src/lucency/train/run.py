@@ -29,33 +29,28 @@ from lucency.evaluate import Report, evaluate_predictions, write_report
 from lucency.evaluate.multiclass import is_ordered
 from lucency.evaluate.predictions import concatenate
 from lucency.models import Classifier, blocks, build
-from lucency.models.run import keep_freed_memory, open_run
+from lucency.models.run import keep_freed_memory
 from lucency.reader import Reader
 from lucency.reader.predict import predict
-from lucency.recipe import DataSettings, FinetuneSettings, FitSettings, Recipe
+from lucency.recipe import FinetuneSettings, FitSettings, Recipe
 from lucency.train import distributed
 from lucency.train.dataloader import Examples, train_loader, val_loader
 from lucency.train.features import pooled_features
 from lucency.train.losses import (
     AuxiliaryLoss,
-    DistillationLoss,
-    GroupDROLoss,
     LocalLoss,
     MeanLoss,
     Objective,
     SparsityLoss,
 )
 from lucency.train.lung_views import ViewNetwork, lung_views
-from lucency.train.manifest import CARD, MANIFEST, Manifest, lock_and_claim, save
+from lucency.train.manifest import MANIFEST, Manifest, lock_and_claim, save
 from lucency.train.metrics import Row, write_history
 from lucency.train.module import ClassifierModule
 from lucency.train.trainer import Watch, fit
-from lucency.train.weight_averaging import interpolate_weights
 
 WatchPhase = Callable[[str, list[Row]], None]
 """Called after each epoch with the name of the phase and its metrics so far."""
-TEACHER_SEED_STEP = 1_000
-"""Between the seeds of a network and of its teachers."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +61,12 @@ class TrainingData:
     val: Dataset
     """Films that choose the checkpoint."""
     recipe: Recipe
-    misled: frozenset[str] = frozenset()
-    """Names of the films whose acquisition points to another class; empty if the recipe does not use them."""
-    teachers: Sequence[Classifier] = ()
-    """Networks that fine-tuning distils."""
     watch: WatchPhase | None = None
     """Called after each epoch."""
 
     def watch_phase(self, name: str) -> Watch | None:
         """`watch` for one phase."""
         return self.watch and partial(self.watch, name)
-
-    def is_misled(self, films: Dataset) -> Tensor:
-        """Which of n films are misled, bool (n,)."""
-        return torch.tensor([record.name in self.misled for record in films.samples], dtype=torch.bool)
 
 
 def train_run(
@@ -99,12 +86,11 @@ def train_run(
         one line: the result and where it is.
 
     Raises:
-        UsageError: the recipe needs two classes, and the films have more.
+        UsageError: the recipe's head needs grades, and the films have none.
         SourceError, RecipeError, WeightsError, TrainingError, OutputError: what to do is in the message.
     """
     start = time.monotonic()
     keep_freed_memory()
-    require_two_classes(recipe, films)
     require_grades(recipe, films)
     train, val, split = train_val_split(films, recipe.data)
     manifest = Manifest.of(recipe, train, val, distributed.world_size())
@@ -117,34 +103,22 @@ def train_run(
         distributed.wait_for_file(out / MANIFEST)
         if distributed.is_main_process():
             print(f"{table(train)}\n{len(val)} further films choose the checkpoint: {split}", file=sys.stderr)
-        phases = train_phases(classifier, recipe, films, train, val, out, cache, watch)
+        phases = train_phases(classifier, TrainingData(train, val, recipe, watch), out, cache)
         if distributed.is_main_process():
             write_history(phases, out)
             save(out, classifier, recipe, train, val, split, minutes=(time.monotonic() - start) / 60)
     rows = list(phases.values())[-1]
-    interpolated = recipe.finetune.epochs and recipe.finetune.wise_ft < 1
-    kept = rows[-1] if interpolated else max(rows, key=lambda row: row["val_auroc"])
-    return f"{out}: trained; validation AUROC {kept['val_auroc']:.4f} on {len(val)} films that chose the checkpoint"
+    best = max(row["val_auroc"] for row in rows)
+    return f"{out}: trained; validation AUROC {best:.4f} on {len(val)} films that chose the checkpoint"
 
 
-def train_phases(
-    classifier: Classifier,
-    recipe: Recipe,
-    films: Dataset,
-    train: Dataset,
-    val: Dataset,
-    out: Path,
-    cache: Path,
-    watch: WatchPhase | None = None,
-) -> dict[str, list[Row]]:
-    """Train teachers, head and blocks by the recipe; the metrics of each phase, a row per epoch."""
-    teachers = [train_teacher(recipe, number, films, out, cache) for number in range(1, recipe.finetune.teachers + 1)]
-    data = TrainingData(train, val, recipe, find_misled(train, recipe.data), teachers, watch)
+def train_phases(classifier: Classifier, data: TrainingData, out: Path, cache: Path) -> dict[str, list[Row]]:
+    """Train head and blocks by the recipe; the metrics of each phase, a row per epoch."""
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     phases: dict[str, list[Row]] = {}
-    if recipe.head.epochs:
+    if data.recipe.head.epochs:
         phases["head"] = fit_head(classifier, data, out, cache)
-    if recipe.finetune.epochs:
+    if data.recipe.finetune.epochs:
         phases["finetune"] = finetune(classifier, data, out, cache)
     return phases
 
@@ -156,7 +130,7 @@ def fit_head(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
     shards = distributed.shard_patients(data.train), distributed.shard_films(data.val)
     found, held = (pooled_features(classifier, films, preprocess, distributed.shard_cache(cache)) for films in shards)
     report_skipped(distributed.gather_items([*found.unreadable, *held.unreadable]))
-    train = Examples(torch.from_numpy(found.vectors), labels_of(found.films), data.is_misled(found.films))
+    train = Examples(torch.from_numpy(found.vectors), labels_of(found.films))
     val = Examples(torch.from_numpy(held.vectors), labels_of(held.films))
     batch_size, seed = distributed.shard_batch_size(recipe.head.batch), distributed.shard_seed(recipe.seed)
     module = ClassifierModule(
@@ -171,15 +145,10 @@ def fit_head(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
 
 
 def finetune(classifier: Classifier, data: TrainingData, out: Path, cache: Path) -> list[Row]:
-    """Train the head and the unfrozen blocks on films; the classifier holds the best weights afterwards.
-
-    Returns:
-        a row per epoch; one more where the weights were then interpolated with those before.
-    """
+    """Train the head and the unfrozen blocks on films; the classifier holds the best weights afterwards."""
     recipe = data.recipe
     train, val = load_views(classifier, data, cache) if recipe.finetune.views else load_films(classifier, data)
     batch_size, seed = distributed.shard_batch_size(recipe.finetune.batch), distributed.shard_seed(recipe.seed)
-    start = {name: value.clone() for name, value in classifier.state_dict().items()}
     module = ClassifierModule(
         trained_part(classifier, recipe),
         make_loss(data.train, recipe, recipe.finetune),
@@ -188,14 +157,10 @@ def finetune(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
         lambda epoch: train_loader(train, recipe.data, batch_size, seed, epoch),
         val_loader(val, 64),
         keep_frozen=unfreeze(classifier, recipe.finetune),
-        auxiliary=auxiliary_losses(data),
+        auxiliary=auxiliary_losses(recipe.finetune),
     )
-    watch = data.watch_phase("finetune")
-    rows = fit(module, recipe.finetune, out / "checkpoints" / "finetune", "fine-tuning", watch)
-    if recipe.finetune.wise_ft == 1:
-        return rows
-    interpolate_weights(classifier, start, recipe.finetune.wise_ft)
-    return [*rows, module.validate()]
+    folder = out / "checkpoints" / "finetune"
+    return fit(module, recipe.finetune, folder, "fine-tuning", data.watch_phase("finetune"))
 
 
 def load_films(classifier: Classifier, data: TrainingData) -> tuple[Examples, Examples]:
@@ -207,7 +172,7 @@ def load_films(classifier: Classifier, data: TrainingData) -> tuple[Examples, Ex
     held = decode_squares(distributed.shard_films(data.val), preprocess)
     report_skipped(distributed.gather_items([*found.unreadable, *held.unreadable]))
     films, val_films = stack(found.pixels), stack(held.pixels)
-    train = Examples(films, labels_of(found.films), data.is_misled(found.films), size, recipe.augment)
+    train = Examples(films, labels_of(found.films), size, recipe.augment)
     return replace(train, inputs=films.to(distributed.local_device())), Examples(val_films, labels_of(held.films))
 
 
@@ -235,21 +200,17 @@ def labels_of(films: Dataset) -> Tensor:
     return torch.from_numpy(films.label_array())
 
 
-def auxiliary_losses(data: TrainingData) -> list[AuxiliaryLoss]:
+def auxiliary_losses(settings: FinetuneSettings) -> list[AuxiliaryLoss]:
     """The losses that fine-tuning adds to that of the labels."""
     found = list[AuxiliaryLoss]()
-    if data.recipe.finetune.local:
-        found.append(LocalLoss(data.recipe.finetune.local))
-    if data.recipe.finetune.sparse:
-        found.append(SparsityLoss(data.recipe.finetune.sparse))
-    if data.teachers:
-        found.append(
-            DistillationLoss([trained_part(teacher, data.recipe).eval() for teacher in data.teachers], data.train.task)
-        )
+    if settings.local:
+        found.append(LocalLoss(settings.local))
+    if settings.sparse:
+        found.append(SparsityLoss(settings.sparse))
     return found
 
 
-def make_loss(train: Dataset, recipe: Recipe, settings: FitSettings) -> MeanLoss | GroupDROLoss:
+def make_loss(train: Dataset, recipe: Recipe, settings: FitSettings) -> MeanLoss:
     """The loss, with the recipe's remedy for class imbalance."""
     data, weights = recipe.data, None
     if data.imbalance == "class_weights":
@@ -257,8 +218,7 @@ def make_loss(train: Dataset, recipe: Recipe, settings: FitSettings) -> MeanLoss
         found = weigh(train.label_array(), data.class_weights, len(train.labels))
         weights = torch.tensor(found, dtype=torch.float32)
     gamma = data.focal_gamma if data.imbalance == "focal" else 0.0
-    objective = Objective(train.task, weights, gamma, settings.label_smoothing, data.misled)
-    return GroupDROLoss(objective, 2, data.group_step) if data.imbalance == "group_dro" else MeanLoss(objective)
+    return MeanLoss(Objective(train.task, weights, gamma, settings.label_smoothing))
 
 
 def unfreeze(classifier: Classifier, settings: FinetuneSettings) -> Callable[[], None]:
@@ -284,17 +244,6 @@ def unfreeze(classifier: Classifier, settings: FinetuneSettings) -> Callable[[],
     return keep_frozen
 
 
-def train_teacher(recipe: Recipe, number: int, films: Dataset, out: Path, cache: Path) -> Classifier:
-    """A teacher: the recipe with another seed, trained on the same films; in evaluation mode."""
-    seed, place = recipe.seed + number * TEACHER_SEED_STEP, out / "teachers" / str(number)
-    own = recipe.model_copy(update={"seed": seed, "finetune": recipe.finetune.model_copy(update={"teachers": 0})})
-    if distributed.is_main_process():
-        print(f"teacher {number} of {recipe.finetune.teachers}", file=sys.stderr)
-    train_run(own, films, place, cache, resume=place.exists())
-    distributed.wait_for_file(place / CARD)
-    return open_run(place).classifier
-
-
 def require_grades(recipe: Recipe, films: Dataset) -> None:
     """Refuse an ordinal head for classes that are not grades in order.
 
@@ -304,29 +253,6 @@ def require_grades(recipe: Recipe, films: Dataset) -> None:
     if recipe.model.head == "ordinal" and not (films.task == "multiclass" and is_ordered(films.labels)):
         found = ", ".join(films.labels)
         raise UsageError(f"{recipe.name}: [model] head = 'ordinal' needs grades, such as 0, 1, 2; received {found}")
-
-
-def require_two_classes(recipe: Recipe, films: Dataset) -> None:
-    """Raise UsageError if a recipe uses misled films, which are defined for two classes only."""
-    if films.task != "binary" and uses_misled(recipe.data):
-        raise UsageError(
-            f"{recipe.name}: [data] misled and group_dro need two classes, received a {films.task} task of "
-            f"{len(films.labels)}; leave them out"
-        )
-
-
-def find_misled(train: Dataset, settings: DataSettings) -> frozenset[str]:
-    """Names of the films whose acquisition points to another class, if the recipe uses them."""
-    if not uses_misled(settings):
-        return frozenset()
-    from lucency.data import acquisition_features  # scikit-learn takes a third of a second to import
-
-    return acquisition_features.misled(train)
-
-
-def uses_misled(settings: DataSettings) -> bool:
-    """Whether a recipe weights films whose acquisition misleads."""
-    return settings.misled != 1 or settings.imbalance == "group_dro"
 
 
 def cross_validate(

@@ -15,18 +15,18 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from torch.optim.swa_utils import get_ema_avg_fn
 
 from lucency.errors import OutputError, TrainingError
 from lucency.progress import PATIENCE_S, clock
 from lucency.recipe import FinetuneSettings, FitSettings
 from lucency.train.checkpoints import CheckpointFiles, find_last, read_best, read_checkpoint, unwritable_run
-from lucency.train.distributed import world_size
+from lucency.train.distributed import sync_batchnorm, world_size
 from lucency.train.metrics import Row
 from lucency.train.module import ClassifierModule
-from lucency.train.weight_averaging import averaging
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts: sums in a fixed order
 
@@ -84,8 +84,8 @@ def _callbacks(
     found: list[Callback] = [EpochProgress(title, settings.epochs, watch)]
     if settings.patience:
         found.append(EarlyStopping(MONITOR, mode="max", patience=settings.patience))
-    if isinstance(settings, FinetuneSettings) and (average := averaging(settings, len(module.train_batches(0)))):
-        found.append(average)
+    if isinstance(settings, FinetuneSettings) and settings.ema:
+        found.append(Averaging(avg_fn=get_ema_avg_fn(settings.ema)))  # type: ignore[no-untyped-call]
     # At the end of the epoch, after early stopping has counted: a resumed run then begins with a complete epoch.
     options: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
     best = ModelCheckpoint(folder, "best", monitor=MONITOR, mode="max", **options)
@@ -173,6 +173,15 @@ def _load_best(module: ClassifierModule, folder: Path) -> list[Row]:
     """Load the best weights; returns the history."""
     module.load_state_dict(read_best(folder, MONITOR)["state_dict"])
     return module.history
+
+
+class Averaging(WeightAveraging):
+    """Validates and keeps the moving average of the weights."""
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Also synchronise the trained network before the average replaces it: a resumed run needs it."""
+        sync_batchnorm(pl_module)
+        super().on_validation_epoch_start(trainer, pl_module)
 
 
 class EpochProgress(Callback):

@@ -17,17 +17,13 @@ from lucency.recipe import Recipe, parse_recipe
 
 SPACE: dict[str, Any] = {
     "model.dropout": [0.0, 0.2, 0.5],
-    "data.imbalance": ["none", "class_weights", "oversample", "group_dro"],
-    "data.misled": [1.0, 4.0],
+    "data.imbalance": ["none", "class_weights", "oversample", "focal"],
     "data.image_size": [64, 96, 128, 160, 224],
     "finetune.unfreeze_blocks": ["all", 12, 6],
     "finetune.lr": {"low": 1e-4, "high": 1e-3, "log": True},
     "finetune.batch_norm": ["frozen", "train"],
     "finetune.ema": [0.0, 0.98],
-    "finetune.swa": [0, 1],
-    "finetune.wise_ft": [0.8, 1.0],
     "finetune.label_smoothing": [0.0, 0.05],
-    "finetune.teachers": [0, 1],
     "augment.aspect": [[1.0, 1.0], [0.8, 1.25], [0.64, 1.57]],
     "augment.zoom": [[1.0, 1.0], [0.85, 1.0], [0.7, 1.0]],
     "augment.gamma": [[1.0, 1.0], [0.7, 1.4]],
