@@ -19,7 +19,7 @@ from lucency.models import build
 from lucency.models.run import save_run
 from lucency.preprocess import Preprocess
 from lucency.reader import Reader
-from lucency.reader.golden import verify_golden
+from lucency.reader.reader import verify_golden
 from lucency.recipe import ModelSettings, Recipe, parse_recipe
 from lucency.serve.routes import ReadingAnswer
 from lucency.web.write import ENGLISH, modality_module, texts_of

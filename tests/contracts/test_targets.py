@@ -16,7 +16,7 @@ from lucency.evaluate.calibration import apply, probabilities
 from lucency.export import TARGETS
 from lucency.export.exporter import export_run
 from lucency.reader import ENGINES, Reader, coreml
-from lucency.reader.golden import verify_golden
+from lucency.reader.reader import verify_golden
 
 SIDE = 64
 SCALES = (0.93, 1.08)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lucency.data import read_dataset
+from lucency.explain.attribution import cam
 from lucency.explain.faithfulness import Case, Cases, Estimate
-from lucency.explain.gradients import cam
 from lucency.explain.randomization import (
     Cascade,
     cascade,

@@ -16,8 +16,8 @@ import lucency
 from lucency.bundle import DEFAULT, Abstention, Card, Gate, Model, OperatingPoint
 from lucency.errors import FilmError, UsageError
 from lucency.film import as_film, open_film
-from lucency.reader import Band, Reader, bands
-from lucency.reader.bands import bands_line, why
+from lucency.reader import Band, Reader
+from lucency.reader.outputs import bands, bands_line, why
 
 FILM = DEFAULT / "golden" / "pneumonia.png"
 

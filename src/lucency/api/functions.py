@@ -231,8 +231,7 @@ def explain(
         FilmError: the film cannot be read.
     """
     from lucency.errors import name_extra
-    from lucency.explain.bind import bind, evidence_for, label_index
-    from lucency.explain.explanation import Explanation
+    from lucency.explain.explanation import Explanation, bind, evidence_for, label_index
     from lucency.film import as_film
     from lucency.modality import MODALITIES
     from lucency.paint import Legend

@@ -47,7 +47,7 @@ def verify(
     from dataclasses import asdict
 
     from lucency.bundle import DEFAULT, open_bundle
-    from lucency.reader.golden import verify_golden
+    from lucency.reader.reader import verify_golden
 
     path = bundle or DEFAULT
     golden = verify_golden(path)
@@ -154,7 +154,7 @@ def pull(
     """
     from lucency.bundle import open_bundle
     from lucency.bundle.hub import pull as download
-    from lucency.reader.golden import verify_golden
+    from lucency.reader.reader import verify_golden
 
     def check(draft: Path) -> None:
         verify_golden(draft)
@@ -182,7 +182,7 @@ def show(
 def summary(card: Card) -> str:
     """The card in a dozen lines: how well it does, on whom, then the rest."""
     from lucency.evaluate.predictions import threshold_words
-    from lucency.reader.bands import bands_line, calling
+    from lucency.reader.outputs import bands_line, calling
 
     model, point, training = card.model, card.operating_point, card.training
     called_at = f"{threshold_words(point.threshold, card.labels)} ({point.chosen_by})"

@@ -13,7 +13,7 @@ from lucency.cli.inputs import JsonLines, ShippedBundle, print_json, report_unre
 from lucency.cli.terminal import echo, one_line
 from lucency.errors import FilmError, UsageError
 from lucency.explain import BoundExplainer
-from lucency.explain.bind import bind, evidence_for, label_index, layer_lines
+from lucency.explain.explanation import bind, evidence_for, label_index, layer_lines
 
 if TYPE_CHECKING:
     import numpy as np

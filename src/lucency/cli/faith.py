@@ -108,7 +108,7 @@ def _index(reader: Reader, finding: str | None) -> int:
         UsageError: none is named, or no such label.
     """
     from lucency.errors import UsageError
-    from lucency.explain.bind import label_index
+    from lucency.explain.explanation import label_index
 
     index = label_index(reader, finding)
     if index is None and reader.card.task != "binary":
@@ -163,7 +163,7 @@ def _unlabelled(data: Path) -> bool:
 def _evaluated(
     reader: Reader, methods: list[str], task: Task, networks: Networks, quick: bool
 ) -> tuple[list[ExplainerResult], Cases]:
-    from lucency.explain.bind import bind
+    from lucency.explain.explanation import bind
     from lucency.explain.faithfulness import evaluate_explainers, gather_cases
     from lucency.lungs import lung_mask
     from lucency.reader.predict import as_labelled
@@ -254,7 +254,7 @@ def _write(
 
 def _explainers(reader: Reader, wanted: list[str]) -> list[BoundExplainer]:
     """The explainers named, or all that this reader supports."""
-    from lucency.explain.bind import bind, methods
+    from lucency.explain.explanation import bind, methods
 
     names = list(methods(reader)) if ALL in wanted else list(dict.fromkeys(wanted))
     return [bind(reader, name) for name in names]

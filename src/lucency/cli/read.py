@@ -102,7 +102,7 @@ def _draw(reader: Reader, path: Path, film: Film, reading: Reading, folder: Path
 
 def _bundle_line(reader: Reader, shipped: bool) -> str:
     """What read: how it calls a label, bands, on whom the probability was fitted, whom it learned from."""
-    from lucency.reader.bands import bands_line, calling
+    from lucency.reader.outputs import bands_line, calling
 
     card = reader.card
     lines = [

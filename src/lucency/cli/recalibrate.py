@@ -113,7 +113,7 @@ def _worse(new: Recalibrated, on: str, out: Path) -> SourceError:
 def _config(card: Card, method: str, threshold: str, coverage: float | None, costs: Path | None) -> RecalibrationConfig:
     from lucency.bundle import Costs
     from lucency.errors import UsageError
-    from lucency.evaluate.costs import read_costs
+    from lucency.evaluate.predictions import read_costs
     from lucency.evaluate.recalibration import KEEP, RecalibrationConfig
     from lucency.reader.recalibrate import kept_logits, kept_point
 

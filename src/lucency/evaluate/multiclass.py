@@ -8,9 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from lucency.arrays import Bools, Floats, Ints
-from lucency.evaluate.costs import costs_paid
 from lucency.evaluate.metrics import Finding, ratio
-from lucency.evaluate.predictions import PerFinding, Predictions
+from lucency.evaluate.predictions import PerFinding, Predictions, costs_paid
 from lucency.evaluate.selective_prediction import augrc, confidence, correct_calls
 
 GRADED = re.compile(r"((grade|stage|level|score|degree|kl|birads)[ _-]?)?\d+", re.IGNORECASE)

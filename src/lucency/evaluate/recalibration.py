@@ -21,10 +21,9 @@ from lucency.evaluate.calibration import (
     recalibrated,
 )
 from lucency.evaluate.confidence_intervals import Estimate, bootstrap, mean_ece_interval
-from lucency.evaluate.costs import Costs, costs_paid, refers
 from lucency.evaluate.metrics import ratio, weighted_ece
 from lucency.evaluate.operating_point import OperatingPoint, choose_operating_point
-from lucency.evaluate.predictions import PerFinding, Predictions, Task
+from lucency.evaluate.predictions import Costs, PerFinding, Predictions, Task, costs_paid, refers
 from lucency.evaluate.report import findings
 from lucency.evaluate.selective_prediction import (
     Part,

@@ -6,8 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lucency.arrays import Floats32
-from lucency.explain.attribution import integrated_gradients, lime, occlusion, shap
-from lucency.explain.gradients import cam, grad_cam, grad_cam_pp, guided_backprop, guided_grad_cam, layer_cam
+from lucency.explain.attribution import (
+    cam,
+    grad_cam,
+    grad_cam_pp,
+    guided_backprop,
+    guided_grad_cam,
+    integrated_gradients,
+    layer_cam,
+    lime,
+    occlusion,
+    shap,
+)
 from lucency.paint import LIMIT
 
 RANDOMISED = "fails the randomisation test"

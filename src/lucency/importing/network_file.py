@@ -17,7 +17,7 @@ from lucency.importing.imported import Imported, ImportOptions, card_of, choose_
 from lucency.importing.input_range import RANGES
 from lucency.importing.outputs import Outputs, read_outputs
 from lucency.preprocess import Preprocess
-from lucency.reader.foreign import ADAPTER, Activation, Adapter, Session, answer, open_session
+from lucency.reader.engines import ADAPTER, Activation, Adapter, Session, answer, open_session
 
 FORMATS: dict[str, Format] = {".onnx": "onnx", ".tflite": "litert"}
 SUFFIXES = {kind: suffix for suffix, kind in FORMATS.items()}

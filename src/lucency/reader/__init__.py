@@ -1,7 +1,6 @@
 """Film → Reading(probability, verdict, map, warnings), from a bundle. No PyTorch in the process."""
 
-from lucency.reader.bands import Band, bands, model_info
-from lucency.reader.outputs import Outputs
+from lucency.reader.outputs import Band, Outputs, bands, model_info
 from lucency.reader.reader import ENGINES, Reader
 from lucency.reader.reading import Reading
 

@@ -10,10 +10,9 @@ import numpy as np
 from lucency.arrays import Floats
 from lucency.data.dataset import Dataset
 from lucency.evaluate.confidence_intervals import Estimate, bootstrap
-from lucency.evaluate.costs import Costs
 from lucency.evaluate.metrics import ece, ranking, ratio
 from lucency.evaluate.multiclass import balanced_accuracy
-from lucency.evaluate.predictions import Predictions
+from lucency.evaluate.predictions import Costs, Predictions
 from lucency.evaluate.report import findings
 from lucency.progress import track
 from lucency.shift.conditions import PLAIN, Scores
