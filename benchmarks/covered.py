@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.data import read_dataset
-from lucency.data.decode import decode_squares
+from lucency.data.dataset import decode_squares
 from lucency.data.splits import Fold
 from lucency.evaluate.confidence_intervals import auroc_interval
 from lucency.evaluate.metrics import auroc

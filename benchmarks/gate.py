@@ -15,7 +15,7 @@ from folds import drawn, held
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from lucency.data.decode import decode_squares
+from lucency.data.dataset import decode_squares
 from lucency.data.phantom import draw
 from lucency.evaluate.confidence_intervals import proportion_interval
 from lucency.evaluate.recalibration import RecalibrationConfig

@@ -17,9 +17,9 @@ from folds import drawn
 from PIL import Image
 
 from lucency.bundle import open_bundle
-from lucency.bundle.golden import GOLDEN, parse_golden
+from lucency.bundle.store import GOLDEN, parse_golden
 from lucency.data import read_dataset
-from lucency.data.decode import decode_squares
+from lucency.data.dataset import decode_squares
 from lucency.preprocess import Preprocess
 
 WAYS: dict[str, dict[str, Any]] = {

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from lucency.arrays import Floats
 from lucency.data import read_dataset
-from lucency.data.decode import decode_squares, preprocess_of
+from lucency.data.dataset import decode_squares, preprocess_of
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold
 from lucency.evaluate.metrics import auroc
 from lucency.film import open_film

@@ -35,8 +35,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lucency.data import Dataset, read_dataset
-from lucency.data.dataset import Sample
-from lucency.data.decode import decode_squares, preprocess_of
+from lucency.data.dataset import Sample, decode_squares, preprocess_of
 from lucency.data.splits import Fold
 from lucency.evaluate.metrics import auroc
 from lucency.explain.boxes import boxed_films

@@ -21,7 +21,7 @@ from PIL import Image
 
 from lucency.arrays import Bools, Pixels
 from lucency.data import read_dataset
-from lucency.data.decode import decode_squares
+from lucency.data.dataset import decode_squares
 from lucency.data.splits import Fold
 from lucency.evaluate.metrics import auroc
 from lucency.explain import measures

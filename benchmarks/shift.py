@@ -19,7 +19,7 @@ from PIL import Image, ImageFilter
 
 from lucency.bundle import read_card
 from lucency.data import Dataset
-from lucency.data.decode import decode_squares
+from lucency.data.dataset import decode_squares
 from lucency.evaluate import Predictions, evaluate_predictions
 from lucency.evaluate.predictions import concatenate, read_predictions
 from lucency.evaluate.recalibration import RecalibrationConfig, cross_fit

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from lucency.data import read_dataset
-from lucency.data.decode import decode_squares
+from lucency.data.dataset import decode_squares
 from lucency.models import build
 from lucency.preprocess import Preprocess
 from lucency.recipe import read_recipe

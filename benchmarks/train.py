@@ -25,8 +25,7 @@ import numpy as np
 import torch
 
 from lucency.data import read_dataset
-from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_squares
+from lucency.data.dataset import Dataset, decode_squares
 from lucency.models import build
 from lucency.models.run import keep_freed_memory
 from lucency.preprocess import Preprocess

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from lucency.data import read_dataset
-from lucency.data.decode import decode_squares
+from lucency.data.dataset import decode_squares
 from lucency.evaluate.confidence_intervals import proportion_interval
 from lucency.models.ood_detector import CELLS, CHECKS, thumbnails
 from lucency.preprocess import Preprocess

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.bundle import Card
-from lucency.data.dataset import Dataset
-from lucency.data.decode import readable_batches
+from lucency.data.dataset import Dataset, readable_batches
 from lucency.errors import FilmError, SourceError
 from lucency.film import Film
 from lucency.html import render

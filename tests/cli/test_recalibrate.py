@@ -128,7 +128,7 @@ def test_a_blank_film_is_uncertain_whatever_the_network_says(
 
 def test_golden_answers_follow_the_calibration(tmp_path: Path) -> None:
     from lucency.bundle import Calibration, open_bundle, write_bundle
-    from lucency.bundle.golden import GOLDEN, Golden, GoldenFilm, Tolerance, golden_bytes, parse_golden
+    from lucency.bundle.store import GOLDEN, Golden, GoldenFilm, Tolerance, golden_bytes, parse_golden
     from lucency.evaluate.recalibration import RecalibrationConfig
     from lucency.reader.recalibrate import recalibrate as fit_again
     from lucency.reader.recalibrate import write_recalibrated

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lucency.models import BACKBONES, Classifier, blocks, build, channels
+from lucency.models.classifier import HEADS
 from lucency.models.flops import count_flops
-from lucency.models.heads import HEADS
 from lucency.recipe import ModelSettings
 
 WIDTH = 0.25

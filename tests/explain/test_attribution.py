@@ -28,8 +28,7 @@ from lucency.explain.attribution import (
 )
 from lucency.explain.network import LAST, Evidence, last_finer_layer, layer, layers, to_input
 from lucency.models import BACKBONES, build
-from lucency.models.classifier import Classifier
-from lucency.models.heads import HEADS, Dense128, Linear
+from lucency.models.classifier import HEADS, Classifier, Dense128, Linear
 from lucency.recipe import ModelSettings
 
 from .conftest import random_network

@@ -14,7 +14,7 @@ from torch import nn
 from lucency.bundle import Calibration, Card, Model, Square, Training
 from lucency.data.phantom import draw
 from lucency.models import Classifier, build
-from lucency.models.heads import HEADS
+from lucency.models.classifier import HEADS
 from lucency.models.layers import Inverted, Unit
 from lucency.models.run import save_run
 from lucency.recipe import ModelSettings

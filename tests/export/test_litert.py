@@ -16,7 +16,7 @@ from lucency.errors import ExportError
 from lucency.export import litert
 from lucency.export.network import ExportNetwork
 from lucency.models import Classifier
-from lucency.models.heads import HEADS
+from lucency.models.classifier import HEADS
 from lucency.models.layers import Unit
 
 from .small_runs import alive, card_of, few_units, squares

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from tree_sitter import Language, Parser
 
 from lucency.bundle import DEFAULT
-from lucency.bundle.golden import GOLDEN
+from lucency.bundle.store import GOLDEN
 from lucency.paint import contour
 from lucency.reader import Reader
 from lucency.reader.input_checks import GATE_WORDS, SIGHTS

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lucency.bundle import DEFAULT
-from lucency.bundle.golden import GOLDEN, parse_golden
+from lucency.bundle.store import GOLDEN, parse_golden
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "docs/mobile.md", *ROOT.glob("ports/*/README.md")]

@@ -13,8 +13,8 @@ from PIL import Image
 
 from lucency.bundle import DEFAULT, Abstention, Card, Check, Gate, Model, OperatingPoint, Square, open_bundle
 from lucency.bundle.card import Task
-from lucency.bundle.golden import GOLDEN as GOLDEN_ANSWERS
-from lucency.bundle.golden import parse_golden
+from lucency.bundle.store import GOLDEN as GOLDEN_ANSWERS
+from lucency.bundle.store import parse_golden
 from lucency.film import Film
 from lucency.modality import MODALITIES
 from lucency.paint import LIMIT, TOP, ZERO, colourmap, opacities, window

@@ -11,7 +11,7 @@ import pytest
 
 from cli.brightness import write_brightness_bundle, write_film
 from lucency.bundle import Card, Model, OperatingPoint, open_bundle, write_bundle
-from lucency.bundle.golden import GOLDEN
+from lucency.bundle.store import GOLDEN
 from lucency.errors import BundleError, FilmError
 from lucency.export.exporter import GOLDEN_FILMS, golden_files
 from lucency.film import open_film

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from data.films import as_films, chest
 from lucency.data.acquisition_pairs import Squares, squares_of
 from lucency.models import Classifier
-from lucency.models.heads import Linear
+from lucency.models.classifier import Linear
 from lucency.preprocess import Preprocess
 from lucency.shift.probe import pooled, probe, series
 

@@ -83,7 +83,7 @@ def test_the_cache_depends_on_the_augmentation(films: Dataset, classifier: Class
 def test_the_view_network_equals_the_whole_network(films: Dataset, classifier: Classifier, tmp_path: Path) -> None:
     views = lung_views(classifier, films, RECIPE, tmp_path, augmented=False)
     network = ViewNetwork(classifier, RECIPE).eval()
-    from lucency.data.decode import decode_squares
+    from lucency.data.dataset import decode_squares
     from lucency.preprocess import Preprocess
 
     squares = np.stack(decode_squares(films, Preprocess(64, "stretch")).pixels)

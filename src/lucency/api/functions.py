@@ -184,7 +184,7 @@ def evaluate(
         BundleError: no bundle or run.
         SourceError: no film can be read, no such split, or labels that the reader does not know.
     """
-    from lucency.data.decode import report_skipped
+    from lucency.data.dataset import report_skipped
     from lucency.data.learned import fresh_films
     from lucency.errors import name_extra
 
@@ -281,8 +281,7 @@ def export(
 
     with name_extra("export"):
         from lucency.bundle import open_bundle
-        from lucency.export.calibration_films import calibration_squares
-        from lucency.export.exporter import export_run
+        from lucency.export.exporter import calibration_squares, export_run
 
     path = Path(run if isinstance(run, str | Path) else run.bundle.path)
     squares = None

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
 
-from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_each, require_readable
+from lucency.data.dataset import Dataset, decode_each, require_readable
 from lucency.errors import FilmError
 from lucency.film import Film
 from lucency.preprocess import Preprocess

@@ -144,9 +144,7 @@ class OperatingPoint(Part):
 
 
 class Costs(Part):
-    """Costs of errors of a multiclass task: the class of least expected cost is called
-    (lucency.evaluate.predictions).
-    """
+    """Costs of errors of several classes: the class of least expected cost is called (lucency.evaluate.predictions)."""
 
     called: tuple[tuple[Cost, ...], ...]
     """A row for each true class of the costs of calling each class, both in the order of `labels`."""

@@ -78,7 +78,7 @@ def _squares(run: Path, data: str | None, options: DataOptions, fold: Fold | Non
     """Films to measure ranges on."""
     from lucency.bundle import open_bundle
     from lucency.errors import UsageError
-    from lucency.export.calibration_films import calibration_squares
+    from lucency.export.exporter import calibration_squares
 
     if data is None:
         raise UsageError("int8 measures ranges on the run's training films; give them by --data DIR")

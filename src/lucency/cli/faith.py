@@ -208,7 +208,7 @@ def _beside(path: Path, task: Task) -> list[ExplainerResult]:
 
 def _causes(reader: Reader, films: Dataset, index: int, most: int, seed: int, resamples: int) -> list[Estimate]:
     """The effects of interventions; none if the films are of one class only."""
-    from lucency.data.decode import decode_each
+    from lucency.data.dataset import decode_each
     from lucency.errors import FilmError
     from lucency.explain.interventions import Answers, evaluate_causes
     from lucency.lungs import lung_mask

@@ -79,7 +79,7 @@ def _features(films: Dataset, places: list[str | None], weights: str) -> tuple[D
     """The readable films, their blocks, and frozen features of their lungs' box, float64 (n, k)."""
     import torch
 
-    from lucency.data.decode import decode_each, require_readable
+    from lucency.data.dataset import decode_each, require_readable
     from lucency.errors import FilmError
     from lucency.models import build
     from lucency.progress import track

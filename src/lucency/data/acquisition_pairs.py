@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.data import read_dataset
-from lucency.data.acquisition import SIDE, Acquisition, acquisition
-from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_each, report_skipped, require_readable
-from lucency.data.reacquire import reacquire
+from lucency.data.acquisition import SIDE, Acquisition, acquisition, reacquire
+from lucency.data.dataset import Dataset, decode_each, report_skipped, require_readable
 from lucency.errors import FilmError, UsageError
 from lucency.film import Film
 from lucency.preprocess import Preprocess

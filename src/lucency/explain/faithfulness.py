@@ -11,8 +11,7 @@ import numpy as np
 from lucency.arrays import Bools as Mask
 from lucency.arrays import Floats, Ints, Pixels
 from lucency.arrays import Floats32 as Map
-from lucency.data.dataset import Dataset, Sample
-from lucency.data.decode import decode_each, require_readable
+from lucency.data.dataset import Dataset, Sample, decode_each, require_readable
 from lucency.errors import FilmError, SourceError
 from lucency.evaluate.confidence_intervals import Intervals, Statistic, bootstrap
 from lucency.explain import BoundExplainer, measures

@@ -9,8 +9,7 @@ import numpy as np
 
 from lucency.arrays import Bools, Floats, Floats32, Ints
 from lucency.bundle import Card, Parity
-from lucency.data.dataset import Dataset
-from lucency.data.decode import readable_batches
+from lucency.data.dataset import Dataset, readable_batches
 from lucency.errors import BundleError, FilmError
 from lucency.evaluate.calibration import one_vs_rest
 from lucency.evaluate.metrics import auroc

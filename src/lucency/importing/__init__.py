@@ -9,8 +9,7 @@ from typing import Any
 
 from lucency.errors import UsageError
 from lucency.importing.imported import CLASSES, Imported, ImportOptions, read_model
-from lucency.importing.network_file import FORMATS, import_network
-from lucency.importing.saved_model import convert, is_saved_model
+from lucency.importing.network_file import FORMATS, convert, import_network, is_saved_model
 
 __all__ = ["ImportOptions", "Imported", "import_model"]
 

@@ -1,14 +1,16 @@
-"""A Keras model's configuration as a flat list of layers: nested models unfolded, shared layers kept."""
+"""A Keras model as a flat list of layers, nested models unfolded; what each of them gives and becomes."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lucency.errors import WeightsError
-from lucency.importing.keras_file import Place, snake_case
+from lucency.importing.keras_file import Array, Place, snake_case
 
 MODELS = ("Functional", "Model", "Sequential")
 MAX_LAYERS = 4000
@@ -234,3 +236,116 @@ def _add(
     output = "/".join((*place.names, str(at)) if at else place.names)
     walk.calls.append(Call(layer, place, output, inputs, numbers))
     return output
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of our layers, of the one or two that a layer of Keras becomes."""
+
+    op: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a translation may ask for."""
+
+    call: Call
+    weights: Mapping[str, Array]
+    major: int
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        """A setting of the layer; its default where the file leaves it out."""
+        found = self.call.config.get(name)
+        return default if found is None else found
+
+    def pair(self, name: str, default: Any = (1, 1)) -> tuple[int, int]:
+        """A setting of one or two whole numbers."""
+        found = self.setting(name, default)
+        first, second = found if isinstance(found, list | tuple) else (found, found)
+        return whole(first), whole(second)
+
+    def weight(self, name: str) -> Array:
+        """One of the layer's weights.
+
+        Raises:
+            WeightsError: the file has none.
+        """
+        if name not in self.weights:
+            raise WeightsError(f"expected the weight {name}, found none; save the whole network with model.save")
+        return self.weights[name]
+
+
+def whole(value: Any) -> int:
+    """A whole number of at least 0. Raises ValueError."""
+    if type(value) is not int or not 0 <= value <= 1 << 20:
+        raise ValueError(f"expected a whole number, found {value!r}")
+    return value
+
+
+def relu(given: Given) -> list[Part]:
+    """ReLU by its largest value and slope. Raises WeightsError for a threshold, and for both together."""
+    if given.setting("threshold", 0.0):
+        raise WeightsError("has a threshold, which is not supported")
+    slope, most = float(given.setting("negative_slope", 0.0)), given.setting("max_value")
+    if most is None:
+        return [_act("leaky_relu", slope) if slope else _act("relu")]
+    if slope:
+        raise WeightsError("has both a slope and a largest value, which is not supported")
+    return [_act("relu6") if most == 6 else _act("clipped_relu", float(most))]
+
+
+def leaky_relu(given: Given) -> list[Part]:
+    """LeakyReLU: `negative_slope` in Keras 3, `alpha` in Keras 2."""
+    return [_act("leaky_relu", float(given.setting("negative_slope", given.setting("alpha", 0.3))))]
+
+
+def elu(given: Given) -> list[Part]:
+    """ELU by its alpha."""
+    return [_act("elu", float(given.setting("alpha", 1.0)))]
+
+
+def _act(name: str, alpha: float | None = None) -> Part:
+    if alpha is not None and not math.isfinite(alpha):
+        raise WeightsError(f"expected a number, found {alpha}")
+    return Part("activation", {"name": name, **({} if alpha is None else {"alpha": alpha})})
+
+
+def activation(given: Given) -> list[Part]:
+    """The activation that a layer names."""
+    name = activation_name(given.call)
+    if name == "linear":
+        return []
+    if name == "leaky_relu":
+        return [_act("leaky_relu", 0.2)]
+    if name == "hard_sigmoid" and given.major < 3:
+        return [_act("hard_sigmoid_keras2")]
+    if name not in FUNCTIONS:
+        raise WeightsError(f"the activation {name!r:.60} is not supported; known are {', '.join(sorted(FUNCTIONS))}")
+    return [_act(FUNCTIONS[name])]
+
+
+def activation_name(call: Call) -> str:
+    """The name of a layer's activation; "linear" where it has none."""
+    if call.kind == "Softmax":
+        return "softmax"
+    stated = call.config.get("activation") or "linear"
+    if isinstance(stated, dict):
+        inner = stated.get("config")
+        stated = inner if isinstance(inner, str) else snake(str(stated.get("class_name")))
+    return str(stated)
+
+
+def snake(name: str) -> str:
+    """ReLU → relu, LeakyReLU → leaky_relu."""
+    return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name.replace("ReLU", "Relu")).lower()
+
+
+FUNCTIONS = {
+    **{name: name for name in ("relu", "relu6", "elu", "selu", "gelu", "silu", "mish", "sigmoid", "hard_sigmoid")},
+    **{name: name for name in ("tanh", "softplus", "softsign", "exponential", "hard_silu")},
+    "swish": "silu",
+    "hard_swish": "hard_silu",
+}
+"""Keras's name of an activation → ours."""

@@ -12,10 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from lucency.errors import WeightsError
-from lucency.importing.keras_activations import activation, activation_name, elu, leaky_relu, relu
 from lucency.importing.keras_file import Array, KerasFile
-from lucency.importing.keras_graph import Call, Flat
-from lucency.importing.layer_parts import Given, Part, whole
+from lucency.importing.keras_graph import (
+    Call,
+    Flat,
+    Given,
+    Part,
+    activation,
+    activation_name,
+    elu,
+    leaky_relu,
+    relu,
+    whole,
+)
 from lucency.models.imported import FILM, Layer
 
 CODE = ("Lambda", "TFOpLambda", "SlicingOpLambda")

@@ -15,13 +15,21 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from lucency.errors import UsageError
-from lucency.models import timm_backbone
-from lucency.models.backbones import TF_EPS, TF_PADDING, efficientnet_lite, mobilenet_v1, mobilenet_v2
-from lucency.models.classifier import Classifier
-from lucency.models.heads import HEADS
+from lucency.models.backbones import (
+    TF_EPS,
+    TF_PADDING,
+    TIMM_PREFIX,
+    TimmFeatures,
+    efficientnet_lite,
+    mobilenet_v1,
+    mobilenet_v2,
+    timm_facts,
+    timm_features,
+)
+from lucency.models.classifier import HEADS, Classifier
 from lucency.models.imported import Graph
+from lucency.models.layers import set_output_stride, spread_evidence, stride_of, truncate
 from lucency.models.lung_crop import LungCrop
-from lucency.models.output_stride import set_output_stride, spread_evidence, stride_of, truncate
 from lucency.models.pretrained import load_pretrained
 
 if TYPE_CHECKING:
@@ -94,9 +102,9 @@ def backbone(name: str) -> Backbone:
     Raises:
         UsageError: no such row (with the nearest one), or timm is not installed or does not know NAME.
     """
-    if name.startswith(timm_backbone.PREFIX):
-        mean, std, side, paper = timm_backbone.facts(name)
-        return Backbone(partial(timm_backbone.features, name), mean, std, side, paper)
+    if name.startswith(TIMM_PREFIX):
+        mean, std, side, paper = timm_facts(name)
+        return Backbone(partial(timm_features, name), mean, std, side, paper)
     if name not in BACKBONES:
         near = difflib.get_close_matches(name, BACKBONES, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(BACKBONES)} and timm:NAME"
@@ -135,11 +143,11 @@ def build(settings: ModelSettings, findings: int = 1, bias: Sequence[float] | No
 def blocks(classifier: Classifier) -> list[nn.Module]:
     """The backbone's blocks from first to last; together they hold all of its parameters."""
     features = classifier.features
-    return features.blocks() if isinstance(features, timm_backbone.TimmFeatures) else list(features.children())
+    return features.blocks() if isinstance(features, TimmFeatures) else list(features.children())
 
 
 def channels(features: nn.Module) -> int:
     """How many maps the features end in: k of A (n, k, h, w)."""
-    if isinstance(features, timm_backbone.TimmFeatures | Graph):
+    if isinstance(features, TimmFeatures | Graph):
         return features.channels
     return [part for part in features.modules() if isinstance(part, nn.Conv2d)][-1].out_channels

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lucency.models import BACKBONES, channels, published
 from lucency.models import backbone as row_of
-from lucency.models.heads import HEADS
+from lucency.models.classifier import HEADS
 
 Kind = Literal["convolution", "depthwise", "pointwise", "dense"]
 KINDS: tuple[Kind, ...] = ("convolution", "depthwise", "pointwise", "dense")

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from lucency.errors import BundleError
 from lucency.files import parse_json
-from lucency.models.classifier import Classifier
+from lucency.models.classifier import Classifier, Head
 from lucency.models.graph_ops import OPS, Shape, pull_back
-from lucency.models.heads import Head
 
 ARCHITECTURE = "architecture.json"
 FILM = "film"

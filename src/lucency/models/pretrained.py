@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lucency.errors import WeightsError
 from lucency.files import beside, sha256_file
-from lucency.models import timm_backbone
+from lucency.models.backbones import TIMM_PREFIX, timm_pretrained
 from lucency.models.checkpoint_mapping import MAGIC, read_tflite, to_ours
 from lucency.progress import track
 
@@ -109,7 +109,7 @@ def load_pretrained(features: nn.Module, backbone: str, source: str = "imagenet"
     Raises:
         WeightsError: missing, altered, truncated, or made for another network.
     """
-    if backbone.startswith(timm_backbone.PREFIX):
+    if backbone.startswith(TIMM_PREFIX):
         _load(features, _timm_state(backbone, source), f"{backbone} ({source})", backbone)
         return
     state, where = imagenet_state(backbone, source, width)
@@ -226,7 +226,7 @@ def _checked(path: Path, sha256: str) -> Path:
 
 def _timm_state(backbone: str, source: str) -> dict[str, Tensor]:
     if source in ("imagenet", "timm"):
-        return timm_backbone.pretrained(backbone)
+        return timm_pretrained(backbone)
     return {f"net.{name.removeprefix('net.')}": value for name, value in read(_given(Path(source))).items()}
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lucency.data.dataset import Dataset
-from lucency.data.decode import readable_batches
+from lucency.data.dataset import Dataset, readable_batches
 from lucency.data.labels import matching
 from lucency.errors import FilmError, SourceError
 from lucency.evaluate import Predictions

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lucency.bundle import DEFAULT, Bundle, Card, open_bundle, verify
 from lucency.bundle.card import Format
-from lucency.bundle.golden import GOLDEN, Golden, GoldenFilm, parse_golden
+from lucency.bundle.store import GOLDEN, Golden, GoldenFilm, parse_golden
 from lucency.errors import BundleError, FilmError
 from lucency.film import Film, as_film, open_film
 from lucency.lungs import lung_outline

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lucency.bundle import Abstention, Bundle, Calibration, Card, Metric, OperatingPoint, write_bundle
-from lucency.bundle.golden import GOLDEN, Golden, golden_bytes, parse_golden
+from lucency.bundle.store import GOLDEN, Golden, golden_bytes, parse_golden
 from lucency.evaluate.operating_point import OperatingPoint as FittedPoint
 from lucency.evaluate.predictions import Predictions
 from lucency.evaluate.recalibration import (

@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 
 from lucency.bundle import Bundle
-from lucency.bundle.golden import FOLDER
+from lucency.bundle.store import FOLDER
 from lucency.errors import BundleError, UsageError
 from lucency.film.limits import limit_memory
 from lucency.native_output import held_stderr

@@ -11,11 +11,9 @@ from PIL import Image
 
 from lucency.arrays import Bools, Floats, Ints, Pixels
 from lucency.bundle import Card
-from lucency.data.acquisition import SIDE
+from lucency.data.acquisition import ALL, PARTS, SIDE
 from lucency.data.acquisition_pairs import Squares, Whose, as_another, donor_pools, draws
-from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_each
-from lucency.data.reacquire import ALL, PARTS
+from lucency.data.dataset import Dataset, decode_each
 from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import FilmError, SourceError, UsageError
 from lucency.evaluate.metrics import auroc, ece

@@ -21,8 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lucency.data.dataset import Dataset, Sample
-from lucency.data.decode import decode_each, require_readable
+from lucency.data.dataset import Dataset, Sample, decode_each, require_readable
 from lucency.errors import FilmError, OutputError
 from lucency.models import Classifier
 from lucency.models.classifier import fuse_batchnorm

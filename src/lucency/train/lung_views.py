@@ -23,8 +23,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_squares, preprocess_of
+from lucency.data.dataset import Dataset, decode_squares, preprocess_of
 from lucency.errors import FilmError, OutputError
 from lucency.models import Classifier, blocks
 from lucency.models.classifier import fuse_batchnorm

@@ -13,8 +13,7 @@ from pathlib import Path
 from lucency import __version__, compat
 from lucency.bundle import Card, Model, Square, Training
 from lucency.data import population
-from lucency.data.dataset import Dataset
-from lucency.data.decode import preprocess_of
+from lucency.data.dataset import Dataset, preprocess_of
 from lucency.data.learned import LEARNED, learned_bytes
 from lucency.data.splits import split_hash
 from lucency.errors import TrainingError

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from lucency.bundle import Bundle, Card, Check, Gate
-from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_squares, report_skipped
+from lucency.data.dataset import Dataset, decode_squares, report_skipped
 from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import SourceError
 from lucency.evaluate.selective_prediction import fit_conformal

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lucency import __version__
-from lucency.data.dataset import Dataset
-from lucency.data.decode import decode_squares, preprocess_of, report_skipped
+from lucency.data.dataset import Dataset, decode_squares, preprocess_of, report_skipped
 from lucency.data.imbalance import class_weights, finding_weights, table
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold, train_val_split, without_test
 from lucency.errors import UsageError

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lucency.bundle import Bundle
-from lucency.bundle.golden import GOLDEN, parse_golden
-from lucency.bundle.store import CARD
+from lucency.bundle.store import CARD, GOLDEN, parse_golden
 from lucency.errors import BundleError, OutputError, UsageError
 from lucency.files import scratch, sha256_bytes, unwritable
 from lucency.interruption import undone
