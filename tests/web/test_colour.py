@@ -12,11 +12,11 @@ import pydicom
 import pytest
 from PIL import Image, ImageCms
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, JPEGLSNearLossless, RLELossless
 
 from contracts.test_modalities import run_of
 from film.conftest import MakeDicom
-from film.test_dicom import colour, silent_jpeg, with_palette
+from film.test_dicom import bytes_of, colour, compressed, silent_jpeg, with_palette
 from lucency.bundle import DEFAULT, Abstention, Calibration, Costs, open_bundle, write_bundle
 from lucency.data.phantom import draw
 from lucency.evaluate.selective_prediction import prediction_sets
@@ -153,6 +153,39 @@ def captures(make_dicom: MakeDicom) -> list[bytes]:
         ),
         make_dicom(picture[:, :, 0], Modality="OP"),
     ]
+
+
+def coded(make_dicom: MakeDicom) -> list[bytes]:
+    """The same without the baseline JPEG: every other coding of colour, lossless and lossy."""
+    jpeg_ls, picture = pytest.importorskip("jpeg_ls"), skin(21, 80, 64)
+    deep = pydicom.dcmread(io.BytesIO(colour(make_dicom, picture.astype(np.uint16) * 257 >> 4, BitsStored=12)))
+    codings = [
+        *((syntax, "RGB", {}) for syntax in (RLELossless, JPEGLSLossless, JPEG2000Lossless)),
+        (JPEG2000Lossless, "YBR_RCT", {}),
+        (JPEGLSNearLossless, "RGB", {"jls_error": 3}),
+        *((JPEG2000, photometric, {"j2k_cr": [5]}) for photometric in ("RGB", "YBR_ICT")),
+    ]
+    films = [compressed(make_dicom, picture, *coding, **how) for *coding, how in codings]
+    for syntax in (RLELossless, JPEGLSLossless, JPEG2000Lossless):
+        made = pydicom.dcmread(io.BytesIO(bytes_of(deep)))
+        made.compress(syntax)
+        films.append(bytes_of(made))
+    chroma = pydicom.dcmread(io.BytesIO(films[0]))
+    chroma.PhotometricInterpretation = "YBR_FULL"
+    by_plane = pydicom.dcmread(io.BytesIO(films[1]))
+    stream = jpeg_ls.encode_array(
+        np.ascontiguousarray(np.moveaxis(picture, 2, 0)), interleave_mode=0
+    )  # one component after another
+    by_plane.PixelData = encapsulate([bytes(stream)])
+    return [*films, bytes_of(chroma), bytes_of(by_plane)]
+
+
+def test_colour_coded_without_baseline_jpeg(opened: tuple[Path, Any], make_dicom: MakeDicom) -> None:
+    bundle, tab = opened
+    films = coded(make_dicom)
+    told = read(tab, films)
+    assert [one.get("error") for one in told] == [None] * len(films)
+    compare(bundle, told, films)
 
 
 def test_colour_in_every_form(opened: tuple[Path, Any], make_dicom: MakeDicom) -> None:

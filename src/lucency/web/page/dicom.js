@@ -12,7 +12,7 @@ import { profileFacts } from "./png.js";
 const RLE = "1.2.840.10008.1.2.5", JPEG = "1.2.840.10008.1.2.4.50", DEFLATED = "1.2.840.10008.1.2.1.99";
 const PLAIN = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"];
 const NAMES = { "1.2.840.10008.1.2.4.51": "JPEG Extended", "1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000 Lossless" };
-/** (frame, width, height) → pixels, by transfer syntax: JPEG Lossless, JPEG-LS, JPEG 2000. */
+/** (frame, width, height, samples) → pixels, by transfer syntax: JPEG Lossless, JPEG-LS, JPEG 2000. */
 const DECODERS = {
   "1.2.840.10008.1.2.4.57": decodeLossless,
   "1.2.840.10008.1.2.4.70": decodeLossless,
@@ -22,7 +22,9 @@ const DECODERS = {
   "1.2.840.10008.1.2.4.91": (...given) => decodeBy("jpeg2000", ...given),
 };
 const FOR_PROCESSING = ["1", "2", "3"].map((kind) => `1.2.840.10008.5.1.4.1.1.1.${kind}.1`);
-const COLOURS = ["RGB", "YBR_FULL", "YBR_FULL_422"];
+const COLOURS = ["RGB", "YBR_FULL", "YBR_FULL_422"], OF_JPEG_2000 = ["YBR_RCT", "YBR_ICT"];
+/** The latter of JPEG 2000 alone, whose decoder gives red, green and blue (T.800, annex G). */
+const JPEG_2000 = ["1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"], LOSSLESS_JPEG = ["1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"];
 const PALETTE = "PALETTE COLOR";
 const CT_WINDOW = [-600, 1500];
 /** Center and width where a CT states none: lucency.modality. */
@@ -34,7 +36,7 @@ export async function readDicom(bytes) {
     const dataset = parse(bytes), head = checkedHeader(dataset);
     const [modality, body_part, age] = ["00080060", "00180015", "00101010"].map((tag) => dataset.text(tag));
     const stated = { view: view(dataset), body_part, modality, age };
-    if (COLOURS.includes(head.photometric)) return inColour(dataset, head, stated, await colourOf(dataset, head));
+    if (head.samples === 3) return inColour(dataset, head, stated, await colourOf(dataset, head));
     const { codes, padded, damage } = await codesOf(dataset, head);
     if (head.photometric === PALETTE) return inColour(dataset, head, stated, { colour: paletteOf(dataset, codes, head), facts: { damage } });
     const { table, voi } = grayTable(dataset, head.bits, head.signed);
@@ -55,21 +57,33 @@ function inColour(dataset, { width, height }, stated, { colour, facts }) {
   return { pixels: gray(colour, 3), colour, width, height, facts: all };
 }
 
-async function colourOf(dataset, { width, height, photometric, allocated, high }) {
+async function colourOf(dataset, head) {
+  const { width, height, photometric, allocated, high, bits } = head, size = width * height;
   if (dataset.syntax === JPEG) {
     const picture = await readJpeg(withColours(dataset.frame(), photometric === "RGB"), 3), { damage } = picture.facts;
     return picture.width === width && picture.height === height ? { colour: picture.colour, facts: damage ? { damage } : {} } : {};
   }
-  if (!PLAIN.includes(dataset.syntax)) throw refusal("found_syntax", "advice_syntax", { syntax: NAMES[dataset.syntax] ?? "another syntax" });
-  const half = photometric === "YBR_FULL_422", size = width * height, planar = dataset.integer("00280006") === 1 && !half;
-  const values = uncompressed(dataset, half ? 2 * size : 3 * size, allocated), colour = new Uint8Array(3 * size);
-  const below = allocated === 16 ? high - 7 : 0; // of more bits the upper eight are kept
+  const uncoded = PLAIN.includes(dataset.syntax), half = uncoded && photometric === "YBR_FULL_422";
+  const planar = dataset.syntax === RLE || (uncoded && !half && dataset.integer("00280006") === 1);
+  const values = uncoded ? uncompressed(dataset, half ? 2 * size : 3 * size, allocated) : await coded(dataset, head);
+  const below = allocated === 16 ? (uncoded ? high - 7 : bits - 8) : 0; // of more bits the upper eight are kept
+  const asIs = !photometric.startsWith("YBR_FULL"), colour = new Uint8Array(3 * size);
   for (let i = 0; i < size; i++) {
     const pair = 4 * (i >> 1), places = half ? [pair + (i & 1), pair + 2, pair + 3] : [0, 1, 2].map((part) => (planar ? part * size + i : 3 * i + part));
     const [one, two, three] = places.map((place) => (values[place] >> below) & 255);
-    colour.set(photometric === "RGB" ? [one, two, three] : rgbOf(one, two - 128, three - 128), 3 * i);
+    colour.set(asIs ? [one, two, three] : rgbOf(one, two - 128, three - 128), 3 * i);
   }
   return { colour, facts: {} };
+}
+
+/** Three values a pixel: of RLE one component after another. */
+async function coded(dataset, { width, height, allocated }) {
+  const { syntax } = dataset;
+  if (syntax === RLE) return runLengths(dataset.frame(), width * height, allocated / 8, 3);
+  if (!(syntax in DECODERS) || LOSSLESS_JPEG.includes(syntax)) {
+    throw refusal("found_syntax", "advice_syntax", { syntax: NAMES[syntax] ?? "another syntax" });
+  }
+  return (await DECODERS[syntax](dataset.frame(), width, height, 3)).pixels;
 }
 
 /** Red, green, blue of the entries that the codes name; of 16-bit entries the upper eight. PS3.3 C.7.9. */
@@ -99,7 +113,8 @@ function checkedHeader(dataset) {
   const frames = number(dataset, "00280008", "NumberOfFrames") || 1;
   if (frames !== 1) throw refusal("found_frames", "advice_frame", { frames });
   const photometric = dataset.text("00280004") || "nothing";
-  const coloured = COLOURS.includes(photometric), samples = coloured ? 3 : 1;
+  const coloured = COLOURS.includes(photometric) || (OF_JPEG_2000.includes(photometric) && JPEG_2000.includes(dataset.syntax));
+  const samples = coloured ? 3 : 1;
   if ((dataset.integer("00280002") ?? samples) !== samples || !(coloured || [PALETTE, "MONOCHROME1", "MONOCHROME2"].includes(photometric))) {
     throw refusal("found_colour", "advice_original", { photometric: photometric.replace(/[^\w ]/g, "?") });
   }
@@ -112,7 +127,7 @@ function checkedHeader(dataset) {
   if (![8, 16].includes(allocated) || !(1 < bits && bits <= allocated && bits - 1 <= high && high < allocated)) {
     throw refusal("found_bits", "advice_bits", { bits, allocated });
   }
-  return { height, width, photometric, allocated, bits, high, signed };
+  return { height, width, photometric, samples, allocated, bits, high, signed };
 }
 
 /** The bits that count of every pixel. Overlays and rubbish may lie in the others; compressed values start at bit 0. */
@@ -165,15 +180,15 @@ function uncompressed(dataset, size, allocated) {
   return Uint16Array.from({ length: size }, (_, i) => view.getUint16(2 * i, dataset.little));
 }
 
-/** PS3.5, annex G: a segment for each byte of a pixel, the most significant first. */
-function runLengths(frame, size, wide) {
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  if (view.getUint32(0, true) !== wide) throw damaged("DICOM");
-  const out = wide === 1 ? new Uint8Array(size) : new Uint16Array(size);
-  for (let i = 0; i < wide; i++) {
-    const end = i + 1 < wide ? view.getUint32(8 + 4 * i, true) : frame.length;
+/** PS3.5, annex G: a segment for each byte of a pixel, component by component, the most significant first. */
+function runLengths(frame, size, wide, samples = 1) {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength), count = wide * samples;
+  if (view.getUint32(0, true) !== count) throw damaged("DICOM");
+  const out = wide === 1 ? new Uint8Array(samples * size) : new Uint16Array(samples * size);
+  for (let i = 0; i < count; i++) {
+    const end = i + 1 < count ? view.getUint32(8 + 4 * i, true) : frame.length, from = Math.floor(i / wide) * size;
     const bytes = segment(frame.subarray(view.getUint32(4 + 4 * i, true), end), size);
-    for (let at = 0; at < size; at++) out[at] = out[at] * 256 + bytes[at];
+    for (let at = 0; at < size; at++) out[from + at] = out[from + at] * 256 + bytes[at];
   }
   return out;
 }
