@@ -41,16 +41,15 @@ FILE = """async ([film, width, height]) => {
   return [verdict, [...logits]];
 }"""
 VIDEO = """async (pictures) => {
-  const names = ["camera", "homography", "tracker"];
+  const names = ["camera", "camera_look", "lucency", "tracker"];
   const modules = await Promise.all(names.map((name) => import(`./${name}.js`)));
-  const [{ steadyReading }, { rectify }, { sharpCorners, Tracker }] = modules;
-  const tracker = new Tracker();
+  const [{ steadyReading }, { look }, { prepare }, { Tracker }] = modules;
+  const tracker = new Tracker(), live = {};
   let reading = null;
   for (const text of pictures) {
-    const photo = { pixels: bytes(text), width: 640, height: 480 };
-    const found = sharpCorners(photo), corners = tracker.follow(found);
-    const film = corners && { ...rectify(photo, found ?? corners, 384, tracker.film), facts: {} };
-    if (film) reading = await steadyReading(engine, film, tracker);
+    const seen = look(tracker, { pixels: bytes(text), width: 640, height: 480 });
+    if (!seen.film) continue;
+    reading = await steadyReading(engine, { ...seen, square: prepare(seen.film, engine.card.preprocess) }, live);
   }
   return [tracker.corners, reading && { ...reading, logits: [...reading.logits], map: null, probabilities: null }];
 }"""
@@ -78,9 +77,7 @@ def main() -> None:
             tab = browser.new_page()
             tab.goto(f"{address}probe.html")
             for seed in range(options.first, options.first + options.scenes):
-                gray = (
-                    open_film(paths[seed * len(paths) // options.scenes % len(paths)]).gray8() if paths else drawn(seed)
-                )
+                gray = open_film(film_of(seed, paths, options.scenes)).gray8() if paths else drawn(seed)
                 place = ("light box", "monitor")[seed % 2]
                 told[place] += looked_at(tab, Image.fromarray(gray), seed, place, options)
     for place, count in told.items():
@@ -91,6 +88,11 @@ def main() -> None:
             f"{count['referred']}, called otherwise {count['called otherwise']}; doubted: glare {count['glare']}, "
             f"stripes {count['stripes']}"
         )
+
+
+def film_of(seed: int, paths: list[Path], scenes: int) -> Path:
+    """Films spread over all of them; from one run of so many scenes to the next others."""
+    return paths[(seed * len(paths) // scenes + 7 * (seed // scenes)) % len(paths)]
 
 
 def drawn(seed: int) -> Any:

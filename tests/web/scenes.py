@@ -56,8 +56,8 @@ def scene(film: Image.Image, seed: int, monitor: bool, frame: int = 0, glare: fl
     of a lamp's reflection, as a share of the film's width.
     """
     rng, video = np.random.default_rng(seed), np.random.default_rng((seed, frame))
-    tall = rng.uniform(300, 390)
-    wide = min(tall * film.width / film.height, 520.0)
+    tall = min(rng.uniform(300, 390), 520 * film.height / film.width)
+    wide = tall * film.width / film.height
     left, top = rng.uniform(25, WIDTH - 25 - wide), rng.uniform(22, HEIGHT - 22 - tall)
     square = [(left, top), (left + wide, top), (left + wide, top + tall), (left, top + tall)]
     corners = [(x + rng.uniform(-18, 18), y + rng.uniform(-18, 18)) for x, y in square]

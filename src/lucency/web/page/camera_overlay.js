@@ -1,6 +1,6 @@
 // What is drawn over the camera's picture: the film's edges, and within its corners the veil and the strongest place.
 
-import { KEY, marksOf, veilAt } from "./evidence.js";
+import { KEY, marksOf, setVeil } from "./evidence.js";
 import { homography, inverse, project } from "./homography.js";
 import { settings, window as seenBy } from "./lucency.js";
 
@@ -45,13 +45,15 @@ function drawBox(pen, preprocess, corners, { box, rows, columns }, film, { width
 /** The veil within the corners, as a canvas over the whole picture. */
 export function veilOverlay(preprocess, corners, marks, film, { width, height }) {
   const wide = width >= height ? OVERLAY : Math.round((OVERLAY * width) / height), tall = Math.round((wide * height) / width);
-  const back = inverse(homography(corners)), seen = seenBy(film.width, film.height, settings(preprocess).fit);
-  const picture = new ImageData(wide, tall), inside = (share) => share >= 0 && share <= 1;
-  for (let y = 0, at = 0; y < tall; y++) {
-    for (let x = 0; x < wide; x++, at += 4) {
-      const place = project(back, (x + 0.5) / wide, (y + 0.5) / tall);
-      const u = (place.x * film.width - seen.left) / seen.width, v = (place.y * film.height - seen.top) / seen.height;
-      if ([place.x, place.y, u, v].every(inside)) picture.data.set(veilAt(marks, u * marks.columns, v * marks.rows), at);
+  const seen = seenBy(film.width, film.height, settings(preprocess).fit), picture = new ImageData(wide, tall);
+  const [a, b, c, d, e, f, g, h] = inverse(homography(corners)), inside = (share) => share >= 0 && share <= 1;
+  for (let y = 0.5, at = 0; y < tall; y++) {
+    for (let x = 0.5; x < wide; x++, at += 4) {
+      const s = x / wide, t = y / tall, under = g * s + h * t + 1; // `project`, without an object a pixel
+      const across = (a * s + b * t + c) / under, down = (d * s + e * t + f) / under;
+      if (!inside(across) || !inside(down)) continue;
+      const u = (across * film.width - seen.left) / seen.width, v = (down * film.height - seen.top) / seen.height;
+      if (inside(u) && inside(v)) setVeil(picture.data, at, marks, u * marks.columns, v * marks.rows);
     }
   }
   const sheet = new OffscreenCanvas(wide, tall);

@@ -31,9 +31,10 @@ function opacities(map, top) {
   return Float32Array.from(map, (value) => Math.round(255 * VEIL * Math.min(Math.max((value / top - VEIL_FROM) / (1 - VEIL_FROM), 0), 1)));
 }
 
-/** The veil's colour and opacity at a place, in cells from the map's corner: red, green, blue, cover 0 … 255. */
-export function veilAt({ opacity, rows, columns }, x, y) {
-  return [...FOR, Math.round(interpolate(opacity, columns, rows, x - 0.5, y - 0.5))];
+/** Set a picture's pixel to the veil at a place, in cells from the map's corner. @param data RGBA, from `at` on */
+export function setVeil(data, at, { opacity, rows, columns }, x, y) {
+  [data[at], data[at + 1], data[at + 2]] = FOR;
+  data[at + 3] = Math.round(interpolate(opacity, columns, rows, x - 0.5, y - 0.5));
 }
 
 /** The veil as a canvas, to be laid over what the network saw. */
@@ -41,7 +42,7 @@ export function veilCanvas(marks) {
   const picture = new ImageData(SIDE, SIDE);
   for (let y = 0, at = 0; y < SIDE; y++) {
     for (let x = 0; x < SIDE; x++, at += 4) {
-      picture.data.set(veilAt(marks, ((x + 0.5) * marks.columns) / SIDE, ((y + 0.5) * marks.rows) / SIDE), at);
+      setVeil(picture.data, at, marks, ((x + 0.5) * marks.columns) / SIDE, ((y + 0.5) * marks.rows) / SIDE);
     }
   }
   const canvas = new OffscreenCanvas(SIDE, SIDE);

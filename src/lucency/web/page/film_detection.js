@@ -19,8 +19,8 @@ const STRONG = 0.5, TILT = 8, NEAR = 2, PASSES = 3;
  *  how often the line is laid anew. */
 const RIM = 3, BARE = 0.05;
 /** Pixels that an edge is wide; of a light box, the least that a film leaves bare. */
-const FEW = 20_000;
-/** Pixels of a larger picture whose slopes are sorted. */
+const FEW = 5000;
+/** Places of a larger picture whose slopes say what counts as an edge. */
 const EVEN = 45;
 /** Levels that nine tenths of a light box may lie apart; nearly all of it is brighter than nearly all of a film on it. */
 
@@ -36,12 +36,25 @@ export function findFilm(gray, width, height) {
   return corners && toShares(corners, edges);
 }
 
-/** Corners that were found in a smaller copy, laid through the edges of this larger one where they show there. */
+/** Corners near these, laid through the edges of a larger picture; null where too few show. */
 export function refineFilm(gray, width, height, corners) {
-  const edges = { ...edgesOf(gray, width, height), reach: FARTHER };
+  const slope = slopeIn(gray, width, height), some = Float32Array.from({ length: FEW }, (_, i) => {
+    const at = Math.floor(((i + 0.5) * gray.length) / FEW);
+    return slope(at % width, Math.floor(at / width));
+  });
+  const edges = { slope, limit: limitOf(some), width, height, reach: FARTHER };
   const found = fitSides(corners.map(({ x, y }) => ({ x: x * width - 0.5, y: y * height - 0.5 })), edges);
-  return found ? toShares(found, edges) : corners;
+  return found && toShares(found, edges);
 }
+
+/** How fast the gray changes at a place, each pixel taken as the mean of itself and its neighbours: where few places are asked for. */
+const slopeIn = (gray, width, height) => (x, y) => {
+  if (x < 2 || y < 2 || x > width - 3 || y > height - 3) return 0;
+  const at = y * width + x, row = (from) => gray[from - 1] + gray[from] + gray[from + 1];
+  let across = 0, down = row(at + width) + row(at + 2 * width) - row(at - width) - row(at - 2 * width);
+  for (let from = at - width; from <= at + width; from += width) across += gray[from + 1] + gray[from + 2] - gray[from - 1] - gray[from - 2];
+  return Math.sqrt(across * across + down * down) / 9;
+};
 
 const toShares = (corners, { width, height }) => corners.map(({ x, y }) => ({ x: (x + 0.5) / width, y: (y + 0.5) / height }));
 
@@ -55,12 +68,11 @@ function edgesOf(gray, width, height) {
       slope[at] = Math.sqrt(across * across + down * down);
     }
   }
-  const step = Math.ceil(slope.length / FEW), some = new Float32Array(Math.floor(slope.length / step));
-  for (let i = 0; i < some.length; i++) some[i] = slope[i * step];
-  some.sort();
-  const limit = Math.max(8, 0.2 * some[Math.floor(0.98 * some.length)]);
-  return { slope, limit, width, height, reach: REACH };
+  return { slopes: slope, slope: (x, y) => slope[y * width + x], limit: limitOf(slope.slice()), width, height, reach: REACH };
 }
+
+/** What counts as an edge among these slopes, which it sorts. */
+const limitOf = (slopes) => Math.max(8, 0.2 * slopes.sort()[Math.floor(0.98 * slopes.length)]);
 
 /** The mean of each pixel and its neighbours. */
 function smooth(gray, width, height) {
@@ -99,8 +111,8 @@ function search(edges, most = 1) {
 }
 
 /** The connected parts of what is steeper than the limit, gaps of a pixel bridged, the longest first: points. */
-function outlines({ slope, limit, width, height }) {
-  const left = slope.map((value) => Number(value > limit)), parts = [];
+function outlines({ slopes, limit, width, height }) {
+  const left = slopes.map((value) => Number(value > limit)), parts = [];
   for (let start = left.indexOf(1); start >= 0; start = left.indexOf(1, start + 1)) {
     const part = [start];
     left[start] = 0;
@@ -115,8 +127,8 @@ function outlines({ slope, limit, width, height }) {
 /** The film within these corners, if they are a light box's: bare of film, bright and even around it. */
 function onLightBox(gray, edges, outer) {
   const { width } = edges;
-  const slope = edges.slope.map((value, at) => (contains(outer, at % width, Math.floor(at / width), RIM) ? value : 0));
-  const inner = search({ ...edges, slope }, 3);
+  const slopes = edges.slopes.map((value, at) => (value && contains(outer, at % width, Math.floor(at / width), RIM) ? value : 0));
+  const inner = search({ ...edges, slopes, slope: (x, y) => slopes[y * width + x] }, 3);
   return inner && isBare(gray, width, outer, inner) ? inner : null;
 }
 
@@ -179,7 +191,7 @@ function side(edges, from, to) {
 function profile({ slope, width, height, reach }, { x, y }, across) {
   return Array.from({ length: 4 * reach + 1 }, (_, i) => {
     const off = i / 2 - reach, u = Math.round(x + across.x * off), v = Math.round(y + across.y * off);
-    return u < 0 || v < 0 || u >= width || v >= height ? 0 : slope[v * width + u];
+    return u < 0 || v < 0 || u >= width || v >= height ? 0 : slope(u, v);
   });
 }
 

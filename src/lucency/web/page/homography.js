@@ -133,18 +133,19 @@ export function rectify(photo, corners, most, size) {
 }
 
 /** Weights of four pixels in a row, by how far a place lies between the middle two, in 256ths (Keys 1981, a = -1/2). */
-const KEYS = Array.from({ length: 257 }, (_, i) => i / 256).map((t) =>
-  Float64Array.of(t * (t * (2 - t) - 1), t * t * (3 * t - 5) + 2, t * (t * (4 - 3 * t) + 1), t * t * (t - 1)).map((weight) => weight / 2));
-
-const keys = (share) => KEYS[Math.round(256 * clamp(share, 0, 1))];
+const KEYS = Float64Array.from({ length: 4 * 257 }, (_, i) => {
+  const t = (i >> 2) / 256;
+  return [t * (t * (2 - t) - 1), t * t * (3 * t - 5) + 2, t * (t * (4 - 3 * t) + 1), t * t * (t - 1)][i & 3] / 2;
+});
 
 /** A picture's value among the centres of sixteen pixels; beyond the outer ones but one, that of the nearest place within. */
 function cubic({ pixels, width, height }, x, y) {
   const left = clamp(Math.floor(x), 1, width - 3), top = clamp(Math.floor(y), 1, height - 3);
-  const across = keys(x - left), down = keys(y - top);
+  const i = 4 * Math.round(256 * clamp(x - left, 0, 1)), j = 4 * Math.round(256 * clamp(y - top, 0, 1));
+  const a = KEYS[i], b = KEYS[i + 1], c = KEYS[i + 2], d = KEYS[i + 3];
   let total = 0;
   for (let v = 0, at = (top - 1) * width + left - 1; v < 4; v++, at += width) {
-    total += down[v] * (across[0] * pixels[at] + across[1] * pixels[at + 1] + across[2] * pixels[at + 2] + across[3] * pixels[at + 3]);
+    total += KEYS[j + v] * (a * pixels[at] + b * pixels[at + 1] + c * pixels[at + 2] + d * pixels[at + 3]);
   }
   return total;
 }

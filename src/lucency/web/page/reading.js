@@ -36,8 +36,9 @@ const KNOWN_MODALITIES = words(
 const NARROW = 0.5, WIDE = 2, LEVELS = 32, COLOURED = 0.1, UNCOLOURED = 0.01;
 const NO_SUCH_FILM = words("layout blank levels modality view part colour");
 /** Codes that mean that this is no film of the kind learned from: it gets no probability. */
-const CLOSE = 0.5;
-/** Logits, as calibrated, that a photograph is usually read beside its film: chosen on other scenes than docs/web.md tells of. */
+const BELOW = 0.25, ABOVE = 0.5;
+/** Logits, as calibrated, that a photograph may be read below its film and above it: a camera's noise and a screen's pixels look
+ *  like evidence. Chosen on other scenes than docs/web.md tells of. */
 const PER_YEAR = { D: 365.25, W: 52.18, M: 12, Y: 1, "": 1 };
 
 /**
@@ -97,8 +98,8 @@ export async function readFilm(engine, film) {
 
 /** The doubt of a photograph whose probability lies so near the end of its stretch that the film itself may be called otherwise. */
 export function closeDoubts(card, { probabilities: [probability] }) {
-  const near = zones(card).slice(1).some(({ from }) => Math.abs(logit(probability) - logit(from)) < CLOSE);
-  return near ? [{ code: "close", words: say("doubt_close"), refuses: true, explains: false }] : [];
+  const away = zones(card).slice(1).map(({ from }) => logit(probability) - logit(from));
+  return away.some((far) => far > -BELOW && far < ABOVE) ? [{ code: "close", words: say("doubt_close"), refuses: true, explains: false }] : [];
 }
 
 /** The words of `text` that deny; none where others confirm. Only known words are quoted: people type names anywhere. */

@@ -7,10 +7,10 @@ const SMALL = 160, LARGE = 640;
 const CALM = 0.6, STILL = 0.03, LOST = 0.08;
 /** How much of the last corners stays in the next, less the farther they move; shares of the picture: where nothing
  *  stays, and where it is another film. */
+const SEARCH = 4;
+/** Each so-many-th picture of a film that is held still is searched whole, the others near the last corners. */
 const PICTURES = 16, PATIENCE = 5;
 /** Pictures of a film that are averaged; pictures without a film for which the last one still holds. */
-const VOTES = 8, AGREED = 0.75;
-/** Pictures whose verdicts are compared; the share that must say the same for a verdict to be steady. */
 
 /** Corners as shares of width and height, or null. @param {{pixels, width, height}} photo gray */
 export function findCorners(photo) {
@@ -18,7 +18,7 @@ export function findCorners(photo) {
   return findFilm(pixels, width, height);
 }
 
-/** Corners laid anew through the edges of a larger copy. */
+/** Corners laid anew through the edges of a larger copy; null where too few show near them. */
 export function refineCorners(photo, corners) {
   const { pixels, width, height } = shrink(photo, LARGE);
   return refineFilm(pixels, width, height, corners);
@@ -27,7 +27,7 @@ export function refineCorners(photo, corners) {
 /** Corners searched for in a small copy, and laid through the edges of a larger one. */
 export function sharpCorners(photo) {
   const found = findCorners(photo);
-  return found && refineCorners(photo, found);
+  return found && (refineCorners(photo, found) ?? found);
 }
 
 /** A copy about so many pixels long, each pixel the mean of a block. */
@@ -53,17 +53,23 @@ const mix = (share, before, now) => share * before + (1 - share) * now;
 /** One film, followed from picture to picture. */
 export class Tracker {
   constructor() {
-    Object.assign(this, { corners: null, film: null, pictures: 0, missed: 0, still: false, votes: [] });
+    Object.assign(this, { corners: null, film: null, pictures: 0, missed: 0, still: false, turn: 0, found: null });
   }
 
-  /** The corners to go by now. @param found by `findCorners` */
+  /** Corners in the next picture: near the last ones while the film is held still, but for each so-many-th picture. */
+  search(photo) {
+    this.turn = this.still && this.found ? (this.turn + 1) % SEARCH : 0;
+    return (this.found = (this.turn && refineCorners(photo, this.found)) || sharpCorners(photo));
+  }
+
+  /** The corners to go by now. @param found by `search` */
   follow(found) {
     const before = this.corners;
     this.missed = found ? 0 : this.missed + 1;
     if (!found && this.missed <= PATIENCE) return before;
     const moved = (at, i) => Math.hypot(at.x - before[i].x, at.y - before[i].y);
     const far = found && before ? Math.max(...found.map(moved)) : Infinity;
-    if (far > LOST) Object.assign(this, { film: null, pictures: 0, votes: [] });
+    if (far > LOST) Object.assign(this, { film: null, pictures: 0 });
     this.still = far < STILL;
     const kept = CALM * Math.max(0, 1 - far / STILL);
     const mixed = ({ x, y }, i) => (kept ? { x: mix(kept, before[i].x, x), y: mix(kept, before[i].y, y) } : { x, y });
@@ -83,11 +89,5 @@ export class Tracker {
     }
     this.film = { mean, width: film.width, height: film.height };
     return { ...film, pixels };
-  }
-
-  /** Whether most of the last readings say the same as this one. */
-  agrees(verdict) {
-    this.votes = [...this.votes, verdict].slice(-VOTES);
-    return this.votes.filter((said) => said === verdict).length >= AGREED * this.votes.length;
   }
 }
