@@ -35,3 +35,13 @@ def test_items_may_be_worth_several_films(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock_)))
     assert list(progress.track(["ab", "c"], "reading", 3, worth=len)) == ["ab", "c"]
     assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["2/3", "3/3", "3/3"]
+
+
+def test_a_short_last_batch_does_not_pass_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_ = iter(range(0, 1000, 20))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock_)))
+    list(progress.track([0, 32], "reading", 40, worth=lambda _: 32))
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[-1] == "reading    40/40 100%  0.7/s  0:00 left"

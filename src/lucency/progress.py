@@ -30,7 +30,7 @@ def track(
     try:
         for item in items:
             yield item
-            done += worth(item)
+            done = min(done + worth(item), total or sys.maxsize)  # a last batch may be short
             now = time.monotonic()
             if now - start > PATIENCE_S and now - shown >= pause:
                 shown = now
