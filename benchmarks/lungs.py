@@ -1,7 +1,7 @@
 """How well found lungs overlap with lungs that a person outlined: python benchmarks/lungs.py DIR
 
-DIR holds films/ and masks/ with the same names. Prints Dice, mean and worst tenth, over all films and over those on which
-both lungs are outlined; the films below 0.85; and of each outlined lung the share that is found: is one lost?
+DIR holds films/ and masks/ with the same names. Prints Dice, mean and worst tenth, over all films and over those on
+which both lungs are outlined; the films below 0.85; and of each outlined lung the share that is found: is one lost?
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import distill
+import steady
 
 from lucency.cli import run
 
@@ -25,6 +26,8 @@ RULE = "youden"
 """The most of sensitivity plus specificity on calibrated held-out predictions: both errors are then near even."""
 COVERAGE = "0.985"
 """Of the prediction sets."""
+SCRIPTS = {"distill": distill.main, "steady": steady.main}
+"""Steps that are no command of lucency."""
 BUNDLES = ROOT / "src" / "lucency" / "pretrained"
 
 
@@ -42,7 +45,8 @@ def main() -> int:
             continue
         resume = ["--resume"] if arguments[0] == "train" and out.exists() else []
         print(f"\n$ lucency {shlex.join([*arguments, *resume])}", flush=True)
-        code = distill.main(arguments[1:]) if arguments[0] == "distill" else run([*arguments, *resume])
+        script = SCRIPTS.get(arguments[0])
+        code = script(arguments[1:]) if script else run([*arguments, *resume])
         if code:
             return code
     for name in ("default", "int8"):
@@ -53,7 +57,8 @@ def main() -> int:
 
 def steps(recipe: Path, data: str, weights: str, runs: Path) -> list[tuple[Path, list[str]]]:
     """The output and command of each step."""
-    folds, student, gated, fitted = (runs / f"ship-{name}" for name in ("folds", "student", "gated", "fitted"))
+    names = ("folds", "student", "steady", "gated", "fitted")
+    folds, student, steadied, gated, fitted = (runs / f"ship-{name}" for name in names)
     of = ["--data", data, "--fold", str(SHIPPED), "--folds", str(FOLDS)]
     whole, small = runs / "ship-default", runs / "ship-int8"
     train = ["train", str(recipe), "--data", data, "--weights", weights, "--folds", str(FOLDS), "--seeds"]
@@ -73,7 +78,8 @@ def steps(recipe: Path, data: str, weights: str, runs: Path) -> list[tuple[Path,
     return [
         (folds, [*train, "--out", str(folds)]),
         (student, [*teach, "--out", str(student)]),
-        (gated, ["gate", str(student), *of, "--out", str(gated)]),
+        (steadied, ["steady", str(student), *of, "--out", str(steadied)]),
+        (gated, ["gate", str(steadied), *of, "--out", str(gated)]),
         (fitted, ["recalibrate", str(gated), *calibrate, "--out", str(fitted)]),
         (whole, ["export", str(fitted), "--out", str(whole)]),
         (small, ["export", str(fitted), "--quantize", "int8", *of, "--out", str(small)]),

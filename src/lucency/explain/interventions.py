@@ -102,9 +102,9 @@ def evaluate_causes(
     known = np.flatnonzero([bool(mask.any()) for mask in masks])
     if len(known) < 2:
         return []
-    donors = _donors(groups[known], np.random.default_rng(seed))
+    others = known[donors(groups[known], np.random.default_rng(seed))]
     painted = np.stack([paint_over(squares[i], masks[i]) for i in known])
-    pairs = zip(known, known[donors], strict=True)
+    pairs = zip(known, others, strict=True)
     exchanged = np.stack([exchange_outside(squares[i], masks[i], squares[j], masks[j]) for i, j in pairs])
     before, without, among = (_read(read, films) for films in (squares[known], painted, exchanged))
     return _figures(before, without, among, positive[known], groups[known], resamples)
@@ -144,7 +144,7 @@ def weighted_median(values: Floats, weights: Floats) -> Floats:
     return np.asarray(values[order][np.argmax(total >= total[:, -1:] / 2, axis=1)])
 
 
-def _donors(groups: Ints, rng: np.random.Generator) -> Ints:
+def donors(groups: Ints, rng: np.random.Generator) -> Ints:
     """For each film another one, of another patient where there is one."""
     order = rng.permutation(len(groups))
     found = np.empty(len(groups), dtype=np.int64)

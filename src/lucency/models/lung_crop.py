@@ -40,8 +40,8 @@ CLIP = 4.0
 """Standardised levels are clipped here."""
 GAIN = 0.9
 """Factor from standardised levels to the range that an ImageNet backbone expects."""
-FAINT_CELL = 0.6
-"""A cell of the map with a smaller share of lung carries no evidence. 0.25 ranks films the same and leaves 0.05 less of
+FAINT_CELL = 0.8
+"""A cell of the map with a smaller share of lung carries no evidence. 0.25 ranks films the same and leaves 0.07 less of
 the evidence inside lungs that people outlined (docs/lungs.md)."""
 NEIGHBOURHOOD = 5
 """Pixels of the small film over which detail is measured: wider than a rib's edge."""
@@ -119,7 +119,7 @@ class LungCrop(nn.Module):
         small = small_film(gray)
         lungs = self._find(small)
         flat, box = flat_share(small, lungs), self.box(lungs)
-        evidence = ((FLAT_LUNGS[1] - flat) / (FLAT_LUNGS[1] - FLAT_LUNGS[0])).clamp(0.0, 1.0)
+        evidence = flat_evidence(flat)
         films, masks = gray[:, 0], lungs[:, 0]
         if tuple(scales) != (1.0,):
             box = torch.cat([_scaled(box, scale) for scale in scales])
@@ -166,7 +166,14 @@ def flat_share(small: Tensor, lungs: Tensor) -> Tensor:
     return (flat * lungs).sum((1, 2, 3)) / (lungs.sum((1, 2, 3)) + 1.0)
 
 
-def standardise(pixels: Tensor, mask: Tensor, cells: int, dilation: int = 3) -> tuple[Tensor, Tensor]:
+def flat_evidence(flat: Tensor) -> Tensor:
+    """The share of the evidence that counts where so much of the lungs is flat: (n,) → (n,), from 1 down to 0."""
+    return ((FLAT_LUNGS[1] - flat) / (FLAT_LUNGS[1] - FLAT_LUNGS[0])).clamp(0.0, 1.0)
+
+
+def standardise(
+    pixels: Tensor, mask: Tensor, cells: int, dilation: int = 3, least: float = FAINT_CELL
+) -> tuple[Tensor, Tensor]:
     """Levels standardised inside the lungs, the rest blank; and the weight of each cell of the map.
 
     Args:
@@ -174,6 +181,7 @@ def standardise(pixels: Tensor, mask: Tensor, cells: int, dilation: int = 3) -> 
         mask: probability of lung in the box, (n, 1, 48, 48).
         cells: rows and columns of the map.
         dilation: odd; cells by which the mask is dilated before blanking.
+        least: a cell with a smaller share of lung has no weight.
 
     Returns:
         (n, 1, t, t), scaled for an ImageNet backbone; (n, cells, cells), sums to 1 if lungs were found.
@@ -186,7 +194,7 @@ def standardise(pixels: Tensor, mask: Tensor, cells: int, dilation: int = 3) -> 
     dilated = F.max_pool2d(mask, dilation, 1, dilation // 2) if dilation > 1 else mask
     soft = F.avg_pool2d(dilated, 3, 1, 1)
     edge = ((F.interpolate(soft, size, mode="bilinear", align_corners=False) - 0.25) * 2.0).clamp(0.0, 1.0)
-    share = torch.relu(F.avg_pool2d(mask, MASK_CELLS // cells)[:, 0] - FAINT_CELL)
+    share = torch.relu(F.avg_pool2d(mask, MASK_CELLS // cells)[:, 0] - least)
     weights = share / (share.sum((1, 2), keepdim=True) + 1e-3)
     return (centred / deviation).clamp(-CLIP, CLIP) * edge * GAIN, weights
 
