@@ -4,7 +4,7 @@
     >>> reader = lucency.load()
     >>> reading = reader.read(film)                     # path, bytes, file, PIL image, array, pydicom data set
     >>> reading
-    <Reading pneumonia 0.993: pneumonia (0.91 or more)>
+    <Reading pneumonia 0.990: pneumonia (0.89 or more)>
     >>> run = lucency.train("chest_xray", recipe="lecture")     # doctest: +SKIP
 
 The names in `__all__` are public, documented in `lucency.api` and in each class; anything else may change.

@@ -32,7 +32,7 @@ def load(source: Path | str | None = None, threads: int = 1) -> Reader:
     >>> reader = lucency.load()
     >>> reading = reader.read(film)
     >>> reading
-    <Reading pneumonia 0.993: pneumonia (0.91 or more)>
+    <Reading pneumonia 0.990: pneumonia (0.89 or more)>
     >>> reading.map.shape
     (24, 24)
 

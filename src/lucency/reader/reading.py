@@ -133,7 +133,7 @@ class Reading:
     def answer(self) -> str:
         """The reading in words, without the film's name.
 
-        `pneumonia 0.993: pneumonia (0.91 or more)`, `pneumonia 0.450: refer (between 0.14 and 0.91)`,
+        `pneumonia 0.990: pneumonia (0.89 or more)`, `pneumonia 0.450: refer (between 0.16 and 0.89)`,
         `mel 0.570, nv 0.390, bkl 0.020: refer (mel or nv)`, or `no probability:` and why.
         """
         if self.probability is None:
