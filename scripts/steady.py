@@ -23,7 +23,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from lucency.data import read_dataset
-from lucency.data.decode import decode_squares
+from lucency.data.dataset import decode_squares
 from lucency.data.learned import LEARNED, learned_bytes
 from lucency.data.splits import Fold
 from lucency.evaluate.metrics import auroc
