@@ -46,8 +46,8 @@ from lucency.models.classifier import fuse_batchnorm
 from lucency.models.lung_crop import MASK_CELLS, LungCrop, resample, standardise
 from lucency.progress import track
 from lucency.recipe import Recipe, read_recipe
+from lucency.train.cached_views import AUGMENTED, PAINTED, PLAIN, plan_views
 from lucency.train.lung_augment import DILATIONS, Draw, draw_acquisition
-from lucency.train.lung_views import AUGMENTED, PAINTED, PLAIN, plan_views
 
 BATCH = 64
 FROZEN = 7

@@ -28,9 +28,9 @@ from lucency.evaluate.metrics import ranking
 from lucency.models.run import open_run, save_run
 from lucency.progress import track
 from lucency.recipe import Recipe, read_recipe
+from lucency.train.cached_views import PAINTED, ViewNetwork, Views, cached_views, plan_views
 from lucency.train.dataloader import Batch
 from lucency.train.losses import ForwardOutput, LocalLoss
-from lucency.train.lung_views import PAINTED, ViewNetwork, Views, lung_views, plan_views
 
 BATCH = 64
 TAUGHT = 0.7
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = open_run(settings.start)
 
     def views(of: Dataset, augmented: bool) -> Views:
-        return lung_views(start.classifier, of, recipe, settings.cache, augmented)
+        return cached_views(start.classifier, of, recipe, settings.cache, augmented)
 
     plain = views(learn, augmented=False)
     teachers = [ViewNetwork(open_run(path).classifier, recipe) for path in settings.teachers]

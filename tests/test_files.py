@@ -4,6 +4,7 @@ import hashlib
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,19 @@ def test_locks_exclude_other_processes_and_end_with_theirs(tmp_path: Path, mode:
     if mode == "shared":
         with locked(tmp_path, shared=True):
             pass
+    entered = threading.Event()
+
+    def enter() -> None:
+        with locked(tmp_path, wait=True):
+            entered.set()
+
+    waiting = threading.Thread(target=enter)
+    waiting.start()
+    assert not entered.wait(0.2)
     holder.kill()
     holder.communicate()
+    waiting.join()
+    assert entered.is_set()
     with locked(tmp_path):
         pass
 

@@ -57,6 +57,9 @@ def test_a_far_name_lists_what_is_known() -> None:
             {"name": "x", "data": {"resize_mode": "pad"}, "model": {"lung_crop": 96}},
             "[data] resize_mode must be stretch, not pad",
         ),
+        ({"name": "x", "model": {"lung_crop": 96}}, "[model] lung_crop needs [finetune] views"),
+        ({"name": "x", "finetune": {"views": 1, "local": 0.1}}, "set [model] lung_crop"),
+        ({"name": "x", "model": {"backbone": "timm:resnet18"}, "finetune": {"views": 1}}, "lucency's own backbones"),
         ({"name": "x", "model": {"dropout": 1.0}}, "[model]: 'dropout' = 1.0"),
         ({"name": "x", "data": {"imbalance": "weights"}}, "'class_weights'"),
     ],
@@ -103,7 +106,7 @@ def test_old_names_are_read_and_the_new_ones_named_in_one_line(capsys: pytest.Ca
 
 
 def test_a_removed_setting_is_refused_where_it_did_something() -> None:
-    assert "removed" in complaint({"name": "x", "finetune": {"mixup": 0.2}})
+    assert "removed" in complaint({"name": "x", "finetune": {"adversary": 0.2}})
     assert "removed" in complaint({"name": "x", "finetune": {"swa": 2}})
     assert "removed" in complaint({"name": "x", "data": {"imbalance": "group_dro"}})
     assert parse_recipe({"name": "x", "augment": {"clahe": 0.0, "resample": [1.0, 1.0]}}, "x") == Recipe(name="x")

@@ -16,7 +16,6 @@ RECIPE = {
 }
 """Old to new table or setting of a recipe; tables come first."""
 RECIPE_REMOVED: dict[str, tuple[Any, ...]] = {
-    "finetune.mixup": (0,),
     "finetune.adversary": (0,),
     "augment.aspect_of_class": ([], ()),
     "augment.swap_tone": (0,),

@@ -67,7 +67,7 @@ def _draft_name(path: Path, suffix: str = "") -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: Path, shared: bool = False) -> Iterator[None]:
+def locked(path: Path, shared: bool = False, wait: bool = False) -> Iterator[None]:
     """Keep other processes of lucency from writing to a folder or file; the lock ends with the process.
 
     Windows and some network file systems have no such locks; there the block runs without one.
@@ -75,9 +75,10 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
     Args:
         path: an existing folder or file.
         shared: let others in that also ask for a shared lock.
+        wait: until the lock is free.
 
     Raises:
-        OutputError: another process holds the lock.
+        OutputError: another process holds the lock, and `wait` is not set.
     """
     if sys.platform == "win32":
         yield
@@ -86,8 +87,9 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
         handle = os.open(path, os.O_RDONLY)
     except OSError as error:
         raise unwritable(path, error) from error
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as error:
         os.close(handle)
         raise OutputError(

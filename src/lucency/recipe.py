@@ -129,11 +129,15 @@ class FinetuneSettings(FitSettings):
     sparse: Annotated[float, Field(ge=0)] = 0.0
     """Weight of mean |M| in the loss, M being the map: evidence stays where it is needed (about 0.1)."""
     views: Count = 0
-    """Augmented views of each film whose frozen blocks are computed once and kept (lucency.train.lung_views); classes
-    are balanced by their number. Needs `lung_crop`. 0 augments anew in each epoch."""
+    """Augmented views of each film of the largest class, more of a rarer one, whose frozen blocks are computed once and
+    kept (lucency.train.cached_views); an epoch is a pass over all views. 0 augments anew in each epoch."""
+    max_views: Count = 0
+    """Most views of a film; `imbalance` answers what classes lack then. 0 sets no limit."""
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    """Mix examples of a batch in pairs, in a share from Beta(mixup, mixup) (Zhang et al. 2018); 0 mixes none."""
     local: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the loss of single cells, on normal films and on painted opacities, whose cells are known; with
-    `views`."""
+    `lung_crop`."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: 32 bit; a MobileNetV2 at 160 pixels is slower in bf16, on a GPU too (docs/decisions.md)."""
 
@@ -223,8 +227,16 @@ class Recipe(Settings):
             raise ValueError("[model] crop_scales needs lung_crop and the linear head, whose answers can be averaged")
         if self.model.lung_crop % 48:
             raise ValueError(f"[model] lung_crop must be a multiple of 48, got {self.model.lung_crop}")
-        if bool(self.finetune.views) != bool(self.model.lung_crop):
-            raise ValueError("[finetune] views and [model] lung_crop need each other: set both, or neither")
+        if self.model.lung_crop and (not self.finetune.views or self.finetune.mixup):
+            raise ValueError("[model] lung_crop needs [finetune] views, and no mixup")
+        return self
+
+    @model_validator(mode="after")
+    def _views_can_be_made(self) -> Recipe:
+        if (self.finetune.local or self.augment.opacities) and not self.model.lung_crop:
+            raise ValueError("[finetune] local and [augment] opacities need lungs to paint into: set [model] lung_crop")
+        if self.finetune.views and self.model.backbone.startswith("timm:"):
+            raise ValueError("[finetune] views needs one of lucency's own backbones, whose blocks follow one another")
         return self
 
 

@@ -117,6 +117,22 @@ def augment(
     return gray.round().clamp(0, 255)
 
 
+def planes_of(inputs: Tensor) -> Tensor:
+    """Films (b, s, s), in colour (b, s, s, 3) → (b, channels, s, s)."""
+    return inputs.unsqueeze(1) if inputs.ndim == 3 else inputs.permute(0, 3, 1, 2)
+
+
+def augment_pictures(
+    inputs: Tensor, settings: AugmentSettings, size: int, rng: np.random.Generator, boxes: Tensor | None = None
+) -> Tensor:
+    """Draw and apply: uint8 (b, s, s), in colour (b, s, s, 3) → float32 (b, channels, size, size)."""
+    films = planes_of(inputs)
+    params = AugmentParams.draw(settings, len(films), rng, films.shape[1]).to(inputs.device)
+    generator = torch.Generator(inputs.device).manual_seed(int(rng.integers(2**63)))
+    planes = augment(films.flatten(0, 1), params, size, boxes, generator)
+    return planes.reshape(*films.shape[:2], *planes.shape[1:])
+
+
 def crop_boxes(params: AugmentParams, boxes: Tensor | None = None) -> Tensor:
     """float32 (b, 4): left, top, right, bottom of the kept part of each box, as shares of the film.
 
@@ -145,7 +161,8 @@ def _sharpen(gray: Tensor, amount: Tensor) -> Tensor:
     if not bool((amount != 0).any()):
         return gray
     sigma = torch.where(amount > 0, torch.full_like(amount, UNSHARP_SIGMA), -amount)
-    kernels = gaussian_matrix(sigma, gray.shape[1])
+    distinct, place = torch.unique(sigma, return_inverse=True)  # planes of one picture are alike, and all unsharp masks
+    kernels = gaussian_matrix(distinct, gray.shape[1])[place]
     soft = kernels @ gray @ kernels.transpose(1, 2)
     share = torch.where(amount > 0, amount, -torch.ones_like(amount))[:, None, None]
     return (gray + share * (gray - soft)).clamp(0, 255)

@@ -15,16 +15,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from lucency.data.imbalance import oversampled
 from lucency.recipe import AugmentSettings, DataSettings
-from lucency.train.augment import AugmentParams, augment
+from lucency.train.augment import augment_pictures, planes_of
+from lucency.train.cached_views import Views
 from lucency.train.distributed import all_min
-from lucency.train.lung_views import Views
 
 
 class Batch(NamedTuple):
     """A training or validation batch."""
 
     inputs: Tensor
-    """float32 (b, k) features; or films (b, channels, size, size), in 0..255; or views, as lung_views packs them."""
+    """float32 (b, k) features; or films (b, channels, size, size), in 0..255; or views, as cached_views packs them."""
     labels: Tensor
     """int64 (b,), or (b, labels) for a multilabel task."""
 
@@ -34,7 +34,7 @@ class Examples:
     """The n examples of one phase, on one device."""
 
     inputs: Tensor | Views
-    """float32 (n, k) features; or films, uint8 (n, s, s) or (n, s, s, 3); or views (lucency.train.lung_views)."""
+    """float32 (n, k) features; or films, uint8 (n, s, s) or (n, s, s, 3); or views (lucency.train.cached_views)."""
     labels: Tensor
     """int64 (n,), or (n, labels) for a multilabel task."""
     size: int = 0
@@ -75,15 +75,11 @@ class BatchDataset(Dataset[Batch]):
         inputs, settings = self.examples.inputs[chosen], self.examples.augment
         if inputs.dtype != torch.uint8:  # features or views: augmented already
             return inputs
-        films = inputs.unsqueeze(1) if inputs.ndim == 3 else inputs.permute(0, 3, 1, 2)
         if settings is None:
-            return films.float()
+            return planes_of(inputs).float()
         rng = np.random.default_rng((*self.seed, index))
-        params = AugmentParams.draw(settings, len(chosen), rng, films.shape[1]).to(inputs.device)
-        generator = torch.Generator(inputs.device).manual_seed(int(rng.integers(2**63)))
         boxes = None if self.examples.boxes is None else self.examples.boxes[chosen]
-        planes = augment(films.flatten(0, 1), params, self.examples.size, boxes, generator)
-        return planes.reshape(*films.shape[:2], *planes.shape[1:])
+        return augment_pictures(inputs, settings, self.examples.size, rng, boxes)
 
 
 def train_loader(

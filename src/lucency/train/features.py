@@ -67,7 +67,7 @@ def pooled_features(classifier: Classifier, films: Dataset, preprocess: Preproce
         SourceError: no film can be read.
     """
     network = network_digest(classifier, preprocess)
-    keys = [f"{network}:{_content_hash(sample)}" for sample in track(films.samples, "hashing films")]
+    keys = [f"{network}:{content_hash(sample)}" for sample in track(films.samples, "hashing films")]
     with _database(cache) as database:
         found = [_stored(database, key) for key in keys]
         missing = [index for index, vector in enumerate(found) if vector is None]
@@ -131,7 +131,7 @@ def _discard_damaged(file: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _content_hash(sample: Sample) -> str:
+def content_hash(sample: Sample) -> str:
     """Of a film that cannot be opened, a key that no film has; it fails when decoded."""
     try:
         return sample.content_hash

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lucency.data.dataset import Task
+from lucency.train.cached_views import unpack
 from lucency.train.dataloader import Batch
 from lucency.train.distributed import loss_scale
-from lucency.train.lung_views import unpack
 
 PAINTED_CELL = 0.12
 """Painted share above which a cell is positive."""

@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader
 
 from lucency.models.classifier import Classifier
 from lucency.recipe import FitSettings
+from lucency.train.cached_views import ViewNetwork
 from lucency.train.dataloader import Batch
 from lucency.train.distributed import all_gather, sync_batchnorm, world_size
 from lucency.train.losses import AuxiliaryLoss, ForwardOutput, MeanLoss
-from lucency.train.lung_views import ViewNetwork
 from lucency.train.metrics import Row, epoch_metrics
 
 Loader = DataLoader[Batch]
@@ -35,6 +35,7 @@ class ClassifierModule(pl.LightningModule):
         val_batches: the validation batches.
         keep_frozen: called whenever training mode is switched on, to put frozen parts back into evaluation mode.
         auxiliary: added to the loss; those that are modules are trained too.
+        mixup: both parameters of the Beta distribution of the share in which inputs are mixed in pairs; 0 mixes none.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class ClassifierModule(pl.LightningModule):
         val_batches: Loader,
         keep_frozen: Callable[[], None] = lambda: None,
         auxiliary: Sequence[AuxiliaryLoss] = (),
+        mixup: float = 0.0,
     ) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
         self.auxiliary = tuple(auxiliary)
+        self.mixup = mixup
         self.settings = settings
         self.seed = seed
         self.train_batches = train_batches
@@ -83,11 +86,14 @@ class ClassifierModule(pl.LightningModule):
         self.keep_frozen()
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Loss of a training batch. Dropout depends on (seed, epoch, batch) only: a resumed epoch is the same."""
+        """Loss of a training batch. What is random depends on (seed, epoch, batch): a resumed epoch is the same."""
         torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + index)
+        batch, partners, share = mix(batch, self.mixup) if self.mixup else (batch, batch.labels, 1.0)
         output = self._forward(batch)
         self.outputs["train"].append((output.logits.detach(), batch.labels))
         loss: Tensor = self.loss(output.logits, batch.labels)
+        if share < 1:
+            loss = share * loss + (1 - share) * self.loss(output.logits, partners)
         loss = loss + sum(auxiliary(output) for auxiliary in self.auxiliary)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at epoch {self.current_epoch}, batch {index}")
@@ -136,6 +142,16 @@ class ClassifierModule(pl.LightningModule):
 
     def _lr(self) -> float:
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+
+def mix(batch: Batch, beta: float) -> tuple[Batch, Tensor, float]:
+    """Mix inputs in pairs (Zhang et al. 2018, mixup); also the partners' labels, and the share of the first of a pair.
+
+    The share is at least one half: the loss is the same whichever of two is called the first.
+    """
+    drawn = float(torch.distributions.Beta(beta, beta).sample())
+    share, other = max(drawn, 1 - drawn), torch.randperm(len(batch.labels))
+    return Batch(batch.inputs.lerp(batch.inputs[other], 1 - share), batch.labels), batch.labels[other], share
 
 
 def schedule(optimizer: Optimizer, settings: FitSettings, steps_per_epoch: int) -> Any:

@@ -23,7 +23,7 @@ from lucency import __version__
 from lucency.data.dataset import Dataset, decode_squares, preprocess_of, report_skipped
 from lucency.data.imbalance import class_weights, finding_weights, table
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold, train_val_split, without_test
-from lucency.errors import UsageError
+from lucency.errors import RecipeError, UsageError
 from lucency.evaluate import Report, evaluate_predictions, write_report
 from lucency.evaluate.multiclass import is_ordered
 from lucency.evaluate.predictions import concatenate
@@ -33,6 +33,7 @@ from lucency.reader import Reader
 from lucency.reader.predict import predict
 from lucency.recipe import FinetuneSettings, FitSettings, Recipe
 from lucency.train import distributed
+from lucency.train.cached_views import ViewNetwork, cached_views, plan_views, planned_labels
 from lucency.train.dataloader import Examples, train_loader, val_loader
 from lucency.train.features import pooled_features
 from lucency.train.losses import (
@@ -42,7 +43,6 @@ from lucency.train.losses import (
     Objective,
     SparsityLoss,
 )
-from lucency.train.lung_views import ViewNetwork, lung_views
 from lucency.train.manifest import MANIFEST, Manifest, lock_and_claim, save
 from lucency.train.metrics import Row, write_history
 from lucency.train.module import ClassifierModule
@@ -90,7 +90,7 @@ def train_run(
     """
     start = time.monotonic()
     keep_freed_memory()
-    require_grades(recipe, films)
+    require_labels(recipe, films)
     train, val, split = train_val_split(films, recipe.data)
     manifest = Manifest.of(recipe, train, val, distributed.world_size())
     torch.manual_seed(recipe.seed)
@@ -134,7 +134,7 @@ def fit_head(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
     batch_size, seed = distributed.shard_batch_size(recipe.head.batch), distributed.shard_seed(recipe.seed)
     module = ClassifierModule(
         classifier.head,
-        make_loss(data.train, recipe, recipe.head),
+        make_loss(data.train, recipe, recipe.head, data.train.label_array()),
         recipe.head,
         seed,
         lambda epoch: train_loader(train, recipe.data, batch_size, seed, epoch),
@@ -148,15 +148,19 @@ def finetune(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
     recipe = data.recipe
     train, val = load_views(classifier, data, cache) if recipe.finetune.views else load_films(classifier, data)
     batch_size, seed = distributed.shard_batch_size(recipe.finetune.batch), distributed.shard_seed(recipe.seed)
+    labels = data.train.label_array()
+    if recipe.finetune.views:
+        labels = planned_labels(data.train, plan_views(data.train, recipe))
     module = ClassifierModule(
         trained_part(classifier, recipe),
-        make_loss(data.train, recipe, recipe.finetune),
+        make_loss(data.train, recipe, recipe.finetune, labels),
         recipe.finetune,
         seed,
         lambda epoch: train_loader(train, recipe.data, batch_size, seed, epoch),
         val_loader(val, 64),
         keep_frozen=unfreeze(classifier, recipe.finetune),
         auxiliary=auxiliary_losses(recipe.finetune),
+        mixup=recipe.finetune.mixup,
     )
     folder = out / "checkpoints" / "finetune"
     return fit(module, recipe.finetune, folder, "fine-tuning", data.watch_phase("finetune"))
@@ -178,8 +182,8 @@ def load_films(classifier: Classifier, data: TrainingData) -> tuple[Examples, Ex
 def load_views(classifier: Classifier, data: TrainingData, cache: Path) -> tuple[Examples, Examples]:
     """Augmented views of the training films and plain ones of the validation films, their frozen blocks computed."""
     shards = distributed.shard_patients(data.train), distributed.shard_films(data.val)
-    train = lung_views(classifier, shards[0], data.recipe, distributed.shard_cache(cache), augmented=True)
-    val = lung_views(classifier, shards[1], data.recipe, distributed.shard_cache(cache), augmented=False)
+    train = cached_views(classifier, shards[0], data.recipe, distributed.shard_cache(cache), augmented=True)
+    val = cached_views(classifier, shards[1], data.recipe, distributed.shard_cache(cache), augmented=False)
     report_skipped(distributed.gather_items([*train.unreadable, *val.unreadable]))
     return Examples(train, torch.from_numpy(train.labels)), Examples(val, torch.from_numpy(val.labels))
 
@@ -209,12 +213,12 @@ def auxiliary_losses(settings: FinetuneSettings) -> list[AuxiliaryLoss]:
     return found
 
 
-def make_loss(train: Dataset, recipe: Recipe, settings: FitSettings) -> MeanLoss:
-    """The loss, with the recipe's remedy for class imbalance."""
+def make_loss(train: Dataset, recipe: Recipe, settings: FitSettings, labels: NDArray[np.int64]) -> MeanLoss:
+    """The loss, with the recipe's remedy for class imbalance; `labels` are of all examples of an epoch."""
     data, weights = recipe.data, None
     if data.imbalance == "class_weights":
         weigh = finding_weights if train.task == "multilabel" else class_weights
-        found = weigh(train.label_array(), data.class_weights, len(train.labels))
+        found = weigh(labels, data.class_weights, len(train.labels))
         weights = torch.tensor(found, dtype=torch.float32)
     gamma = data.focal_gamma if data.imbalance == "focal" else 0.0
     return MeanLoss(Objective(train.task, weights, gamma, settings.label_smoothing))
@@ -243,12 +247,18 @@ def unfreeze(classifier: Classifier, settings: FinetuneSettings) -> Callable[[],
     return keep_frozen
 
 
-def require_grades(recipe: Recipe, films: Dataset) -> None:
-    """Refuse an ordinal head for classes that are not grades in order.
+def require_labels(recipe: Recipe, films: Dataset) -> None:
+    """Refuse labels that the recipe is not for.
 
     Raises:
-        UsageError: they are not.
+        UsageError: an ordinal head for classes that are not grades in order.
+        RecipeError: cached views, which balance classes, of films with any number of findings.
     """
+    if recipe.finetune.views and films.task == "multilabel":
+        findings = ", ".join(films.labels)
+        raise RecipeError(
+            f"{recipe.name}: [finetune] views needs one class a film, received findings {findings}; set it 0"
+        )
     if recipe.model.head == "ordinal" and not (films.task == "multiclass" and is_ordered(films.labels)):
         found = ", ".join(films.labels)
         raise UsageError(f"{recipe.name}: [model] head = 'ordinal' needs grades, such as 0, 1, 2; received {found}")
