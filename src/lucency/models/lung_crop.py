@@ -122,7 +122,7 @@ class LungCrop(nn.Module):
         evidence = flat_evidence(flat)
         films, masks = gray[:, 0], lungs[:, 0]
         if tuple(scales) != (1.0,):
-            box = torch.cat([_scaled(box, scale) for scale in scales])
+            box = torch.cat([scaled(box, scale) for scale in scales])
             films, masks = films.repeat(len(scales), 1, 1), masks.repeat(len(scales), 1, 1)
             evidence = evidence.repeat(len(scales))
         pixels = resample(films, box, self.centers)
@@ -142,7 +142,7 @@ class LungCrop(nn.Module):
         return rows[:, None].transpose(2, 3) @ maps @ columns[:, None] * scale
 
 
-def _scaled(box: Tensor, scale: float) -> Tensor:
+def scaled(box: Tensor, scale: float) -> Tensor:
     """Boxes (n, 4) of the same centers, their sides times `scale`."""
     centre, half = (box[:, 2:] + box[:, :2]) / 2, (box[:, 2:] - box[:, :2]) * (scale / 2)
     return torch.cat([centre - half, centre + half], 1)
