@@ -33,7 +33,7 @@ from lucency.progress import track
 from lucency.recipe import Recipe
 from lucency.train.augment import augment_pictures, planes_of
 from lucency.train.features import content_hash
-from lucency.train.lung_augment import View, augment_lungs
+from lucency.train.lung_augment import LEAST_CELL, View, augment_lungs
 
 BATCH = 48
 SHARD = 8192
@@ -177,7 +177,9 @@ def _digest(classifier: Classifier, recipe: Recipe) -> str:
     """SHA-256 over all that views depend on: frozen blocks, segmenter, augmentation."""
     fixed = [frozen_blocks(classifier, recipe)] + ([classifier.crop] if classifier.crop else [])
     settings = recipe.augment.model_dump_json() + recipe.data.model_dump_json(include={"image_size", "resize_mode"})
-    if classifier.crop is None:
+    if classifier.crop is not None:
+        settings += str(LEAST_CELL)
+    else:
         settings += recipe.data.modality + recipe.model.model_dump_json(include={"backbone", "stride"})
     digest = hashlib.sha256(f"{VERSION} {settings} {recipe.finetune.unfreeze_blocks}".encode())
     for name, value in nn.ModuleList(fixed).state_dict().items():

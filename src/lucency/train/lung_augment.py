@@ -20,6 +20,8 @@ SCALES = (192, 96, 48, 24)
 """Sides of the levels of the Laplacian pyramid, for a box of 192 pixels."""
 LEVELS = 200.0
 """Gray levels between the darkest and the brightest percentile after the tone curve."""
+LEAST_CELL = 0.25
+"""Share of lung from which a cell counts in training. Fewer cells count when films are read (lung_crop.FAINT_CELL)."""
 DILATIONS = (1, 3, 3, 5, 5)
 """Cells by which the lungs' mask is dilated before the rest is blanked; one is drawn per batch."""
 BACKGROUND_QUANTILE = 0.75
@@ -95,7 +97,8 @@ def augment_lungs(
     draw = Draw(len(films), generator)
     pixels, inside, opacity = draw_acquisition(films, lungs, boxes, size, settings, draw, paint)
     mask = F.avg_pool2d(inside, size // MASK_CELLS)
-    standardised, weights = standardise(pixels, mask, cells, DILATIONS[int(draw.one() * len(DILATIONS))])
+    dilation = DILATIONS[int(draw.one() * len(DILATIONS))]
+    standardised, weights = standardise(pixels, mask, cells, dilation, LEAST_CELL)
     return View(standardised, weights, F.adaptive_avg_pool2d(opacity, cells)[:, 0])
 
 
