@@ -2,6 +2,7 @@
 
     python benchmarks/web_camera.py                    200 drawn scenes, half on a light box, half on a monitor
     python benchmarks/web_camera.py --films FOLDER     with the films below it instead of drawn ones
+    python benchmarks/web_camera.py --scale 2          a camera of 1280 x 960, as the page asks for, read halved
 
 A scene is a video of --pictures, 640 x 480, the film at an angle, with noise, blur, uneven light and a trembling hand;
 on the monitor with its pixel grid. The page's own modules find the corners, square the film, read each picture and
@@ -66,6 +67,7 @@ def main() -> None:
         "--first", type=int, default=0, help="the first scene: limits are chosen on others than told of"
     )
     parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--scale", type=int, default=1, help="2: the camera gives 1280 x 960, as the page asks it to")
     parser.add_argument("--glare", type=float, default=0, help="radius, as a share of the film's width")
     options = parser.parse_args()
     paths = sorted(options.films.rglob("*.*g")) if options.films else []
@@ -102,7 +104,9 @@ def drawn(seed: int) -> Any:
 
 def looked_at(tab: Any, film: Image.Image, seed: int, place: str, options: argparse.Namespace) -> Counter[str]:
     """One scene: whether the film was found, and what was read."""
-    video = [scene(film, seed, place == "monitor", frame, options.glare) for frame in range(options.pictures)]
+    video = [
+        scene(film, seed, place == "monitor", frame, options.glare, options.scale) for frame in range(options.pictures)
+    ]
     file, (file_logit, *_) = tab.evaluate(FILE, [base64.b64encode(film.tobytes()).decode(), *film.size])
     pictures = [base64.b64encode(picture.tobytes()).decode() for picture, _ in video]
     corners, reading = tab.evaluate(VIDEO, pictures)

@@ -49,11 +49,14 @@ def photograph(seed: int, around: int, noise: float = 3.0, room: int | None = No
     return Image.fromarray(np.clip(blurred + rng.normal(0, noise, blurred.shape), 0, 255).astype(np.uint8)), corners
 
 
-def scene(film: Image.Image, seed: int, monitor: bool, frame: int = 0, glare: float = 0) -> tuple[Image.Image, Corners]:
+def scene(
+    film: Image.Image, seed: int, monitor: bool, frame: int = 0, glare: float = 0, scale: int = 1
+) -> tuple[Image.Image, Corners]:
     """A film on a light box, or on a monitor with its grid of pixels, and where its corners are.
 
     `frame`: which picture of a video, each with other noise and a hand that trembles by a pixel. `glare`: the radius
-    of a lamp's reflection, as a share of the film's width.
+    of a lamp's reflection, as a share of the film's width. `scale`: pixels of the camera in each pixel of this picture,
+    along a side; blur and noise are those of the camera's pixels.
     """
     rng, video = np.random.default_rng(seed), np.random.default_rng((seed, frame))
     tall = min(rng.uniform(300, 390), 520 * film.height / film.width)
@@ -63,24 +66,26 @@ def scene(film: Image.Image, seed: int, monitor: bool, frame: int = 0, glare: fl
     corners = [(x + rng.uniform(-18, 18), y + rng.uniform(-18, 18)) for x, y in square]
     trembling = video.normal(0, 1, 2)
     corners = [(x + trembling[0], y + trembling[1]) for x, y in corners]
-    size = WIDTH, HEIGHT
+    size = WIDTH * scale, HEIGHT * scale
     shown = film.resize((int(1.5 * wide), int(1.5 * tall)), Image.Resampling.LANCZOS)
     if monitor:  # each third row and column of its pixels is darker
         y, x = np.indices((shown.height, shown.width))
         shown = Image.fromarray((np.asarray(shown) * np.where((y % 3 == 0) | (x % 3 == 0), 0.8, 1)).astype(np.uint8))
-    back = _back(corners, shown.size)
+    back = _back([(x * scale, y * scale) for x, y in corners], shown.size)
     seen = shown.transform(size, Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC)
     mask = Image.new("L", shown.size, 255).transform(size, Image.Transform.PERSPECTIVE, back, Image.Resampling.BILINEAR)
     around = rng.uniform(90, 140) if monitor else rng.uniform(225, 250)
-    slope = np.linspace(-10, 10, WIDTH)[None] + np.linspace(-6, 6, HEIGHT)[:, None]  # no light is even
+    slope = np.linspace(-10, 10, size[0])[None] + np.linspace(-6, 6, size[1])[:, None]  # no light is even
     picture = Image.fromarray(np.clip(around + slope, 0, 255).astype(np.uint8))
     picture.paste(seen, (0, 0), mask)
     blurred = np.asarray(picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 1.0))), dtype=np.float64)
     noisy = blurred * (1 + slope / 300) + video.normal(0, 3, blurred.shape)
     if glare:
         (x, y), radius = (left + rng.uniform(0.3, 0.7) * wide, top + rng.uniform(0.3, 0.7) * tall), glare * wide
-        noisy += 250 * np.exp(-((np.hypot(np.arange(WIDTH)[None] - x, np.arange(HEIGHT)[:, None] - y) / radius) ** 3))
-    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)), corners
+        across, down = (np.arange(side) / scale for side in size)
+        noisy += 250 * np.exp(-((np.hypot(across[None] - x, down[:, None] - y) / radius) ** 3))
+    taken = Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+    return taken.reduce(scale), corners
 
 
 def _back(corners: Corners, size: tuple[int, int]) -> list[float]:
