@@ -8,7 +8,8 @@ A scene is a video of --pictures, 640 x 480, the film at an angle, with noise, b
 on the monitor with its pixel grid. The page's own modules find the corners, square the film, read each picture and
 average what was read, as its camera does. Found: no corner is further than 4 % of the picture's width from where it is.
 Withheld: the page says `uncertain`, and why: the verdict changes from picture to picture, or the probability is so
-close to a limit that the film itself may be called otherwise.
+close to a limit that the film itself may be called otherwise. Said as of the file: the same verdict, or withheld where
+the file is uncertain, too.
 """
 
 from __future__ import annotations
@@ -86,9 +87,9 @@ def main() -> None:
         found, sought = count["found"], sum(count[name] for name in ("found", "missed", "misplaced"))
         print(f"{place}: found {found} of {sought}, not found {count['missed']}, elsewhere {count['misplaced']}")
         print(
-            f"    verdict as of the file {count['same']}, withheld {count['withheld']}, referred instead "
-            f"{count['referred']}, called otherwise {count['called otherwise']}; doubted: glare {count['glare']}, "
-            f"stripes {count['stripes']}"
+            f"    said as of the file {count['said']}; verdict as of it {count['same']}, withheld {count['withheld']}, "
+            f"referred instead {count['referred']}, called otherwise {count['called otherwise']}; "
+            f"doubted: glare {count['glare']}, stripes {count['stripes']}"
         )
 
 
@@ -118,10 +119,11 @@ def looked_at(tab: Any, film: Image.Image, seed: int, place: str, options: argpa
     how = "same" if verdict == file else "referred" if verdict == "uncertain" else "called otherwise"
     if "close" in doubts or not reading["steady"]:
         how = "withheld"
+    said = ["said"] if file == ("uncertain" if how == "withheld" else verdict) else []
     if how != "same":
         here = f"{verdict} ({reading['logits'][0]:.2f}) {' '.join(doubts)}"
         print(f"{place} {seed}: {file} ({file_logit:.2f}), {how}: {here}")
-    return Counter(["found", how, *doubts & {"glare", "stripes"}])
+    return Counter(["found", how, *said, *doubts & {"glare", "stripes"}])
 
 
 def away(found: list[dict[str, float]], true: Corners) -> float:
