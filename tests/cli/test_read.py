@@ -1,17 +1,21 @@
-"""`lucency read`, from files to what a person and a machine are told."""
+"""`lucency read`, `score` and `lungs`, from files to what a person and a machine are told."""
 
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 
 import numpy as np
+import pyarrow.dataset as ds
 import pytest
 from PIL import Image
 
 from lucency import NOTICE
 from lucency.cli import run
+from lucency.data.phantom import draw
 from lucency.paint import LUNGS
+from reader.brightness_litert import write_brightness_litert
 
 from .brightness import write_brightness_bundle, write_film
 
@@ -140,3 +144,98 @@ def test_no_such_film_gets_no_probability(place: Path, capsys: pytest.CaptureFix
     told = json.loads(capsys.readouterr().out)
     assert (told["probability"], told["logit"], told["called"]) == (None, None, None)
     assert (told["verdict"], told["reason"]) == ("uncertain", "the film shows nothing: every pixel is the same")
+
+
+@pytest.fixture
+def score_root(tmp_path: Path) -> Path:
+    write_brightness_litert(tmp_path / "bundle")
+    write_film(tmp_path / "films" / "dark.png", 96)
+    write_film(tmp_path / "films" / "bright.png", 160)
+    return tmp_path
+
+
+def score(score_root: Path, *words: str) -> int:
+    fixed = ["--bundle", str(score_root / "bundle"), "--out", str(score_root / "out"), "--workers", "1"]
+    return run(["score", "--manifest", str(score_root / "films"), *fixed, *words])
+
+
+def test_a_folder(score_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert score(score_root) == 0
+    output = capsys.readouterr().out
+    assert "2 films by brightness" in output
+    assert "2 scored now" in output
+    assert output.endswith("Research use only. Not for diagnosis.\n")
+    rows = ds.dataset(str(score_root / "out"), format="parquet").to_table().to_pylist()
+    assert [(row["film"], row["verdict"]) for row in rows] == [("bright.png", "pneumonia"), ("dark.png", "normal")]
+    assert score(score_root) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_bad_film_is_a_row_and_an_exit_code(score_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (score_root / "films" / "bad.png").write_bytes(b"no film")
+    assert score(score_root, "--json", "--engine", "plain") == 3
+    output = json.loads(capsys.readouterr().out)
+    assert (output["films"], output["failed"], output["failures"]) == (3, 1, {"not_a_film": 1})
+    assert score(score_root) == 3, "also when nothing was left to do"
+
+
+def test_the_key_file_is_private(score_root: Path) -> None:
+    key = score_root / "key"
+    assert score(score_root, "--no-paths", str(key)) == 0
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    first = key.read_bytes()
+    assert score(score_root, "--no-paths", str(key)) == 0
+    assert key.read_bytes() == first
+    names = ds.dataset(str(score_root / "out"), format="parquet").to_table()["film"].to_pylist()
+    assert all(len(name) == 64 for name in names)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--part", "4/3"], "expected K/N with K from 1 to N"),
+        (["--part", "half"], "expected K/N with K from 1 to N"),
+        (["--engine", "spark"], "expected one of local, ray, plain, received 'spark'"),
+    ],
+)
+def test_invalid_options_are_usage_errors(
+    score_root: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert score(score_root, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_short_key_is_refused(score_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (score_root / "key").write_bytes(b"1234")
+    assert score(score_root, "--no-paths", str(score_root / "key")) == 2
+    assert "expected a key of at least 16 bytes, received 4" in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_an_error(score_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["score", "--manifest", str(score_root / "none"), "--out", str(score_root / "out")]) == 4
+    assert "found nothing there" in capsys.readouterr().err
+
+
+def test_masks_outlines_and_shares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    phantom = draw((77, 1), True, side=160)
+    Image.fromarray(phantom.film).save(tmp_path / "film.png")
+    (tmp_path / "bad.png").write_bytes(b"not a film")
+    films = [str(tmp_path / "film.png"), str(tmp_path / "bad.png")]
+    assert run(["lungs", *films, "--out", str(tmp_path / "out"), "--json"]) == 3
+    captured = capsys.readouterr()
+    assert "bad.png" in captured.err
+    found = json.loads(captured.out)
+    assert found["doubts"] == []
+    with Image.open(found["mask"]) as stored:
+        mask = np.asarray(stored) > 0
+    assert mask.shape == phantom.film.shape
+    assert (mask & phantom.lungs).sum() > 0.9 * phantom.lungs.sum()  # the heart's part of the lungs is found as well
+    assert found["share"] == pytest.approx(mask.mean())
+    with Image.open(tmp_path / "out" / "film.outline.png") as outline:
+        assert outline.size == phantom.film.shape[::-1]
+
+
+def test_a_film_without_lungs_has_a_doubt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("L", (90, 120), 40).save(tmp_path / "blank.png")
+    assert run(["lungs", str(tmp_path / "blank.png"), "--out", str(tmp_path)]) == 0
+    assert "doubt: " in capsys.readouterr().out

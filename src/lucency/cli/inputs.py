@@ -1,17 +1,19 @@
-"""Shared options, and opening recipes, labelled films and predictions."""
+"""Shared options; the films that a command line names; recipes, labelled films and predictions, opened."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lucency.cli.terminal import echo
-from lucency.errors import SOME_UNREADABLE, FilmError
+from lucency.errors import FILM_MISSING, SOME_UNREADABLE, FilmError
+from lucency.film.film import READERS, kind_of
 
 if TYPE_CHECKING:
     from lucency.data import Dataset
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from lucency.evaluate.predictions import PerFinding
     from lucency.reader import Reader
     from lucency.recipe import Recipe
+
 
 Source = Annotated[str, typer.Option(help="How to read the data: auto, or a row of SOURCES.")]
 Finding = Annotated[str | None, typer.Option(help="The label that is the finding. [default: by the labels' names]")]
@@ -299,3 +302,40 @@ def _about(
 
 def _threshold_option(threshold: float | None) -> list[str]:
     return [] if threshold is None else ["--threshold", f"{threshold:g}"]
+
+
+HEAD = 512
+"""Bytes that are enough to recognise a film."""
+
+
+def film_paths(named: Iterable[Path]) -> list[Path]:
+    """The films in order: a file as named, those below a folder, those that a pattern matches.
+
+    A folder is searched for files that begin like a film, whatever they are called; hidden ones are left out.
+
+    Raises:
+        FilmError: a folder without a film.
+    """
+    return [film for path in named for film in _films(path)]
+
+
+def _films(path: Path) -> list[Path]:
+    if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises of a name that is too long
+        found = sorted(file for file in path.rglob("*") if _begins_like_a_film(file, path))
+        if not found:
+            raise FilmError(f"{path}: expected films below this folder, found none; check the path", code=FILM_MISSING)
+        return found
+    if has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110  # as above
+        matches = sorted(map(Path, glob(str(path), recursive=True)))  # noqa: PTH207  # Path.glob takes none from the root
+        return [film for match in matches for film in _films(match)] or [path]  # reported as missing, with the others
+    return [path]
+
+
+def _begins_like_a_film(file: Path, root: Path) -> bool:
+    if any(part.startswith(".") for part in file.relative_to(root).parts) or not file.is_file():
+        return False
+    try:
+        with file.open("rb") as stream:
+            return kind_of(stream.read(HEAD)) in READERS
+    except OSError:
+        return True  # its error is reported with the others
