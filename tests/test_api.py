@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import lucency
-from lucency.api import functions as api
+from lucency import api
 from lucency.bundle import DEFAULT
 
 SOURCE = Path(lucency.__file__).parent
@@ -86,7 +86,7 @@ def test_a_package_and_the_function_of_its_name_are_both_there(first: str) -> No
         "print(lucency.evaluate.__qualname__, lucency.evaluate.__module__)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "evaluate lucency.api.functions\n"
+    assert done.stdout == "evaluate lucency.api\n"
 
 
 def test_a_missing_file_is_an_error_of_the_tree() -> None:

@@ -22,7 +22,7 @@ from lucency.reader import Reader
 from lucency.reader.reader import verify_golden
 from lucency.recipe import ModelSettings, Recipe, parse_recipe
 from lucency.serve.routes import ReadingAnswer
-from lucency.web.write import ENGLISH, modality_module, texts_of
+from lucency.web import ENGLISH, modality_module, texts_of
 
 PAGE = ENGLISH.parent
 SMALL = ModelSettings(backbone="mobilenet_v2", width=0.25, depth=4)

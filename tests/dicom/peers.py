@@ -18,7 +18,7 @@ from typing import Any
 import pydicom
 from pynetdicom import AE, evt
 
-from lucency.dicom.kinds import KINDS
+from lucency.dicom.acceptance import KINDS
 
 ORTHANC = shutil.which("Orthanc") or ("/usr/sbin/Orthanc" if Path("/usr/sbin/Orthanc").exists() else None)
 ORTHANC_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

@@ -19,9 +19,8 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, JPEG2000Lossless
 
 from dicom.films import dataset, file, film, gray
 from lucency.bundle import OperatingPoint
-from lucency.dicom.answer import Answer, answer
+from lucency.dicom.answer import Answer, answer, finding
 from lucency.dicom.common_attributes import NOTICE
-from lucency.dicom.report import finding
 from lucency.errors import FilmError
 from lucency.reader import Reader
 from reader.colours import write_colour_bundle

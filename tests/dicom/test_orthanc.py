@@ -17,8 +17,7 @@ from dicom.films import film
 from dicom.peers import ORTHANC, ORTHANC_PLUGIN, Orthanc, free_port, orthanc, until
 from lucency.cli import run
 from lucency.dicom.deliver import Credentials, destination, web_client
-from lucency.dicom.node import NodeConfig, start_scp
-from lucency.dicom.pull import fetch_all, find
+from lucency.dicom.node import NodeConfig, fetch_all, find, start_scp
 from lucency.dicom.queue import Queue
 from lucency.dicom.worker import start, working
 from lucency.reader import Reader

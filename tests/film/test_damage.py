@@ -12,8 +12,7 @@ from PIL import Image, PngImagePlugin
 from film.damage import cut, dropped, flipped, zeroed
 from lucency.errors import FILM_DAMAGED, FILM_UNSUPPORTED, FilmError
 from lucency.film import open_film
-from lucency.film.codestream import has_step, parse_jpeg
-from lucency.film.jpeg2000 import decode_jpeg2000
+from lucency.film.codestream import decode_jpeg2000, has_step, parse_jpeg
 
 Y, X = np.mgrid[:512, :400]
 NOISE = np.random.default_rng(0).normal(0, 3, Y.shape)

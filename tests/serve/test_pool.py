@@ -14,8 +14,7 @@ from starlette.requests import ClientDisconnect
 from lucency.bundle import open_bundle
 from lucency.errors import BundleError
 from lucency.serve import pool as module
-from lucency.serve.errors import InternalError, Refusal, UnavailableError, UnprocessableError
-from lucency.serve.middleware import Metrics
+from lucency.serve.middleware import InternalError, Metrics, Refusal, UnavailableError, UnprocessableError
 from lucency.serve.pool import Pool, WorkerAnswer, WorkerEndedError
 from lucency.serve.settings import Limits
 from lucency.serve.worker import Frame

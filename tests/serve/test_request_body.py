@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lucency.serve.errors import BadRequestError, Refusal, UnprocessableError
+from lucency.serve.middleware import BadRequestError, Refusal, UnprocessableError
 from lucency.serve.request_body import Form
 
 

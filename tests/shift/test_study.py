@@ -12,8 +12,7 @@ from html_pages import assert_whole_and_silent
 from lucency.audit.measurements import measure_films
 from lucency.data.acquisition_pairs import squares_of
 from lucency.evaluate.confidence_intervals import Estimate
-from lucency.shift.classes import ClassMetrics
-from lucency.shift.conditions import ConditionMetrics, Scores
+from lucency.shift.conditions import ClassMetrics, ConditionMetrics, Scores
 from lucency.shift.report import page, table
 from lucency.shift.study import (
     BiasWrongAccuracy,

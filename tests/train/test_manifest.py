@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from evaluate.samples import several
 from lucency.data import read_dataset
 from lucency.errors import OutputError, TrainingError
 from lucency.recipe import Recipe
-from lucency.train.manifest import MANIFEST, Manifest, claim, lock_and_claim
+from lucency.train.manifest import MANIFEST, Manifest, claim, figure, lock_and_claim
 
 FILMS = read_dataset("phantom:6")
 RECIPE = Recipe(name="x")
@@ -54,3 +57,13 @@ def test_the_manifest_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     (tmp_path / "card.json").touch()
     assert not (tmp_path / MANIFEST).exists()
     assert claim(tmp_path, own, resume=True)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_several_classes_have_an_interval(task: str) -> None:
+    """8 of 10 right is 0.490 to 0.943 (Wilson 1927); films of no known patient count each for itself."""
+    drawn = several("multiclass", 10, 3) if task == "multiclass" else several("multilabel", 10, 1)
+    called = drawn.called(0.5).reshape(10, -1)
+    labels = np.where(np.arange(10)[:, None] < 8, called, (called + 1) % 2).reshape(drawn.labels.shape)
+    found = figure(replace(drawn, labels=labels, patients=(None,) * 10))
+    assert found == "share of right calls 0.800 (0.490 to 0.943)"

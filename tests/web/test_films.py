@@ -202,7 +202,7 @@ DAMAGE = """async (films) => {
 @pytest.mark.parametrize("bits", [8, 12, 16])
 @pytest.mark.parametrize("ratios", [None, [10.0]], ids=["lossless", "lossy"])
 def test_damage_inside_jpeg_2000(tab: Any, make_dicom: MakeDicom, bits: int, ratios: list[float] | None) -> None:
-    """As `lucency.film.jpeg2000` sees it; of 16 bits the page sees what lies below the range only."""
+    """As `lucency.film.codestream` sees it; of 16 bits the page sees what lies below the range only."""
     encode = pytest.importorskip("openjpeg.utils").encode_array
     drawn = draw(3, ill=True, side=200).film
     codes = drawn if bits == 8 else drawn.astype(np.uint16) << (bits - 8)

@@ -12,8 +12,7 @@ from cli.brightness import write_brightness_bundle
 from lucency.bundle import DEFAULT, open_bundle
 from lucency.errors import BundleError, OutputError, UsageError
 from lucency.modality import NAMES
-from lucency.web import CSP, page_files, write_page
-from lucency.web.write import ENGLISH, texts_of, translation
+from lucency.web import CSP, ENGLISH, page_files, texts_of, translation, write_page
 
 INT8 = DEFAULT.with_name("int8")
 PAGE = ENGLISH.parent

@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Evaluate a reader on labelled films, with intervals by patient",
     ),
     "compare": ("lucency.cli.evaluate:compare", "Compare two readers on the same films: DeLong, McNemar, power"),
-    "report": ("lucency.cli.report:report", "Write a page to read, a model card and the reporting checklists"),
+    "report": ("lucency.cli.evaluate:report", "Write a page to read, a model card and the reporting checklists"),
     "explain": ("lucency.cli.explain:explain", "Show where a reader looked: ten explainers, painted beside the film"),
     "lungs": ("lucency.cli.read:lungs", "Find the lungs on films: masks, outlines, doubts"),
     "faith": ("lucency.cli.faith:faith", "Measure whether the maps can be trusted, with intervals"),

@@ -260,7 +260,7 @@ def pull(
     Example: lucency pacs pull https://pacs.example/dicom-web --where StudyDate=20240105 --to https://pacs.example/dicom-web
     """
     from lucency.dicom.deliver import Credentials, check_credentials, check_title, destination, web_client
-    from lucency.dicom.pull import fetch_all
+    from lucency.dicom.node import fetch_all
     from lucency.dicom.queue import Queue, lock
     from lucency.dicom.worker import working
     from lucency.reader import Reader

@@ -76,8 +76,7 @@ def train(
     from lucency.explain.randomization import with_shuffled_labels
     from lucency.train import cross_validate, train_run
     from lucency.train.distributed import is_main_process, process_group
-    from lucency.train.manifest import new_run
-    from lucency.train.summary import summary
+    from lucency.train.manifest import new_run, summary
 
     _check_folds(fold, folds, seeds)
     if out is None:

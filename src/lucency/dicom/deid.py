@@ -33,7 +33,7 @@ from lucency.dicom.burnt_text import find_text
 from lucency.dicom.common_attributes import file_bytes
 from lucency.errors import FILM_UNSUPPORTED, FilmError, UsageError
 from lucency.film.dicom import DicomFilm, open_dicom
-from lucency.film.gray import lut_entries
+from lucency.film.dicom_pixels import lut_entries
 from lucency.film.limits import damaged, printable
 from lucency.native_output import quiet, quiet_dicom
 

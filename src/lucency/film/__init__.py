@@ -3,7 +3,6 @@
 Films are personal data. Nothing here logs, prints or keeps a copy; an error names the file to its caller.
 """
 
-from lucency.film.accept import as_film
-from lucency.film.film import Film, open_film, open_films
+from lucency.film.film import Film, as_film, open_film, open_films
 
 __all__ = ["Film", "as_film", "open_film", "open_films"]

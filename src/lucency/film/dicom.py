@@ -38,13 +38,23 @@ from lucency.film.codestream import (
     check_rle,
     codestream_of,
     decode_jpeg,
+    decode_jpeg2000,
     parse_jpeg,
     with_colours,
 )
-from lucency.film.colour import COLOURS, OF_JPEG_2000, PALETTE, colour_facts, palette_rgb, rgb_of
+from lucency.film.dicom_pixels import (
+    COLOURS,
+    OF_JPEG_2000,
+    PALETTE,
+    colour_facts,
+    gray_table,
+    has_rescale,
+    is_ct,
+    number,
+    palette_rgb,
+    rgb_of,
+)
 from lucency.film.film import Decoded, Film, kind_of
-from lucency.film.gray import gray_table, has_rescale, is_ct, number
-from lucency.film.jpeg2000 import decode_jpeg2000
 from lucency.film.limits import check_size, damaged, printable, refusal
 from lucency.film.lossless_jpeg import decode_lossless
 from lucency.native_output import quiet, quiet_dicom

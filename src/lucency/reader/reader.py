@@ -28,7 +28,7 @@ from lucency.reader.outputs import Engine, Floats, Outputs, Squares, failed_chec
 from lucency.reader.reading import Reading, reading
 
 if TYPE_CHECKING:
-    from lucency.film.accept import FilmLike
+    from lucency.film.film import FilmLike
 
 
 ENGINES: dict[Format, Callable[[Bundle, int], Engine]] = {

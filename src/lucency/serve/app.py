@@ -21,8 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from lucency import NOTICE, __version__
 from lucency.bundle import Bundle
 from lucency.errors import BundleError, UsageError
-from lucency.serve.errors import add_error_handlers
-from lucency.serve.middleware import CROWDED, Middleware
+from lucency.serve.middleware import CROWDED, Middleware, add_error_handlers
 from lucency.serve.routes import State, read_routes, system_routes
 from lucency.serve.settings import Limits, Log, Tokens, plain_log
 from lucency.serve.static import manual_routes, page_routes

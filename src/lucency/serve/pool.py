@@ -17,8 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from lucency.bundle import Bundle
 from lucency.errors import BundleError
-from lucency.serve.errors import InternalError, UnavailableError, UnprocessableError
-from lucency.serve.middleware import Metrics
+from lucency.serve.middleware import InternalError, Metrics, UnavailableError, UnprocessableError
 from lucency.serve.settings import Limits, Log
 from lucency.serve.worker import Frame, frame_head, receive_async
 

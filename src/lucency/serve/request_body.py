@@ -10,7 +10,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from lucency.serve.errors import (
+from lucency.serve.middleware import (
     BadRequestError,
     PayloadTooLargeError,
     RequestTimeoutError,

@@ -18,8 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from lucency import NOTICE
 from lucency.bundle import Bundle
 from lucency.reader import model_info
-from lucency.serve.errors import ForbiddenError, UnauthorizedError, UnavailableError, UnprocessableError, responses
-from lucency.serve.middleware import Metrics
+from lucency.serve.middleware import (
+    ForbiddenError,
+    Metrics,
+    UnauthorizedError,
+    UnavailableError,
+    UnprocessableError,
+    responses,
+)
 from lucency.serve.pool import Pool, WorkerAnswer
 from lucency.serve.request_body import FIELD, FORM, Admission, read_film, read_films
 from lucency.serve.settings import Limits, Log, Tokens

@@ -10,8 +10,7 @@ import numpy as np
 from lucency.data.acquisition_pairs import WHOSE, Whose
 from lucency.evaluate.confidence_intervals import Estimate
 from lucency.html import render
-from lucency.shift.classes import ClassMetrics
-from lucency.shift.conditions import FLOOR, ConditionMetrics
+from lucency.shift.conditions import FLOOR, ClassMetrics, ConditionMetrics
 from lucency.shift.study import MIN_RUNS, BiasBaseline, SeedSummary, ShiftResult, rank_correlations, summarise_seeds
 
 

@@ -21,14 +21,15 @@ from lucency.data.dataset import Dataset
 from lucency.data.splits import stratified_group_kfold, without_test
 from lucency.errors import UsageError
 from lucency.reader import Reader
-from lucency.shift.classes import ClassMetrics, class_metrics
 from lucency.shift.conditions import (
     CONDITIONS,
     PLAIN,
     TOGETHER,
+    ClassMetrics,
     ConditionMetrics,
     EditionDifference,
     Scores,
+    class_metrics,
     compare_editions,
     condition_metrics,
     score_conditions,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,3 +126,22 @@ def _borders(phases: Mapping[str, Sequence[Row]]) -> list[float]:
         done += len(history)
         ends.append(done + 0.5)
     return ends[:-1]
+
+
+def live_curves() -> Callable[[str, list[Row]], None] | None:
+    """A function that redraws the curves after each epoch; None outside a notebook."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+        return None
+    from IPython.display import HTML, display
+
+    from lucency.html import figure_html
+
+    phases: dict[str, list[Row]] = {}
+    shown = display(HTML(""), display_id=True)  # type: ignore[no-untyped-call]
+
+    def draw(phase: str, rows: list[Row]) -> None:
+        phases[phase] = rows
+        shown.update(HTML(figure_html(draw_history(phases))))  # type: ignore[no-untyped-call]
+
+    return draw

@@ -216,7 +216,7 @@ function view(dataset) {
   return dataset.text("00185101") || dataset.items("00540220")[0]?.text("00080104") || "";
 }
 
-// Stored values to gray, PS3.4 N.2, worked out once for each value that can be stored: lucency.film.gray.
+// Stored values to gray, PS3.4 N.2, worked out once for each value that can be stored: lucency.film.dicom_pixels.
 
 /** Gray for each of the 2**bits codes, over the full range of its type; and what the VOI transform was. */
 function grayTable(dataset, bits, signed) {

@@ -1,4 +1,4 @@
-// JPEG 2000 decoded with room above and below its range, so that damage shows, as lucency.film.jpeg2000 does it.
+// JPEG 2000 decoded with room above and below its range, so that damage shows, as lucency.film.codestream does it.
 
 const LOSSLESS_ROOM = 4, FAR = 1 / 16, SHARE = 1e-4;
 /** Bits that the range is widened by; of the range and of the pixels, what a sound lossy frame leaves it by, at most. */

@@ -9,18 +9,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lucency.api.run import Run, live_curves
+from lucency.bundle import DEFAULT, SHIPPED, open_bundle
+from lucency.errors import UsageError, name_extra
 from lucency.reader import Reader
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
     from lucency.audit import Audit
     from lucency.bundle.card import Quantize
     from lucency.data import Dataset
     from lucency.evaluate import Report
     from lucency.explain.explanation import Explanation
     from lucency.export import TargetName
-    from lucency.film.accept import FilmLike
+    from lucency.film.film import FilmLike
     from lucency.recipe import Recipe
+
+    Row = dict[str, float]
+
 
 MODEL_FILES = (".h5", ".hdf5", ".keras")
 """Suffixes of Keras's model files."""
@@ -48,9 +55,6 @@ def load(source: Path | str | None = None, threads: int = 1) -> Reader:
         BundleError: missing, altered, from a newer lucency, or in need of a library that is not installed.
         UsageError: neither a path nor a name.
     """
-    from lucency.bundle import DEFAULT, SHIPPED, open_bundle
-    from lucency.errors import UsageError
-
     if source is not None and not isinstance(source, str | Path):
         raise UsageError(f"expected the path of a run or bundle, or a name, got {type(source).__name__}")
     path = DEFAULT if source is None else Path(source)
@@ -96,7 +100,6 @@ def train(
     Raises:
         RecipeError, SourceError, WeightsError, TrainingError, OutputError: the message says what to do.
     """
-    from lucency.errors import UsageError, name_extra
     from lucency.native_output import quiet
 
     if isinstance(data, Mapping):
@@ -105,9 +108,9 @@ def train(
         raise UsageError("resume: expected the folder of the unfinished run as out")
     chosen = _recipe(recipe, weights, seed)
     with name_extra("train"), quiet:  # in a notebook tqdm, below Lightning, asks for widgets that nothing here uses
-        from lucency.bundle import open_bundle
         from lucency.train import train_run
         from lucency.train.manifest import new_run
+        from lucency.train.metrics import live_curves
     folder = new_run(chosen.name) if out is None else Path(out)
     train_run(chosen, _dataset(data), folder, Path(cache) if cache else folder.parent / "cache", resume, live_curves())
     return Run(open_bundle(folder))
@@ -141,9 +144,6 @@ def import_model(
         UsageError: classes that do not fit the outputs, or no range and no data.
         OutputError: `out` holds a run, or cannot be written.
     """
-    from lucency.bundle import open_bundle
-    from lucency.errors import name_extra
-
     with name_extra("keras"):
         from lucency.importing import import_model as write
 
@@ -186,7 +186,6 @@ def evaluate(
     """
     from lucency.data.dataset import report_skipped
     from lucency.data.learned import fresh_films
-    from lucency.errors import name_extra
 
     opened = _reader(reader)
     with name_extra():
@@ -230,7 +229,6 @@ def explain(
         UsageError: no such label.
         FilmError: the film cannot be read.
     """
-    from lucency.errors import name_extra
     from lucency.explain.explanation import Explanation, bind, evidence_for, label_index
     from lucency.film import as_film
     from lucency.modality import MODALITIES
@@ -277,10 +275,7 @@ def export(
         ExportError: the network cannot be written for this target.
         OutputError: `out` holds a bundle, or cannot be written.
     """
-    from lucency.errors import UsageError, name_extra
-
     with name_extra("export"):
-        from lucency.bundle import open_bundle
         from lucency.export.exporter import calibration_squares, export_run
 
     path = Path(run if isinstance(run, str | Path) else run.bundle.path)
@@ -306,8 +301,6 @@ def audit(data: Dataset | Path | str) -> Audit:
     Raises:
         SourceError: the data cannot be read.
     """
-    from lucency.errors import name_extra
-
     with name_extra():
         from lucency.audit import audit as run
 
@@ -323,7 +316,6 @@ def _imported(path: Path) -> Run:
 
 
 def _recipe(recipe: Recipe | Mapping[str, Any] | Path | str, weights: str | None, seed: int | None) -> Recipe:
-    from lucency.errors import UsageError
     from lucency.recipe import Recipe, parse_recipe, read_recipe
 
     if isinstance(recipe, Mapping):
@@ -342,7 +334,6 @@ def _recipe(recipe: Recipe | Mapping[str, Any] | Path | str, weights: str | None
 
 def _dataset(data: Dataset | Path | str, classes: int = 2) -> Dataset:
     from lucency.data import Dataset, read_dataset
-    from lucency.errors import UsageError
 
     if isinstance(data, Dataset):
         return data
@@ -355,3 +346,50 @@ def _dataset(data: Dataset | Path | str, classes: int = 2) -> Dataset:
 
 def _reader(reader: Reader | Path | str) -> Reader:
     return reader if isinstance(reader, Reader) else load(reader)
+
+
+class Run(Reader):
+    """A trained run: a reader that can also be evaluated, explained and exported. A notebook shows its curves."""
+
+    @property
+    def history(self) -> dict[str, list[Row]]:
+        """Phase -> metrics, a row per epoch."""
+        from lucency.train.metrics import read_history
+
+        return read_history(self.bundle.path)
+
+    def evaluate(self, data: Dataset | Path | str, **options: Any) -> Report:
+        """`lucency.evaluate` of this run."""
+        return evaluate(self, data, **options)
+
+    def explain(self, film: FilmLike, method: str = "grad_cam", **options: Any) -> Explanation:
+        """`lucency.explain` by this run."""
+        return explain(self, film, method, **options)
+
+    def export(self, out: Path | str, **options: Any) -> Reader:
+        """`lucency.export` of this run."""
+        return export(self, out, **options)
+
+    def plot(self) -> Figure:
+        """The curves of training: loss, accuracy, AUROC and recall by epoch."""
+        from lucency.train.metrics import draw_history
+
+        return draw_history(self.history)
+
+    def to_pandas(self) -> DataFrame:
+        """The history, a row per epoch.
+
+        Raises:
+            ExtraError: pandas is not installed.
+        """
+        from lucency.tables import data_frame
+
+        return data_frame([{"phase": phase, **row} for phase, rows in self.history.items() for row in rows])
+
+    def __repr__(self) -> str:
+        return f"<Run {self.bundle.path}: {self.card.name}, {self.card.training.films:,} films learned from>"
+
+    def _repr_html_(self) -> str:
+        from lucency.html import figure_html, notebook_block
+
+        return notebook_block(repr(self).strip("<>"), figure_html(self.plot()) if self.history else "")

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from lucency.errors import FilmError
-from lucency.film.gray import gray_table, stored_values, window
+from lucency.film.dicom_pixels import gray_table, stored_values, window
 
 
 def header(**attributes) -> Dataset:

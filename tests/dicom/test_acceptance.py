@@ -25,13 +25,11 @@ from dicom.films import film
 from dicom.peers import free_port, send
 from dicom.test_answer import parts, words
 from lucency.cli import run
-from lucency.dicom.acceptance import accept
-from lucency.dicom.answer import answer
+from lucency.dicom.acceptance import KINDS, accept, kind_of
+from lucency.dicom.answer import answer, finding
 from lucency.dicom.deliver import Credentials
-from lucency.dicom.kinds import KINDS, kind_of
 from lucency.dicom.node import NodeConfig, start_scp
 from lucency.dicom.queue import Queue
-from lucency.dicom.report import finding
 from lucency.dicom.worker import read_one
 from lucency.errors import FilmError
 from lucency.modality import MODALITIES, NAMES
