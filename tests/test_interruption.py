@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals o
 PROGRAM = """if True:
     import os, signal, sys, time
     from pathlib import Path
-    from lucency.cli.terminal import run_program
+    from lucency.cli import run_program
     from lucency.files import beside, scratch
     def pressed():
         os.kill(os.getpid(), signal.SIGINT)

@@ -15,8 +15,7 @@ def main() -> NoReturn:
     """Run the command line; Ctrl-C ends it while it is still being imported, too."""
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, lambda *_: os._exit(130))  # nothing has begun that must be undone
-    from lucency.cli import run
-    from lucency.cli.terminal import run_program
+    from lucency.cli import run, run_program
 
     run_program(lambda: run(sys.argv[1:]))
 

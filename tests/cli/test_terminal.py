@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from lucency import cli
-from lucency.cli import run
-from lucency.cli.terminal import echo, one_line
+from lucency.cli import echo, one_line, run
 
 from .brightness import write_brightness_bundle, write_film
 
@@ -122,7 +121,7 @@ def test_a_file_cut_short_is_no_wish_to_stop(monkeypatch: pytest.MonkeyPatch) ->
 def test_ctrl_c_that_a_library_takes_for_an_error_of_its_own_is_still_a_wish_to_stop() -> None:
     program = """if True:
         import os, signal
-        from lucency.cli.terminal import run_program
+        from lucency.cli import run_program
         def work():
             try:
                 os.kill(os.getpid(), signal.SIGINT)

@@ -24,7 +24,7 @@ CARD = "card.json"
 SUM = "card.sha256"
 """The card's own hash, in the format of `sha256sum -c`."""
 SIGNATURE = "card.sig"
-"""Signature of the card (lucency.bundle.sign); optional."""
+"""Signature of the card (lucency.bundle.sharing); optional."""
 MAX_BYTES = 1 << 30
 """Limit of one file of a bundle, against zip bombs."""
 MAX_TEXT_BYTES = 1 << 26
@@ -45,7 +45,7 @@ class Bundle:
     """SHA-256 of card.json. The card holds the hash of every other file, so this identifies the whole bundle."""
     load: Load = field(repr=False)
     signature: bytes = b""
-    """Of card.json, not checked (lucency.bundle.sign does); empty if there is none."""
+    """Of card.json, not checked (lucency.bundle.sharing does); empty if there is none."""
 
     def read(self, name: str) -> bytes:
         """The content of a file that the card lists.

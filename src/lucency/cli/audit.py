@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from lucency.cli import echo
 from lucency.cli.inputs import AllowMissing, Aspects, DataOptions, Finding, Json, Seed, Source, Threads, read_films
-from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.arrays import Floats, Pixels

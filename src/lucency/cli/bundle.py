@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli import echo
 from lucency.cli.inputs import Json, print_json
-from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.bundle import Bundle, Card, Metric
-    from lucency.bundle.sign import Signature
+    from lucency.bundle.sharing import Signature
 
 FIRST = ("sensitivity", "specificity")
 """Figures that a person asks for first."""
@@ -75,7 +75,7 @@ def verify(
 def _signature(opened: Bundle, key: Path | None) -> Signature | None:
     if key is None and not opened.signature:
         return None
-    from lucency.bundle.sign import check_signature
+    from lucency.bundle.sharing import check_signature
 
     return check_signature(opened, key)
 
@@ -94,8 +94,8 @@ def sign(
 
     Example: lucency bundle sign bundles/lecture --key maker.pem --new-key
     """
-    from lucency.bundle.sign import make_keys
-    from lucency.bundle.sign import sign as sign_bundle
+    from lucency.bundle.sharing import make_keys
+    from lucency.bundle.sharing import sign as sign_bundle
 
     if new_key:
         echo(f"public key: {make_keys(key)}")
@@ -134,7 +134,7 @@ def push(
 
     Example: lucency bundle push bundles/lecture me/lecture --card report/model-card.md
     """
-    from lucency.bundle.hub import push as upload
+    from lucency.bundle.sharing import push as upload
 
     echo(f"{repo}: commit {upload(path, repo, card, private=not public)}")
 
@@ -153,7 +153,7 @@ def pull(
     Example: lucency bundle pull me/lecture bundles/lecture --key maker.pub.pem
     """
     from lucency.bundle import open_bundle
-    from lucency.bundle.hub import pull as download
+    from lucency.bundle.sharing import pull as download
     from lucency.reader.reader import verify_golden
 
     def check(draft: Path) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lucency import NOTICE
+from lucency.cli import echo, one_line
 from lucency.cli.inputs import JsonLines, ShippedBundle, print_json
-from lucency.cli.terminal import echo, one_line
 from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:

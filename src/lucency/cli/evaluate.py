@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lucency.cli import echo
 from lucency.cli.inputs import (
     AllowMissing,
     DataOptions,
@@ -23,7 +24,6 @@ from lucency.cli.inputs import (
     evaluation_input,
     report_skipped,
 )
-from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from lucency.bundle import Card

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from lucency.cli import echo, one_line
 from lucency.cli.inputs import JsonLines, ShippedBundle, print_json, report_unreadable
-from lucency.cli.terminal import echo, one_line
 from lucency.errors import FilmError, UsageError
 from lucency.explain import BoundExplainer
 from lucency.explain.explanation import bind, evidence_for, label_index, layer_lines

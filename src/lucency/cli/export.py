@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lucency.cli import echo
 from lucency.cli.inputs import (
     AllowMissing,
     DataOptions,
@@ -22,7 +23,6 @@ from lucency.cli.inputs import (
     read_films,
     report_unreadable,
 )
-from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from lucency.cli import echo
 from lucency.cli.inputs import (
     AllowMissing,
     DataOptions,
@@ -21,7 +22,6 @@ from lucency.cli.inputs import (
     read_films,
     report_unreadable,
 )
-from lucency.cli.terminal import echo
 from lucency.modality import MODALITIES
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lucency.cli.terminal import echo
+from lucency.cli import echo
 from lucency.errors import FILM_MISSING, SOME_UNREADABLE, FilmError
 from lucency.film.film import READERS, kind_of
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from lucency.cli import echo
 from lucency.cli.inputs import Json
-from lucency.cli.terminal import echo
 
 
 class Top(StrEnum):

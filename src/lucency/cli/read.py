@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lucency import NOTICE
+from lucency.cli import echo, one_line
 from lucency.cli.inputs import AllowMissing, Json, JsonLines, ShippedBundle, Threads, print_json, report_unreadable
-from lucency.cli.terminal import echo, one_line
 from lucency.errors import SOME_UNREADABLE
 
 if TYPE_CHECKING:

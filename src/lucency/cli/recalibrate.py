@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli import echo
 from lucency.cli.inputs import AllowMissing, DataOptions, Finding, OnlyUnseen, Source, Threads
-from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from lucency import NOTICE
+from lucency.cli import echo
 from lucency.cli.inputs import Json
-from lucency.cli.terminal import echo
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

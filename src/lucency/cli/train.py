@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lucency.cli import echo
 from lucency.cli.inputs import (
     AllowMissing,
     Aspects,
@@ -22,7 +23,6 @@ from lucency.cli.inputs import (
     print_json,
     read_films,
 )
-from lucency.cli.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from lucency.cli import run
 from lucency.errors import BundleError, OutputError
 
 pytest.importorskip("huggingface_hub", reason="needs lucency[hub]")
-from lucency.bundle import hub
+from lucency.bundle import sharing
 
 REPO = "me/lecture"
 COMMIT = "c" * 40
@@ -115,46 +115,46 @@ def test_what_was_pushed_is_pulled_to_the_byte(stored: dict[str, bytes], tmp_pat
 def test_altered_bytes_are_refused_and_nothing_is_left(name: str, stored: dict[str, bytes], tmp_path: Path) -> None:
     stored[name] += b"\n"
     with pytest.raises(BundleError, match=rf"^{REPO}: .*(card\.sha256|changed)"):
-        hub.pull(REPO, tmp_path / "here" / "pulled")
+        sharing.pull(REPO, tmp_path / "here" / "pulled")
     assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_a_listed_file_that_is_missing_is_named(stored: dict[str, bytes], tmp_path: Path) -> None:
     del stored["golden/golden.json"]
     with pytest.raises(BundleError, match=r"golden/golden\.json is missing"):
-        hub.pull(REPO, tmp_path / "pulled")
+        sharing.pull(REPO, tmp_path / "pulled")
 
 
 def test_a_file_beyond_the_limit_is_not_fetched(
     stored: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(sharing, "MAX_BYTES", 1 << 20)
     with pytest.raises(BundleError, match="larger"):
-        hub.pull(REPO, tmp_path / "pulled")
+        sharing.pull(REPO, tmp_path / "pulled")
 
 
 def test_an_unknown_repository_and_a_wrong_name(server: type[StandIn], tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="404"):
-        hub.pull(REPO, tmp_path / "pulled")
+        sharing.pull(REPO, tmp_path / "pulled")
     with pytest.raises(BundleError, match="OWNER/NAME"):
-        hub.pull("no such name", tmp_path / "pulled")
+        sharing.pull("no such name", tmp_path / "pulled")
 
 
 def test_no_hub_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(OutputError, match="cannot be reached"):
-        hub.push(DEFAULT, REPO)
+        sharing.push(DEFAULT, REPO)
 
 
 def test_an_altered_bundle_is_not_pushed(server: type[StandIn], tmp_path: Path) -> None:
     copy = Path(shutil.copytree(DEFAULT, tmp_path / "copy"))
     (copy / "LICENSE").write_text("another")
     with pytest.raises(BundleError, match="LICENSE has changed"):
-        hub.push(copy, REPO)
+        sharing.push(copy, REPO)
     assert server.files is None
 
 
 def test_what_is_there_is_not_replaced(stored: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "pulled").mkdir()
     with pytest.raises(OutputError, match="exists already"):
-        hub.pull(REPO, tmp_path / "pulled")
+        sharing.pull(REPO, tmp_path / "pulled")

@@ -15,7 +15,7 @@ from lucency.errors import BundleError, UsageError
 
 pytest.importorskip("cryptography", reason="needs lucency[sign]")
 
-from lucency.bundle.sign import check_signature, make_keys, sign
+from lucency.bundle.sharing import check_signature, make_keys, sign
 
 
 @pytest.fixture
