@@ -142,11 +142,11 @@ def main() -> None:
                     counts[name, damage.__name__, "changed"] += 1
                     counts[name, damage.__name__, "noticed"] += noticed(broken)
     for name in CODINGS:
-        print(f"{name}: {told(counts, name)}; sound called damaged {counts[name, '', 'sound called damaged']}")
-    print(f"in all: {told(counts)}")
+        print(f"{name}: {by_damage(counts, name)}; sound called damaged {counts[name, '', 'sound called damaged']}")
+    print(f"in all: {by_damage(counts)}")
 
 
-def told(counts: Counter[tuple[str, str, str]], coding: str | None = None) -> str:
+def by_damage(counts: Counter[tuple[str, str, str]], coding: str | None = None) -> str:
     """What was noticed of what was changed, by damage, of one coding or all."""
     rows = []
     for name in ("", *(damage.__name__ for damage in DAMAGES)):

@@ -32,7 +32,7 @@ SLOW = {"reference kernels": 6}
 """Films at most, where a film takes seconds."""
 
 
-def answers(content: bytes, squares: np.ndarray, **how: Any) -> dict[str, np.ndarray]:
+def outputs(content: bytes, squares: np.ndarray, **how: Any) -> dict[str, np.ndarray]:
     """Every output of the file, name → (n, …)."""
     interpreter = Interpreter(model_content=content, **how)
     interpreter.allocate_tensors()
@@ -56,9 +56,9 @@ def main() -> None:
     names = ("logit", "probability", "map", "doubt")
     print(f"| films | read by | {' | '.join(names)} | mean logit |\n|{'---|' * 7}")
     for kind, these in squares.items():
-        first = answers(content, these, num_threads=1)
+        first = outputs(content, these, num_threads=1)
         for way, how in WAYS.items():
-            found = answers(content, these[: SLOW.get(way)], **how)
+            found = outputs(content, these[: SLOW.get(way)], **how)
             away = {name: np.abs(found[name] - first[name][: len(found[name])]) for name in names if name in found}
             cells = [f"{away[name].max():.3f}" if name in away else "–" for name in names]
             print(

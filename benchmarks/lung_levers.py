@@ -105,11 +105,11 @@ def main() -> None:
     films = reading.gather(read_dataset(given.data), given.adults, Fold(given.fold, 5), recipe)
     for name in given.levers:
         began = time.monotonic()
-        print(f"{name:26}", judge(LEVERS[name], films, recipe, given), end="  ", flush=True)
+        print(f"{name:26}", evaluate(LEVERS[name], films, recipe, given), end="  ", flush=True)
         print(f"{(time.monotonic() - began) / 60:.1f} min", flush=True)
 
 
-def judge(lever: Lever, films: reading.Films, recipe: Recipe, given: argparse.Namespace) -> str:
+def evaluate(lever: Lever, films: reading.Films, recipe: Recipe, given: argparse.Namespace) -> str:
     """Train with the lever and say what it reaches."""
     recipe = recipe.model_copy(
         update={

@@ -26,7 +26,7 @@ from lucency.data.splits import Fold
 from lucency.evaluate.metrics import auroc
 from lucency.explain import measures
 from lucency.explain.faithfulness import square_mask
-from lucency.explain.interventions import Answers, evaluate_causes
+from lucency.explain.interventions import ReadOutputs, evaluate_causes
 from lucency.film import open_film
 from lucency.lungs import find_lungs
 from lucency.models import Classifier, lung_crop
@@ -65,7 +65,7 @@ def main() -> None:
     for scales, least in variants:
         network.crop.scales, lung_crop.FAINT_CELL = scales, least
         area = auroc(pneumonia, logits(network, children))
-        causes = evaluate_causes(partial(answers, network), adults, opacity, patients, lungs_of, 100)
+        causes = evaluate_causes(partial(outputs, network), adults, opacity, patients, lungs_of, 100)
         found = {one.name: one.value for one in causes}
         energy = np.mean([measures.energy_inside(evidence(network, film), mask) for film, mask in outlined])
         what = f"scales {' '.join(map(str, scales)):14} least {least:<4}  held out {area:.4f}"
@@ -83,10 +83,10 @@ def lungs_of(square: Pixels) -> Bools:
     return find_lungs(square).mask
 
 
-def answers(network: Classifier, films: Pixels) -> Answers:
+def outputs(network: Classifier, films: Pixels) -> ReadOutputs:
     """Called at logit 0, never uncertain."""
     found = logits(network, films)
-    return Answers(found, (found > 0).astype(np.int64), np.zeros(len(found), dtype=bool))
+    return ReadOutputs(found, (found > 0).astype(np.int64), np.zeros(len(found), dtype=bool))
 
 
 @torch.inference_mode()

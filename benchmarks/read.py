@@ -181,11 +181,11 @@ def report(threads: int, results: list[dict[str, dict[str, dict[str, Any]]]]) ->
         for name in names:
             tail = ""
             if name not in (OURS, INT8):
-                tail = ahead(rates[OURS], rates[name]) + ahead(costs[name], costs[OURS])
+                tail = ratios_of(rates[OURS], rates[name]) + ratios_of(costs[name], costs[OURS])
             print(f"  {name:16}{median(rates[name]):8.1f}{median(costs[name]):8.2f} ms{tail}")
 
 
-def ahead(more: list[float], less: list[float]) -> str:
+def ratios_of(more: list[float], less: list[float]) -> str:
     """How many times as much, round by round: the median, the least and the most."""
     ratios = [one / other for one, other in zip(more, less, strict=True)]
     return f"{median(ratios):8.2f} × ({min(ratios):.2f} to {max(ratios):.2f})"

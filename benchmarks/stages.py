@@ -79,7 +79,7 @@ def main() -> None:
     head = classifier.head
     vectors = Examples(torch.from_numpy(features.vectors), labels_of(features.films))
 
-    def learn(network: torch.nn.Module, examples: Examples, most: int, dtype: torch.dtype | None = None) -> None:
+    def train_steps(network: torch.nn.Module, examples: Examples, most: int, dtype: torch.dtype | None = None) -> None:
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
         for number, (inputs, targets, _) in enumerate(train_loader(examples, recipe.data, recipe.finetune.batch, 0, 0)):
             if number == most:
@@ -90,8 +90,8 @@ def main() -> None:
             torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), targets.to(device).float()).backward()
             optimizer.step()
 
-    learn(head, vectors, 10)
-    show("head, a step", len(films), seconds(lambda: learn(head, vectors, len(films)))[0])
+    train_steps(head, vectors, 10)
+    show("head, a step", len(films), seconds(lambda: train_steps(head, vectors, len(films)))[0])
     network = classifier.without_crop().train()
     unfreeze(classifier, recipe.finetune)()
     batch = recipe.finetune.batch
@@ -106,9 +106,9 @@ def main() -> None:
         show(stage, batch * many, median(seconds(work)[0] for _ in range(options.rounds)))
 
     rate("augmentation", look)
-    rate("fine-tuning, augmentation included, 32 bit", lambda: learn(network, train, many))
+    rate("fine-tuning, augmentation included, 32 bit", lambda: train_steps(network, train, many))
     if device.type == "cuda":
-        rate("the same, bf16", lambda: learn(network, train, many, torch.bfloat16))
+        rate("the same, bf16", lambda: train_steps(network, train, many, torch.bfloat16))
 
 
 if __name__ == "__main__":

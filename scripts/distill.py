@@ -41,7 +41,7 @@ EMA = 0.99
 
 
 @torch.no_grad()
-def answers(network: ViewNetwork, views: Views) -> Tensor:
+def logits_of(network: ViewNetwork, views: Views) -> Tensor:
     """Logits of all views, (v,)."""
     network.eval()
     parts = torch.arange(len(views)).split(BATCH)
@@ -118,14 +118,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     plain = views(learn, augmented=False)
     teachers = [ViewNetwork(open_run(path).classifier, recipe) for path in settings.teachers]
-    taught = torch.stack([answers(teacher, plain) for teacher in teachers]).mean(0)
+    taught = torch.stack([logits_of(teacher, plain) for teacher in teachers]).mean(0)
     student = ViewNetwork(start.classifier, recipe)
     varied, plan = views(learn, augmented=True), torch.tensor(plan_views(learn, recipe))
     if len(plan) != len(varied):
         parser.error(f"{settings.data}: expected films that can all be read, {len(varied.unreadable)} cannot")
     train(student, varied, plan, taught, settings.steps, settings.rate, recipe)
     unseen = views(held, augmented=False)
-    scores = answers(student, unseen).double().numpy()
+    scores = logits_of(student, unseen).double().numpy()
     area = ranking(unseen.labels == 1, scores, np.ones((1, len(scores))))[0][0]
     card = student_card(start.card, learn, settings.fold, len(teachers))
     save_run(settings.out, start.classifier.eval(), card, {LEARNED: learned_bytes(learn, learn.subset([]))})

@@ -113,7 +113,7 @@ class Trained(nn.Module):
         return logits
 
     @torch.no_grad()
-    def answers(self, crops: Crops) -> Tensor:
+    def logits(self, crops: Crops) -> Tensor:
         """Logits of all crops, (n,)."""
         starts = range(0, len(crops.weights), BATCH)
         return torch.cat([self(*(part[k : k + BATCH] for part in crops)) for k in starts])
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lungs = np.stack([find_lungs(film).mask for film in track(films, "finding lungs", len(films))])
     draw, trained = Generator().manual_seed(1), Trained(network, count)
     at_scales = [crops(network, staying, films, (scale, scale), 0.0, draw) for scale in SCALES]
-    taught = torch.stack([trained.answers(one) for one in at_scales]).mean(0)
+    taught = torch.stack([trained.logits(one) for one in at_scales]).mean(0)
     views = [crops(network, staying, films, *AS_IS, draw) for _ in range(ROUNDS)]
     others = [among_others(films, lungs, patients, seed=10 + number) for number in range(ROUNDS)]
     views += [crops(network, staying, changed, *EXCHANGED, draw) for changed in others]
@@ -187,8 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     truth, squares = unseen.films.label_array() == 1, np.stack(unseen.pixels)
 
     def report(when: str) -> None:
-        off = (trained.answers(together) - taught.repeat(len(views))).abs().median()
-        scores = np.mean([trained.answers(crops(network, staying, squares, (s, s), 0.0, draw)) for s in SCALES], axis=0)
+        off = (trained.logits(together) - taught.repeat(len(views))).abs().median()
+        scores = np.mean([trained.logits(crops(network, staying, squares, (s, s), 0.0, draw)) for s in SCALES], axis=0)
         print(f"{when}: views {off:.3f} logits from the target (median), held-out AUROC {auroc(truth, scores):.4f}")
 
     report("before")

@@ -68,7 +68,7 @@ def unit(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
-def folded(net: LungSegmenter) -> dict[str, NDArray[np.float16]]:
+def fused_weights(net: LungSegmenter) -> dict[str, NDArray[np.float16]]:
     """The weights as lucency.lungs reads them: batch norm folded into the convolutions."""
     found = {}
     for name, part in net.eval().parts.items():
@@ -381,7 +381,7 @@ def main() -> None:
         train(net, *both, min(epochs, settings.epochs), 3e-3)
     if real:
         keep_answers(net, torch.from_numpy(np.stack(real))[:, None], settings.exchanges, 1e-3)
-    np.savez_compressed(settings.out, **folded(net))  # type: ignore[arg-type]
+    np.savez_compressed(settings.out, **fused_weights(net))  # type: ignore[arg-type]
     if settings.masks:
         evaluate(settings.out, settings.masks)
 

@@ -79,7 +79,7 @@ def test_maps_of_films_with_the_same_name(place: Path, capsys: pytest.CaptureFix
     assert 0 < outline.mean() < 0.2
 
 
-def test_a_doubt_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_doubt_is_reported(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(np.full((40, 40), 9, np.uint8)).save(place / "blank.png")
     assert read(place, str(place / "blank.png")) == 0
     assert "no probability: the film shows nothing: every pixel is the same" in capsys.readouterr().out

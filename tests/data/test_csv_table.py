@@ -97,7 +97,7 @@ def test_mask_from_an_image(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ill.mask(), drawn > 0)
 
 
-def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_reported(tmp_path: Path) -> None:
     text = "path,label,patient\na.jpg,normal,1\nb.jpg,ill,\nc.jpg,,2\ngone.jpg,ill,3\n\n"
     films = read_dataset(table(tmp_path, text))
     assert len(films) == 2

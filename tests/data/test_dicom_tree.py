@@ -47,7 +47,7 @@ def test_a_table_without_labels(tmp_path: Path) -> None:
         read_dataset(tmp_path, "dicom")
 
 
-def test_what_is_no_film_is_told(tmp_path: Path) -> None:
+def test_what_is_no_film_is_reported(tmp_path: Path) -> None:
     write_dicom(tmp_path)
     dicom(tmp_path / "normal" / "report.dcm", "p9", "1.2.9", rows=0)
     dicom(tmp_path / "normal" / "nobody.dcm", "", "1.2.10")

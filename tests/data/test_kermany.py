@@ -55,7 +55,7 @@ def test_root_may_hold_the_classes_themselves(tmp_path: Path) -> None:
     assert {record.split for record in films.samples} == {None}
 
 
-def test_archive_leftovers_are_left_out_and_told(tmp_path: Path) -> None:
+def test_archive_leftovers_are_left_out_and_reported(tmp_path: Path) -> None:
     write_kermany(tmp_path)
     shutil.copytree(tmp_path / "train", tmp_path / "chest_xray" / "train")
     put(tmp_path / "__MACOSX" / "train" / "NORMAL" / "._IM-0115-0001.jpeg", b"\0")
@@ -72,7 +72,7 @@ def test_splits_are_taken_from_the_folders(tmp_path: Path) -> None:
     assert Counter(record.split for record in read_dataset(tmp_path).samples) == {"train": 13, "test": 1, "val": 1}
 
 
-def test_strange_names_are_kept_and_told(tmp_path: Path) -> None:
+def test_strange_names_are_kept_and_reported(tmp_path: Path) -> None:
     write_kermany(tmp_path)
     put(tmp_path / "train" / "PNEUMONIA" / "scan.jpeg", jpeg())
     put(tmp_path / "train" / "PNEUMONIA" / "IM-0119-0001.jpeg", jpeg())

@@ -164,8 +164,8 @@ def test_findings_of_other_organs_have_their_code(label: str, code: str) -> None
 
 def test_photographs_by_c_store(eyes: Reader, tmp_path: Path) -> None:
     queue, port = Queue(tmp_path / "q"), free_port()
-    door = NodeConfig(port=port, callers=("MODALITY",), modality="fundus")
-    close = start_scp(door, queue, eyes.bundle.digest, Credentials(), lambda *_: None)
+    config = NodeConfig(port=port, callers=("MODALITY",), modality="fundus")
+    close = start_scp(config, queue, eyes.bundle.digest, Credentials(), lambda *_: None)
     try:
         sent = send(port, [photograph(1), photograph(2, retina((90, 90, 90)))], modality="fundus")
     finally:

@@ -38,7 +38,7 @@ class Node:
         self._process.send_signal(number)
         return self._process.wait(60)
 
-    def told(self) -> str:
+    def logged(self) -> str:
         return self._log.read_text()
 
     def _listens(self) -> bool:
@@ -101,12 +101,12 @@ def test_each_acknowledged_film_is_answered_exactly_once(node: Node, archive: Ar
     assert all(len(overlays) == 1 for overlays in archive.films.values())
     again = sum(len(hashes) - 1 for hashes in archive.arrived.values())
     print(f"{films} films, {kills} kills: {len(archive.arrived)} objects, {again} of them sent again, identical")
-    told = node.told()
-    assert "Traceback" not in told
-    assert "P7" not in told
-    assert "Zo" not in told
+    logged = node.logged()
+    assert "Traceback" not in logged
+    assert "P7" not in logged
+    assert "Zo" not in logged
 
 
 def test_ctrl_c_ends_it_cleanly(node: Node) -> None:
     assert node.kill(signal.SIGINT) == 0
-    assert "Traceback" not in node.told()
+    assert "Traceback" not in node.logged()

@@ -50,15 +50,15 @@ def begin(
     monkeypatch.setattr(work, "LONGEST_PAUSE_S", 0.2)
     closing: list[Callable[[], None]] = []
 
-    def told(*words: str) -> None:
+    def logged(*words: str) -> None:
         log.append(words)  # type: ignore[arg-type]
 
     def one(to: int, **settings: Any) -> tuple[int, Queue]:
         queue, port, stop = Queue(tmp_path / "q"), free_port(), threading.Event()
-        door = NodeConfig(**{"port": port, "callers": ("MODALITY",), **settings})
-        close = start_scp(door, queue, reader.bundle.digest, Credentials(), told)
+        config = NodeConfig(**{"port": port, "callers": ("MODALITY",), **settings})
+        close = start_scp(config, queue, reader.bundle.digest, Credentials(), logged)
         send_to = destination(f"dicom://ARCHIVE@127.0.0.1:{to}", "LUCENCY", Credentials())
-        threads = start(queue, reader, send_to, stop, told)
+        threads = start(queue, reader, send_to, stop, logged)
 
         def end() -> None:
             close()

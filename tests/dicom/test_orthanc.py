@@ -49,8 +49,8 @@ def listen(tmp_path: Path, reader: Reader) -> Iterator[Listen]:
 
     def one(to: str, callers: tuple[str, ...] = ("ORTHANC", "DCMTK")) -> Queue:
         queue, stop = Queue(tmp_path / "q"), threading.Event()
-        door = NodeConfig(port=NODE_PORT, callers=callers)
-        closing.append(start_scp(door, queue, reader.bundle.digest, Credentials(), log))
+        config = NodeConfig(port=NODE_PORT, callers=callers)
+        closing.append(start_scp(config, queue, reader.bundle.digest, Credentials(), log))
         threads = start(queue, reader, destination(to, "LUCENCY", Credentials()), stop, log)
         closing.extend([stop.set, *(thread.join for thread in threads)])
         return queue

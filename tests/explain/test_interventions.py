@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lucency.explain.interventions import Answers, evaluate_causes, exchange_outside, paint_over, weighted_median
+from lucency.explain.interventions import ReadOutputs, evaluate_causes, exchange_outside, paint_over, weighted_median
 
 SIDE = 48
 
@@ -26,9 +26,9 @@ def films(count: int = 20) -> tuple[np.ndarray, np.ndarray]:
 
 
 def reader_of(where: np.ndarray, middle: float = 80):  # type: ignore[no-untyped-def]
-    def read(squares: np.ndarray) -> Answers:
+    def read(squares: np.ndarray) -> ReadOutputs:
         logits = (squares[:, where].mean(axis=1) - middle) / 10
-        return Answers(logits, (logits > 0).astype(np.int64), np.abs(logits) < 0.5)
+        return ReadOutputs(logits, (logits > 0).astype(np.int64), np.abs(logits) < 0.5)
 
     return read
 

@@ -71,7 +71,7 @@ def test_no_more_films_are_taken_than_are_in_work(bundle: Path, tmp_path: Path) 
     for _ in range(5):
         next(stream)
     stream.close()  # type: ignore[attr-defined]
-    assert taken <= 2 * module.AHEAD + 5
+    assert taken <= 2 * module.IN_FLIGHT + 5
 
 
 def test_a_bundle_in_a_zip(bundle: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def sent(server: Server, films: list[bytes]) -> list[httpx.Response]:
         return list(pool.map(one, range(len(films))))
 
 
-def judge(answers: list[httpx.Response]) -> Counter[int]:
+def statuses(answers: list[httpx.Response]) -> Counter[int]:
     for answer in answers:
         assert answer.status_code in (200, 413, 422), answer.text
         if answer.status_code != 200:
@@ -66,7 +66,7 @@ def test_broken_ones(bundle: Path, make_dicom: MakeDicom) -> None:
     films = [content for _, content in broken_films(make_dicom, 150, seed=3)]
     with running(bundle, "--workers", "1", *SMALL) as server:
         readers = server.readers()
-        met = judge(sent(server, films))
+        met = statuses(sent(server, films))
         assert met[422] > len(bombs(make_dicom)) // 2
         unharmed(server, readers)
 
@@ -76,9 +76,9 @@ def test_thousands_of_broken_ones(bundle: Path, make_dicom: MakeDicom) -> None:
     films = [content for _, content in broken_films(make_dicom, 2400, seed=11)]
     with running(bundle, "--workers", "2", *SMALL) as server:
         readers = server.readers()
-        met = judge(sent(server, films[:600]))
+        met = statuses(sent(server, films[:600]))
         held = [resident(pid) for pid in (server.process.pid, *readers)]
-        met += judge(sent(server, films[600:]))
+        met += statuses(sent(server, films[600:]))
         now = [resident(pid) for pid in (server.process.pid, *readers)]
         unharmed(server, readers)
     print(f"{sum(met.values())} broken films: {dict(met)}; MiB after 600 and after all: {held}, {now}")

@@ -19,7 +19,7 @@ from lucency.errors import OutputError, TrainingError, UsageError
 from lucency.recipe import Recipe, parse_recipe
 from lucency.train import distributed, train_run
 from lucency.train.manifest import Manifest, claim
-from train.together import gather, leave, resumed, stopped, together, train
+from train.processes import gather, in_processes, leave, resumed, stopped, train
 
 DATA = "phantom:56"
 """38 training films, which two processes can share evenly, and 18 validation films."""
@@ -47,7 +47,7 @@ def trained(chosen: Recipe, out: Path, processes: int = 2, data: str = DATA) -> 
         train_run(chosen, read_dataset(data), out, out.parent / "cache")
         torch.set_num_threads(threads)
     else:
-        together(train, chosen.model_dump_json(), data, out)
+        in_processes(train, chosen.model_dump_json(), data, out)
     lines = [line.split(",") for line in (out / "history.csv").read_text().splitlines()]
     return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
 
@@ -90,7 +90,7 @@ def test_indivisible_shards_raise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.long
 def test_collectives_of_two_processes(tmp_path: Path) -> None:
-    together(gather, tmp_path)
+    in_processes(gather, tmp_path)
     one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert one == other
     assert one == {
@@ -108,7 +108,7 @@ def test_collectives_of_two_processes(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_process_whose_peer_died_raises(capfd: pytest.CaptureFixture[str]) -> None:
-    together(leave, ends=(1, 0), start="spawn")
+    in_processes(leave, ends=(1, 0), start="spawn")
     assert "TrainingError: another of 2 processes failed" in capfd.readouterr().err
 
 
@@ -181,9 +181,9 @@ def test_two_processes_resume_exactly(tmp_path: Path) -> None:
     whole = trained(recipe(), tmp_path / "whole" / "run")
     out = tmp_path / "stopped" / "run"
     out.parent.mkdir()
-    together(stopped, recipe().model_dump_json(), DATA, out, 1, ends=(130, 130))
+    in_processes(stopped, recipe().model_dump_json(), DATA, out, 1, ends=(130, 130))
     assert not (out / "card.json").exists()
-    together(resumed, recipe().model_dump_json(), DATA, out)
+    in_processes(resumed, recipe().model_dump_json(), DATA, out)
     assert (out / "history.csv").read_text() == (tmp_path / "whole" / "run" / "history.csv").read_text()
     assert len(whole) == 4
     ends = [(folder / "model.safetensors").read_bytes() for folder in (out, tmp_path / "whole" / "run")]

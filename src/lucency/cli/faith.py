@@ -210,7 +210,7 @@ def _causes(reader: Reader, films: Dataset, index: int, most: int, seed: int, re
     """The effects of interventions; none if the films are of one class only."""
     from lucency.data.dataset import decode_each
     from lucency.errors import FilmError
-    from lucency.explain.interventions import Answers, evaluate_causes
+    from lucency.explain.interventions import ReadOutputs, evaluate_causes
     from lucency.lungs import lung_mask
     from lucency.reader.outputs import accepted
     from lucency.reader.predict import as_labelled
@@ -225,11 +225,11 @@ def _causes(reader: Reader, films: Dataset, index: int, most: int, seed: int, re
     squares = list(decode_each(chosen, reader.preprocess.__call__))
     good = [i for i, square in enumerate(squares) if not isinstance(square, FilmError)]
 
-    def read(some: Pixels) -> Answers:
+    def read(some: Pixels) -> ReadOutputs:
         outputs = reader.read_batch(some)
         called = outputs.probabilities[:, index] >= np.float32(reader.card.thresholds[index])
         logits = outputs.logits[:, index].astype(np.float64)
-        return Answers(logits, called.astype(np.int64), ~accepted(reader.card, outputs))
+        return ReadOutputs(logits, called.astype(np.int64), ~accepted(reader.card, outputs))
 
     read_films = chosen.subset(good)
     stack = np.stack([square for square in squares if not isinstance(square, FilmError)])

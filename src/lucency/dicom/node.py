@@ -241,7 +241,7 @@ def _refusal(error: FilmError) -> Dataset:
 
 PAGE = 100
 """Instances asked for at a time."""
-AHEAD = 100
+MAX_UNFINISHED = 100
 """Films fetched and not delivered yet, at most: a year of them does not lie on our disk at once."""
 
 
@@ -250,7 +250,7 @@ def fetch_all(
     query: dict[str, str],
     queue: Queue,
     digest: str,
-    ahead: int = AHEAD,
+    max_unfinished: int = MAX_UNFINISHED,
     log: Log = log_line,
     modality: str = "chest_xray",
 ) -> int:
@@ -261,7 +261,7 @@ def fetch_all(
         query: as of `find`.
         queue: something must work it off meanwhile.
         digest: of the bundle that answers; a film that it has answered is not fetched.
-        ahead: films that may be unfinished.
+        max_unfinished: films that may be unfinished.
         log: called with each refusal.
         modality: the kind of picture that is answered.
 
@@ -272,10 +272,10 @@ def fetch_all(
     for study, series, instance in track(find(client, query, kind_of(modality).asked), "fetching films"):
         if queue.knows(instance, digest):
             continue
-        while queue.unfinished() >= ahead:
+        while queue.unfinished() >= max_unfinished:
             time.sleep(IDLE_S)
         try:
-            enqueue(fetch(client, study, series, instance), queue, digest, ahead, modality=modality)
+            enqueue(fetch(client, study, series, instance), queue, digest, max_unfinished, modality=modality)
         except SourceError as error:
             missed += 1
             log("missed", key_of(instance), str(error))

@@ -29,7 +29,7 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class Answers:
+class ReadOutputs:
     """A reader's outputs on n films."""
 
     logits: Floats
@@ -40,8 +40,8 @@ class Answers:
     """(n,), whether the verdict is `uncertain`."""
 
 
-ReadFilms = Callable[[Pixels], Answers]
-"""Films uint8 (n, s, s) → answers."""
+ReadFilms = Callable[[Pixels], ReadOutputs]
+"""Films uint8 (n, s, s) → outputs."""
 
 
 def paint_over(gray: Pixels, lungs: Bools) -> Pixels:
@@ -111,7 +111,7 @@ def evaluate_causes(
 
 
 def _figures(
-    before: Answers, without: Answers, among: Answers, positive: Bools, groups: Ints, resamples: int
+    before: ReadOutputs, without: ReadOutputs, among: ReadOutputs, positive: Bools, groups: Ints, resamples: int
 ) -> list[Estimate]:
     moved = np.abs(among.logits - before.logits)
     shares = {
@@ -161,7 +161,8 @@ def _box(mask: Bools) -> tuple[int, int, int, int]:
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def _read(read: ReadFilms, films: Pixels) -> Answers:
+def _read(read: ReadFilms, films: Pixels) -> ReadOutputs:
     parts = [read(films[start : start + BATCH]) for start in range(0, len(films), BATCH)]
-    logits, called, uncertain = (np.concatenate([getattr(p, name) for p in parts]) for name in Answers.__annotations__)
-    return Answers(logits, called, uncertain)
+    names = ReadOutputs.__annotations__
+    logits, called, uncertain = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    return ReadOutputs(logits, called, uncertain)

@@ -21,8 +21,7 @@ from lucency.bundle.card import IMPORTED, Task
 from lucency.bundle.store import MAX_BYTES
 from lucency.data import Dataset
 from lucency.data.dataset import decode_each, require_readable
-from lucency.data.labels import fold as folded
-from lucency.data.labels import in_order, matching
+from lucency.data.labels import fold, in_order, matching
 from lucency.errors import FilmError, SourceError, UsageError, WeightsError
 from lucency.files import sha256_bytes
 from lucency.preprocess import RESIZE_MODES, Preprocess, ResizeMode
@@ -65,13 +64,13 @@ def read_outputs(last: str | None, units: int, classes: Sequence[str], flip: boo
 
 def flips(classes: Sequence[str], finding: str | None) -> bool:
     """Whether the first of two classes is the finding."""
-    names = [folded(name) for name in classes]
+    names = [fold(name) for name in classes]
     if len(set(names)) != len(names) or not all(names):
         raise UsageError(f"--classes: expected different names, received {', '.join(classes) or 'none'}")
     if finding is not None:
-        if len(classes) != 2 or folded(finding) not in names:
+        if len(classes) != 2 or fold(finding) not in names:
             raise UsageError(f"--finding: expected one of two classes, {', '.join(classes)}; received '{finding}'")
-        return names.index(folded(finding)) == 0
+        return names.index(fold(finding)) == 0
     return len(classes) == 2 and in_order(classes) != tuple(classes) and in_order(classes) == tuple(classes[::-1])
 
 
@@ -134,7 +133,7 @@ def try_all(
     some = films.subset(_spread(films.label_array(), TRIED))
     squares = {mode: _squares(some, Preprocess(side, mode)) for mode in modes}
     steps = (
-        judge(name, mode, logits(name, squares[mode][0]), squares[mode][1], films.task)
+        fit_to_labels(name, mode, logits(name, squares[mode][0]), squares[mode][1], films.task)
         for name, mode in product(ranges, modes)
     )
     return sorted(track(steps, "trying", total=len(ranges) * len(modes)), key=lambda tried: -tried.log_likelihood)
@@ -160,7 +159,7 @@ def _squares(films: Dataset, preprocess: Preprocess) -> tuple[NDArray[np.uint8],
     return np.stack([square for square in found if not isinstance(square, FilmError)]), films.label_array()[good]
 
 
-def judge(name: str, mode: ResizeMode, logits: Floats, labels: NDArray[np.int64], task: Task) -> Tried:
+def fit_to_labels(name: str, mode: ResizeMode, logits: Floats, labels: NDArray[np.int64], task: Task) -> Tried:
     """How well logits (n, findings) fit the labels (n,), or (n, findings) of a multilabel task."""
     values = logits.astype(np.float64)
     if task == "multiclass":

@@ -40,7 +40,7 @@ ENGINES: dict[Format, Callable[[Bundle, int], Engine]] = {
 """The card's model format → how such a file is opened: (bundle, threads) → engine."""
 
 Kept = TypeVar("Kept")
-AHEAD = 8
+IN_FLIGHT = 8
 """Films in work per thread, at most: memory stays bounded however many there are."""
 
 
@@ -139,7 +139,7 @@ class Reader:
 
         if self.threads == 1:
             return map(attempt, paths)
-        return prefetch(attempt, paths, self.threads, AHEAD * self.threads)
+        return prefetch(attempt, paths, self.threads, IN_FLIGHT * self.threads)
 
     def _reading(self, film: Film, engine: Callable[[Squares], Outputs], kept: Film | None) -> Reading:
         answers = numbers(engine(self.preprocess(film)[None]))

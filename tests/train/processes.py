@@ -14,7 +14,9 @@ COUNT = 2
 WAITS_S = 600
 
 
-def together(work: Callable[..., None], *arguments: Any, ends: tuple[int, int] = (0, 0), start: str = "spawn") -> None:
+def in_processes(
+    work: Callable[..., None], *arguments: Any, ends: tuple[int, int] = (0, 0), start: str = "spawn"
+) -> None:
     """Run `work(*arguments)` in two processes that have joined; fails unless they end with these exit codes.
 
     `start`: what a test reads of their stderr arrives with "spawn" only.
