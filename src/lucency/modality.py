@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Name = Literal["chest_xray", "ct_slice", "mri_slice", "fundus", "skin", "photograph"]
+Name = Literal["chest_xray", "ct_slice", "mri_slice", "slice", "fundus", "skin", "photograph"]
 NAMES: tuple[Name, ...] = get_args(Name)
-Sight = Literal["round_field", "lesion"]
-"""What must be seen: the lit disc of a retinal camera on black; a spot that differs from the skin around it."""
+Sight = Literal["round_field", "lesion", "head_slice", "lung_slice"]
+"""What must be seen: the lit disc of a retinal camera on black; a spot that differs from the skin around it; a bright
+head on black; dark lungs in a bright body."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ MODALITIES: dict[str, Modality] = {
         tags=("ct", "radiology"),
         shortcuts=("the window", "the field of view", "burnt-in text", "the level of the slice", "the collection"),
         window=(-600.0, 1500.0),
+        sight="lung_slice",
         limit="It reads one axial slice at a time, shown in one window; it never sees the whole scan.",
     ),
     "mri_slice": Modality(
@@ -80,7 +82,18 @@ MODALITIES: dict[str, Modality] = {
         dicom=_codes("MR OT SC"),
         tags=("mri", "radiology"),
         shortcuts=("the sequence", "the plane", "the field of view", "burnt-in text", "the collection"),
+        sight="head_slice",
         limit="It reads one slice at a time; another sequence or plane than it learned from is not covered.",
+    ),
+    "slice": Modality(
+        noun="slice",
+        channels=1,
+        flips=(),
+        rotate=20,
+        dicom=_codes("CT MR OT SC"),
+        tags=("radiology",),
+        shortcuts=("the window or the sequence", "the field of view", "burnt-in text", "the collection"),
+        limit="It reads one slice at a time, of the part and in the window or sequence that it learned from.",
     ),
     "fundus": Modality(
         noun="retinal photograph",

@@ -19,7 +19,7 @@ const inColour = (width, height, digits) => {
   return { pixels: gray(colour, 3), colour, width: Number(width), height: Number(height), facts: {} };
 };
 
-const SIGHTS = ["colour", "round_field", "lesion"];
+const SIGHTS = ["colour", "round_field", "lesion", "head_slice", "lung_slice"];
 
 const ANSWERS = {
   prepare([bits, width, height, side, fit, digits]) {

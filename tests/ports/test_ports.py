@@ -20,9 +20,10 @@ from lucency.modality import MODALITIES
 from lucency.paint import LIMIT, TOP, ZERO, colourmap, opacities, window
 from lucency.preprocess import RESIZE_MODES, Preprocess
 from lucency.reader import Outputs
-from lucency.reader.input_checks import check_input
+from lucency.reader.input_checks import SIGHTS, check_input
 from lucency.reader.outputs import failed_names
 from lucency.reader.reading import reading
+from reader.slices import head, lungs
 
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE.parent / "golden/preprocessing.json").read_text(encoding="utf-8"))
@@ -64,13 +65,36 @@ def test_what_is_no_picture_of_its_kind_is_seen_as_python_sees_it(ask: Ask) -> N
         picture = (level * rng.uniform(0.6, 1, (height, width, 1)) ** 0.3).astype(np.uint8)
         picture = picture[:, :, [1, 1, 1]] if number % 7 == 0 else picture
         for modality in ("skin", "fundus", "photograph", "mri_slice"):
-            card = _card(modality)
-            codes = [doubt.code for doubt in check_input(Film.of_rgb(picture), card)]
-            seen = [code for code in codes if code in ("colour", "round_field", "lesion")]
-            lines.append(f"sight {modality} {width} {height} {picture.tobytes().hex()}")
-            expected.append(",".join(seen) or "none")
-    assert {"none", "colour", "round_field", "lesion"} <= set(expected)
+            lines.append(_sight_line(modality, picture))
+            expected.append(_seen(modality, picture))
+    assert {"none", "colour", "round_field", "lesion", "head_slice"} <= set(expected)
     assert ask(lines) == expected
+
+
+def test_what_is_no_slice_is_seen_as_python_sees_it(ask: Ask) -> None:
+    """Drawn heads and chests by CT, and bad ones, given to readers of both."""
+    rng, lines, expected = np.random.default_rng(11), [], []
+    for number in range(40):
+        width, height = (int(size) for size in rng.integers(40, 120, 2))
+        drawn = (head, lungs)[number % 2](rng, width, height)
+        picture = np.repeat(drawn[..., None], 3, axis=2)
+        for modality in ("ct_slice", "mri_slice", "slice"):
+            lines.append(_sight_line(modality, picture))
+            expected.append(_seen(modality, picture))
+    assert set(expected) == {"none", "head_slice", "lung_slice"}
+    assert expected[1::6].count("none") > 10  # heads
+    assert expected[3::6].count("none") > 10  # chests
+    assert ask(lines) == expected
+
+
+def _sight_line(modality: str, picture: np.ndarray) -> str:
+    height, width = picture.shape[:2]
+    return f"sight {modality} {width} {height} {picture.tobytes().hex()}"
+
+
+def _seen(modality: str, picture: np.ndarray) -> str:
+    codes = (doubt.code for doubt in check_input(Film.of_rgb(picture), _card(modality)))
+    return ",".join(code for code in codes if code in ("colour", *SIGHTS)) or "none"
 
 
 def _card(modality: str) -> Card:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from lucency.bundle import Card, Model, Population, Square
 from lucency.film import Film
-from lucency.reader.input_checks import check_input, part_said, view_said
+from lucency.reader.input_checks import SIGHTS, check_input, has_lung_slice, part_said, view_said
+from reader.colours import lesion
+from reader.slices import head, lungs
 
 CARD = Card(
     name="x",
@@ -49,8 +53,41 @@ def test_an_odd_film(odd: Film, reason: str) -> None:
 @pytest.mark.parametrize(("modality", "doubted"), [("ct_slice", True), ("mri_slice", False), ("chest_xray", False)])
 def test_a_ct_without_rescale_is_doubted_by_a_reader_of_ct(modality: str, doubted: bool) -> None:
     card = CARD.model_copy(update={"modality": modality})
-    found = check_input(film(20, 20, rescale="missing"), card)
+    found = [doubt for doubt in check_input(film(20, 20, rescale="missing"), card) if doubt.code not in SIGHTS]
     assert [(doubt.code, doubt.refuses) for doubt in found] == [("rescale", True)] * doubted
+
+
+@pytest.mark.parametrize(("modality", "drawn"), [("mri_slice", head), ("ct_slice", lungs)])
+def test_a_slice_is_seen_to_be_one(modality: str, drawn: Callable[..., np.ndarray]) -> None:
+    card = CARD.model_copy(update={"modality": modality})
+    for seed in range(20):
+        assert check_input(Film(drawn(np.random.default_rng(seed))), card) == ()
+
+
+@pytest.mark.parametrize("modality", ["mri_slice", "ct_slice"])
+@pytest.mark.parametrize("picture", ["other slice", "skin in gray", "noise", "ramp", "page of text"])
+def test_what_is_no_slice_is_doubted(modality: str, picture: str) -> None:
+    """Each is referred, with its probability; `slice`, of any part of the body, is not looked at."""
+    rng = np.random.default_rng(0)
+    text = np.full((96, 96), 250, np.uint8)
+    text[8:88:8, 8:80] = rng.integers(0, 2, (10, 72)) * 200
+    pictures = {
+        "other slice": lungs(rng) if modality == "mri_slice" else head(rng),
+        "skin in gray": lesion(0, 96)[:, :, 1],
+        "noise": rng.integers(0, 256, (96, 96)).astype(np.uint8),
+        "ramp": np.arange(96, dtype=np.uint8)[None].repeat(96, axis=0),
+        "page of text": text,
+    }
+    film = Film(pictures[picture])
+    (doubt,) = check_input(film, CARD.model_copy(update={"modality": modality}))
+    assert (doubt.code, doubt.refuses) == ("head_slice" if modality == "mri_slice" else "lung_slice", True)
+    assert check_input(film, CARD.model_copy(update={"modality": "slice"})) == ()
+
+
+def test_a_slice_with_air_around_the_body_is_one() -> None:
+    around = np.full((140, 140), 70, np.uint8)
+    around[20:116, 20:116] = lungs(np.random.default_rng(1))
+    assert has_lung_slice(Film(around))
 
 
 def test_one_pixel_is_something():

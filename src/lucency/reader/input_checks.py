@@ -34,6 +34,17 @@ CORNER = (slice(0, 3), slice(-3, None))
 """Rows or columns of the thumbnail."""
 LESION = 20.0
 """Distance from the median colour, in levels."""
+TEXTURE = (0.12, 0.5)
+"""Mean step from a cell to the mean of its four neighbours, of the mean level, between which a picture is as varied as
+a head; white letters on black vary more."""
+BODY = 190.0
+"""Mean level of the bright cells from which they may be a body in a lung window."""
+BETWEEN = 0.16
+"""Share of the cells, at most, that are neither air nor body: within the middle half from one level to the other."""
+LUNG_ROWS = 4
+"""Rows, at least, with two stretches of air that body encloses left and right."""
+LUNG_TEXTURE = 0.14
+"""Mean step, of the distance from air to body, up to which both lie in large parts, unlike paper and letters."""
 
 GATE_WORDS = {
     "layout": "this may be no frontal chest film: another view or part, turned, inverted, or unlike those learned from",
@@ -91,7 +102,7 @@ class Doubt:
     """A sentence for people."""
     code: str = ""
     """The same for machines: `small`, `shape`, `blank`, `levels`, `damage`, `modality`, `view`, `part`, `rescale`,
-    `colour`, `profile`, `round_field` or `lesion`."""
+    `colour`, `profile`, `round_field`, `lesion`, `head_slice` or `lung_slice`."""
     refuses: bool = True
     """Whether it makes the verdict `uncertain`."""
     explains: bool = False
@@ -172,9 +183,13 @@ def has_round_field(film: Film) -> bool:
 
     496 of 500 retinas and 49 of 500 dermatoscopies have it (the sets of docs/organs.md).
     """
-    cells = _thumbnail(film).mean(axis=2)
+    return _dark_corners(_thumbnail(film).mean(axis=2)) >= 2
+
+
+def _dark_corners(cells: NDArray[np.float64]) -> int:
+    """How many corners are less than half as bright as the centre."""
     corners = [cells[rows, columns].mean() for rows in CORNER for columns in CORNER]
-    return bool(sum(corner < 0.5 * cells[CENTRE, CENTRE].mean() for corner in corners) >= 2)
+    return int(sum(corner < 0.5 * cells[CENTRE, CENTRE].mean() for corner in corners))
 
 
 def has_lesion(film: Film) -> bool:
@@ -183,9 +198,44 @@ def has_lesion(film: Film) -> bool:
     return bool(np.percentile(np.linalg.norm(cells - np.median(cells, axis=0), axis=1), 95) >= LESION)
 
 
+def has_head_slice(film: Film) -> bool:
+    """Whether two corners are dark and what is bright is as varied as a head by MRI; shares in docs/organs.md."""
+    cells = _thumbnail(film).mean(axis=2)
+    least, most = (limit * cells.mean() for limit in TEXTURE)
+    return bool(_dark_corners(cells) >= 2 and least <= _step(cells) <= most)
+
+
+def has_lung_slice(film: Film) -> bool:
+    """Whether cells are air or body, hardly between, with air left and right of a middle; shares in docs/organs.md."""
+    cells = _thumbnail(film).mean(axis=2)
+    air, body = _two_levels(cells)
+    quarter, dark = (body - air) / 4, cells < (air + body) / 2
+    between = ((cells > air + quarter) & (cells < body - quarter)).mean()
+    enclosed = (dark[:, :-1] & ~dark[:, 1:]).sum(axis=1) - dark[:, 0]
+    lungs = (enclosed >= 2).sum() >= LUNG_ROWS and _step(cells) <= LUNG_TEXTURE * (body - air)
+    return bool(body >= BODY and between <= BETWEEN and lungs)
+
+
+def _step(cells: NDArray[np.float64]) -> float:
+    """The mean difference of a cell from the mean of its four neighbours."""
+    around = (cells[:-2, 1:-1] + cells[2:, 1:-1] + cells[1:-1, :-2] + cells[1:-1, 2:]) / 4
+    return float(np.abs(cells[1:-1, 1:-1] - around).mean())
+
+
+def _two_levels(cells: NDArray[np.float64]) -> tuple[float, float]:
+    """The mean levels of the dark and of the bright cells, split where these differ most (Otsu 1979)."""
+    ordered = np.sort(cells, axis=None)
+    below, n = np.arange(1, ordered.size), ordered.size
+    dark, total = np.cumsum(ordered)[:-1], ordered.sum()
+    split = int(np.argmax((total * below / n - dark) ** 2 / (below * (n - below))))
+    return float(dark[split] / below[split]), float((total - dark[split]) / (n - below[split]))
+
+
 SIGHTS: dict[Sight, tuple[Callable[[Film], bool], str]] = {
     "round_field": (has_round_field, "no round field on black is seen, as around a photograph of the retina"),
     "lesion": (has_lesion, "no spot that differs from the skin around it is seen"),
+    "head_slice": (has_head_slice, "no bright head on black is seen, as on a slice of the brain by MRI"),
+    "lung_slice": (has_lung_slice, "no dark lungs in a bright body are seen, as on a slice of the chest by CT"),
 }
 """What a kind of picture must show → whether a film does, and the doubt where it does not."""
 

@@ -125,6 +125,8 @@ let words = [
     "colour": "the picture is in colour and the network knows gray, or the reverse",
     "round_field": "no round field on black is seen, as around a photograph of the retina",
     "lesion": "no spot that differs from the skin around it is seen",
+    "head_slice": "no bright head on black is seen, as on a slice of the brain by MRI",
+    "lung_slice": "no dark lungs in a bright body are seen, as on a slice of the chest by CT",
     "costs": "to refer this film costs less, on average, than any call",
     "several": "the evidence does not rule out another label",
     "neither": "the evidence lies between the labels, where such films are often read wrongly",

@@ -376,7 +376,7 @@ private func undecided(_ rules: Rules, _ probabilities: [Float]) -> String {
 public let noSuchFilm: Set<String> = ["layout", "blank", "colour"]
 
 /// Doubts about the picture itself that make the verdict `uncertain`, whatever the network says.
-public let refusing: Set<String> = ["shape", "blank", "colour", "round_field", "lesion"]
+public let refusing: Set<String> = ["shape", "blank", "colour", "round_field", "lesion", "head_slice", "lung_slice"]
 
 /// A stretch of the scale from 0 to 1 and what is said there, but for the gate.
 public struct Band: Equatable {

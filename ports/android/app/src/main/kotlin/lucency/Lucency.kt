@@ -305,7 +305,7 @@ private fun undecided(rules: Rules, probabilities: FloatArray): String = when {
 val NO_SUCH_FILM = setOf("layout", "blank", "colour")
 
 /** Doubts about the picture itself that make the verdict `uncertain`, whatever the network says. */
-val REFUSING = setOf("shape", "blank", "colour", "round_field", "lesion")
+val REFUSING = setOf("shape", "blank", "colour", "round_field", "lesion", "head_slice", "lung_slice")
 
 /** A stretch of the scale from 0 to 1 and what is said there, but for the gate. */
 class Band(val from: Float, val to: Float, val verdict: String)
