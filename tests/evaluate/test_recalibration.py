@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from lucency.errors import SourceError, UsageError
+from lucency.evaluate.calibration import apply, fit_calibration, probabilities
+from lucency.evaluate.predictions import Predictions
 from lucency.evaluate.recalibration import (
     RecalibrationConfig,
     cross_fit,
@@ -129,3 +135,56 @@ def test_all_right_is_no_proof_of_never_wrong() -> None:
     found = {one.name: one for one in recalibration_gain((films, films.called()), (films, films.called()), 100)}
     assert (found["accuracy"].after.value, found["accuracy"].after.high) == (1.0, 1.0)
     assert found["accuracy"].after.low == pytest.approx(0.025 ** (1 / 20))
+
+
+def uneven(films: int, seed: int = 0) -> Predictions:
+    """Three classes, ten times, three times and once as frequent, that a network calls as if all were alike."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(3, size=films, p=np.array([10, 3, 1]) / 14)
+    logits = rng.normal(size=(films, 3)) * 1.2 + 2.0 * np.eye(3)[labels]
+    return replace(several("multiclass", films, 3), labels=labels, logits=logits, probabilities=softmax(logits, axis=1))
+
+
+def test_balanced_calibration_is_that_of_equally_frequent_classes() -> None:
+    """Weighing by class equals showing each film of a class as often as makes the classes alike."""
+    films = uneven(7000)
+    counts = np.bincount(films.labels)
+    drawn_again = np.concatenate([np.resize(np.flatnonzero(films.labels == k), counts.max()) for k in range(3)])
+    for method in ("temperature", "platt"):
+        weighed = fit_calibration(method, films, balanced=True)
+        shown = fit_calibration(method, films.pick(drawn_again))
+        ours, theirs = (probabilities(apply(one, films.logits), "multiclass") for one in (weighed, shown))
+        assert np.abs(ours - theirs).max() < 0.01, method  # Platt's targets and PULL differ a little
+
+
+@pytest.mark.parametrize("method", ["platt", "dirichlet", "auto"])
+def test_balanced_calibration_keeps_balanced_accuracy(method: Any) -> None:
+    fitted_on, judged = uneven(1500), uneven(6000, seed=1)
+    accuracies = []
+    for balanced in (False, True):
+        config = RecalibrationConfig(method=method, rule="keep", coverage=None, balanced=balanced)
+        called = fit_recalibration(fitted_on, config).apply(judged).called(0.5)
+        accuracies.append(np.mean([(called == judged.labels)[judged.labels == k].mean() for k in range(3)]))
+    before = np.mean([(judged.called(0.5) == judged.labels)[judged.labels == k].mean() for k in range(3)])
+    plain, alike = accuracies
+    assert plain < before - 0.05
+    assert alike == pytest.approx(before, abs=0.01)
+
+
+def test_its_gain_is_measured_with_each_class_weighing_the_same() -> None:
+    films = uneven(900)
+    config = RecalibrationConfig(method="platt", rule="keep", coverage=None, balanced=True)
+    after = cross_fit(films, config, 5)
+    sides = (films, films.called(0.5)), (after.predictions, after.called)
+    plain, alike = ({one.name: one for one in recalibration_gain(*sides, 100, balanced=one)} for one in (False, True))
+    truth = after.predictions.probabilities[np.arange(900), films.labels]
+    by_class = [-np.log(truth[films.labels == k]).mean() for k in range(3)]
+    assert alike["log_loss"].after.value == pytest.approx(np.mean(by_class))
+    assert plain["log_loss"].after.value == pytest.approx(-np.log(truth).mean())
+    assert alike["balanced_accuracy"] == plain["balanced_accuracy"]
+    assert alike["ece"].after.value < plain["ece"].after.value - 0.03
+
+
+def test_balanced_is_for_several_classes() -> None:
+    with pytest.raises(UsageError, match="one of several"):
+        fit_recalibration(drawn(60), RecalibrationConfig(balanced=True))

@@ -34,6 +34,13 @@ CostTable = Annotated[
     Path | None,
     typer.Option(help="CSV of what errors cost: rows true, columns called, perhaps 'refer'; of several classes."),
 ]
+Balanced = Annotated[
+    bool,
+    typer.Option(
+        "--balanced",
+        help="Weigh each of several classes the same: keeps balanced accuracy; probabilities as if all were alike.",
+    ),
+]
 Coverage = Annotated[
     float | None,
     typer.Option(
@@ -58,6 +65,7 @@ def recalibrate(
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
     method: Method = "platt",
     threshold: Threshold = "youden",
+    balanced: Balanced = False,
     costs: CostTable = None,
     coverage: Coverage = None,
     folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation that measures the gain.")] = 10,
@@ -84,7 +92,7 @@ def recalibrate(
         raise OutputError(f"{out}: holds a bundle already; choose another place with --out, or remove it first")
     opened = open_bundle(bundle)
     found, on, let_in = _answers(bundle, data, predictions, options, split, threads, only_unseen)
-    config = _config(opened.card, method, threshold, coverage, costs)
+    config = _config(opened.card, method, threshold, coverage, costs, balanced)
     new = recalibrate(opened.card, found, config, on, folds, resamples, let_in)
     if is_worse(new) and not force:
         raise _worse(new, on, out)
@@ -110,13 +118,17 @@ def _worse(new: Recalibrated, on: str, out: Path) -> SourceError:
     )
 
 
-def _config(card: Card, method: str, threshold: str, coverage: float | None, costs: Path | None) -> RecalibrationConfig:
+def _config(
+    card: Card, method: str, threshold: str, coverage: float | None, costs: Path | None, balanced: bool
+) -> RecalibrationConfig:
     from lucency.bundle import Costs
     from lucency.errors import UsageError
     from lucency.evaluate.predictions import read_costs
     from lucency.evaluate.recalibration import KEEP, RecalibrationConfig
     from lucency.reader.recalibrate import kept_logits, kept_point
 
+    if balanced and card.task != "multiclass":
+        raise UsageError(f"--balanced is for one of several classes, not for a {card.task} task; choose a --threshold")
     stated = card.costs
     if costs is not None:
         if card.task != "multiclass":
@@ -131,6 +143,7 @@ def _config(card: Card, method: str, threshold: str, coverage: float | None, cos
         coverage=None if stated is not None and stated.refer else coverage or None,
         kept=kept_point(card),
         costs=stated,
+        balanced=balanced,
         kept_logits=(0.0,) if card.task == "multiclass" else kept_logits(card),
     )
 
@@ -205,6 +218,8 @@ def table(new: Recalibrated, on: str) -> str:
         "",
         f"After: fitted on other patients, {new.folds} folds. In brackets: 95 % intervals, resampling patients.",
     ]
+    if new.balanced:
+        lines.append("Each class weighs the same in log loss, Brier score and ECE, and in the probabilities.")
     point, numbers = card.operating_point, card.calibration.parameters
     shown = ", ".join(f"{name} {values[0]:.3g}" for name, values in numbers.items() if len(values) == 1)
     lines.append(f"calibration {card.calibration.method}{f' ({shown})' if shown else ''}")

@@ -28,14 +28,13 @@ from numpy.typing import NDArray
 
 from lucency.arrays import Bools, Floats, Ints
 from lucency.errors import BundleError, SourceError, UsageError
-from lucency.evaluate.predictions import Predictions, Task
+from lucency.evaluate.predictions import Predictions, Task, class_weights
 
 STRENGTHS = (1.0, 10.0, 100.0)
 """Films' worth of evidence that a number off the diagonal is 0; cross-validation by patient chooses one."""
 FOLDS = 3
 ROUNDS = 300
 """Iterations of the optimiser, at most."""
-Start = Callable[[Floats, Bools], Mapping[str, tuple[float, ...]]]
 
 
 def log_softmax(logits: Floats) -> Floats:
@@ -49,21 +48,17 @@ def apply_dirichlet(logits: Floats, lists: Mapping[str, Floats]) -> Floats:
     return np.asarray(log_softmax(logits) @ lists["matrix"].reshape(k, k).T + lists["offset"])
 
 
-def fit_dirichlet(
-    logits: Floats, truth: Bools, groups: Ints, start: Start, target: Callable[[Bools], Floats], pull: float
-) -> dict[str, tuple[float, ...]]:
+def fit_dirichlet(logits: Floats, truth: Bools, weight: Floats, groups: Ints) -> dict[str, tuple[float, ...]]:
     """Fit matrix and offset by log loss; it corrects what vector scaling cannot: one class that is taken for another.
 
     Kull et al. 2019, Beyond temperature scaling (arXiv:1910.12656), the linear form, with their off-diagonal and
-    intercept regularisation (ODIR).
+    intercept regularisation (ODIR); the diagonal and the offset are drawn to those of vector scaling by PULL.
 
     Args:
         logits: (n, k).
         truth: (n, k), one True a row.
+        weight: (n,), of each film in the loss.
         groups: (n,), the same number for films of one patient.
-        start: fits vector scaling, whose `slope` and `offset` the diagonal and the offset are drawn to.
-        target: the truth → what the log loss compares with.
-        pull: films' worth of evidence that diagonal and offset are those of `start`.
     """
     held_loss = dict.fromkeys(STRENGTHS, 0.0)
     fold = np.random.default_rng(0).permutation(int(groups.max()) + 1)[groups] % FOLDS
@@ -71,31 +66,35 @@ def fit_dirichlet(
         rest, held = fold != number, fold == number
         if not held.any() or not truth[rest].any(axis=0).all():
             continue
-        here = start(logits[rest], truth[rest])
+        here = _fit_vector(logits[rest], truth[rest], weight[rest])
         for strength in STRENGTHS:
-            found = _fit(logits[rest], target(truth[rest]), here, pull, strength)
+            found = _fit(logits[rest], _softmax_targets(truth[rest]), weight[rest], here, strength)
             calibrated = log_softmax(apply_dirichlet(logits[held], found))
-            held_loss[strength] -= float(calibrated[truth[held]].sum())
+            held_loss[strength] -= float(weight[held] @ calibrated[truth[held]])
     strength = min(STRENGTHS[::-1], key=held_loss.__getitem__)  # the strongest where nothing tells
-    found = _fit(logits, target(truth), start(logits, truth), pull, strength)
+    found = _fit(logits, _softmax_targets(truth), weight, _fit_vector(logits, truth, weight), strength)
     return {name: tuple(values.ravel().tolist()) for name, values in found.items()}
 
 
 def _fit(
-    logits: Floats, target: Floats, start: Mapping[str, tuple[float, ...]], pull: float, strength: float
+    logits: Floats,
+    target: Floats,
+    weight: Floats,
+    start: Mapping[str, tuple[float, ...]],
+    strength: float,
 ) -> dict[str, Floats]:
     from scipy.optimize import minimize
 
     logs, (n, k) = log_softmax(logits), logits.shape
     first = np.concatenate([np.diag(start["slope"]).ravel(), np.asarray(start["offset"])])
-    weight = np.concatenate([np.where(np.eye(k, dtype=bool), pull, strength).ravel(), np.full(k, pull)])
+    pulls = np.concatenate([np.where(np.eye(k, dtype=bool), PULL, strength).ravel(), np.full(k, PULL)])
 
     def loss(numbers: Floats) -> tuple[float, Floats]:
         z = logs @ numbers[: k * k].reshape(k, k).T + numbers[k * k :]
         spread = np.logaddexp.reduce(z, axis=1, keepdims=True)
-        error, away = np.exp(z - spread) - target, numbers - first
-        gradient = np.concatenate([(error.T @ logs).ravel(), error.sum(axis=0)]) + 2 * weight * away
-        return float(spread.sum() - (target * z).sum() + weight @ away**2) / n, gradient / n
+        error, away = weight[:, None] * (np.exp(z - spread) - target), numbers - first
+        gradient = np.concatenate([(error.T @ logs).ravel(), error.sum(axis=0)]) + 2 * pulls * away
+        return float(weight @ (spread[:, 0] - (target * z).sum(axis=1)) + pulls @ away**2) / n, gradient / n
 
     best = minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": ROUNDS, "ftol": 1e-11})
     return {"matrix": best.x[: k * k].reshape(k, k), "offset": best.x[k * k :]}
@@ -208,16 +207,20 @@ PULL = 1.0
 """Films' worth of evidence that a class's slope and offset are those of the others."""
 
 
-def fit_calibration(method: Method, predictions: Predictions, fitted_on: str = "") -> Calibration:
+def fit_calibration(
+    method: Method, predictions: Predictions, fitted_on: str = "", balanced: bool = False
+) -> Calibration:
     """Fit `method` to the logits and labels of `predictions`.
 
     Args:
         method: none; temperature, platt (any task); beta, isotonic (binary); dirichlet (multiclass).
         predictions: films that the network was not trained on, of every label.
         fitted_on: the films in words, for the card.
+        balanced: whether each class weighs the same, however many films it has: the probabilities are then those of a
+            place where all are equally frequent. Multiclass.
 
     Raises:
-        UsageError: the method is unknown, or not for this task.
+        UsageError: the method is unknown, or it or `balanced` is not for this task.
         SourceError: a finding lacks films with it or without it.
     """
     if method not in METHODS:
@@ -230,11 +233,11 @@ def fit_calibration(method: Method, predictions: Predictions, fitted_on: str = "
     truth = one_vs_rest(predictions.labels, predictions.task, predictions.logits.shape[1])
     if method != "none":
         _require_both(predictions, truth)
+    weight = class_weights(predictions) if balanced else np.ones(len(truth))
     if method == "dirichlet":
-        groups = predictions.groups()
-        found = fit_dirichlet(predictions.logits, truth, groups, _fit_vector, _softmax_targets, PULL)
+        found = fit_dirichlet(predictions.logits, truth, weight, predictions.groups())
         return Calibration(method, found, fitted_on)
-    return Calibration(method, fit(predictions.logits, truth, predictions.task), fitted_on)
+    return Calibration(method, fit(predictions.logits, truth, weight, predictions.task), fitted_on)
 
 
 def one_vs_rest(labels: Ints, task: Task, findings: int) -> Bools:
@@ -244,18 +247,21 @@ def one_vs_rest(labels: Ints, task: Task, findings: int) -> Bools:
     return np.asarray(labels[:, None] == (1 if task == "binary" else np.arange(findings)))
 
 
-def log_loss(logits: Floats, truth: Bools, task: Task) -> float:
-    """Mean negative log-likelihood of calibrated logits (n, f), in nats; summed over findings of a multilabel task."""
+def log_loss(logits: Floats, truth: Bools, task: Task, weight: Floats | None = None) -> float:
+    """Mean negative log-likelihood of calibrated logits (n, f), in nats; summed over findings of a multilabel task.
+
+    `weight` (n,) is that of each film of a multiclass task.
+    """
     if task == "multiclass":
-        return float(np.mean(np.logaddexp.reduce(logits, axis=1) - logits[truth]))
+        return float(np.average(np.logaddexp.reduce(logits, axis=1) - logits[truth], weights=weight))
     return float(np.mean(np.sum(softplus(np.where(truth, -logits, logits)), axis=1)))
 
 
-def _fit_none(logits: Floats, truth: Bools, task: Task) -> Parameters:
+def _fit_none(logits: Floats, truth: Bools, weight: Floats, task: Task) -> Parameters:
     return {}
 
 
-def _fit_temperature(logits: Floats, truth: Bools, task: Task) -> Parameters:
+def _fit_temperature(logits: Floats, truth: Bools, weight: Floats, task: Task) -> Parameters:
     from scipy.optimize import minimize_scalar
 
     target = _softmax_targets(truth) if task == "multiclass" else _targets(truth)
@@ -263,6 +269,8 @@ def _fit_temperature(logits: Floats, truth: Bools, task: Task) -> Parameters:
     def loss(log_temperature: float) -> float:
         z = logits / np.exp(log_temperature)
         spread = np.logaddexp.reduce(z, axis=1) if task == "multiclass" else softplus(z)
+        if task == "multiclass":
+            return float(weight @ (spread - (target * z).sum(axis=1))) / len(z)
         return float(spread.sum() - (target * z).sum()) / len(z)
 
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
@@ -270,9 +278,9 @@ def _fit_temperature(logits: Floats, truth: Bools, task: Task) -> Parameters:
     return {"temperature": (float(np.exp(best.x)),)}
 
 
-def _fit_platt(logits: Floats, truth: Bools, task: Task) -> Parameters:
+def _fit_platt(logits: Floats, truth: Bools, weight: Floats, task: Task) -> Parameters:
     if task == "multiclass":
-        return _fit_vector(logits, truth)
+        return _fit_vector(logits, truth, weight)
     lines = [
         _logistic(np.stack([z, np.ones_like(z)], axis=1), t, 1)
         for z, t in zip(logits.T, _targets(truth).T, strict=True)
@@ -281,7 +289,7 @@ def _fit_platt(logits: Floats, truth: Bools, task: Task) -> Parameters:
     return {"slope": slopes, "offset": offsets}
 
 
-def _fit_vector(logits: Floats, truth: Bools) -> Parameters:
+def _fit_vector(logits: Floats, truth: Bools, weight: Floats) -> Parameters:
     """Vector scaling (Guo et al. 2017): a slope and an offset for each class before the softmax.
 
     PULL draws both towards those of a common temperature, so that a class of few films keeps to the others.
@@ -289,31 +297,32 @@ def _fit_vector(logits: Floats, truth: Bools) -> Parameters:
     from scipy.optimize import minimize
 
     target, classes = _softmax_targets(truth), truth.shape[1]
-    (temperature,) = _fit_temperature(logits, truth, "multiclass")["temperature"]
+    (temperature,) = _fit_temperature(logits, truth, weight, "multiclass")["temperature"]
     start = np.concatenate([np.full(classes, 1 / temperature), np.zeros(classes)])
 
     def loss(numbers: Floats) -> tuple[float, Floats]:
         slope, offset = numbers[:classes], numbers[classes:]
         z = slope * logits + offset
         spread = np.logaddexp.reduce(z, axis=1, keepdims=True)
-        error = (np.exp(z - spread) - target) / len(z)
+        error = weight[:, None] * (np.exp(z - spread) - target) / len(z)
         away = numbers - start
         gradient = np.concatenate([(error * logits).sum(axis=0), error.sum(axis=0)]) + 2 * PULL * away / len(z)
-        return float((spread.sum() - (target * z).sum() + PULL * away @ away) / len(z)), gradient
+        apart = weight @ (spread[:, 0] - (target * z).sum(axis=1))
+        return float((apart + PULL * away @ away) / len(z)), gradient
 
     bounds = [(1 / MAX_TEMPERATURE, None)] * classes + [(None, None)] * classes
     best = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 1e-12})
     return {"slope": tuple(best.x[:classes].tolist()), "offset": tuple(best.x[classes:].tolist())}
 
 
-def _fit_beta(logits: Floats, truth: Bools, task: Task) -> Parameters:
+def _fit_beta(logits: Floats, truth: Bools, weight: Floats, task: Task) -> Parameters:
     z = logits[:, 0]
     features = np.stack([-softplus(-z), softplus(z), np.ones_like(z)], axis=1)  # ln p, -ln(1 - p), 1
     a, b, c = _logistic(features, _targets(truth)[:, 0], 2)
     return {"a": (a,), "b": (b,), "c": (c,)}
 
 
-def _fit_isotonic(logits: Floats, truth: Bools, task: Task) -> Parameters:
+def _fit_isotonic(logits: Floats, truth: Bools, weight: Floats, task: Task) -> Parameters:
     """Pool adjacent violators (Ayer et al. 1955), kept short of certainty."""
     from scipy.optimize import isotonic_regression
 
@@ -368,7 +377,7 @@ def _require_both(predictions: Predictions, truth: Bools) -> None:
             )
 
 
-METHODS: dict[str, tuple[tuple[Task, ...], Callable[[Floats, Bools, Task], Parameters]]] = {
+METHODS: dict[str, tuple[tuple[Task, ...], Callable[[Floats, Bools, Floats, Task], Parameters]]] = {
     "none": (("binary", "multiclass", "multilabel"), _fit_none),
     "temperature": (("binary", "multiclass", "multilabel"), _fit_temperature),
     "platt": (("binary", "multiclass", "multilabel"), _fit_platt),
@@ -376,7 +385,8 @@ METHODS: dict[str, tuple[tuple[Task, ...], Callable[[Floats, Bools, Task], Param
     "isotonic": (("binary",), _fit_isotonic),
     "dirichlet": (("multiclass",), _fit_none),  # fitted by patient, in fit_calibration
 }
-"""The tasks of each method, and how it is fitted: (logits (n, f), truth (n, f), task) -> parameters."""
+"""The tasks of each method, and how it is fitted: (logits (n, f), truth (n, f), weight (n,), task) ->
+parameters."""
 
 
 def recalibrated(predictions: Predictions, calibration: Calibration) -> Predictions:

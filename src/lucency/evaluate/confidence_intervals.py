@@ -240,7 +240,11 @@ def ece_interval(truth: Bools, probability: NDArray[np.floating], groups: Ints, 
 
 
 def mean_ece_interval(
-    each: Sequence[tuple[Bools, NDArray[np.floating]]], groups: Ints, resamples: int, seed: int
+    each: Sequence[tuple[Bools, NDArray[np.floating]]],
+    groups: Ints,
+    resamples: int,
+    seed: int,
+    films: Floats | None = None,
 ) -> Interval:
     """Interval of the mean ECE of findings, (truth, probability) each, that covers the true one at least 95 % of the
     time, by resampling patients.
@@ -249,11 +253,12 @@ def mean_ece_interval(
     BCa and the plain bootstrap fail near zero. The upper bound is the resamples' upper percentile, which that bias
     only raises. The lower one follows from the triangle inequality: with bin gaps g, true gaps t and noise g - t,
     |g| - |t| is at most |g - t|, whose upper percentile the resamples give. It reaches 0 where the films cannot tell
-    the probabilities from calibrated ones.
+    the probabilities from calibrated ones. `films` (n,) weighs them.
     """
+    own = np.ones(len(groups)) if films is None else films
 
     def gaps(weights: Floats) -> Floats:
-        return np.concatenate([calibration_gaps(*one, weights) for one in each], axis=1) / len(each)
+        return np.concatenate([calibration_gaps(*one, weights * own) for one in each], axis=1) / len(each)
 
     gap = gaps(np.ones((1, len(groups))))
     drawn = _apply(gaps, _resamples(groups, resamples, seed))

@@ -356,3 +356,17 @@ def _numbers(path: Path, rows: list[dict[str, str]], columns: list[str]) -> Floa
         return np.array([[float(row[name].replace(",", ".")) for name in columns] for row in rows], dtype=np.float64)
     except (ValueError, TypeError) as error:
         raise SourceError(f"{path}: expected a number in {', '.join(columns)} of every line ({error})") from error
+
+
+def class_weights(predictions: Predictions) -> Floats:
+    """Weights by which each class counts alike, (n,), with the mean 1.
+
+    Raises:
+        UsageError: not exactly one of several classes.
+    """
+    if predictions.task != "multiclass":
+        raise UsageError(
+            f"classes weigh the same only where one of several is called, not for a {predictions.task} task"
+        )
+    counts = np.bincount(predictions.labels)
+    return np.asarray(len(predictions) / (np.count_nonzero(counts) * counts[predictions.labels]))

@@ -23,7 +23,7 @@ from lucency.evaluate.calibration import (
 from lucency.evaluate.confidence_intervals import Estimate, bootstrap, mean_ece_interval
 from lucency.evaluate.metrics import ratio, weighted_ece
 from lucency.evaluate.operating_point import OperatingPoint, choose_operating_point
-from lucency.evaluate.predictions import Costs, PerFinding, Predictions, Task, costs_paid, refers
+from lucency.evaluate.predictions import Costs, PerFinding, Predictions, Task, class_weights, costs_paid, refers
 from lucency.evaluate.report import findings
 from lucency.evaluate.selective_prediction import (
     Part,
@@ -64,6 +64,8 @@ class RecalibrationConfig:
     """The operating point that `keep` keeps."""
     costs: Costs | None = None
     """Of errors: the class of least expected cost is called."""
+    balanced: bool = False
+    """Whether each of several classes weighs the same in calibrating: calls then keep the balanced accuracy."""
     kept_logits: tuple[float, ...] = (0.0,)
     """The network's logit there, one for all findings or one each: under another calibration `keep` moves the threshold
     and calls the same films."""
@@ -99,8 +101,9 @@ def fit_recalibration(predictions: Predictions, config: RecalibrationConfig, fit
         UsageError: the method, rule or coverage is unknown or out of range, or not for the task.
         SourceError: films with or without the finding are missing.
     """
-    method = best_method(predictions) if config.method == "auto" else config.method
-    calibration = fit_calibration(method, predictions, fitted_on) if method else None
+    method = best_method(predictions, balanced=config.balanced) if config.method == "auto" else config.method
+    words = f"{fitted_on}, each class weighing the same" if config.balanced and fitted_on else fitted_on
+    calibration = fit_calibration(method, predictions, words, config.balanced) if method else None
     new = recalibrated(predictions, calibration) if calibration else predictions
     point = _point(config, calibration, new, fitted_on)
     least: tuple[float, ...] = ()
@@ -112,8 +115,10 @@ def fit_recalibration(predictions: Predictions, config: RecalibrationConfig, fit
     return Recalibration(calibration, point, least, config.costs)
 
 
-def best_method(predictions: Predictions, folds: int = 5, seed: int = 0) -> Method:
+def best_method(predictions: Predictions, folds: int = 5, seed: int = 0, balanced: bool = False) -> Method:
     """The calibration of CHOICES with the lowest log loss on patients that it was not fitted to.
+
+    `balanced`: as `fit_calibration` takes it.
 
     One with more parameters is taken only where it gains more than a standard error over the folds.
 
@@ -125,8 +130,9 @@ def best_method(predictions: Predictions, folds: int = 5, seed: int = 0) -> Meth
         part, there = predictions.pick(rest), predictions.pick(held)
         truth = one_vs_rest(there.labels, there.task, there.logits.shape[1])
         for method in losses:
-            logits = apply(fit_calibration(method, part), there.logits)
-            losses[method].append(log_loss(logits, truth, there.task))
+            logits = apply(fit_calibration(method, part, balanced=balanced), there.logits)
+            weight = class_weights(there) if balanced else None
+            losses[method].append(log_loss(logits, truth, there.task, weight))
     best, *others = losses
     for method in others:
         gain = np.subtract(losses[best], losses[method])
@@ -253,7 +259,11 @@ class Gain:
 
 
 def recalibration_gain(
-    before: tuple[Predictions, Ints], after: tuple[Predictions, Ints], resamples: int = 1000, seed: int = 0
+    before: tuple[Predictions, Ints],
+    after: tuple[Predictions, Ints],
+    resamples: int = 1000,
+    seed: int = 0,
+    balanced: bool = False,
 ) -> tuple[Gain, ...]:
     """Compare two readers' outputs for the same films, by resampling patients.
 
@@ -262,15 +272,17 @@ def recalibration_gain(
         after: the same films with other probabilities or calls.
         resamples: bootstrap draws of patients.
         seed: of the draws.
+        balanced: whether each of several classes weighs the same in log loss, Brier score and calibration errors.
     """
     costs = after[0].costs
-    old, new = (_parts(*side, costs) for side in (before, after))
+    each = class_weights(before[0]) if balanced else np.ones(len(before[0]))
+    old, new = (_parts(*side, costs, each) for side in (before, after))
     names = [name for name in new if name in old]
     groups, eces = before[0].groups(), _ece_rows(before[0])
 
     def statistic(weights: Floats) -> Floats:
-        olds = [part_mean(weights, old[name]) for name in names] + _eces(weights, before[0])
-        news = [part_mean(weights, new[name]) for name in names] + _eces(weights, after[0])
+        olds = [part_mean(weights, old[name]) for name in names] + _eces(weights * each, before[0])
+        news = [part_mean(weights, new[name]) for name in names] + _eces(weights * each, after[0])
         return np.stack([*olds, *news, *(b - a for a, b in zip(olds, news, strict=True))], axis=1)
 
     found, k = bootstrap(statistic, groups, resamples, seed), len(names) + len(eces)
@@ -285,7 +297,7 @@ def recalibration_gain(
     ]
     for i, (name, chosen) in enumerate(eces.items(), len(names)):
         sides = [
-            _ece_estimate(side[0], chosen, found.estimate(at).value, resamples, seed)
+            _ece_estimate(side[0], chosen, found.estimate(at).value, resamples, seed, each)
             for side, at in ((before, i), (after, k + i))
         ]
         rows.append(Gain(name, sides[0], sides[1], found.estimate(2 * k + i)))
@@ -299,21 +311,21 @@ def _closed_form(part: Part, estimate: Estimate, groups: Ints) -> Estimate:
     return estimate
 
 
-def _parts(predictions: Predictions, called: Ints, costs: Costs | None) -> dict[str, Part]:
-    """Figures that are a mean over films, by name; `costs` are those of both sides."""
+def _parts(predictions: Predictions, called: Ints, costs: Costs | None, each: Floats) -> dict[str, Part]:
+    """Figures that are a mean over films, by name; `costs` are those of both sides, `each` (n,) weighs the losses."""
     everything = np.ones(len(predictions))
     correct = correct_calls(predictions, called)
-    each = findings(predictions)
-    losses = [-np.log(np.maximum(np.where(f.truth, f.probability, 1 - f.probability), SMALLEST)) for f in each]
+    several = findings(predictions)
+    losses = [-np.log(np.maximum(np.where(f.truth, f.probability, 1 - f.probability), SMALLEST)) for f in several]
     if predictions.task == "multiclass":
-        losses = [np.where(f.truth, loss, 0) for f, loss in zip(each, losses, strict=True)]
+        losses = [np.where(f.truth, loss, 0) for f, loss in zip(several, losses, strict=True)]
     found: dict[str, Part] = {
-        "log_loss": (np.sum(losses, axis=0), everything),
-        "brier": (np.sum([(f.probability - f.truth) ** 2 for f in each], axis=0), everything),
+        "log_loss": (np.sum(losses, axis=0), each),
+        "brier": (np.sum([(f.probability - f.truth) ** 2 for f in several], axis=0), each),
         "exact_match" if predictions.task == "multilabel" else "accuracy": (correct, everything),
     }
     if predictions.task == "multilabel":
-        for index, f in enumerate(each):
+        for index, f in enumerate(several):
             found[f"sensitivity of {f.name}"] = ((called[:, index] == 1).astype(np.float64), f.truth.astype(np.float64))
             found[f"specificity of {f.name}"] = (
                 (called[:, index] == 0).astype(np.float64),
@@ -321,19 +333,13 @@ def _parts(predictions: Predictions, called: Ints, costs: Costs | None) -> dict[
             )
         return found
     if predictions.task == "multiclass":
-        found["balanced_accuracy"] = (correct, _by_class(predictions.labels))
+        found["balanced_accuracy"] = (correct, class_weights(predictions))
     if costs is not None:
         found["mean_cost"] = (costs_paid(costs, predictions.labels, called, predictions.answered), everything)
     if predictions.task == "binary":
         found["sensitivity"] = (correct, (predictions.labels == 1).astype(np.float64))
         found["specificity"] = (correct, (predictions.labels == 0).astype(np.float64))
     return {**found, **answered_parts(predictions, called)}
-
-
-def _by_class(labels: Ints) -> Floats:
-    """Weights that let each class count alike, (n,), with the mean 1."""
-    counts = np.bincount(labels)
-    return np.asarray(len(labels) / (np.count_nonzero(counts) * counts[labels]))
 
 
 def _ece_rows(predictions: Predictions) -> dict[str, slice]:
@@ -348,7 +354,9 @@ def _eces(weights: Floats, predictions: Predictions) -> list[Floats]:
     return [each[chosen].mean(axis=0) for chosen in _ece_rows(predictions).values()]
 
 
-def _ece_estimate(predictions: Predictions, chosen: slice, value: float | None, resamples: int, seed: int) -> Estimate:
-    """A calibration error with its own interval."""
-    each = [(finding.truth, finding.probability) for finding in findings(predictions)[chosen]]
-    return Estimate(value, *mean_ece_interval(each, predictions.groups(), resamples, seed))
+def _ece_estimate(
+    predictions: Predictions, chosen: slice, value: float | None, resamples: int, seed: int, each: Floats
+) -> Estimate:
+    """A calibration error with its own interval; `each` (n,) weighs the films."""
+    several = [(finding.truth, finding.probability) for finding in findings(predictions)[chosen]]
+    return Estimate(value, *mean_ece_interval(several, predictions.groups(), resamples, seed, each))

@@ -38,6 +38,8 @@ class Recalibrated:
     gains: tuple[Gain, ...]
     crossfitted: CrossFitted
     folds: int
+    balanced: bool = False
+    """Whether each class weighs the same in log loss, Brier score and calibration errors."""
 
 
 def recalibrate(
@@ -68,8 +70,9 @@ def recalibrate(
     crossed = _gated(cross_fit(predictions, asked, folds), let_in)
     predictions = replace(predictions, costs=card.costs)
     before = (predictions, predictions.called(card.operating_point.threshold))
-    found = recalibration_gain(before, (crossed.predictions, crossed.called), resamples)
-    return Recalibrated(new_card(card, fitted, asked, crossed, found, on, folds), found, crossed, folds)
+    found = recalibration_gain(before, (crossed.predictions, crossed.called), resamples, balanced=asked.balanced)
+    new = new_card(card, fitted, asked, crossed, found, on, folds)
+    return Recalibrated(new, found, crossed, folds, asked.balanced)
 
 
 def _gated(crossed: CrossFitted, let_in: NDArray[np.bool_] | None) -> CrossFitted:
@@ -123,6 +126,7 @@ def new_card(
         changes["calibration"] = Calibration(method=own.method, parameters=dict(own.parameters), fitted_on=on)
     if asked.costs is not None:
         changes["costs"] = asked.costs
+    alike = "; each class weighs the same in losses and ECE" if asked.balanced else ""
     changes["abstention"] = _abstention(fitted, asked, crossed, found, on)
     changes["metrics"] = tuple(
         Metric(
@@ -131,7 +135,7 @@ def new_card(
             low=gain.after.low,
             high=gain.after.high,
             data=on,
-            split=f"{folds}-fold cross-validation of the calibration, by patient",
+            split=f"{folds}-fold cross-validation of the calibration, by patient{alike}",
         )
         for gain in found
         if gain.after.value is not None
