@@ -195,7 +195,7 @@ def test_gate_faith_and_score(
     reader = Reader.open(tmp_path / "gated")
     assert len(rows) == 128
     for row in rows[:8]:
-        assert row["verdict"] == reader.read(place / row["film"]).verdict
+        assert row["verdict"] == (reader.read(place / row["film"]).verdict or "none")
         assert len(row["probabilities"]) == 2
 
 

@@ -303,7 +303,9 @@ def test_a_side_marker_is_no_text_and_a_person_may_know_better() -> None:
 REFUSED = {
     "says so": ({"BurnedInAnnotation": "YES"}, "BurnedInAnnotation YES"),
     "capture": ({"SOPClassUID": SecondaryCaptureImageStorage}, "secondary capture that does not say"),
-    "a CT": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "another kind of file"),
+    "a CT": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "a slice of CT: those of a head together show the face"),
+    "an MRI": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"}, "slice of MRI.*remove the face from the whole series"),
+    "ultrasound": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1"}, "another kind of file.*leave it out"),
 }
 
 

@@ -73,6 +73,7 @@ def test_forty_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     held = tuple(label for label, chance in zip(labels, reading.probabilities, strict=True) if chance >= 0.02)
     assert reading.prediction_set == held
     assert reading.answer.endswith(f": refer (one of {len(held)} classes)")
+    assert reading.warnings == (f"{len(held)} of 40 classes remain possible",)
     assert ReadingAnswer.model_validate({**reading.to_json(), "film": "film"}).prediction_set == list(held)
     (tmp_path / "spot.png").write_bytes(stored(Image.fromarray(PICTURE)))
     assert run(["read", str(tmp_path / "spot.png"), "--bundle", str(bundle), "--map", str(tmp_path / "maps")]) == 0
@@ -89,6 +90,17 @@ def test_a_set_of_two_is_named(tmp_path: Path) -> None:
     reading = Reader.open(bundle).read(PICTURE)
     assert reading.answer.endswith(": refer (bcc or mel)")
     assert reading.to_json()["prediction_set"] == ["bcc", "mel"]
+    assert reading.warnings == ("2 of 3 classes remain possible: bcc, mel",)
+
+
+def test_a_set_of_none_is_told(tmp_path: Path) -> None:
+    sets = Abstention(method="conformal", least=(0.9, 0.9, 0.9))
+    bundle = write_colour_bundle(
+        tmp_path / "b", "skin", ("bcc", "mel", "nv"), weights=np.zeros((3, 3)), abstention=sets
+    )
+    reading = Reader.open(bundle).read(PICTURE)
+    assert reading.doubts == ("neither",)
+    assert reading.warnings == ("no class is probable enough: such skin photographs are often read wrongly",)
 
 
 def test_gray_given_to_a_reader_of_colour_and_the_reverse(skin: Reader, tmp_path: Path) -> None:

@@ -22,8 +22,14 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     UID,
+    CTImageStorage,
     DermoscopicPhotographyImageStorage,
     DigitalXRayImageStorageForPresentation,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MRImageStorage,
     OphthalmicPhotography8BitImageStorage,
     SecondaryCaptureImageStorage,
     VLPhotographicImageStorage,
@@ -49,6 +55,15 @@ PHOTOGRAPHS = (
     OphthalmicPhotography8BitImageStorage,
 )
 """Written as secondary captures: their own classes demand serial numbers and references that must go."""
+SLICES: dict[str, str] = {
+    CTImageStorage: "CT",
+    EnhancedCTImageStorage: "CT",
+    LegacyConvertedEnhancedCTImageStorage: "CT",
+    MRImageStorage: "MRI",
+    EnhancedMRImageStorage: "MRI",
+    LegacyConvertedEnhancedMRImageStorage: "MRI",
+}
+"""Parts of a volume, which this does not take: one slice hides no more than its neighbours give away."""
 RULES: dict[str, Any] = tomllib.loads(files("lucency.dicom").joinpath("deid_rules.toml").read_text(encoding="utf-8"))
 """What may stay of a header."""
 
@@ -283,7 +298,10 @@ def deidentify(data: bytes, pseudonyms: Pseudonyms, name: str = "film", seen: bo
 def _check(opened: DicomFilm, label: str, seen: bool) -> None:
     source = opened.dataset
     if source.get("SOPClassUID") not in RULES["words"]["SOPClassUID"]:
-        raise _refusal(label, "another kind of file", "CR, DX, SC or a photograph of 8 bits", "leave it out")
+        slices = SLICES.get(str(source.get("SOPClassUID")))
+        found = f"a slice of {slices}: those of a head together show the face" if slices else "another kind of file"
+        what_to_do = "remove the face from the whole series with a tool made for that" if slices else "leave it out"
+        raise _refusal(label, found, "CR, DX, SC or a photograph of 8 bits", what_to_do)
     if not all(source.get(keyword) for keyword in RULES["uids"]):
         raise _refusal(label, "no study, series or instance UID", "all three", "leave it out")
     clean = "a film without text in its pixels"

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 
 LEADING = 3
+NAMED = 5
+"""Classes that are named where more than one remains possible; more are counted."""
 """Labels named of several."""
 
 if TYPE_CHECKING:
@@ -267,11 +269,22 @@ def _undecided(card: Card, chances: Floats) -> tuple[str, str]:
     if card.costs is not None and refers(card.costs, chances[None])[0]:
         return "costs", f"to refer this {MODALITIES[card.modality].word} costs less, on average, than any call"
     names = _held(card, chances)
+    if card.task == "multiclass":
+        return _undecided_classes(card, names)
     if not names:
         between = " and ".join(card.labels)
         such = f"{MODALITIES[card.modality].word}s"
         return "neither", f"the evidence lies between {between}, where such {such} are often read wrongly"
     return "several", f"the evidence does not rule out {' or '.join(names)}"
+
+
+def _undecided_classes(card: Card, names: tuple[str, ...]) -> tuple[str, str]:
+    """`_undecided` of several classes, of which the evidence leaves those of `names`."""
+    if not names:
+        such = f"{MODALITIES[card.modality].word}s"
+        return "neither", f"no class is probable enough: such {such} are often read wrongly"
+    some = f": {', '.join(names)}" if len(names) <= NAMED else ""
+    return "several", f"{len(names)} of {len(card.labels)} classes remain possible{some}"
 
 
 def _held(card: Card, chances: Floats) -> tuple[str, ...]:

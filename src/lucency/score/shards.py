@@ -23,7 +23,7 @@ from lucency.bundle import Bundle
 from lucency.errors import OutputError
 from lucency.files import beside, locked, unwritable, write_text
 from lucency.score.manifest import first_line, is_url, require_store
-from lucency.score.table import KINDS, TRANSIENT
+from lucency.score.table import KINDS, NOTHING, TRANSIENT
 
 KEY = b"lucency"
 """Of the label, JSON, in a Parquet file's metadata."""
@@ -286,7 +286,7 @@ class Summary:
     def text(self) -> str:
         """The summary for a terminal."""
         lines = [f"{self.out}: {self.films} films by {self.bundle} ({self.digest[:12]})"]
-        lines += [f"  {count:>9}  {verdict or 'none'}" for verdict, count in self.verdicts.items()]
+        lines += [f"  {count:>9}  {verdict or NOTHING}" for verdict, count in self.verdicts.items()]
         if self.failures:
             lines.append(f"  {self.failed:>9}  without a score:")
             lines += [f"  {count:>11}  {kind}: {KINDS[kind]}" for kind, count in self.failures.items()]

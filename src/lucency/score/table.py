@@ -46,6 +46,8 @@ KINDS = {
     "timed_out": "it took too long",
 }
 """Why a film has no score."""
+NOTHING = "none"
+"""What is written where a film may have several findings and none is called."""
 TRANSIENT = frozenset(KINDS) - {"not_a_film", "unreadable"}
 """Kinds worth another attempt; the others are properties of the file."""
 HEAD = 512
@@ -104,8 +106,8 @@ def _read(film: Film | Failure, reader: Reader) -> dict[str, Any]:
     except Exception as error:
         return _error(Failure("failed", f"the network failed on it ({type(error).__name__})"))
     return {
-        "verdict": reading.verdict,
-        "called": None if reading.withheld else reading.called,
+        "verdict": reading.verdict or NOTHING,
+        "called": None if reading.withheld else reading.called or NOTHING,
         "finding": reading.finding,
         "probability": reading.probability,
         "logit": reading.logit,

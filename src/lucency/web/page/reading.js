@@ -33,6 +33,7 @@ const KNOWN_MODALITIES = words(
   "CR DX RG OT SC DR XR CT MG MR NM PT RF US XA BMD BDUS DOC DMS ECG EPS ES GM IO IVUS IVOCT KER LEN OP OPM OPT OPV PX " +
   "RTIMAGE SM SEG SR PR TG XC",
 );
+const NAMED = 5; // Classes that are named where more than one remains possible; more are counted.
 const NARROW = 0.5, WIDE = 2, LEVELS = 32, COLOURED = 0.1, UNCOLOURED = 0.01;
 const NO_SUCH_FILM = words("layout blank levels modality view part colour");
 /** Codes that mean that this is no film of the kind learned from: it gets no probability. */
@@ -146,8 +147,16 @@ export function readingOf(card, outputs, doubts) {
 function undecided(card, probabilities) {
   if (refers(card, probabilities)) return { code: "costs", words: say("doubt_costs") };
   const names = held(card, probabilities).map(named);
+  if (card.task === "multiclass") return undecidedClasses(card, names);
   if (names.length) return { code: "several", words: say("doubt_several", { labels: names.join(say("or")) }) };
   return { code: "neither", words: say("doubt_neither", { labels: card.labels.map(named).join(say("and")) }) };
+}
+
+/** `undecided` of several classes, of which the evidence leaves those of `names`. */
+function undecidedClasses(card, names) {
+  if (!names.length) return { code: "neither", words: say("doubt_no_class") };
+  const words = say("doubt_classes", { count: names.length, all: card.labels.length });
+  return { code: "several", words: names.length <= NAMED ? `${words}: ${names.join(", ")}` : words };
 }
 
 /**
