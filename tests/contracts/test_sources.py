@@ -11,7 +11,7 @@ import pytest
 
 from lucency.data import SOURCES, Dataset, read_dataset, recognise
 from lucency.data.dataset import Sample
-from lucency.data.splits import group_holdout, hash_split, stratified_group_kfold
+from lucency.data.splits import group_holdout, stratified_group_kfold
 from lucency.film import Film
 from sample_sources import SAMPLES
 
@@ -111,7 +111,6 @@ def test_a_film_without_a_file_is_decoded_once_for_its_hash(films: Dataset) -> N
 def test_no_patient_is_in_two_splits(films: Dataset) -> None:
     groups = films.groups()
     splits = [
-        list(hash_split(films, {"train": 0.5, "test": 0.5}).values()),
         list(group_holdout(films, 0.3)),
         [held for _, held in stratified_group_kfold(films, 2)],
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,28 +104,6 @@ def _whole(films: Dataset) -> bool:
 def _shared_patients(films: Dataset, stated: Dataset) -> bool:
     theirs = {record.patient for record in stated.samples if record.patient}
     return any(record.patient in theirs for record in films.samples if record.split != "val")
-
-
-def hash_split(films: Dataset, fractions: Mapping[str, float], salt: str = "") -> dict[str, Indices]:
-    """Place each patient by the hash of its name alone, so that adding films never moves one that was there.
-
-    Args:
-        films: any task.
-        fractions: share of each split, such as {"train": 0.8, "val": 0.1, "test": 0.1}; they sum to 1.
-        salt: another salt, another split.
-
-    Returns:
-        Split name to sorted indices into `films`. Shares hold on average only; classes are not balanced.
-
-    Raises:
-        UsageError: the fractions do not sum to 1, or one is negative.
-    """
-    shares = np.array(list(fractions.values()), dtype=np.float64)
-    if not len(shares) or (shares < 0).any() or abs(shares.sum() - 1) > 1e-9:
-        raise UsageError(f"expected fractions that are not negative and sum to 1, received {dict(fractions)}")
-    edges = np.cumsum(shares)[:-1]
-    places = np.array([np.searchsorted(edges, _unit(salt, key), side="right") for key in _keys(films)], dtype=np.int64)
-    return {name: np.flatnonzero(places == place) for place, name in enumerate(fractions)}
 
 
 def stratified_group_kfold(
