@@ -21,6 +21,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Schedule = Literal["constant", "exponential", "cosine", "one_cycle"]
 ResizeMode = Literal["stretch", "crop", "pad"]
+Flip = Literal["none", "horizontal", "both"]
 
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -80,6 +81,9 @@ class ModelSettings(Settings):
     )
     """Scales of the lungs' box at which each film is read after training; what the views answer is averaged. Each costs
     a pass through the backbone. Training draws its own, by `augment.zoom`."""
+    tta_flip: Flip = "none"
+    """Test-time augmentation: read each picture also mirrored left to right, with `both` also top to bottom and both
+    ways, and average the answers. Each costs a pass through the backbone. Training draws its own, by `augment.flip`."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Side, in cells, of the window over which each cell of the map spreads its evidence: its receptive field over the
     stride. The map then peaks inside a lesion and not beside it; no logit changes. 1 spreads nothing."""
@@ -153,7 +157,9 @@ class AugmentSettings(Settings):
     """Share of the side of the film, or of the lungs' box, that is kept; beyond 1 more than the box is shown."""
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Largest rotation, degrees either way."""
-    flip: Literal["none", "horizontal", "both"] = "none"
+    surround: Literal["black", "mirrored"] = "black"
+    """What a rotation shows beyond the picture's edge: black, as beside a film, or the picture itself, mirrored."""
+    flip: Flip = "none"
     """Mirror half of the films left to right, or also top to bottom. Never chest films: it would move the heart."""
     tint: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Of pictures in colour: standard deviation of the log of a factor on each channel."""
@@ -207,9 +213,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _augments_as_the_modality_allows(self) -> Recipe:
-        kind, drawn = MODALITIES[self.data.modality], {"none": 0, "horizontal": 1, "both": 2}[self.augment.flip]
-        if drawn > len(kind.flips):
-            raise ValueError(f"[augment] flip = '{self.augment.flip}' does not leave a {kind.noun} a {kind.noun}")
+        kind = MODALITIES[self.data.modality]
+        for place, flip in (("[augment] flip", self.augment.flip), ("[model] tta_flip", self.model.tta_flip)):
+            if {"none": 0, "horizontal": 1, "both": 2}[flip] > len(kind.flips):
+                raise ValueError(f"{place} = '{flip}' does not leave a {kind.noun} a {kind.noun}")
         if self.augment.rotate > kind.rotate:
             raise ValueError(f"[augment] rotate: a {kind.noun} is turned by at most {kind.rotate:g} degrees")
         if self.augment.tint and kind.channels == 1:
@@ -229,6 +236,12 @@ class Recipe(Settings):
             raise ValueError(f"[model] lung_crop must be a multiple of 48, got {self.model.lung_crop}")
         if self.model.lung_crop and (not self.finetune.views or self.finetune.mixup):
             raise ValueError("[model] lung_crop needs [finetune] views, and no mixup")
+        return self
+
+    @model_validator(mode="after")
+    def _flips_can_be_averaged(self) -> Recipe:
+        if self.model.tta_flip != "none" and (self.model.lung_crop or self.model.head != "linear"):
+            raise ValueError("[model] tta_flip needs the linear head, whose answers can be averaged, and no lung_crop")
         return self
 
     @model_validator(mode="after")

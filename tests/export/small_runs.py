@@ -73,10 +73,11 @@ def card_of(
     stride: Literal[8, 16, 32] = 32,
     lung_crop: int = 0,
     crop_scales: tuple[float, ...] = (1.0,),
+    tta_flip: Literal["none", "horizontal", "both"] = "none",
 ) -> Card:
     """The card of such a run."""
     shape = {"backbone": backbone, "width": width, "head": head, "depth": depth, "stride": stride}
-    shape |= {"lung_crop": lung_crop, "crop_scales": crop_scales, "expansion": bool(lung_crop)}
+    shape |= {"lung_crop": lung_crop, "crop_scales": crop_scales, "tta_flip": tta_flip, "expansion": bool(lung_crop)}
     return Card(
         name="small",
         task=task,  # type: ignore[arg-type]
@@ -101,11 +102,12 @@ def write_run(
     stride: Literal[8, 16, 32] = 32,
     lung_crop: int = 0,
     crop_scales: tuple[float, ...] = (1.0,),
+    tta_flip: Literal["none", "horizontal", "both"] = "none",
 ) -> Path:
     """Write such a run to `out`."""
-    card = card_of(task, head, side, backbone, width, calibration, depth, stride, lung_crop, crop_scales)
+    card = card_of(task, head, side, backbone, width, calibration, depth, stride, lung_crop, crop_scales, tta_flip)
     shape = card.model.model_dump(
-        include={"backbone", "width", "head", "depth", "stride", "lung_crop", "crop_scales", "expansion"}
+        include={"backbone", "width", "head", "depth", "stride", "lung_crop", "crop_scales", "tta_flip", "expansion"}
     )
     settings = ModelSettings.model_validate(shape)
     torch.manual_seed(0)

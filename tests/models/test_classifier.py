@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lucency.errors import UsageError
-from lucency.models.classifier import HEADS, LEAST_STEP, Classifier, Dense128, Linear, Ordinal
+from lucency.models import build
+from lucency.models.classifier import FLIPS, HEADS, LEAST_STEP, Classifier, Dense128, Linear, Ordinal
+from lucency.recipe import ModelSettings
 
 
 def _head(kind: str, channels: int, findings: int, seed: int) -> Linear | Dense128 | Ordinal:
@@ -167,3 +169,20 @@ def test_forward_forward_map_and_forward_all_agree() -> None:
     logits, maps = classifier.forward_map(film)
     torch.testing.assert_close(logits, classifier(film))
     torch.testing.assert_close(maps, classifier.head.map(classifier.activations(film)))
+
+
+@pytest.mark.parametrize("flip", ["horizontal", "both"])
+def test_mirrored_views_are_read_apart_and_averaged(flip: str) -> None:
+    shape = {"backbone": "mobilenet_v1", "width": 0.25, "depth": 6}
+    together = build(ModelSettings.model_validate({**shape, "tta_flip": flip}), findings=3).eval()
+    alone = build(ModelSettings.model_validate(shape), findings=3).eval()
+    alone.load_state_dict(together.state_dict())
+    films, views = torch.rand(2, 1, 64, 64) * 255, FLIPS[flip]
+    with torch.no_grad():
+        logits, maps = together.forward_map(films)
+        answers = [alone.forward_map(films.flip(axes)) for axes in views]
+        turned_back = [found.flip(axes) for (_, found), axes in zip(answers, views, strict=True)]
+        torch.testing.assert_close(logits, torch.stack([logit for logit, _ in answers]).mean(0))
+        torch.testing.assert_close(maps, torch.stack(turned_back).mean(0))
+        torch.testing.assert_close(together(films.flip(3)), logits)
+        assert (alone(films.flip(3)) - alone(films)).abs().max() > 1e-4

@@ -146,6 +146,14 @@ def test_rotation_equals_pillows() -> None:
     )  # Pillow truncates, half a gray level on average
 
 
+def test_a_rotation_shows_black_or_the_film_mirrored_beyond_its_edge() -> None:
+    gray = torch.full((1, 40, 40), 90, dtype=torch.uint8)
+    black, mirrored = (augment(gray, params(1, rotate=45.0), 40, surround=name) for name in ("black", "mirrored"))
+    assert black[0, 0, 0] == 0
+    assert black[0, 20, 20] == 90
+    assert torch.equal(mirrored, torch.full((1, 40, 40), 90.0))
+
+
 def test_tone_by_hand() -> None:
     gray = np.array([[[0, 51], [127, 255]]], dtype=np.uint8)
     # gamma 2 on 51/255 = 0.2 gives 0.04 · 255 = 10.2

@@ -101,6 +101,9 @@ class Model(Part):
     """Pixels along the square around the lungs that the network reads; 0: it reads the whole film."""
     crop_scales: tuple[float, ...] = (1.0,)
     """Scales of the lungs' box at which each film is read; the answers are averaged."""
+    tta_flip: Literal["none", "horizontal", "both"] = "none"
+    """Whether each picture is also read mirrored left to right, or also top to bottom and both ways; the answers are
+    averaged."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Cells a side over which a cell of the map is averaged; 1: none."""
     head: Literal["linear", "dense128", "ordinal", "imported"] = "linear"

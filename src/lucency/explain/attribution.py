@@ -263,12 +263,11 @@ def map_on_film(
     with preserve_state(classifier):
         with torch.no_grad():
             look = classifier.crop_input(film)
-        if classifier.crop is None:
+        if classifier.views == 1 and classifier.crop is None:
             return to_map(compute(classifier, look.pixels).detach())
         views = [look.view(number) for number in range(classifier.views)]
         maps = [compute(classifier.without_crop(view.weights), view.pixels).detach()[None, None] for view in views]
-        placed = [classifier.uncrop(one, view) for one, view in zip(maps, views, strict=True)]
-        return to_map(torch.cat(placed).mean(0)[0])
+        return to_map(classifier.mean_of_views(classifier.on_film(torch.cat(maps), look))[0, 0])
 
 
 def _activations_and_gradients(evidence: Evidence, pixels: Tensor, layer_name: str) -> tuple[Tensor, Tensor]:

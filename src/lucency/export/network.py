@@ -52,7 +52,7 @@ class ExportNetwork(nn.Module):
         features = self.features(cropped.pixels)
         cells = features.permute(0, 2, 3, 1)  # channels last, as in the target: no transpose
         if cropped.weights is None:
-            pooled = cells.mean((1, 2))
+            pooled = self.classifier.mean_of_views(cells.mean((1, 2)))
         elif self.classifier.views == 1:
             pooled = (cells * cropped.weights[..., None]).sum((1, 2))
         else:  # one film: its views and their cells in one sum

@@ -211,6 +211,10 @@ HEADS: dict[str, type[Linear] | type[Dense128] | type[Ordinal]] = {
 Network = TypeVar("Network", bound=nn.Module)
 
 
+FLIPS: dict[str, tuple[tuple[int, ...], ...]] = {"none": ((),), "horizontal": ((), (3,)), "both": ((), (3,), (2,), (2, 3))}
+"""Settings of `model.tta_flip` → the axes along which each view of a film (n, c, h, w) is mirrored."""
+
+
 class Classifier(nn.Module):
     """Films to logits, and to maps that add up to them.
 
@@ -232,6 +236,7 @@ class Classifier(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         crop: LungCrop | None = None,
+        flips: Sequence[tuple[int, ...]] = ((),),
     ) -> None:
         """Assemble the network.
 
@@ -240,9 +245,11 @@ class Classifier(nn.Module):
             head: from its pooled features to logits.
             mean, std: of the backbone's channels, on a scale of 0..1; unused with a crop, which standardises.
             crop: crops films to the lungs; None reads whole films.
+            flips: of whole films, the axes along which each view is mirrored: FLIPS.
         """
         super().__init__()
         self.crop = crop
+        self.flips = tuple(flips)
         self.weights: Tensor | None = None
         self.features = features
         self.head = head
@@ -257,8 +264,12 @@ class Classifier(nn.Module):
         return films * self.scale + self.shift
 
     def crop_input(self, films: Tensor) -> CroppedInput:
-        """The backbone's input for films (n, channels, s, s)."""
-        return CroppedInput(films, self.weights, None, None) if self.crop is None else self.crop(films)
+        """The backbone's input for films (n, channels, s, s): each view of all films after the one before."""
+        if self.crop is not None:
+            return self.crop(films)
+        if self.views > 1:
+            films = torch.cat([films.flip(axes) if axes else films for axes in self.flips])
+        return CroppedInput(films, self.weights, None, None)
 
     def forward_features(self, pixels: Tensor) -> Tensor:
         """The backbone's input (n, channels, t, t) → A (n, k, h, w), the activations entering the pool."""
@@ -266,7 +277,7 @@ class Classifier(nn.Module):
         return found
 
     def activations(self, films: Tensor) -> Tensor:
-        """Films (n, channels, s, s) → A (n, k, h, w), of the lungs' box where there is a crop, of each of its views."""
+        """Films (n, channels, s, s) → A (v · n, k, h, w) of each view, of the lungs' box where there is a crop."""
         return self.forward_features(self.crop_input(films).pixels)
 
     def pooled(self, films: Tensor) -> Tensor:
@@ -300,15 +311,14 @@ class Classifier(nn.Module):
 
     def film_map(self, evidence: Tensor, cropped: CroppedInput) -> Tensor:
         """Evidence of each cell of the crop, (v · n, f, h, w) → the map on the whole film, the mean of its views."""
-        if cropped.weights is None:
-            return evidence
-        cells = evidence.shape[2] * evidence.shape[3]
-        return self.mean_of_views(self.uncrop(evidence * cropped.weights[:, None] * cells, cropped))
+        if cropped.weights is not None:
+            evidence = evidence * cropped.weights[:, None] * (evidence.shape[2] * evidence.shape[3])
+        return self.mean_of_views(self.on_film(evidence, cropped))
 
     @property
     def views(self) -> int:
         """How many views of each film are read."""
-        return 1 if self.crop is None else len(self.crop.scales)
+        return len(self.flips) if self.crop is None else len(self.crop.scales)
 
     def mean_of_views(self, found: Tensor) -> Tensor:
         """(v · n, …) → (n, …)."""
@@ -316,9 +326,14 @@ class Classifier(nn.Module):
             return found
         return found.reshape(self.views, len(found) // self.views, *found.shape[1:]).mean(0)
 
-    def uncrop(self, maps: Tensor, cropped: CroppedInput) -> Tensor:
-        """Maps (n, f, h, w) on the crop → maps on the whole film, of the same mean."""
-        return maps if self.crop is None or cropped.box is None else self.crop.on_film(maps, cropped.box)
+    def on_film(self, maps: Tensor, cropped: CroppedInput) -> Tensor:
+        """Maps (v · n, f, h, w) of each view → maps on the whole film, of the same mean."""
+        if self.crop is not None and cropped.box is not None:
+            return self.crop.on_film(maps, cropped.box)
+        if self.crop is not None or self.views == 1:
+            return maps
+        views = maps.reshape(self.views, len(maps) // self.views, *maps.shape[1:])
+        return torch.cat([views[k].flip(axes) if axes else views[k] for k, axes in enumerate(self.flips)])
 
     def without_crop(self, weights: Tensor | None = None) -> Classifier:
         """The same network with shared parameters, for cropped input; `weights` of the cells."""

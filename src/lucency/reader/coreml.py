@@ -121,7 +121,7 @@ def evaluate(program: Any, film: Array) -> dict[str, Array]:
 
 def _conv(given: Given) -> Array:
     """X (n, i, h, w) with weight (o, i / groups, a, b)."""
-    x, weight, groups = given["x"], given["weight"], int(given.get("groups", 1))
+    x, weight, groups = given["x"], _dilated(given), int(given.get("groups", 1))
     pad = [int(v) for v in given.get("pad", (0, 0, 0, 0))]
     x = np.pad(x, ((0, 0), (0, 0), (pad[0], pad[1]), (pad[2], pad[3])))
     down, across = (int(v) for v in given.get("strides", (1, 1)))
@@ -133,6 +133,16 @@ def _conv(given: Given) -> Array:
     return np.asarray(found + given["bias"].reshape(1, -1, 1, 1) if "bias" in given else found)
 
 
+def _dilated(given: Given) -> Array:
+    """The weight with zeros between its values, as far apart as the dilations say."""
+    weight = given["weight"]
+    down, across = (int(v) for v in given.get("dilations", (1, 1)))
+    height, width = ((size - 1) * step + 1 for size, step in zip(weight.shape[2:], (down, across), strict=True))
+    apart = np.zeros((*weight.shape[:2], height, width), weight.dtype)
+    apart[:, :, ::down, ::across] = weight
+    return apart
+
+
 def _pooled(given: Given, reduce: Callable[..., Array], around: float) -> Array:
     size = tuple(int(v) for v in given["kernel_sizes"])
     down, across = (int(v) for v in given.get("strides", size))
@@ -142,6 +152,14 @@ def _pooled(given: Given, reduce: Callable[..., Array], around: float) -> Array:
     x = np.pad(x, ((0, 0), (0, 0), (pad[0], pad[1]), (pad[2], pad[3])), constant_values=around)
     windows = sliding_window_view(x, size, axis=(2, 3))[:, :, ::down, ::across]
     return reduce(windows, axis=(-2, -1))
+
+
+def _padded(given: Given) -> Array:
+    if str(given["mode"]) != "constant":
+        raise BundleError(f"the program pads by {given['mode']}, which is evaluated on macOS only")
+    ends = np.asarray(given["pad"], int).reshape(-1, 2)
+    before = [(0, 0)] * (given["x"].ndim - len(ends))
+    return np.pad(given["x"], [*before, *map(tuple, ends)], constant_values=float(given["constant_val"]))
 
 
 def _resized(given: Given) -> Array:
@@ -215,12 +233,14 @@ OPERATIONS: dict[str, Callable[[Given], Array]] = {
     "maximum": lambda g: np.maximum(g["x"], g["y"]),
     "minimum": lambda g: np.minimum(g["x"], g["y"]),
     "mul": lambda g: g["x"] * g["y"],
+    "pad": _padded,
     "real_div": lambda g: g["x"] / g["y"],
     "reduce_mean": _reduced(np.mean),
     "reduce_sum": _reduced(np.sum),
     "relu": lambda g: np.maximum(g["x"], 0),
     "relu6": lambda g: np.clip(g["x"], 0, 6),
     "reshape": lambda g: g["x"].reshape([int(v) for v in g["shape"]]),
+    "reverse": lambda g: np.flip(g["x"], tuple(int(axis) for axis in g["axes"])),
     "sigmoid": lambda g: 1 / (1 + np.exp(-g["x"])),
     "slice_by_index": _sliced,
     "softmax": _softmax,

@@ -93,6 +93,7 @@ def augment(
     size: int,
     boxes: Tensor | None = None,
     generator: torch.Generator | None = None,
+    surround: str = "black",
 ) -> Tensor:
     """Apply parameters to films.
 
@@ -102,13 +103,14 @@ def augment(
         size: pixels along the square that the network sees.
         boxes: float32 (b, 4), left, top, right, bottom of the part that is cropped, as shares of the film; None is all.
         generator: draws the noise.
+        surround: what a rotation shows beyond the edge, `black` or `mirrored`.
 
     Returns:
         float32 (b, size, size), whole gray levels from 0 to 255.
     """
     gray = _mirror(films.float(), params)
     gray = _sharpen(gray, params.sharpness)
-    gray = _rotate(gray, params.rotate)
+    gray = _rotate(gray, params.rotate, "zeros" if surround == "black" else "reflection")
     gray = _crop(gray, crop_boxes(params, boxes), size)
     gray = _tone(gray, params)
     if bool((params.noise > 0).any()):
@@ -129,7 +131,7 @@ def augment_pictures(
     films = planes_of(inputs)
     params = AugmentParams.draw(settings, len(films), rng, films.shape[1]).to(inputs.device)
     generator = torch.Generator(inputs.device).manual_seed(int(rng.integers(2**63)))
-    planes = augment(films.flatten(0, 1), params, size, boxes, generator)
+    planes = augment(films.flatten(0, 1), params, size, boxes, generator, settings.surround)
     return planes.reshape(*films.shape[:2], *planes.shape[1:])
 
 
@@ -181,15 +183,15 @@ def gaussian_matrix(sigma: Tensor, size: int) -> Tensor:
     return weights / weights.sum(dim=2, keepdim=True)
 
 
-def _rotate(gray: Tensor, degrees: Tensor) -> Tensor:
-    """Rotate about the centre; pixels from outside the film are black."""
+def _rotate(gray: Tensor, degrees: Tensor, padding: str) -> Tensor:
+    """Rotate about the centre; `padding` as grid_sample names what lies outside the film."""
     if not bool((degrees != 0).any()):
         return gray
     angle = degrees * (pi / 180)
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     theta = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
     grid = F.affine_grid(theta, [len(gray), 1, *gray.shape[1:]], align_corners=False)
-    turned: Tensor = F.grid_sample(gray[:, None], grid, align_corners=False)[:, 0]
+    turned: Tensor = F.grid_sample(gray[:, None], grid, padding_mode=padding, align_corners=False)[:, 0]
     return turned
 
 
