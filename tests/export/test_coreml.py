@@ -78,14 +78,26 @@ def test_other_names_and_other_files_are_refused(content: bytes) -> None:
             coreml.open_coreml(bundle_of(broken), 1)
 
 
-@pytest.mark.parametrize(("groups", "stride", "kernel"), [(1, 1, 1), (1, 2, 3), (6, 1, 3), (6, 2, 3)])
-def test_convolutions(groups: int, stride: int, kernel: int) -> None:
+@pytest.mark.parametrize(
+    ("groups", "stride", "kernel", "dilation"), [(1, 1, 1, 1), (1, 2, 3, 1), (6, 1, 3, 1), (6, 2, 3, 1), (6, 1, 3, 2)]
+)
+def test_convolutions(groups: int, stride: int, kernel: int, dilation: int) -> None:
     x = RNG.normal(size=(2, 6, 9, 9)).astype(np.float32)
     weight = RNG.normal(size=(6, 6 // groups, kernel, kernel)).astype(np.float32)
     pad, bias = kernel // 2, RNG.normal(size=6).astype(np.float32)
     given = {"x": x, "weight": weight, "bias": bias, "strides": [stride] * 2, "pad": [pad] * 4, "groups": groups}
-    expected = F.conv2d(torch.from_numpy(x), torch.from_numpy(weight), torch.from_numpy(bias), stride, pad, 1, groups)
-    same(coreml.OPERATIONS["conv"](given), expected)
+    tensors = [torch.from_numpy(array) for array in (x, weight, bias)]
+    expected = F.conv2d(*tensors, stride, pad, dilation, groups)
+    same(coreml.OPERATIONS["conv"]({**given, "dilations": [dilation] * 2}), expected)
+
+
+def test_padding_and_mirroring() -> None:
+    x = RNG.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    given = {"x": x, "pad": [0, 1, 2, 0], "mode": "constant", "constant_val": 1.5}
+    same(coreml.OPERATIONS["pad"](given), F.pad(torch.from_numpy(x), (2, 0, 0, 1), value=1.5))
+    with pytest.raises(BundleError, match="pads by reflect"):
+        coreml.OPERATIONS["pad"]({**given, "mode": "reflect"})
+    same(coreml.OPERATIONS["reverse"]({"x": x, "axes": [2, 3]}), torch.from_numpy(x).flip(2, 3))
 
 
 def test_pools_and_resizing() -> None:
