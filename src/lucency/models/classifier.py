@@ -211,7 +211,11 @@ HEADS: dict[str, type[Linear] | type[Dense128] | type[Ordinal]] = {
 Network = TypeVar("Network", bound=nn.Module)
 
 
-FLIPS: dict[str, tuple[tuple[int, ...], ...]] = {"none": ((),), "horizontal": ((), (3,)), "both": ((), (3,), (2,), (2, 3))}
+FLIPS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "none": ((),),
+    "horizontal": ((), (3,)),
+    "both": ((), (3,), (2,), (2, 3)),
+}
 """Settings of `model.tta_flip` → the axes along which each view of a film (n, c, h, w) is mirrored."""
 
 
@@ -266,7 +270,8 @@ class Classifier(nn.Module):
     def crop_input(self, films: Tensor) -> CroppedInput:
         """The backbone's input for films (n, channels, s, s): each view of all films after the one before."""
         if self.crop is not None:
-            return self.crop(films)
+            cropped: CroppedInput = self.crop(films)
+            return cropped
         if self.views > 1:
             films = torch.cat([films.flip(axes) if axes else films for axes in self.flips])
         return CroppedInput(films, self.weights, None, None)

@@ -89,7 +89,18 @@ def _classifier(bundle: Bundle) -> Classifier:
     if model.architecture is not None:
         return _imported(bundle, model.architecture)
     shape = model.model_dump(
-        include={"backbone", "width", "depth", "stride", "expansion", "lung_crop", "crop_scales", "tta_flip", "spread", "head"}
+        include={
+            "backbone",
+            "width",
+            "depth",
+            "stride",
+            "expansion",
+            "lung_crop",
+            "crop_scales",
+            "tta_flip",
+            "spread",
+            "head",
+        }
     )
     settings = ModelSettings.model_validate(shape)
     with torch.random.fork_rng(devices=[]):  # the random initial weights are replaced anyway

@@ -157,7 +157,18 @@ def save(
     Raises:
         OutputError: the folder cannot be written.
     """
-    shape = ("backbone", "width", "depth", "stride", "expansion", "lung_crop", "crop_scales", "tta_flip", "spread", "head")
+    shape = (
+        "backbone",
+        "width",
+        "depth",
+        "stride",
+        "expansion",
+        "lung_crop",
+        "crop_scales",
+        "tta_flip",
+        "spread",
+        "head",
+    )
     card = Card(
         name=recipe.name,
         task=train.task,
