@@ -59,8 +59,8 @@ RUNS = {
     "mobilenet_v2 lungs, one scale": ("mobilenet_v2", "linear", "binary", 0.35, Calibration(), 14, 32, 192),
 }
 """Every kind of backbone, both heads, every task; maps made finer by stride and by depth; films cropped to their
-lungs, at two scales and at one; films read mirrored too. The first blocks alone, where their kinds of layer are all there are: converting takes
-a time in proportion to the layers."""
+lungs, at two scales and at one; films read mirrored too. The first blocks alone, where their kinds of layer are all
+there are: converting takes a time in proportion to the layers."""
 LATER = (
     "mobilenet_v2 dense128",
     "mobilenet_v2 finer",
