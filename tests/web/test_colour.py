@@ -12,13 +12,22 @@ import pydicom
 import pytest
 from PIL import Image, ImageCms
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, JPEGLSNearLossless, RLELossless
+from pydicom.uid import (
+    JPEG2000,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from contracts.test_modalities import run_of
 from film.conftest import MakeDicom
-from film.test_dicom import bytes_of, colour, compressed, silent_jpeg, with_palette
+from film.test_dicom_colour import bytes_of, colour, compressed, silent_jpeg, with_palette
 from lucency.bundle import DEFAULT, Abstention, Calibration, Costs, open_bundle, write_bundle
 from lucency.data.phantom import draw
+from lucency.errors import FilmError
 from lucency.evaluate.selective_prediction import prediction_sets
 from lucency.export.exporter import export_run
 from lucency.film import open_film
@@ -186,6 +195,17 @@ def test_colour_coded_without_baseline_jpeg(opened: tuple[Path, Any], make_dicom
     told = read(tab, films)
     assert [one.get("error") for one in told] == [None] * len(films)
     compare(bundle, told, films)
+
+
+def test_lossless_jpeg_in_colour_is_refused_by_name(opened: tuple[Path, Any], make_dicom: MakeDicom) -> None:
+    made = pydicom.dcmread(io.BytesIO(colour(make_dicom, skin(21, 80, 64))))
+    made.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    made.PixelData = encapsulate([b"\xff\xd8\xff\xc3" + bytes(60)])
+    film = bytes_of(made)
+    (told,) = read(opened[1], [film])
+    assert "a DICOM in colour compressed as lossless JPEG" in told["error"]
+    with pytest.raises(FilmError, match="a DICOM in colour compressed as JPEG Lossless"):
+        open_film(film)
 
 
 def test_colour_in_every_form(opened: tuple[Path, Any], make_dicom: MakeDicom) -> None:

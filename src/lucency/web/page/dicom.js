@@ -11,7 +11,11 @@ import { profileFacts } from "./png.js";
 
 const RLE = "1.2.840.10008.1.2.5", JPEG = "1.2.840.10008.1.2.4.50", DEFLATED = "1.2.840.10008.1.2.1.99";
 const PLAIN = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"];
-const NAMES = { "1.2.840.10008.1.2.4.51": "JPEG Extended", "1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000 Lossless" };
+const NAMES = {
+  "1.2.840.10008.1.2.4.51": "JPEG Extended", "1.2.840.10008.1.2.4.57": "lossless JPEG", "1.2.840.10008.1.2.4.70": "lossless JPEG",
+  "1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000 Lossless", "1.2.840.10008.1.2.4.202": "High-Throughput JPEG 2000 Lossless",
+  "1.2.840.10008.1.2.4.203": "High-Throughput JPEG 2000", "1.2.840.10008.1.2.4.110": "JPEG XL Lossless", "1.2.840.10008.1.2.4.112": "JPEG XL",
+};
 /** (frame, width, height, samples) → pixels, by transfer syntax: JPEG Lossless, JPEG-LS, JPEG 2000. */
 const DECODERS = {
   "1.2.840.10008.1.2.4.57": decodeLossless,
@@ -80,9 +84,8 @@ async function colourOf(dataset, head) {
 async function coded(dataset, { width, height, allocated }) {
   const { syntax } = dataset;
   if (syntax === RLE) return runLengths(dataset.frame(), width * height, allocated / 8, 3);
-  if (!(syntax in DECODERS) || LOSSLESS_JPEG.includes(syntax)) {
-    throw refusal("found_syntax", "advice_syntax", { syntax: NAMES[syntax] ?? "another syntax" });
-  }
+  if (LOSSLESS_JPEG.includes(syntax)) throw refusal("found_colour_syntax", "advice_decompress", { syntax: NAMES[syntax] });
+  if (!(syntax in DECODERS)) throw refusal("found_syntax", "advice_syntax", { syntax: NAMES[syntax] ?? "another syntax" });
   return (await DECODERS[syntax](dataset.frame(), width, height, 3)).pixels;
 }
 
