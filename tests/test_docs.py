@@ -44,6 +44,12 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
 
 
+def test_the_architecture_names_every_package() -> None:
+    named = set(re.findall(r"`(\w+)`", (ROOT / "docs/architecture.md").read_text(encoding="utf-8")))
+    found = {path.stem for path in (ROOT / "src/lucency").iterdir() if not path.name.startswith("_")} - {"py"}
+    assert found - named == set()
+
+
 def test_a_command_that_is_not_there_is_found_out() -> None:
     assert docs_check.unknown_parts("lucency read film.png --map maps") == []
     assert docs_check.unknown_parts("lucency bundle verify bundle --jsn") == ["--jsn"]

@@ -40,8 +40,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, set[
     drawn["train", "mel", 1].save(root / "test" / "mel" / "saved-again.jpg", quality=85)
     drawn["train", "nv", 2].save(root / "test" / "mel" / "other-label.png")
     code = run(["audit", str(root), "--modality", "skin", "--out", str(root / "audit")])
-    told = json.loads((root / "audit" / "audit.json").read_text())
-    return code, {one["key"]: {tuple(sorted(group)) for group in one["groups"]} for one in told["findings"]}
+    printed = json.loads((root / "audit" / "audit.json").read_text())
+    return code, {one["key"]: {tuple(sorted(group)) for group in one["groups"]} for one in printed["findings"]}
 
 
 def test_copies_on_both_sides_of_the_split_make_results_invalid(

@@ -38,10 +38,10 @@ def answer(place: Path, *names: str) -> int:
 
 def test_two_films(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(place, "a.dcm", "b.dcm") == 0
-    told = capsys.readouterr().out
-    assert ": pneumonia (0.50 or more)" in told
-    assert ": normal (below 0.50)" in told
-    assert told.splitlines()[-1] == "Research use only. Not for diagnosis."
+    printed = capsys.readouterr().out
+    assert ": pneumonia (0.50 or more)" in printed
+    assert ": normal (below 0.50)" in printed
+    assert printed.splitlines()[-1] == "Research use only. Not for diagnosis."
     files = list((place / "out").iterdir())
     assert sorted(pydicom.dcmread(path).Modality for path in files) == ["OT", "OT", "SR", "SR"]
     assert not [path for path in files if "P7" in path.name or "1.2.3.4" in path.name]
@@ -68,9 +68,9 @@ def test_one_uid_names_one_film(place: Path, capsys: pytest.CaptureFixture[str])
     (place / "other.dcm").write_bytes(film(1, PatientID="P8", PatientName="Other^Patient"))
     (place / "pixels.dcm").write_bytes(film(1, pixels=gray(96)))
     assert answer(place, "a.dcm", "other.dcm", "pixels.dcm") == 3
-    told = capsys.readouterr().err
-    assert "other.dcm: found another film under a UID that was received before" in told
-    assert "pixels.dcm: found another film" in told
+    printed = capsys.readouterr().err
+    assert "other.dcm: found another film under a UID that was received before" in printed
+    assert "pixels.dcm: found another film" in printed
     before = {path.name: path.read_bytes() for path in (place / "out").iterdir()}
     assert len(before) == 2
     assert answer(place, "other.dcm") == 3
@@ -92,9 +92,9 @@ def queue(tmp_path: Path) -> Path:
 
 def test_list(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["pacs", "list", "--queue", str(queue)]) == 1
-    told = capsys.readouterr().out
-    assert told.splitlines()[0] == "waiting 1  answered 0  delivered 0  dead 1"
-    assert "0xC123" in told
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0] == "waiting 1  answered 0  delivered 0  dead 1"
+    assert "0xC123" in printed
     assert run(["pacs", "list", "--queue", str(queue), "--json"]) == 1
     facts = json.loads(capsys.readouterr().out)
     assert (facts["waiting"], len(facts["given_up"])) == (1, 1)
@@ -164,9 +164,9 @@ WRONG = {
 def test_one_line_for_what_makes_no_sense(tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
     words, reason = WRONG[case]
     assert run(["pacs", "serve", *words, "--allow", "X", "--queue", str(tmp_path / "q")]) == 2
-    told = capsys.readouterr().err
-    assert reason in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert printed.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -182,9 +182,9 @@ def test_what_cannot_be_pulled(
 ) -> None:
     words = ["pacs", "pull", source, "--to", "dicom://A@b:104", "--where", where, "--queue", str(tmp_path / "q")]
     assert run(words) == 2
-    told = capsys.readouterr().err
-    assert reason in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert printed.count("\n") == 1
 
 
 def test_a_queue_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

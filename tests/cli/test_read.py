@@ -34,12 +34,12 @@ def read(place: Path, *words: str) -> int:
 
 def test_two_films(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert read(place, str(place / "dark.png"), str(place / "bright.png")) == 0
-    told = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out.splitlines()
     # Logits -2 and 2: 1 / (1 + e^2) = 0.119, and 0.881.
-    assert told[0] == f"{place / 'dark.png'}  pneumonia 0.119: normal (below 0.50)"
-    assert told[1] == f"{place / 'bright.png'}  pneumonia 0.881: pneumonia (0.50 or more)"
-    assert "brightness (onnx), threshold 0.5 chosen by hand" in told
-    assert told[-1] == "Research use only. Not for diagnosis."
+    assert printed[0] == f"{place / 'dark.png'}  pneumonia 0.119: normal (below 0.50)"
+    assert printed[1] == f"{place / 'bright.png'}  pneumonia 0.881: pneumonia (0.50 or more)"
+    assert "brightness (onnx), threshold 0.5 chosen by hand" in printed
+    assert printed[-1] == "Research use only. Not for diagnosis."
 
 
 def test_json_lines(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,9 +67,9 @@ def test_maps_of_films_with_the_same_name(place: Path, capsys: pytest.CaptureFix
     write_film(place / "other" / "dark.png", 60)
     films = [str(place / "dark.png"), str(place / "other" / "dark.png")]
     assert read(place, *films, "--map", str(place / "maps"), "--json") == 0
-    told = [json.loads(line)["map"] for line in capsys.readouterr().out.splitlines()]
-    assert told == [str(place / "maps" / name) for name in ("dark.map.png", "dark-2.map.png")]
-    with Image.open(told[0]) as picture:
+    printed = [json.loads(line)["map"] for line in capsys.readouterr().out.splitlines()]
+    assert printed == [str(place / "maps" / name) for name in ("dark.map.png", "dark-2.map.png")]
+    with Image.open(printed[0]) as picture:
         assert (picture.size, picture.mode, picture.info["Description"]) == ((32, 32), "RGB", NOTICE)
         pixels = np.asarray(picture)
     # Evidence against is not drawn: the film shows as it is, but for the outline of what is taken for lungs.
@@ -109,10 +109,10 @@ def test_a_broken_tiff_among_threads_is_still_reported(place: Path, capfd: pytes
     content = (place / "3.tif").read_bytes()
     (place / "3.tif").write_bytes(content[: len(content) // 2])
     assert read(place, *[str(place / f"{number}.tif") for number in range(8)], "--threads", "4") == 3
-    told = capfd.readouterr()
-    assert told.out.count(".tif  ") == 7
-    assert "1 of 8 films could not be read" in told.err
-    assert "3.tif: found a TIFF that cannot be decoded" in told.err
+    printed = capfd.readouterr()
+    assert printed.out.count(".tif  ") == 7
+    assert "1 of 8 films could not be read" in printed.err
+    assert "3.tif: found a TIFF that cannot be decoded" in printed.err
 
 
 def test_a_folder_a_pattern_and_a_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,8 +121,8 @@ def test_a_folder_a_pattern_and_a_file(place: Path, capsys: pytest.CaptureFixtur
     (place / "more" / "notes.txt").write_text("no film")
     write_film(place / "more" / ".hidden" / "d.png", 96)
     assert read(place, str(place / "more"), str(place / "d*.png"), "--json") == 0
-    told = [json.loads(line)["film"] for line in capsys.readouterr().out.splitlines()]
-    assert told == [str(place / "more" / "deep" / "no-suffix"), str(place / "dark.png")]
+    printed = [json.loads(line)["film"] for line in capsys.readouterr().out.splitlines()]
+    assert printed == [str(place / "more" / "deep" / "no-suffix"), str(place / "dark.png")]
 
 
 def test_a_folder_without_films(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,9 +141,9 @@ def test_a_pattern_that_nothing_matches_costs_no_other(place: Path, capsys: pyte
 def test_no_such_film_gets_no_probability(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(np.full((40, 40), 9, np.uint8)).save(place / "blank.png")
     assert read(place, str(place / "blank.png"), "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["probability"], told["logit"], told["called"]) == (None, None, None)
-    assert (told["verdict"], told["reason"]) == ("uncertain", "the film shows nothing: every pixel is the same")
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["probability"], printed["logit"], printed["called"]) == (None, None, None)
+    assert (printed["verdict"], printed["reason"]) == ("uncertain", "the film shows nothing: every pixel is the same")
 
 
 @pytest.fixture

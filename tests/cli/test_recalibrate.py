@@ -33,9 +33,9 @@ def recalibrate(place: Path, out: Path, *more: str) -> int:
 
 def test_a_new_bundle_with_the_gain_it_brings(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert recalibrate(place, tmp_path / "new") == 0
-    told = capsys.readouterr().out
-    assert "60 films of site; 60 patients" in told
-    assert "threshold" in told
+    printed = capsys.readouterr().out
+    assert "60 films of site; 60 patients" in printed
+    assert "threshold" in printed
     card = verify(tmp_path / "new")
     assert (card.calibration.method, card.calibration.fitted_on) == ("platt", "60 films of site")
     assert not card.calibration.in_graph
@@ -59,9 +59,9 @@ def test_the_new_bundle_reads_by_the_new_numbers(
     capsys.readouterr()
     write_film(tmp_path / "film.png", 128)
     assert run(["read", str(tmp_path / "film.png"), "--bundle", str(tmp_path / "new"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
     slope, offset = card.calibration.parameters["slope"][0], card.calibration.parameters["offset"][0]
-    assert told["probability"] == pytest.approx(1 / (1 + np.exp(-(slope * told["logit"] + offset))), abs=1e-6)
+    assert printed["probability"] == pytest.approx(1 / (1 + np.exp(-(slope * printed["logit"] + offset))), abs=1e-6)
 
 
 def test_between_the_two_it_is_uncertain(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,10 +71,10 @@ def test_between_the_two_it_is_uncertain(place: Path, tmp_path: Path, capsys: py
         write_film(tmp_path / f"{gray}.png", gray)
     films = [str(tmp_path / f"{gray}.png") for gray in (110, 167, 230)]
     assert run(["read", *films, "--bundle", str(tmp_path / "new"), "--json"]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["verdict"] for one in told] == ["normal", "uncertain", "pneumonia"]
-    assert told[1]["called"] in ("normal", "pneumonia")
-    assert "the evidence does not rule out normal or pneumonia" in told[1]["warnings"]
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["verdict"] for one in printed] == ["normal", "uncertain", "pneumonia"]
+    assert printed[1]["called"] in ("normal", "pneumonia")
+    assert "the evidence does not rule out normal or pneumonia" in printed[1]["warnings"]
 
 
 def test_the_threshold_may_be_chosen_by_a_floor_or_kept(place: Path, tmp_path: Path) -> None:

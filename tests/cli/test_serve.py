@@ -14,9 +14,9 @@ from lucency.cli import run
 def test_writes_the_page_of_the_int8_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "page"
     assert run(["web", "--out", str(out)]) == 0
-    told = capsys.readouterr().out
-    assert "http.server" in told
-    assert "Not for diagnosis" in told
+    printed = capsys.readouterr().out
+    assert "http.server" in printed
+    assert "Not for diagnosis" in printed
     assert (out / "bundle/card.json").read_bytes() == (DEFAULT.with_name("int8") / "card.json").read_bytes()
     assert run(["web", "--out", str(out), "--bundle", str(DEFAULT), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["out"] == str(out)

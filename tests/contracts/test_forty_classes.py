@@ -40,16 +40,16 @@ def test_forty_classes_of_which_one_has_three_films(tmp_path: Path, capsys: pyte
     assert run(["train", recipe, *data, "--folds", "5", "--out", str(tmp_path / "folds")]) == 4
     assert "class 'kind 07' has 3 patients, expected at least 5" in capsys.readouterr().err
     assert run(["evaluate", made, *data, "--split", "all", "--resamples", "100", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["films_per_label"]["kind 07"] == 3
-    assert len(told["labels"]) == 40
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["films_per_label"]["kind 07"] == 3
+    assert len(printed["labels"]) == 40
     low, high = next(
         (one["low"], one["high"])
-        for one in told["metrics"]
+        for one in printed["metrics"]
         if (one["name"], one["finding"]) == ("specificity", "kind 07")
     )
     assert low < high
     assert run(["read", str(tmp_path / "films" / "kind 07" / "7-0.png"), "--bundle", made, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert len(told["leading"]) == 3
-    assert sum(told["probabilities"]) == pytest.approx(1)
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["leading"]) == 3
+    assert sum(printed["probabilities"]) == pytest.approx(1)

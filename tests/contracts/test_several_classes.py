@@ -81,8 +81,8 @@ def test_a_reading_names_the_kind(place: Path, capsys: pytest.CaptureFixture[str
 def test_drift_measures_colour_too(place: Path, tmp_path: Path) -> None:
     same = ["--reference", str(place / "skin"), "--now", str(place / "skin"), "--draws", "99", "--level", "0.05"]
     assert run(["drift", str(place / "gated"), *same, "--most", "40", "--out", str(tmp_path)]) == 0
-    told = json.loads((tmp_path / "drift.json").read_text())
-    names = {shift["name"] for shift in told["shifts"]}
+    printed = json.loads((tmp_path / "drift.json").read_text())
+    names = {shift["name"] for shift in printed["shifts"]}
     assert {"red cast", "blue cast", *(f"score of {label}" for label in LABELS)} <= names
     assert not FOREIGN.search(words(tmp_path / "drift.html"))
 
@@ -97,13 +97,13 @@ def test_compare_tells_each_class(place: Path, capsys: pytest.CaptureFixture[str
 def test_shift_re_acquires_colour(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ["--only", "jpeg", "--only", "tone", "--json", "--out", str(tmp_path)]
     assert run(["shift", str(place / "runs" / "fold-1"), "--data", str(place / "skin"), *more]) == 0
-    (told,) = json.loads(capsys.readouterr().out)["runs"]
-    assert "fold 1 of 2, not used in training" in told["how"]
-    plain, tone, jpeg = sorted(told["figures"], key=lambda one: ["plain", "tone", "jpeg"].index(one["condition"]))
+    (printed,) = json.loads(capsys.readouterr().out)["runs"]
+    assert "fold 1 of 2, not used in training" in printed["how"]
+    plain, tone, jpeg = sorted(printed["figures"], key=lambda one: ["plain", "tone", "jpeg"].index(one["condition"]))
     assert plain["change"]["value"] == plain["called_otherwise"]["value"] == 0
     assert abs(jpeg["change"]["value"]) <= abs(tone["change"]["value"])  # it knows colours, which JPEG hardly changes
     assert list(tone["sensitivity"]) == list(LABELS)
-    assert "tone" in told["probe"]
+    assert "tone" in printed["probe"]
     assert not FOREIGN.search(words(tmp_path / "shift.html"))
 
 
@@ -117,27 +117,27 @@ def test_faith_leaves_out_what_is_not_there(place: Path, tmp_path: Path, capsys:
     assert run(["faith", str(place / "gated"), *more]) == 2
     assert "expected one of bcc, df, mel, nv" in capsys.readouterr().err
     assert run(["faith", str(place / "gated"), *more, "--finding", "mel"]) == 0
-    told = json.loads((tmp_path / "faith.json").read_text())
-    assert told["finding"] == "mel"
-    assert {"deletion", "insertion", "occlusion"} <= {figure["name"] for figure in told["methods"][0]["figures"]}
-    assert not FOREIGN.search(capsys.readouterr().out + json.dumps(told["methods"]))
+    printed = json.loads((tmp_path / "faith.json").read_text())
+    assert printed["finding"] == "mel"
+    assert {"deletion", "insertion", "occlusion"} <= {figure["name"] for figure in printed["methods"][0]["figures"]}
+    assert not FOREIGN.search(capsys.readouterr().out + json.dumps(printed["methods"]))
 
 
 def test_explain_draws_a_map_of_each_class(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     film = str(place / "skin" / "mel" / "mel0.png")
     more = ["--finding", "all", "--sheet", "--json", "--out", str(tmp_path)]
     assert run(["explain", film, "--bundle", str(place / "gated"), *more]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["explained"] for one in told] == list(LABELS)
-    assert len({json.dumps(one["map"]) for one in told}) == len(LABELS)
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["explained"] for one in printed] == list(LABELS)
+    assert len({json.dumps(one["map"]) for one in printed}) == len(LABELS)
     assert {path.name for path in tmp_path.iterdir()} == {"sheet.png", *(f"mel0.cam.{label}.png" for label in LABELS)}
 
 
 def test_recalibrate_mends_each_class(place: Path, tmp_path: Path) -> None:
     more = ["--predictions", str(place / "runs"), "--folds", "3", "--resamples", "100", "--force"]
     assert run(["recalibrate", str(place / "gated"), *more, "--method", "auto", "--out", str(tmp_path / "new")]) == 0
-    told = json.loads((tmp_path / "new" / "recalibration.json").read_text())
-    names = {gain["name"] for gain in told["gains"]}
+    printed = json.loads((tmp_path / "new" / "recalibration.json").read_text())
+    names = {gain["name"] for gain in printed["gains"]}
     assert {"ece", "balanced_accuracy", *(f"ece of {label}" for label in LABELS)} <= names
 
 
@@ -152,9 +152,9 @@ def test_costs_decide_in_place_of_the_most_probable_class(
     assert run(["recalibrate", str(place / "runs" / "fold-1"), *more, *costs, "--out", new]) == 0
     assert "mean cost" in capsys.readouterr().out
     assert run(["read", str(place / "skin" / "nv" / "nv0.png"), "--bundle", new, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["called"], told["finding"]) == ("mel", "mel")
-    assert min(told["expected_costs"], key=told["expected_costs"].get) == "mel"
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["called"], printed["finding"]) == ("mel", "mel")
+    assert min(printed["expected_costs"], key=printed["expected_costs"].get) == "mel"
 
 
 def test_a_report_speaks_of_skin_only(place: Path, tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ def test_the_overlay_shows_the_colours(eyes: Reader) -> None:
 def test_dciodvfy_finds_no_error(eyes: Reader, tmp_path: Path) -> None:
     for part in answer(photograph(), eyes, NOON).parts:
         (tmp_path / part.what).write_bytes(part.content)
-        told = subprocess.run(["dciodvfy", tmp_path / part.what], capture_output=True, text=True, check=False).stderr
-        assert "Error" not in told, told
+        printed = subprocess.run(["dciodvfy", tmp_path / part.what], capture_output=True, text=True, check=False).stderr
+        assert "Error" not in printed, printed
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
@@ -181,9 +181,9 @@ def test_files_are_answered_by_the_command(eyes: Reader, tmp_path: Path, capsys:
     (tmp_path / "chest.dcm").write_bytes(film())
     files = [str(tmp_path / name) for name in ("eye.dcm", "chest.dcm")]
     assert run(["dicom", *files, "--bundle", str(eyes.bundle.path), "--out", str(tmp_path / "out")]) == 3
-    told = capsys.readouterr()
-    assert "glaucoma" in told.out
-    assert "chest.dcm: found another kind of DICOM image; expected a retinal photograph" in told.err
+    printed = capsys.readouterr()
+    assert "glaucoma" in printed.out
+    assert "chest.dcm: found another kind of DICOM image; expected a retinal photograph" in printed.err
     kinds = {pydicom.dcmread(path).SOPClassUID for path in (tmp_path / "out").iterdir()}
     assert SecondaryCaptureImageStorage in kinds
     assert len(kinds) == 2

@@ -90,8 +90,8 @@ def test_each_of_several_findings_has_its_threshold_and_verdict(tmp_path: Path) 
     labels, point = ("edema", "mass", "effusion"), OperatingPoint(threshold=(0.0, 1.0, 0.25))
     bundle = write_colour_bundle(tmp_path / "b", "chest_xray", labels, task="multilabel", operating_point=point)
     report, _ = parts(answer(film(), Reader.open(bundle), NOON))
-    told = [item for item in report.iterall() if item.keyword == "ContentSequence"]
-    items = [one for sequence in told for one in sequence.value if "ConceptNameCodeSequence" in one]
+    printed = [item for item in report.iterall() if item.keyword == "ContentSequence"]
+    items = [one for sequence in printed for one in sequence.value if "ConceptNameCodeSequence" in one]
     named = [(one.ConceptNameCodeSequence[0].CodeMeaning, one) for one in items]
     numbers = [one.MeasuredValueSequence[0].NumericValue for name, one in named if name == "Threshold Value"]
     verdicts = [one.ConceptCodeSequence[0].CodeMeaning for name, one in named if name == "Verdict"]
@@ -188,9 +188,9 @@ def test_dciodvfy_finds_no_error(reader: Reader, pydicom_data: Path, tmp_path: P
     for part in answer(data, reader, NOON).parts:
         path = tmp_path / f"{part.what}.dcm"
         path.write_bytes(part.content)
-        told = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False).stderr
-        assert re.search("SCImage|ComprehensiveSR", told)  # it knew what to check
-        assert [line for line in told.splitlines() if line.startswith("Error")] == []
+        printed = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False).stderr
+        assert re.search("SCImage|ComprehensiveSR", printed)  # it knew what to check
+        assert [line for line in printed.splitlines() if line.startswith("Error")] == []
 
 
 RED = np.full((32, 32, 3), (200, 40, 40), np.uint8)
@@ -246,8 +246,8 @@ def test_nonsense_in_a_header_costs_no_answer_and_is_not_repeated(reader: Reader
     assert parts(answered)[1][keyword].value == taken_over
     for part in answered.parts:
         (tmp_path / part.what).write_bytes(part.content)
-        told = subprocess.run(["dciodvfy", tmp_path / part.what], capture_output=True, text=True, check=False).stderr
-        assert [line for line in told.splitlines() if line.startswith("Error")] == []
+        printed = subprocess.run(["dciodvfy", tmp_path / part.what], capture_output=True, text=True, check=False).stderr
+        assert [line for line in printed.splitlines() if line.startswith("Error")] == []
 
 
 @pytest.mark.parametrize(

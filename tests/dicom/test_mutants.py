@@ -49,7 +49,7 @@ def mutant(data: bytes, rng: random.Random) -> bytes:
 def test_no_crash_no_leak(reader: Reader, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     caplog.set_level(0)
     rng = random.Random(3)
-    told, read, refused, given = [], 0, 0, 0
+    printed, read, refused, given = [], 0, 0, 0
     kinds = originals()
     for number in range(500):
         data = mutant(kinds[number % 2], rng)
@@ -59,21 +59,21 @@ def test_no_crash_no_leak(reader: Reader, caplog: pytest.LogCaptureFixture, capf
             read += 1
         except FilmError as error:
             refused += 1
-            told.append(str(error))
+            printed.append(str(error))
         try:
             content = deidentify(data, KEY).content
             given += 1
             assert NAME.encode() not in content
             assert NUMBER.encode() not in content
         except FilmError as error:
-            told.append(str(error))
+            printed.append(str(error))
     assert read > 50  # or the mutants would be too broken to try anything
     assert refused > 50
     assert given > 50
-    for line in told:
+    for line in printed:
         assert "\n" not in line
         assert len(line) < 600
     captured = capfd.readouterr()
-    everything = "\n".join(told) + caplog.text + captured.out + captured.err
+    everything = "\n".join(printed) + caplog.text + captured.out + captured.err
     assert NAME[:5] not in everything
     assert NUMBER[:6] not in everything

@@ -82,8 +82,8 @@ def test_orthanc_sends_and_holds_the_answer(peer: Orthanc, listen: Listen, pydic
     if shutil.which("dciodvfy"):
         for kind, held in answers(peer).items():
             held.save_as(tmp_path / f"{kind}.dcm")
-            told = subprocess.run(["dciodvfy", tmp_path / f"{kind}.dcm"], capture_output=True, text=True, check=False)
-            assert [line for line in told.stderr.splitlines() if line.startswith("Error")] == []
+            found = subprocess.run(["dciodvfy", tmp_path / f"{kind}.dcm"], capture_output=True, text=True, check=False)
+            assert [line for line in found.stderr.splitlines() if line.startswith("Error")] == []
 
 
 def test_orthanc_is_told_what_is_wrong_with_a_lateral(peer: Orthanc, listen: Listen) -> None:

@@ -61,9 +61,9 @@ def test_the_mean_cost_has_an_interval_before_and_after() -> None:
     answered = crossed.predictions.answered
     assert answered is not None
     assert 0 < answered.mean() < 1
-    told = evaluate_predictions(crossed.predictions, resamples=100).measure("mean_cost", "all")
-    assert told.value == pytest.approx(cost.after.value)
-    assert told.low < told.value < told.high  # type: ignore[operator]
+    printed = evaluate_predictions(crossed.predictions, resamples=100).measure("mean_cost", "all")
+    assert printed.value == pytest.approx(cost.after.value)
+    assert printed.low < printed.value < printed.high  # type: ignore[operator]
 
 
 def test_a_file_in_any_order(tmp_path: Path) -> None:

@@ -120,8 +120,8 @@ def answered(to: str, content: bytes, film: np.ndarray) -> tuple[float, float]:
         card = card_of("binary", "linear", 16)
         card = card.model_copy(update={"files": {card.model.file: sha256_bytes(content)}})
         bundle = Bundle(Path("small"), card, "", lambda _: content)
-        told = coreml.runner(bundle)(film)
-        return told["logit"].item(), told["probability"].item()
+        printed = coreml.runner(bundle)(film)
+        return printed["logit"].item(), printed["probability"].item()
     if to == "onnx":
         import onnxruntime
 

@@ -20,8 +20,8 @@ TOLD = "import sys, json; print(json.dumps(sorted({name.split('.')[0] for name i
 def loaded(program: str) -> set[str]:
     """The packages that a process has imported when `program` ends."""
     command = [sys.executable, "-c", f"{program}\n{TOLD}"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    return set(json.loads(told.stdout.splitlines()[-1]))
+    printed = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(json.loads(printed.stdout.splitlines()[-1]))
 
 
 def test_the_reader_starts_light() -> None:

@@ -35,8 +35,8 @@ def test_one_film_by_hand(bundle: Path, tmp_path: Path) -> None:
     assert found.probability == pytest.approx(1 / (1 + np.exp(-found.logit)), abs=1e-6)
     assert found.map.shape == (8, 8)
     assert float(found.map.mean()) == pytest.approx(found.logit, abs=1e-5)
-    told = found.to_json()
-    assert (told["film"], told["verdict"], told["warnings"]) == (str(tmp_path / "film.png"), "pneumonia", [])
+    printed = found.to_json()
+    assert (printed["film"], printed["verdict"], printed["warnings"]) == (str(tmp_path / "film.png"), "pneumonia", [])
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -206,8 +206,8 @@ def test_another_square_is_refused(tmp_path: Path) -> None:
         (lambda content: content["films"][0].update(logits=[1.0, 2.0]), "logit of shape|is not valid"),
     ],
 )
-def test_what_is_not_golden_json_is_refused(tmp_path: Path, change, told: str) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(BundleError, match=told) as caught:
+def test_what_is_not_golden_json_is_refused(tmp_path: Path, change, printed: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(BundleError, match=printed) as caught:
         verify_golden(with_golden(tmp_path, change))
     assert "\n" not in str(caught.value)
 

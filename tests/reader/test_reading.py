@@ -44,8 +44,8 @@ def card(threshold: float, least: tuple[float, ...] = ()) -> Card:
         (0.0, (), "always ill"),
     ],
 )
-def test_bands(threshold: float, least: tuple[float, ...], told: str) -> None:
-    assert bands_line(card(threshold, least)) == told
+def test_bands(threshold: float, least: tuple[float, ...], printed: str) -> None:
+    assert bands_line(card(threshold, least)) == printed
     found = bands(card(threshold, least))
     assert (found[0].low, found[-1].high) == (0.0, 1.0)
     assert all(one.high == two.low for one, two in pairwise(found))

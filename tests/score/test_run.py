@@ -50,10 +50,10 @@ def test_shards_have_one_row_per_film(films: Path, whole: Path) -> None:
 
 
 def test_the_summary_counts_every_film_once(whole: Path) -> None:
-    told = json.loads((whole / "_summary.json").read_text())
-    assert told["films"] == COUNT == sum(told["verdicts"].values()) + told["failed"]
-    assert told["failures"] == dict.fromkeys(("not_a_film", "unreadable", "missing"), 1)
-    assert told["notice"] == "Research use only. Not for diagnosis."
+    printed = json.loads((whole / "_summary.json").read_text())
+    assert printed["films"] == COUNT == sum(printed["verdicts"].values()) + printed["failed"]
+    assert printed["failures"] == dict.fromkeys(("not_a_film", "unreadable", "missing"), 1)
+    assert printed["notice"] == "Research use only. Not for diagnosis."
 
 
 def test_a_second_call_does_nothing(films: Path, bundle: Bundle, whole: Path) -> None:

@@ -96,8 +96,8 @@ def test_no_answer_waits_for_another_packet() -> None:
 
 
 def test_more_connections_than_are_taken(bundle: Path) -> None:
-    told = []
-    app = create_app(open_bundle(bundle), log=lambda event, **facts: told.append((event, facts["status"])))
+    printed = []
+    app = create_app(open_bundle(bundle), log=lambda event, **facts: printed.append((event, facts["status"])))
     setattr(app.state, CROWDED, lambda: True)
 
     async def ask(path: str) -> httpx.Response:
@@ -110,4 +110,4 @@ def test_more_connections_than_are_taken(bundle: Path) -> None:
     assert answer.headers["connection"] == "close"
     assert "ask again later" in answer.json()["error"]
     assert asyncio.run(ask("/healthz")).status_code == 200  # or a supervisor would start the server again
-    assert told == [("request", 503), ("request", 200)]
+    assert printed == [("request", 503), ("request", 200)]

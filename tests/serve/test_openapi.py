@@ -23,11 +23,11 @@ def asked(server: Server, folder: Path, examples: int, *more: str) -> None:
     if program is None:
         pytest.skip("needs schemathesis")
     words = ("run", f"{server.address}/openapi.json", *CHECKS, "--max-examples", str(examples), *CALM, *more)
-    told = subprocess.run(
+    printed = subprocess.run(
         [program, *words, "--no-color"], capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL
     )
-    assert told.returncode == 0, told.stdout[-4000:]
-    assert "5 selected / 5 total" in told.stdout
+    assert printed.returncode == 0, printed.stdout[-4000:]
+    assert "5 selected / 5 total" in printed.stdout
     assert not [event for event in server.events if event["event"] == "fault"]
     assert not [event for event in server.events if event.get("status", 0) == 500]
 

@@ -40,8 +40,8 @@ def stored(pixels: np.ndarray, mode: str = "RGB", kind: str = "PNG") -> bytes:
 
 def test_it_answers_as_the_reader_does(organs: Server, skin: Path) -> None:
     with organs.client() as client:
-        told = client.post("/v1/read", content=stored(lesion(2, 60))).json()
-    answer, reading = FilmAnswer.model_validate(told), Reader.open(skin).read(lesion(2, 60))
+        printed = client.post("/v1/read", content=stored(lesion(2, 60))).json()
+    answer, reading = FilmAnswer.model_validate(printed), Reader.open(skin).read(lesion(2, 60))
     assert answer.verdict == reading.verdict
     assert answer.probabilities == pytest.approx(reading.probabilities.tolist())
     assert [one.label for one in answer.leading or ()] == list(reading.leading.values())

@@ -47,7 +47,7 @@ class Stage:
 
     def __init__(self, bundle: Path, monkeypatch: pytest.MonkeyPatch, ask: Ask, size: int = 1) -> None:
         self.started: list[Obedient] = []
-        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.printed: list[tuple[str, dict[str, Any]]] = []
         opened = open_bundle(bundle)
 
         async def start(*_: object) -> Obedient:
@@ -56,7 +56,7 @@ class Stage:
 
         monkeypatch.setattr(module, "start_worker", start)
         monkeypatch.setattr(module, "WorkerProcess", Obedient)
-        log = lambda event, **facts: self.told.append((event, facts))  # noqa: E731
+        log = lambda event, **facts: self.printed.append((event, facts))  # noqa: E731
         self.pool = Pool(opened, size, Limits(seconds=1.0), Metrics(opened), log)
 
     async def read(self, film: bytes = b"film", left: bool = False, batch: bool = False) -> WorkerAnswer:
@@ -78,9 +78,9 @@ def play(stage: Stage, scene: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(whole())
 
 
-def refused(stage: Stage, kind: type[Exception], told: str | None = None, left: bool = False) -> None:
+def refused(stage: Stage, kind: type[Exception], printed: str | None = None, left: bool = False) -> None:
     async def scene() -> None:
-        with pytest.raises(kind, match=told):
+        with pytest.raises(kind, match=printed):
             await stage.read(left=left)
 
     play(stage, scene)
@@ -130,7 +130,7 @@ def test_one_death_is_not_held_against_a_film(bundle: Path, monkeypatch: pytest.
     stage = Stage(bundle, monkeypatch, dies(1))
     assert play(stage, stage.read).reading == {"verdict": "normal"}
     assert len(stage.started) == 2
-    assert stage.told == [("process ended", {"why": "it crashed"})]
+    assert stage.printed == [("process ended", {"why": "it crashed"})]
 
 
 def test_two_deaths_are(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +263,7 @@ def test_a_fault_is_logged_and_told_without_details(bundle: Path, monkeypatch: p
 
     stage = Stage(bundle, monkeypatch, ask)
     refused(stage, InternalError, "a bug in this server")
-    assert stage.told == [("fault", {"where": "ValueError at gray.py:7"})]
+    assert stage.printed == [("fault", {"where": "ValueError at gray.py:7"})]
 
 
 def test_no_process_in_time(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +294,7 @@ def test_nothing_is_kept_waiting_for_processes_that_do_not_start(bundle: Path, m
 
         monkeypatch.setattr(module, "start_worker", start)
         stage.started[0].ended.set_result(-9)
-        while stage.told[-1:] != [("process does not start", {"why": "has changed"})]:
+        while stage.printed[-1:] != [("process does not start", {"why": "has changed"})]:
             await asyncio.sleep(0.01)
         with pytest.raises(UnavailableError, match="none starts"):
             await stage.read()

@@ -68,32 +68,32 @@ def test_a_dicom(server: Server, make_dicom: MakeDicom) -> None:
 
 def test_with_its_map(server: Server) -> None:
     with server.client() as client:
-        told = client.post("/v1/read?map=png", content=film(side=40)).json()
+        shown = client.post("/v1/read?map=png", content=film(side=40)).json()
         alone = client.post("/v1/read", content=film(side=40), headers={"Accept": "image/png"})
-    drawn = base64.b64decode(told["map"], validate=True)
+    drawn = base64.b64decode(shown["map"], validate=True)
     with Image.open(io.BytesIO(drawn)) as image:
         assert image.size == (40, 40)
     assert alone.headers["content-type"] == "image/png"
     assert alone.content == drawn
-    assert json.loads(alone.headers["lucency-reading"]) == {name: told[name] for name in told if name != "map"}
+    assert json.loads(alone.headers["lucency-reading"]) == {name: shown[name] for name in shown if name != "map"}
 
 
 def test_a_batch(server: Server) -> None:
     with server.client() as client:
-        told = client.post("/v1/batch", files=form(film(160), b"GIF89a", film(96))).json()
-    bright, broken, dark = told["readings"]
+        shown = client.post("/v1/batch", files=form(film(160), b"GIF89a", film(96))).json()
+    bright, broken, dark = shown["readings"]
     assert (bright["film"], bright["verdict"]) == ("film 1", "pneumonia")
     assert broken["error"].startswith("film 2: found a GIF image")
     assert (dark["film"], dark["verdict"]) == ("film 3", "normal")
-    assert told["unread"] == 1
-    assert told["notice"] == NOTICE
+    assert shown["unread"] == 1
+    assert shown["notice"] == NOTICE
 
 
 def test_the_maps_of_a_batch_are_bounded_together(server: Server) -> None:
     """Three overlays of 2048 / √3 = 1,182 pixels hold as much as one of 2,048."""
     with server.client() as client:
-        told = client.post("/v1/batch?map=png", files=form(*[film(side=1300)] * 3)).json()
-    for reading in told["readings"]:
+        shown = client.post("/v1/batch?map=png", files=form(*[film(side=1300)] * 3)).json()
+    for reading in shown["readings"]:
         with Image.open(io.BytesIO(base64.b64decode(reading["map"]))) as image:
             assert image.size == (1182, 1182)
 
@@ -112,12 +112,12 @@ def test_the_maps_of_a_batch_are_bounded_together(server: Server) -> None:
         ("/healthz", film(), 405, "see /docs"),
     ],
 )
-def test_what_it_refuses(server: Server, path: str, content: bytes, status: int, told: str) -> None:
+def test_what_it_refuses(server: Server, path: str, content: bytes, status: int, shown: str) -> None:
     with server.client() as client:
         answer = client.post(path, content=content)
     assert answer.status_code == status
     assert set(answer.json()) == {"error"}
-    assert re.search(told, answer.json()["error"])
+    assert re.search(shown, answer.json()["error"])
     assert answer.json()["error"].isprintable()
 
 
@@ -129,11 +129,11 @@ def test_what_it_refuses(server: Server, path: str, content: bytes, status: int,
         ("/v1/read", [b"not a film"], 422, "^film: found a text file"),
     ],
 )
-def test_forms_it_refuses(server: Server, path: str, films: list[bytes], status: int, told: str) -> None:
+def test_forms_it_refuses(server: Server, path: str, films: list[bytes], status: int, shown: str) -> None:
     with server.client() as client:
         answer = client.post(path, files=form(*films))
     assert answer.status_code == status
-    assert re.search(told, answer.json()["error"])
+    assert re.search(shown, answer.json()["error"])
     assert NAME not in answer.text
 
 

@@ -45,9 +45,9 @@ def test_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (b"\xff\xfe\x00", "not a text file"),
     ],
 )
-def test_what_is_no_token(tmp_path: Path, content: bytes, told: str) -> None:
+def test_what_is_no_token(tmp_path: Path, content: bytes, printed: str) -> None:
     (tmp_path / "tokens").write_bytes(content)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=printed):
         open_tokens(tmp_path / "tokens")
 
 

@@ -73,10 +73,10 @@ def test_an_export_answers_as_the_run(to: str) -> None:
     films = squares(3, 16)[..., None].astype(np.float32)
     expected = [{name: value.detach().numpy() for name, value in network(to_tensor(film)).items()} for film in films]
     for film, one in zip(films, expected, strict=True):
-        told = answered(to, content, film[None])
-        assert told["logit"] == pytest.approx(one["logit"], abs=1e-4)
-        assert told["probability"] == pytest.approx(one["probability"], abs=1e-5)
-        assert told["map"] == pytest.approx(one["map"], abs=1e-3)
+        printed = answered(to, content, film[None])
+        assert printed["logit"] == pytest.approx(one["logit"], abs=1e-4)
+        assert printed["probability"] == pytest.approx(one["probability"], abs=1e-5)
+        assert printed["map"] == pytest.approx(one["map"], abs=1e-3)
 
 
 def to_tensor(film: np.ndarray):  # type: ignore[no-untyped-def]
