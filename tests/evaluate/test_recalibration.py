@@ -42,7 +42,7 @@ def test_folds_part_patients_and_hold_each_film_once() -> None:
 def test_no_more_folds_than_the_rarer_label_has_patients() -> None:
     films = binary([0] * 20 + [1] * 3, list(range(23)))
     assert len(list(stratified_patient_folds(films, 10))) == 3
-    with pytest.raises(SourceError, match="at least two patients of each label"):
+    with pytest.raises(SourceError, match="at least two patients of each label, found 1 of 'PNEUMONIA'"):
         list(stratified_patient_folds(binary([0] * 20 + [1], list(range(21))), 10))
 
 

@@ -224,12 +224,14 @@ def stratified_patient_folds(predictions: Predictions, folds: int, seed: int = 0
     groups = predictions.groups()
     first = np.unique(groups, return_index=True)[1]
     if predictions.task == "multilabel":
-        label, fewest = _rarest_finding(predictions.labels, groups)
+        label, rarest, fewest = _rarest_finding(predictions.labels, groups)
     else:
         label = predictions.labels[first]
-        fewest = int(min(np.bincount(label)[np.unique(label)]))
+        numbers, patients = np.unique(label, return_counts=True)
+        rarest, fewest = int(numbers[patients.argmin()]), int(patients.min())
     if fewest < 2:
-        raise SourceError("cross-validation needs films of at least two patients of each label; add films")
+        found = f"found {fewest} of '{predictions.label_names[rarest]}'"
+        raise SourceError(f"cross-validation needs films of at least two patients of each label, {found}; add films")
     shuffled = np.random.default_rng(seed).permutation(len(first))
     order = shuffled[np.argsort(label[shuffled], kind="stable")]
     fold = np.empty(len(first), dtype=np.int64)
@@ -238,13 +240,14 @@ def stratified_patient_folds(predictions: Predictions, folds: int, seed: int = 0
         yield np.flatnonzero(fold[groups] != number), np.flatnonzero(fold[groups] == number)
 
 
-def _rarest_finding(labels: Ints, groups: Ints) -> tuple[Ints, int]:
-    """The rarest finding of each patient, counted from the rarest of all, and how many patients have that one."""
+def _rarest_finding(labels: Ints, groups: Ints) -> tuple[Ints, int, int]:
+    """The rarest finding of each patient, counted from the rarest of all; that one, and how many patients have it."""
     has = np.zeros((int(groups.max()) + 1, labels.shape[1]), dtype=np.bool_)
     np.logical_or.at(has, groups, labels == 1)
     patients = has.sum(axis=0)
     ordered = has[:, np.argsort(patients, kind="stable")]
-    return np.where(ordered.any(axis=1), ordered.argmax(axis=1), labels.shape[1]), int(patients.min())
+    first = np.where(ordered.any(axis=1), ordered.argmax(axis=1), labels.shape[1])
+    return first, int(patients.argmin()), int(patients.min())
 
 
 @dataclass(frozen=True)
