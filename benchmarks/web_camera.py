@@ -7,9 +7,10 @@
 A scene is a video of --pictures, 640 x 480, the film at an angle, with noise, blur, uneven light and a trembling hand;
 on the monitor with its pixel grid. The page's own modules find the corners, square the film, read each picture and
 average what was read, as its camera does. Found: no corner is further than 4 % of the picture's width from where it is.
-Withheld: the page says `uncertain`, and why: the verdict changes from picture to picture, or the probability is so
-close to a limit that the film itself may be called otherwise. Said as of the file: the same verdict, or withheld where
-the file is uncertain, too.
+Said as of the file: the page shows the verdict that it gives the file itself; it shows `uncertain`, and why, also where
+the verdict changes from picture to picture or the probability is so close to a limit that the file may be called
+otherwise. Referred: shown as `uncertain` where the file is called. Called otherwise: any other difference, with a doubt
+that the page says beside it (so near a limit, glare, stripes) or without a word.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ VIDEO = """async (pictures) => {
 }"""
 OFF = 0.04
 """Of the picture's width that a corner may be off."""
+DOUBTS = {"close", "glare", "stripes"}
+"""Of a photograph, said beside its verdict."""
 
 
 def main() -> None:
@@ -87,9 +90,9 @@ def main() -> None:
         found, sought = count["found"], sum(count[name] for name in ("found", "missed", "misplaced"))
         print(f"{place}: found {found} of {sought}, not found {count['missed']}, elsewhere {count['misplaced']}")
         print(
-            f"    said as of the file {count['said']}; verdict as of it {count['same']}, withheld {count['withheld']}, "
-            f"referred instead {count['referred']}, called otherwise {count['called otherwise']}; "
-            f"doubted: glare {count['glare']}, stripes {count['stripes']}"
+            f"    said as of the file {count['said']}, referred instead {count['referred']}, called otherwise "
+            f"with a doubt {count['doubted']}, without {count['called otherwise']}; of all: close to a limit "
+            f"{count['close']}, glare {count['glare']}, stripes {count['stripes']}"
         )
 
 
@@ -115,15 +118,14 @@ def looked_at(tab: Any, film: Image.Image, seed: int, place: str, options: argpa
         return Counter(["missed"])
     if away(corners, video[-1][1]) > OFF * WIDTH:
         return Counter(["misplaced"])
-    verdict, doubts = reading["verdict"], set(reading["doubts"])
-    how = "same" if verdict == file else "referred" if verdict == "uncertain" else "called otherwise"
-    if "close" in doubts or not reading["steady"]:
-        how = "withheld"
-    said = ["said"] if file == ("uncertain" if how == "withheld" else verdict) else []
-    if how != "same":
-        here = f"{verdict} ({reading['logits'][0]:.2f}) {' '.join(doubts)}"
-        print(f"{place} {seed}: {file} ({file_logit:.2f}), {how}: {here}")
-    return Counter(["found", how, *said, *doubts & {"glare", "stripes"}])
+    doubts = {*reading["doubts"], *([] if reading["steady"] else ["unsteady"])}
+    verdict = reading["verdict"] if reading["steady"] else "uncertain"
+    otherwise = "doubted" if doubts & DOUBTS else "called otherwise"
+    how = "said" if verdict == file else "referred" if verdict == "uncertain" else otherwise
+    if how != "said":
+        here = f"{verdict} ({reading['logits'][0]:.2f}) {' '.join(sorted(doubts))}"
+        print(f"{place} {seed}: {file} ({file_logit:.2f}), {how}: {here}", flush=True)
+    return Counter(["found", how, *doubts & DOUBTS])
 
 
 def away(found: list[dict[str, float]], true: Corners) -> float:

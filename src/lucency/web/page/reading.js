@@ -37,9 +37,12 @@ const NAMED = 5; // Classes that are named where more than one remains possible;
 const NARROW = 0.5, WIDE = 2, LEVELS = 32, COLOURED = 0.1, UNCOLOURED = 0.01;
 const NO_SUCH_FILM = words("layout blank levels modality view part colour");
 /** Codes that mean that this is no film of the kind learned from: it gets no probability. */
-const BELOW = 0.25, ABOVE = 0.5;
-/** Logits, as calibrated, that a photograph may be read below its film and above it: a camera's noise and a screen's pixels look
- *  like evidence. Chosen on other scenes than docs/web.md tells of. */
+const BELOW = 0.125, ABOVE = 0.25, SINGLE = 2, NEAR = 0.75, NEAR_GATE = 0.1;
+/** Logits, as calibrated, that a photograph is withheld below a limit and above it (a camera's noise and a screen's pixels look
+ *  like evidence), so many times as far where few pictures are averaged, and that the film's own verdict is doubted on either
+ *  side of it; shares of a limit of the gate's. Chosen on other scenes than docs/web.md tells of. */
+export const CALMED = 4;
+/** Pictures of a film whose mean is calm enough to vote on its verdict: noise in one alone lifts the logit by up to one. */
 const PER_YEAR = { D: 365.25, W: 52.18, M: 12, Y: 1, "": 1 };
 
 /**
@@ -97,10 +100,16 @@ export async function readFilm(engine, film) {
   return readingOf(card, outputs, film.photograph ? [...cameraDoubts(film), ...closeDoubts(card, outputs), ...doubts] : doubts);
 }
 
-/** The doubt of a photograph whose probability lies so near the end of its stretch that the film itself may be called otherwise. */
-export function closeDoubts(card, { probabilities: [probability] }) {
-  const away = zones(card).slice(1).map(({ from }) => logit(probability) - logit(from));
-  return away.some((far) => far > -BELOW && far < ABOVE) ? [{ code: "close", words: say("doubt_close"), refuses: true, explains: false }] : [];
+/**
+ * The doubt of a photograph that lies so near a limit, of the probability's or of the gate's, that the film itself may be called otherwise.
+ * @param {number} pictures of the film that were averaged @returns what `inputDoubts` does; `refuses` where it is nearest
+ */
+export function closeDoubts(card, { probabilities: [probability], doubts }, pictures = 1) {
+  const away = zones(card).slice(1).map(({ from }) => logit(probability) - logit(from)), wide = pictures < CALMED ? SINGLE : 1;
+  const passing = card.gate.checks.some(({ limit }, i) => Math.abs(doubts[i] - limit) < NEAR_GATE * Math.abs(limit));
+  if (!passing && !away.some((far) => Math.abs(far) < NEAR)) return [];
+  const refuses = away.some((far) => far > -BELOW * wide && far < ABOVE * wide);
+  return [{ code: "close", words: say("doubt_close"), refuses, explains: false }];
 }
 
 /** The words of `text` that deny; none where others confirm. Only known words are quoted: people type names anywhere. */
