@@ -197,7 +197,7 @@ def test_another_square_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "printed"),
     [
         (lambda content: content.update(version=2), "is not valid at version"),
         (lambda content: content.update(films=[]), "is not valid at films"),

@@ -34,7 +34,7 @@ def card(threshold: float, least: tuple[float, ...] = ()) -> Card:
 
 
 @pytest.mark.parametrize(
-    ("threshold", "least", "told"),
+    ("threshold", "least", "printed"),
     [
         (0.4, (), "normal below 0.40, ill from 0.40"),
         # Normal is in the set up to 0.8, ill from 0.3: between, both are.

@@ -99,7 +99,7 @@ def test_the_maps_of_a_batch_are_bounded_together(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "content", "status", "told"),
+    ("path", "content", "status", "shown"),
     [
         ("/v1/read", b"", 422, "film: found an empty file"),
         ("/v1/read", b"hello", 422, "film: found a text file; expected PNG, JPEG or TIFF"),
@@ -122,7 +122,7 @@ def test_what_it_refuses(server: Server, path: str, content: bytes, status: int,
 
 
 @pytest.mark.parametrize(
-    ("path", "films", "status", "told"),
+    ("path", "films", "status", "shown"),
     [
         ("/v1/read", [b"a", b"b"], 422, "expected one film, came 2"),
         ("/v1/batch", [b"a"] * 4, 422, "at most 3 films"),

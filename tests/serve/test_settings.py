@@ -35,7 +35,7 @@ def test_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "printed"),
     [
         (b"", "expected a token on each line, found none"),
         (b"# nobody\n", "found none"),
