@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,7 +22,6 @@ Count = Annotated[int, Field(ge=0)]
 Schedule = Literal["constant", "exponential", "cosine", "one_cycle"]
 ResizeMode = Literal["stretch", "crop", "pad"]
 Flip = Literal["none", "horizontal", "both"]
-
 
 RECIPES = Path(__file__).parent / "recipes"
 """The recipes that ship, one file each; its header is the record of its result."""
@@ -226,7 +225,7 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
-    def _crop_needs_whole_films(self) -> Recipe:
+    def _settings_fit_together(self) -> Recipe:
         if self.model.lung_crop and self.data.resize_mode != "stretch":
             mode = self.data.resize_mode
             raise ValueError(f"[model] lung_crop crops whole films: [data] resize_mode must be stretch, not {mode}")
@@ -236,16 +235,8 @@ class Recipe(Settings):
             raise ValueError(f"[model] lung_crop must be a multiple of 48, got {self.model.lung_crop}")
         if self.model.lung_crop and (not self.finetune.views or self.finetune.mixup):
             raise ValueError("[model] lung_crop needs [finetune] views, and no mixup")
-        return self
-
-    @model_validator(mode="after")
-    def _flips_can_be_averaged(self) -> Recipe:
         if self.model.tta_flip != "none" and (self.model.lung_crop or self.model.head != "linear"):
             raise ValueError("[model] tta_flip needs the linear head, whose answers can be averaged, and no lung_crop")
-        return self
-
-    @model_validator(mode="after")
-    def _views_can_be_made(self) -> Recipe:
         if (self.finetune.local or self.augment.opacities) and not self.model.lung_crop:
             raise ValueError("[finetune] local and [augment] opacities need lungs to paint into: set [model] lung_crop")
         if self.finetune.views and self.model.backbone.startswith("timm:"):
@@ -354,7 +345,7 @@ def card_data_settings(recipe: Mapping[str, Any]) -> DataSettings:
 def _complaints(where: str, items: list[dict[str, Any]]) -> list[str]:
     """One message per wrong setting; those of several branches of a union are joined by `or`.
 
-    `recipes/x.toml [tune]: unknown setting 'epocs'; did you mean 'epochs'?`
+    `recipes/x.toml [finetune]: unknown setting 'epocs'; did you mean 'epochs'?`
     """
     found: dict[str, list[str]] = {}
     for item in items:
@@ -403,8 +394,5 @@ def _is_table(model: type[BaseModel], name: str) -> bool:
 def _model_at(tables: list[str]) -> type[BaseModel]:
     model: type[BaseModel] = Recipe
     for table in tables:
-        inner = model.model_fields[table].annotation
-        assert isinstance(inner, type)
-        assert issubclass(inner, BaseModel)
-        model = inner
+        model = cast(type[BaseModel], model.model_fields[table].annotation)
     return model
