@@ -1,4 +1,4 @@
-// Made by lucency.web.write.modality_module: rows of lucency.modality, and the kind that this page reads.
+// Made by lucency.web.modality_module: rows of lucency.modality, and the kind that this page reads.
 export const MODALITIES = {
   chest_xray: {"channels": 1, "lungs": true, "sight": null, "dicom": "CR DR DX OT RG SC XR"},
   ct_slice: {"channels": 1, "lungs": false, "sight": "lung_slice", "dicom": "CT OT SC"},
