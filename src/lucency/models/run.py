@@ -21,6 +21,8 @@ from lucency.preprocess import Preprocess
 from lucency.recipe import ModelSettings
 
 WEIGHTS = "model.safetensors"
+SHAPE = ("backbone", "width", "depth", "stride", "expansion", "lung_crop", "crop_scales", "tta_flip", "spread", "head")
+"""Settings of a recipe's [model] that its card keeps: with these and the weights the network is built again."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +90,7 @@ def _classifier(bundle: Bundle) -> Classifier:
     model = bundle.card.model
     if model.architecture is not None:
         return _imported(bundle, model.architecture)
-    shape = model.model_dump(
-        include={
-            "backbone",
-            "width",
-            "depth",
-            "stride",
-            "expansion",
-            "lung_crop",
-            "crop_scales",
-            "tta_flip",
-            "spread",
-            "head",
-        }
-    )
+    shape = model.model_dump(include=set(SHAPE))
     settings = ModelSettings.model_validate(shape)
     with torch.random.fork_rng(devices=[]):  # the random initial weights are replaced anyway
         classifier = build(settings, findings=bundle.card.findings)

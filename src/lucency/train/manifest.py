@@ -26,7 +26,7 @@ from lucency.evaluate.predictions import Predictions
 from lucency.files import locked, parse_json, unwritable, write_text
 from lucency.modality import MODALITIES
 from lucency.models import Classifier
-from lucency.models.run import WEIGHTS, save_run
+from lucency.models.run import SHAPE, WEIGHTS, save_run
 from lucency.reader import Reader
 from lucency.reader.predict import predict
 from lucency.recipe import DataSettings, Recipe, parse_recipe
@@ -157,25 +157,13 @@ def save(
     Raises:
         OutputError: the folder cannot be written.
     """
-    shape = (
-        "backbone",
-        "width",
-        "depth",
-        "stride",
-        "expansion",
-        "lung_crop",
-        "crop_scales",
-        "tta_flip",
-        "spread",
-        "head",
-    )
     card = Card(
         name=recipe.name,
         task=train.task,
         labels=train.labels,
         modality=recipe.data.modality,
         preprocess=Square.model_validate(preprocess_of(recipe.data).to_json()),
-        model=Model(format="torch", file=WEIGHTS, **{name: getattr(recipe.model, name) for name in shape}),
+        model=Model(format="torch", file=WEIGHTS, **{name: getattr(recipe.model, name) for name in SHAPE}),
         population=population(train.source),
         training=Training(
             recipe=recipe.model_dump(mode="json"),
