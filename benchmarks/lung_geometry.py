@@ -23,7 +23,8 @@ from lucency.data.dataset import decode_squares, preprocess_of
 from lucency.data.splits import SPLIT_SEED, stratified_group_kfold
 from lucency.evaluate.metrics import auroc
 from lucency.film import open_film
-from lucency.models.lung_crop import LungCrop, resample
+from lucency.models.layers import resample
+from lucency.models.lung_crop import LungCrop
 from lucency.progress import track
 from lucency.recipe import read_recipe
 

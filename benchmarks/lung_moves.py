@@ -22,7 +22,8 @@ from lucency.film import open_film
 from lucency.lungs import find_lungs
 from lucency.models import Classifier
 from lucency.models.classifier import fuse_batchnorm
-from lucency.models.lung_crop import resample, scaled, standardise
+from lucency.models.layers import resample
+from lucency.models.lung_crop import scaled, standardise
 from lucency.models.run import open_run
 
 BATCH = 16

@@ -43,7 +43,8 @@ from lucency.explain.faithfulness import square_mask
 from lucency.film import open_film
 from lucency.models import Classifier, build
 from lucency.models.classifier import fuse_batchnorm
-from lucency.models.lung_crop import MASK_CELLS, LungCrop, resample, standardise
+from lucency.models.layers import resample
+from lucency.models.lung_crop import MASK_CELLS, LungCrop, standardise
 from lucency.progress import track
 from lucency.recipe import Recipe, read_recipe
 from lucency.train.cached_views import AUGMENTED, PAINTED, PLAIN, plan_views

@@ -31,7 +31,8 @@ from lucency.explain.interventions import donors, exchange_outside
 from lucency.lungs import find_lungs
 from lucency.models import Classifier, blocks
 from lucency.models.classifier import fuse_batchnorm
-from lucency.models.lung_crop import flat_evidence, flat_share, resample, small_film, standardise
+from lucency.models.layers import resample
+from lucency.models.lung_crop import flat_evidence, flat_share, small_film, standardise
 from lucency.models.run import open_run, save_run
 from lucency.progress import track
 from lucency.recipe import read_recipe

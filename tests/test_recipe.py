@@ -58,6 +58,8 @@ def test_a_far_name_lists_what_is_known() -> None:
             "[data] resize_mode must be stretch, not pad",
         ),
         ({"name": "x", "model": {"lung_crop": 96}}, "[model] lung_crop needs [finetune] views"),
+        ({"name": "x", "model": {"tta_zoom": [1.0, 0.7], "head": "dense128"}}, "need the linear head"),
+        ({"name": "x", "model": {"tta_zoom": [1.2]}}, "should be less than or equal to 1"),
         ({"name": "x", "finetune": {"views": 1, "local": 0.1}}, "set [model] lung_crop"),
         ({"name": "x", "model": {"backbone": "timm:resnet18"}, "finetune": {"views": 1}}, "lucency's own backbones"),
         ({"name": "x", "model": {"dropout": 1.0}}, "[model]: 'dropout' = 1.0"),

@@ -83,6 +83,8 @@ class ModelSettings(Settings):
     tta_flip: Flip = "none"
     """Test-time augmentation: read each picture also mirrored left to right, with `both` also top to bottom and both
     ways, and average the answers. Each costs a pass through the backbone. Training draws its own, by `augment.flip`."""
+    tta_zoom: Annotated[tuple[Annotated[float, Field(ge=0.5, le=1)], ...], Field(min_length=1, max_length=4)] = (1.0,)
+    """Also test-time augmentation: shares of the side, in the middle of the picture, that are read; as `tta_flip`."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Side, in cells, of the window over which each cell of the map spreads its evidence: its receptive field over the
     stride. The map then peaks inside a lesion and not beside it; no logit changes. 1 spreads nothing."""
@@ -227,16 +229,16 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Recipe:
         if self.model.lung_crop and self.data.resize_mode != "stretch":
-            mode = self.data.resize_mode
-            raise ValueError(f"[model] lung_crop crops whole films: [data] resize_mode must be stretch, not {mode}")
+            raise ValueError(f"[model] lung_crop: [data] resize_mode must be stretch, not {self.data.resize_mode}")
         if self.model.crop_scales != (1.0,) and (not self.model.lung_crop or self.model.head != "linear"):
             raise ValueError("[model] crop_scales needs lung_crop and the linear head, whose answers can be averaged")
         if self.model.lung_crop % 48:
             raise ValueError(f"[model] lung_crop must be a multiple of 48, got {self.model.lung_crop}")
         if self.model.lung_crop and (not self.finetune.views or self.finetune.mixup):
             raise ValueError("[model] lung_crop needs [finetune] views, and no mixup")
-        if self.model.tta_flip != "none" and (self.model.lung_crop or self.model.head != "linear"):
-            raise ValueError("[model] tta_flip needs the linear head, whose answers can be averaged, and no lung_crop")
+        tta = self.model.tta_flip != "none" or self.model.tta_zoom != (1.0,)
+        if tta and (self.model.lung_crop or self.model.head != "linear"):
+            raise ValueError("[model] tta_flip, tta_zoom: these need the linear head, and no lung_crop")
         if (self.finetune.local or self.augment.opacities) and not self.model.lung_crop:
             raise ValueError("[finetune] local and [augment] opacities need lungs to paint into: set [model] lung_crop")
         if self.finetune.views and self.model.backbone.startswith("timm:"):

@@ -41,7 +41,19 @@ RUNS = {
     "mobilenet_v2 finer": ("mobilenet_v2", "linear", "binary", 0.35, Calibration(), 0, 16),
     "mobilenet_v1 cut and finest": ("mobilenet_v1", "linear", "binary", 0.25, Calibration(), 8, 8),
     "mobilenet_v2 lungs": ("mobilenet_v2", "linear", "binary", 0.35, Calibration(), 8, 32, 192, SCALES),
-    "mobilenet_v1 flips": ("mobilenet_v1", "linear", "multilabel", 0.25, Calibration(), 6, 32, 0, (1.0,), "both"),
+    "mobilenet_v1 tta": (
+        "mobilenet_v1",
+        "linear",
+        "multilabel",
+        0.25,
+        Calibration(),
+        6,
+        32,
+        0,
+        (1.0,),
+        "both",
+        (1, 0.7),
+    ),
     "mobilenet_v1 whole": ("mobilenet_v1", "linear", "multilabel", 0.25, Calibration()),
     "mobilenet_v2 whole": ("mobilenet_v2", "linear", "binary", 0.35, Calibration()),
     "efficientnet_lite0 whole": ("efficientnet_lite0", "dense128", "binary", 0.25, Calibration()),
@@ -59,8 +71,8 @@ RUNS = {
     "mobilenet_v2 lungs, one scale": ("mobilenet_v2", "linear", "binary", 0.35, Calibration(), 14, 32, 192),
 }
 """Every kind of backbone, both heads, every task; maps made finer by stride and by depth; films cropped to their
-lungs, at two scales and at one; films read mirrored too. The first blocks alone, where their kinds of layer are all
-there are: converting takes a time in proportion to the layers."""
+lungs, at two scales and at one; films read mirrored too, and their middle. The first blocks alone, where their kinds
+of layer are all there are: converting takes a time in proportion to the layers."""
 LATER = (
     "mobilenet_v2 dense128",
     "mobilenet_v2 finer",

@@ -16,7 +16,7 @@ from lucency.data.phantom import draw
 from lucency.models import Classifier, build
 from lucency.models.classifier import HEADS
 from lucency.models.layers import Inverted, Unit
-from lucency.models.run import save_run
+from lucency.models.run import SHAPE, save_run
 from lucency.recipe import ModelSettings
 
 LABELS = {
@@ -74,10 +74,12 @@ def card_of(
     lung_crop: int = 0,
     crop_scales: tuple[float, ...] = (1.0,),
     tta_flip: Literal["none", "horizontal", "both"] = "none",
+    tta_zoom: tuple[float, ...] = (1.0,),
 ) -> Card:
     """The card of such a run."""
     shape = {"backbone": backbone, "width": width, "head": head, "depth": depth, "stride": stride}
-    shape |= {"lung_crop": lung_crop, "crop_scales": crop_scales, "tta_flip": tta_flip, "expansion": bool(lung_crop)}
+    shape |= {"lung_crop": lung_crop, "crop_scales": crop_scales, "tta_flip": tta_flip, "tta_zoom": tta_zoom}
+    shape |= {"expansion": bool(lung_crop)}
     return Card(
         name="small",
         task=task,  # type: ignore[arg-type]
@@ -103,13 +105,13 @@ def write_run(
     lung_crop: int = 0,
     crop_scales: tuple[float, ...] = (1.0,),
     tta_flip: Literal["none", "horizontal", "both"] = "none",
+    tta_zoom: tuple[float, ...] = (1.0,),
 ) -> Path:
     """Write such a run to `out`."""
-    card = card_of(task, head, side, backbone, width, calibration, depth, stride, lung_crop, crop_scales, tta_flip)
-    shape = card.model.model_dump(
-        include={"backbone", "width", "head", "depth", "stride", "lung_crop", "crop_scales", "tta_flip", "expansion"}
+    card = card_of(
+        task, head, side, backbone, width, calibration, depth, stride, lung_crop, crop_scales, tta_flip, tta_zoom
     )
-    settings = ModelSettings.model_validate(shape)
+    settings = ModelSettings.model_validate(card.model.model_dump(include=set(SHAPE)))
     torch.manual_seed(0)
     save_run(out, alive(build(settings, card.findings), side), card)
     return out

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from lucency.errors import UsageError
 from lucency.models import build
-from lucency.models.classifier import FLIPS, HEADS, LEAST_STEP, Classifier, Dense128, Linear, Ordinal
+from lucency.models.classifier import HEADS, LEAST_STEP, Classifier, Dense128, Linear, Ordinal
+from lucency.models.layers import TTAView, tta_views
 from lucency.recipe import ModelSettings
 
 
@@ -177,12 +178,35 @@ def test_mirrored_views_are_read_apart_and_averaged(flip: str) -> None:
     together = build(ModelSettings.model_validate({**shape, "tta_flip": flip}), findings=3).eval()
     alone = build(ModelSettings.model_validate(shape), findings=3).eval()
     alone.load_state_dict(together.state_dict())
-    films, views = torch.rand(2, 1, 64, 64) * 255, FLIPS[flip]
+    films, views = torch.rand(2, 1, 64, 64) * 255, tta_views(flip)
     with torch.no_grad():
         logits, maps = together.forward_map(films)
-        answers = [alone.forward_map(films.flip(axes)) for axes in views]
-        turned_back = [found.flip(axes) for (_, found), axes in zip(answers, views, strict=True)]
+        answers = [alone.forward_map(films.flip(view.axes)) for view in views]
+        turned_back = [found.flip(view.axes) for (_, found), view in zip(answers, views, strict=True)]
         torch.testing.assert_close(logits, torch.stack([logit for logit, _ in answers]).mean(0))
         torch.testing.assert_close(maps, torch.stack(turned_back).mean(0))
         torch.testing.assert_close(together(films.flip(3)), logits)
         assert (alone(films.flip(3)) - alone(films)).abs().max() > 1e-4
+
+
+def test_the_middle_is_read_apart_and_averaged() -> None:
+    shape = {"backbone": "mobilenet_v1", "width": 0.25, "depth": 6}
+    together = build(ModelSettings.model_validate({**shape, "tta_flip": "horizontal", "tta_zoom": (1.0, 0.5)})).eval()
+    alone = build(ModelSettings.model_validate(shape)).eval()
+    alone.load_state_dict(together.state_dict())
+    films = torch.rand(2, 1, 64, 64) * 255
+    middle = nn.functional.interpolate(films[:, :, 16:48, 16:48], (64, 64), mode="bilinear", align_corners=False)
+    with torch.no_grad():
+        logits, maps = together.forward_map(films)
+        answers = torch.stack([alone(view) for view in (films, films.flip(3), middle, middle.flip(3))])
+    torch.testing.assert_close(logits, answers.mean(0), atol=0.05 * float(answers.std()), rtol=0)  # other edge pixels
+    torch.testing.assert_close(maps.mean((2, 3)) + together.head.constant(together.pooled(films)), logits)
+
+
+def test_a_view_of_the_middle_is_put_back_in_the_middle() -> None:
+    view = TTAView(0.5, (3,))
+    ramp = torch.arange(8.0).expand(1, 1, 8, 8)
+    torch.testing.assert_close(view.of(ramp)[0, 0, 0], torch.arange(5.25, 1.5, -0.5))
+    placed = view.on_film(torch.ones(1, 1, 8, 8))
+    assert placed[0, 0, 2:6, 2:6].eq(4).all()
+    assert placed.sum() == 64

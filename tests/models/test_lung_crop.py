@@ -12,7 +12,8 @@ from lucency.explain.interventions import paint_over
 from lucency.film import Film
 from lucency.lungs import find_lungs, lung_probability
 from lucency.models import Classifier, build
-from lucency.models.lung_crop import FLAT_LUNGS, LungCrop, resample, standardise
+from lucency.models.layers import resample
+from lucency.models.lung_crop import FLAT_LUNGS, LungCrop, standardise
 from lucency.preprocess import Preprocess
 from lucency.recipe import ModelSettings
 

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from lucency.data.phantom import draw
-from lucency.models.lung_crop import LungCrop, resample, standardise
+from lucency.models.layers import resample
+from lucency.models.lung_crop import LungCrop, standardise
 from lucency.recipe import AugmentSettings
 from lucency.train.lung_augment import LEAST_CELL, Draw, View, augment_lungs, paint_opacity, rescale_bands
 

@@ -104,6 +104,8 @@ class Model(Part):
     tta_flip: Literal["none", "horizontal", "both"] = "none"
     """Whether each picture is also read mirrored left to right, or also top to bottom and both ways; the answers are
     averaged."""
+    tta_zoom: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
+    """Shares of the side, in the middle, at which each picture is read; the answers are averaged."""
     spread: Literal[1, 3, 5, 7, 9] = 1
     """Cells a side over which a cell of the map is averaged; 1: none."""
     head: Literal["linear", "dense128", "ordinal", "imported"] = "linear"

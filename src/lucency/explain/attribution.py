@@ -263,7 +263,7 @@ def map_on_film(
     with preserve_state(classifier):
         with torch.no_grad():
             look = classifier.crop_input(film)
-        if classifier.views == 1 and classifier.crop is None:
+        if classifier.reads_plainly:
             return to_map(compute(classifier, look.pixels).detach())
         views = [look.view(number) for number in range(classifier.views)]
         maps = [compute(classifier.without_crop(view.weights), view.pixels).detach()[None, None] for view in views]

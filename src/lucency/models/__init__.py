@@ -26,9 +26,9 @@ from lucency.models.backbones import (
     timm_facts,
     timm_features,
 )
-from lucency.models.classifier import FLIPS, HEADS, Classifier
+from lucency.models.classifier import HEADS, Classifier
 from lucency.models.imported import Graph
-from lucency.models.layers import set_output_stride, spread_evidence, stride_of, truncate
+from lucency.models.layers import set_output_stride, spread_evidence, stride_of, truncate, tta_views
 from lucency.models.lung_crop import LungCrop
 from lucency.models.pretrained import load_pretrained
 
@@ -137,7 +137,7 @@ def build(settings: ModelSettings, findings: int = 1, bias: Sequence[float] | No
     crop = None
     if settings.lung_crop:
         crop = LungCrop(settings.lung_crop, settings.lung_crop // stride_of(features), settings.crop_scales)
-    return Classifier(features, head, row.mean, row.std, crop, FLIPS[settings.tta_flip])
+    return Classifier(features, head, row.mean, row.std, crop, tta_views(settings.tta_flip, settings.tta_zoom))
 
 
 def blocks(classifier: Classifier) -> list[nn.Module]:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lucency.errors import UsageError
-from lucency.models.layers import Unit
+from lucency.models.layers import TTAView, Unit
 from lucency.models.lung_crop import CroppedInput, LungCrop
 
 HIDDEN = 128
@@ -211,14 +211,6 @@ HEADS: dict[str, type[Linear] | type[Dense128] | type[Ordinal]] = {
 Network = TypeVar("Network", bound=nn.Module)
 
 
-FLIPS: dict[str, tuple[tuple[int, ...], ...]] = {
-    "none": ((),),
-    "horizontal": ((), (3,)),
-    "both": ((), (3,), (2,), (2, 3)),
-}
-"""Settings of `model.tta_flip` → the axes along which each view of a film (n, c, h, w) is mirrored."""
-
-
 class Classifier(nn.Module):
     """Films to logits, and to maps that add up to them.
 
@@ -240,7 +232,7 @@ class Classifier(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         crop: LungCrop | None = None,
-        flips: Sequence[tuple[int, ...]] = ((),),
+        tta: Sequence[TTAView] = (TTAView(),),
     ) -> None:
         """Assemble the network.
 
@@ -249,11 +241,11 @@ class Classifier(nn.Module):
             head: from its pooled features to logits.
             mean, std: of the backbone's channels, on a scale of 0..1; unused with a crop, which standardises.
             crop: crops films to the lungs; None reads whole films.
-            flips: of whole films, the axes along which each view is mirrored: FLIPS.
+            tta: the views in which whole films are read.
         """
         super().__init__()
         self.crop = crop
-        self.flips = tuple(flips)
+        self.tta = tuple(tta)
         self.weights: Tensor | None = None
         self.features = features
         self.head = head
@@ -272,8 +264,8 @@ class Classifier(nn.Module):
         if self.crop is not None:
             cropped: CroppedInput = self.crop(films)
             return cropped
-        if self.views > 1:
-            films = torch.cat([films.flip(axes) if axes else films for axes in self.flips])
+        if not self.reads_plainly:
+            films = torch.cat([view.of(films) for view in self.tta])
         return CroppedInput(films, self.weights, None, None)
 
     def forward_features(self, pixels: Tensor) -> Tensor:
@@ -321,9 +313,14 @@ class Classifier(nn.Module):
         return self.mean_of_views(self.on_film(evidence, cropped))
 
     @property
+    def reads_plainly(self) -> bool:
+        """Whether each film is read once, whole and as it is."""
+        return self.crop is None and self.tta == (TTAView(),)
+
+    @property
     def views(self) -> int:
         """How many views of each film are read."""
-        return len(self.flips) if self.crop is None else len(self.crop.scales)
+        return len(self.tta) if self.crop is None else len(self.crop.scales)
 
     def mean_of_views(self, found: Tensor) -> Tensor:
         """(v · n, …) → (n, …)."""
@@ -335,10 +332,10 @@ class Classifier(nn.Module):
         """Maps (v · n, f, h, w) of each view → maps on the whole film, of the same mean."""
         if self.crop is not None and cropped.box is not None:
             return self.crop.on_film(maps, cropped.box)
-        if self.crop is not None or self.views == 1:
+        if self.crop is not None:
             return maps
-        views = maps.reshape(self.views, len(maps) // self.views, *maps.shape[1:])
-        return torch.cat([views[k].flip(axes) if axes else views[k] for k, axes in enumerate(self.flips)])
+        each = maps.reshape(self.views, len(maps) // self.views, *maps.shape[1:])
+        return torch.cat([view.on_film(each[number]) for number, view in enumerate(self.tta)])
 
     def without_crop(self, weights: Tensor | None = None) -> Classifier:
         """The same network with shared parameters, for cropped input; `weights` of the cells."""

@@ -1,12 +1,15 @@
 """The two blocks of every backbone here, a convolution with its norm and the inverted residual; and finer maps.
 
-Strides become dilation, backbones are truncated, evidence is spread over receptive fields.
+Strides become dilation, backbones are truncated, evidence is spread over receptive fields; films are resampled, and
+seen in the views of test-time augmentation.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from itertools import product
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -233,3 +236,84 @@ def spread_evidence(features: nn.Module, cells: int) -> None:
     if not isinstance(features, nn.Sequential):
         raise UsageError("spread: only for lucency's own backbones; leave it out, or choose another")
     features[-1] = nn.Sequential(features[-1], Spread(cells))
+
+
+def pixel_centers(count: int, like: Tensor | None = None) -> Tensor:
+    """Centers of `count` equal parts of 0..1: (count,), on the device of `like`."""
+    device = None if like is None else like.device
+    return (torch.arange(count, dtype=torch.float32, device=device) + 0.5) / count
+
+
+def resample(gray: Tensor, box: Tensor, centers: Tensor) -> Tensor:
+    """Films (n, h, w) → the contents of each film's box, (n, k, k) for k centers, by two matrix products.
+
+    Pillow's antialiased bilinear filter, without rounding; pixels outside the film are 0.
+    """
+    rows = tents(box[:, 1:2], box[:, 3:4], centers, gray.shape[1])
+    columns = tents(box[:, 0:1], box[:, 2:3], centers, gray.shape[2])
+    return rows @ gray @ columns.transpose(1, 2)
+
+
+def tents(start: Tensor, end: Tensor, centers: Tensor, given: int) -> Tensor:
+    """Weights (n, wanted, given) of the given pixels in each wanted one, from `start` to `end` (n, 1) of the film.
+
+    w(i, j) = max(0, 1 - |j + 1/2 - c(i)| / max(scale, 1)), rows scaled to sum 1     (docs/preprocessing.md, section 4)
+    """
+    scale = (end - start) * (given / len(centers))
+    centre = (start + (end - start) * centers) * given
+    positions = torch.arange(given, dtype=start.dtype, device=start.device) + 0.5
+    weights = torch.relu(1.0 - (positions - centre[:, :, None]).abs() / scale.clamp(min=1.0)[:, :, None])
+    return weights / weights.sum(2, keepdim=True).clamp(min=0.5)
+
+
+def overlaps(start: Tensor, end: Tensor, given: int, wanted: int) -> Tensor:
+    """Share of each of `given` cells of a box in each of `wanted` cells of the film: (n, given, wanted)."""
+    width = (end - start) / given
+    first = start + width * torch.arange(given, dtype=start.dtype, device=start.device)
+    edges = torch.arange(wanted, dtype=start.dtype, device=start.device) / wanted
+    low = torch.maximum(first[:, :, None], edges)
+    high = torch.minimum((first + width)[:, :, None], edges + 1 / wanted)
+    return torch.relu(high - low) / width[:, :, None]
+
+
+FLIPS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "none": ((),),
+    "horizontal": ((), (3,)),
+    "both": ((), (3,), (2,), (2, 3)),
+}
+"""Settings of `model.tta_flip` → the axes along which each view of a film (n, c, h, w) is mirrored."""
+
+
+class TTAView(NamedTuple):
+    """One of the views in which a whole film is read (test-time augmentation)."""
+
+    zoom: float = 1.0
+    """Share of the side, in the middle, that is read, resized to the whole; at most 1."""
+    axes: tuple[int, ...] = ()
+    """Axes along which it is mirrored."""
+
+    def of(self, films: Tensor) -> Tensor:
+        """Films (n, c, s, s) → this view of them."""
+        if self.zoom < 1:
+            centers = pixel_centers(films.shape[2], films)
+            films = resample(films.flatten(0, 1), self._box(films), centers).reshape(films.shape)
+        return films.flip(self.axes) if self.axes else films
+
+    def on_film(self, maps: Tensor) -> Tensor:
+        """Maps (n, f, h, h) of the view → maps on the whole film, of the same mean."""
+        maps = maps.flip(self.axes) if self.axes else maps
+        if self.zoom == 1:
+            return maps
+        box, side = self._box(maps), maps.shape[2]
+        across = overlaps(box[:, :1], box[:, 2:3], side, side)
+        return across.transpose(1, 2) @ maps @ across
+
+    def _box(self, like: Tensor) -> Tensor:
+        """float32 (1, 4): left, top, right, bottom, as shares of the film."""
+        margin = (1 - self.zoom) / 2
+        return torch.tensor([[margin, margin, 1 - margin, 1 - margin]], dtype=like.dtype, device=like.device)
+
+
+def tta_views(flip: str, zooms: Sequence[float] = (1.0,)) -> tuple[TTAView, ...]:
+    """The views that `model.tta_flip` and `model.tta_zoom` ask for: each zoom mirrored each way."""
+    return tuple(TTAView(zoom, axes) for zoom, axes in product(zooms, FLIPS[flip]))

@@ -26,6 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lucency.models.layers import overlaps, pixel_centers, resample, tents
+
 SEGMENTER_SIZE = 96
 """Side of the segmenter's input, in pixels."""
 REACH = (1.75, 2.0)
@@ -95,8 +97,8 @@ class LungCrop(nn.Module):
         self.cells = cells
         self.scales = tuple(scales)
         self.segmenter = pretrained_segmenter()
-        self.register_buffer("centers", _centers(size))
-        self.register_buffer("mask_centers", _centers(MASK_CELLS))
+        self.register_buffer("centers", pixel_centers(size))
+        self.register_buffer("mask_centers", pixel_centers(MASK_CELLS))
 
     def lungs(self, gray: Tensor) -> Tensor:
         """Films (n, 1, s, s) of 0..255 → probability of lung (n, 1, 48, 48)."""
@@ -136,8 +138,8 @@ class LungCrop(nn.Module):
         Each cell is divided among the cells of the film by overlap, and scaled so that the mean over the film equals
         the mean over the box: with the head's constant they still add up to the logit.
         """
-        rows = _overlaps(box[:, 1:2], box[:, 3:4], maps.shape[2], FILM_CELLS)
-        columns = _overlaps(box[:, 0:1], box[:, 2:3], maps.shape[3], FILM_CELLS)
+        rows = overlaps(box[:, 1:2], box[:, 3:4], maps.shape[2], FILM_CELLS)
+        columns = overlaps(box[:, 0:1], box[:, 2:3], maps.shape[3], FILM_CELLS)
         scale = FILM_CELLS * FILM_CELLS / (maps.shape[2] * maps.shape[3])
         return rows[:, None].transpose(2, 3) @ maps @ columns[:, None] * scale
 
@@ -202,46 +204,14 @@ def standardise(
 def resize(gray: Tensor, size: int) -> Tensor:
     """Films (n, h, w) → (n, size, size), antialiased, bilinear, by constant matrices."""
     whole = torch.tensor([[0.0, 0.0, 1.0, 1.0]], dtype=gray.dtype, device=gray.device)
-    rows = _tents(whole[:, 1:2], whole[:, 3:4], _centers(size, gray), gray.shape[1])[0]
-    columns = _tents(whole[:, 0:1], whole[:, 2:3], _centers(size, gray), gray.shape[2])[0]
+    rows = tents(whole[:, 1:2], whole[:, 3:4], pixel_centers(size, gray), gray.shape[1])[0]
+    columns = tents(whole[:, 0:1], whole[:, 2:3], pixel_centers(size, gray), gray.shape[2])[0]
     return ((gray @ columns.T).transpose(1, 2) @ rows.T).transpose(1, 2)
-
-
-def resample(gray: Tensor, box: Tensor, centers: Tensor) -> Tensor:
-    """Films (n, h, w) → the contents of each film's box, (n, k, k) for k centers, by two matrix products.
-
-    Pillow's antialiased bilinear filter, without rounding; pixels outside the film are 0.
-    """
-    rows = _tents(box[:, 1:2], box[:, 3:4], centers, gray.shape[1])
-    columns = _tents(box[:, 0:1], box[:, 2:3], centers, gray.shape[2])
-    return rows @ gray @ columns.transpose(1, 2)
-
-
-def _tents(start: Tensor, end: Tensor, centers: Tensor, given: int) -> Tensor:
-    """Weights (n, wanted, given) of the given pixels in each wanted one, from `start` to `end` (n, 1) of the film.
-
-    w(i, j) = max(0, 1 - |j + 1/2 - c(i)| / max(scale, 1)), rows scaled to sum 1     (docs/preprocessing.md, section 4)
-    """
-    scale = (end - start) * (given / len(centers))
-    centre = (start + (end - start) * centers) * given
-    positions = torch.arange(given, dtype=start.dtype, device=start.device) + 0.5
-    weights = torch.relu(1.0 - (positions - centre[:, :, None]).abs() / scale.clamp(min=1.0)[:, :, None])
-    return weights / weights.sum(2, keepdim=True).clamp(min=0.5)
-
-
-def _overlaps(start: Tensor, end: Tensor, given: int, wanted: int) -> Tensor:
-    """Share of each of `given` cells of a box in each of `wanted` cells of the film: (n, given, wanted)."""
-    width = (end - start) / given
-    first = start + width * torch.arange(given, dtype=start.dtype, device=start.device)
-    edges = torch.arange(wanted, dtype=start.dtype, device=start.device) / wanted
-    low = torch.maximum(first[:, :, None], edges)
-    high = torch.minimum((first + width)[:, :, None], edges + 1 / wanted)
-    return torch.relu(high - low) / width[:, :, None]
 
 
 def _moments(mass: Tensor) -> tuple[Tensor, Tensor]:
     """Mass (n, k) along one axis of the film → mean and standard deviation, each (n, 1), as shares of it."""
-    positions = _centers(mass.shape[1], mass)
+    positions = pixel_centers(mass.shape[1], mass)
     total = mass.sum(1, keepdim=True)
     mean = (mass * positions).sum(1, keepdim=True) / total
     offset = positions - mean
@@ -253,12 +223,6 @@ def _neighbours(count: int, like: Tensor) -> Tensor:
     positions = torch.arange(count, dtype=like.dtype, device=like.device)
     near = ((positions[:, None] - positions).abs() <= NEIGHBOURHOOD // 2).to(like.dtype)
     return near / near.sum(1, keepdim=True)
-
-
-def _centers(count: int, like: Tensor | None = None) -> Tensor:
-    """Centers of `count` equal parts of 0..1: (count,), on the device of `like`."""
-    device = None if like is None else like.device
-    return (torch.arange(count, dtype=torch.float32, device=device) + 0.5) / count
 
 
 WEIGHTS = Path(__file__).with_name("lungs.npz")

@@ -21,7 +21,10 @@ from lucency.preprocess import Preprocess
 from lucency.recipe import ModelSettings
 
 WEIGHTS = "model.safetensors"
-SHAPE = ("backbone", "width", "depth", "stride", "expansion", "lung_crop", "crop_scales", "tta_flip", "spread", "head")
+SHAPE = (
+    *("backbone", "width", "depth", "stride", "expansion", "lung_crop", "crop_scales", "tta_flip", "tta_zoom"),
+    *("spread", "head"),
+)
 """Settings of a recipe's [model] that its card keeps: with these and the weights the network is built again."""
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lucency.models.lung_crop import resample
+from lucency.models.layers import resample
 from lucency.recipe import AugmentSettings
 
 MID_GRAY = 127.5
