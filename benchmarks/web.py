@@ -50,8 +50,8 @@ ONCE = """async (given) => {
   const outputs = await engine.run(square), inferred = performance.now();
   const reading = readingOf(card, outputs, inputDoubts(film, card));
   const base = viewer.canvasOf(viewer.windowed(film, 0.5, 1)), marks = marksOf(reading), veil = veilCanvas(marks);
-  const fit = card.preprocess.resize_mode ?? card.preprocess.fit;
-  viewer.paint(paper, { film, base, marks, veil, fit }, { x: 0, y: 0, scale: 1 }, 1);
+  const resizeMode = card.preprocess.resize_mode ?? card.preprocess.fit;
+  viewer.paint(paper, { film, base, marks, veil, resizeMode }, { x: 0, y: 0, scale: 1 }, 1);
   paper.getImageData(0, 0, 1, 1);
   const end = performance.now();
   return [decoded - begin, resized - decoded, inferred - resized, end - inferred, end - begin];

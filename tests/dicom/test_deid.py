@@ -13,17 +13,9 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import (
-    UID,
-    DermoscopicPhotographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    JPEG2000Lossless,
-    OphthalmicPhotography8BitImageStorage,
-    SecondaryCaptureImageStorage,
-    VLPhotographicImageStorage,
-)
 
 from dicom.colours import photograph, retina
 from dicom.films import dataset, file, film
@@ -76,16 +68,20 @@ def riddled() -> bytes:
 
 
 PHOTOGRAPH = np.random.default_rng(2).integers(90, 130, (64, 64, 3)).astype(np.uint8)
-CLASSES = (OphthalmicPhotography8BitImageStorage, DermoscopicPhotographyImageStorage, VLPhotographicImageStorage)
+CLASSES = (
+    uid.OphthalmicPhotography8BitImageStorage,
+    uid.DermoscopicPhotographyImageStorage,
+    uid.VLPhotographicImageStorage,
+)
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_a_photograph_becomes_a_secondary_capture_with_its_colours(kind: UID, tmp_path: Path) -> None:
-    words = {"seen": kind == VLPhotographicImageStorage}
+def test_a_photograph_becomes_a_secondary_capture_with_its_colours(kind: uid.UID, tmp_path: Path) -> None:
+    words = {"seen": kind == uid.VLPhotographicImageStorage}
     data = photograph(1, PHOTOGRAPH, SOPClassUID=kind, DeviceSerialNumber=SECRET)
     made, result = cleaned(data, **words)
     assert SECRET.encode() not in result.content
-    assert (made.SOPClassUID, made.Laterality) == (SecondaryCaptureImageStorage, "R")
+    assert (made.SOPClassUID, made.Laterality) == (uid.SecondaryCaptureImageStorage, "R")
     assert np.array_equal(open_film(result.content).colour, PHOTOGRAPH)
     assert dciodvfy_errors(result.content, tmp_path / "film.dcm", "SCImage") == []
 
@@ -119,15 +115,15 @@ def test_text_in_colour_is_seen(paper: tuple[int, int, int], ink: tuple[int, int
         deidentify(photograph(1, picture), KEY)
 
 
-@pytest.mark.parametrize("kind", [VLPhotographicImageStorage, SecondaryCaptureImageStorage])
-def test_a_photograph_that_may_show_a_face_needs_a_look(kind: UID) -> None:
+@pytest.mark.parametrize("kind", [uid.VLPhotographicImageStorage, uid.SecondaryCaptureImageStorage])
+def test_a_photograph_that_may_show_a_face_needs_a_look(kind: uid.UID) -> None:
     with pytest.raises(FilmError, match=r"a face or a tattoo may be.*--seen"):
         deidentify(photograph(1, PHOTOGRAPH, SOPClassUID=kind, BurnedInAnnotation="NO"), KEY)
 
 
 def test_three_equal_channels_are_written_as_one() -> None:
     film = retina((90, 90, 90))
-    made, result = cleaned(photograph(1, film, SOPClassUID=SecondaryCaptureImageStorage, Modality="OT"), seen=True)
+    made, result = cleaned(photograph(1, film, SOPClassUID=uid.SecondaryCaptureImageStorage, Modality="OT"), seen=True)
     assert (made.SamplesPerPixel, made.PhotometricInterpretation) == (1, "MONOCHROME2")
     assert np.array_equal(open_film(result.content).pixels, film[:, :, 0])
 
@@ -175,7 +171,7 @@ def test_what_hides_in_unused_bits_or_in_a_compressed_stream_goes() -> None:
     made, _ = cleaned(film(pixels=hidden))
     assert int(made.pixel_array.max()) < 4096
     packed = dataset(pixels=noise())
-    packed.compress(JPEG2000Lossless)
+    packed.compress(uid.JPEG2000Lossless)
     data = file(packed)
     marker = data.index(b"\xff\x52")  # a comment segment before the coding style
     comment = b"\xff\x64" + (4 + 10).to_bytes(2, "big") + b"\0\1" + SECRET.encode() * 2
@@ -302,7 +298,7 @@ def test_a_side_marker_is_no_text_and_a_person_may_know_better() -> None:
 
 REFUSED = {
     "says so": ({"BurnedInAnnotation": "YES"}, "BurnedInAnnotation YES"),
-    "capture": ({"SOPClassUID": SecondaryCaptureImageStorage}, "secondary capture that does not say"),
+    "capture": ({"SOPClassUID": uid.SecondaryCaptureImageStorage}, "secondary capture that does not say"),
     "a CT": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "a slice of CT: those of a head together show the face"),
     "an MRI": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"}, "slice of MRI.*remove the face from the whole series"),
     "ultrasound": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1"}, "another kind of file.*leave it out"),
@@ -317,14 +313,14 @@ def test_refused(case: str) -> None:
 
 
 def test_a_capture_that_says_no_is_taken() -> None:
-    header = {"SOPClassUID": SecondaryCaptureImageStorage, "BurnedInAnnotation": "NO", "ConversionType": "DI"}
+    header = {"SOPClassUID": uid.SecondaryCaptureImageStorage, "BurnedInAnnotation": "NO", "ConversionType": "DI"}
     assert cleaned(film(pixels=noise(), **header))[0].BurnedInAnnotation == "NO"
 
 
 REGION = Dataset()
 REGION.CodeValue, REGION.CodingSchemeDesignator, REGION.CodeMeaning = "816094009", "SCT", f"Brust {SECRET}"
 DIGITAL = {
-    "SOPClassUID": DigitalXRayImageStorageForPresentation,
+    "SOPClassUID": uid.DigitalXRayImageStorageForPresentation,
     "Modality": "DX",
     "PresentationIntentType": "FOR PRESENTATION",
     "PixelIntensityRelationship": "LIN",

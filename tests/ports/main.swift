@@ -46,8 +46,8 @@ func hex(_ bytes: [UInt8]) -> String {
     return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }
 
-func how(_ version: String, _ side: String, _ fit: String, _ filter: String, _ channels: Int = 1) -> Preprocess {
-    return Preprocess(version: Int(version)!, side: Int(side)!, fit: fit, filter: filter, channels: channels)
+func how(_ version: String, _ imageSize: String, _ resizeMode: String, _ filter: String, _ channels: Int = 1) -> Preprocess {
+    return Preprocess(version: Int(version)!, imageSize: Int(imageSize)!, resizeMode: resizeMode, filter: filter, channels: channels)
 }
 
 /// Six digits a pixel: red, green, blue.

@@ -75,10 +75,10 @@ PAINT = """async ([text, map, rows, columns, grid]) => {
   const [{ marksOf, veilCanvas }, { openFilm }, viewer] =
     await Promise.all(["evidence", "film", "viewer"].map((name) => import(`./${name}.js`)));
   const film = await openFilm(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
-  const marks = marksOf({ map: Float32Array.from(map), rows, columns }), fit = "stretch";
+  const marks = marksOf({ map: Float32Array.from(map), rows, columns }), resizeMode = "stretch";
   const lungs = { grid: Float32Array.from(grid), side: Math.sqrt(grid.length) };
   const base = viewer.canvasOf(viewer.windowed(film, 0.5, 1));
-  const shown = { film, fit, marks, veil: veilCanvas(marks), base, lungs };
+  const shown = { film, resizeMode, marks, veil: veilCanvas(marks), base, lungs };
   const pen = new OffscreenCanvas(film.width, film.height).getContext("2d");
   viewer.paint(pen, shown, { x: 0, y: 0, scale: 1 }, 1);
   const { data } = pen.getImageData(0, 0, film.width, film.height);

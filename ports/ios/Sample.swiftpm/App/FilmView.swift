@@ -9,7 +9,7 @@ private let lungs = Color(red: 120 / 255, green: 190 / 255, blue: 255 / 255)
 struct FilmView: View {
     let film: Film
     let reading: Reading
-    let fit: String
+    let resizeMode: String
     @GestureState private var bare = false
 
     var body: some View {
@@ -34,7 +34,7 @@ struct FilmView: View {
     }
 
     private func drawMap(_ context: inout GraphicsContext, _ wide: Double) {
-        guard let seen = try? window(film.width, film.height, fit) else { return }
+        guard let seen = try? window(film.width, film.height, resizeMode) else { return }
         let map = reading.map
         let place = CGRect(x: seen.left, y: seen.top, width: seen.width, height: seen.height)
         draw(&context, picture(veil(map).flatMap { [255, 222, 70, $0] }, width: map.columns, height: map.rows), place)

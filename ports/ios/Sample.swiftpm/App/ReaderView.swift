@@ -26,7 +26,7 @@ struct ReaderView: View {
             VStack(alignment: .leading, spacing: 12) {
                 Text("Research use only. Not for diagnosis. No film leaves this device.").font(.footnote)
                 if let shown = shown, let reader = reader {
-                    FilmView(film: shown.film, reading: shown.reading, fit: reader.card.preprocess.fit)
+                    FilmView(film: shown.film, reading: shown.reading, resizeMode: reader.card.preprocess.resizeMode)
                     Answer(reading: shown.reading, card: reader.card)
                 } else {
                     Text(status)

@@ -22,16 +22,16 @@ public struct Film {
 /// What card.json states under "preprocess".
 public struct Preprocess: Decodable {
     public let version: Int
-    public let side: Int
-    public let fit: String
+    public let imageSize: Int
+    public let resizeMode: String
     public let filter: String
     public let channels: Int
 
-    public init(version: Int, side: Int, fit: String, filter: String, channels: Int = 1) {
+    public init(version: Int, imageSize: Int, resizeMode: String, filter: String, channels: Int = 1) {
         self.channels = channels
         self.version = version
-        self.side = side
-        self.fit = fit
+        self.imageSize = imageSize
+        self.resizeMode = resizeMode
         self.filter = filter
     }
 
@@ -39,8 +39,8 @@ public struct Preprocess: Decodable {
     public init(from decoder: Decoder) throws {
         let stated = try decoder.container(keyedBy: Key.self)
         version = try stated.decode(Int.self, forKey: .version)
-        side = try stated.decode(Int.self, forKey: stated.contains(.image_size) ? .image_size : .side)
-        fit = try stated.decode(String.self, forKey: stated.contains(.resize_mode) ? .resize_mode : .fit)
+        imageSize = try stated.decode(Int.self, forKey: stated.contains(.image_size) ? .image_size : .side)
+        resizeMode = try stated.decode(String.self, forKey: stated.contains(.resize_mode) ? .resize_mode : .fit)
         filter = try stated.decode(String.self, forKey: .filter)
         channels = try stated.decodeIfPresent(Int.self, forKey: .channels) ?? 1
     }
@@ -58,7 +58,7 @@ public struct Window {
 
 public enum LucencyError: Error {
     case unknownPreprocessing(version: Int, filter: String)
-    case unknownFit(String)
+    case unknownResizeMode(String)
     case unknownCalibration(String)
 }
 
@@ -115,24 +115,24 @@ public func prepare(_ film: Film, _ how: Preprocess) throws -> [UInt8] {
         throw LucencyError.unknownPreprocessing(version: how.version, filter: how.filter)
     }
     func square(_ plane: [UInt8]) throws -> [UInt8] {
-        return resized(try fitted(Film(pixels: plane, width: film.width, height: film.height), how.fit), how.side).pixels
+        return resized(try fitted(Film(pixels: plane, width: film.width, height: film.height), how.resizeMode), how.imageSize).pixels
     }
     if how.channels == 1 { return try square(film.pixels) }
     let squares = try planes(film).map(square)
-    return (0..<(3 * how.side * how.side)).map { squares[$0 % 3][$0 / 3] }
+    return (0..<(3 * how.imageSize * how.imageSize)).map { squares[$0 % 3][$0 / 3] }
 }
 
 /// Where the network's square lies on the film.
-public func window(_ width: Int, _ height: Int, _ fit: String) throws -> Window {
-    if fit == "stretch" { return Window(left: 0, top: 0, width: width, height: height) }
-    guard fit == "crop" || fit == "pad" else { throw LucencyError.unknownFit(fit) }
-    let side = fit == "crop" ? min(width, height) : max(width, height)
+public func window(_ width: Int, _ height: Int, _ resizeMode: String) throws -> Window {
+    if resizeMode == "stretch" { return Window(left: 0, top: 0, width: width, height: height) }
+    guard resizeMode == "crop" || resizeMode == "pad" else { throw LucencyError.unknownResizeMode(resizeMode) }
+    let side = resizeMode == "crop" ? min(width, height) : max(width, height)
     return Window(left: (width - side) / 2, top: (height - side) / 2, width: side, height: side)
 }
 
 /// The part of a film, or the black square around it, that is then resized.
-public func fitted(_ film: Film, _ fit: String) throws -> Film {
-    let seen = try window(film.width, film.height, fit)
+public func fitted(_ film: Film, _ resizeMode: String) throws -> Film {
+    let seen = try window(film.width, film.height, resizeMode)
     if seen.width == film.width && seen.height == film.height { return film }
     var pixels = [UInt8](repeating: 0, count: seen.width * seen.height)
     let left = max(seen.left, 0)

@@ -92,7 +92,7 @@ public final class Reader {
     }
 
     public func read(_ film: Film) throws -> Reading {
-        let outputs = try network.run(try prepare(film, card.preprocess), side: card.preprocess.side)
+        let outputs = try network.run(try prepare(film, card.preprocess), side: card.preprocess.imageSize)
         guard outputs.values.allSatisfy({ $0.allSatisfy { $0.isFinite } }) else { throw BundleError.notANumber }
         guard let logits = outputs["logit"] else { throw BundleError.noOutput("logit") }
         guard let map = outputs["map"] else { throw BundleError.noOutput("map") }
@@ -100,7 +100,7 @@ public final class Reader {
         guard doubts.count == card.gate.checks.count else { throw BundleError.noOutput("doubt") }
         // Not the output `probability`: a bundle may have been calibrated again after its export.
         let probabilities = try calibrated(card.task, card.calibration, logits)
-        let rules = card.rules, why = reasons(rules, card.preprocess.side, film, probabilities, doubts)
+        let rules = card.rules, why = reasons(rules, card.preprocess.imageSize, film, probabilities, doubts)
         return Reading(
             verdict: refusing.isDisjoint(with: why) ? verdict(rules, probabilities, doubts) : "uncertain",
             called: called(rules, probabilities), probabilities: probabilities, logits: logits,

@@ -65,7 +65,7 @@ async function show(one, pane) {
   shown[pane] = one;
   if (pane === 0 && film) by("panes").style.setProperty("--shape", film.width / film.height);
   if (pane === 0) Object.assign(view, { zoom: 1, x: 0, y: 0, center: 0.5, width: 1 });
-  viewers[pane].show(film, one?.looked ?? one?.reading, settings(engine.card.preprocess).fit, one?.reading?.withheld ? async () => null : lungsOf);
+  viewers[pane].show(film, one?.looked ?? one?.reading, settings(engine.card.preprocess).resizeMode, one?.reading?.withheld ? async () => null : lungsOf);
   refresh();
 }
 

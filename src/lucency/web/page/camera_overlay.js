@@ -30,7 +30,7 @@ export function drawOverlay(canvas, picture, { preprocess }, { corners, film, re
 
 /** The box around the strongest place, within the corners. */
 function drawBox(pen, preprocess, corners, { box, rows, columns }, film, { width, height }) {
-  const seen = seenBy(film.width, film.height, settings(preprocess).fit), map = homography(corners);
+  const seen = seenBy(film.width, film.height, settings(preprocess).resizeMode), map = homography(corners);
   pen.strokeStyle = KEY.box;
   pen.beginPath();
   for (const [x, y] of [[box.left, box.top], [box.right, box.top], [box.right, box.bottom], [box.left, box.bottom]]) {
@@ -45,7 +45,7 @@ function drawBox(pen, preprocess, corners, { box, rows, columns }, film, { width
 /** The veil within the corners, as a canvas over the whole picture. */
 export function veilOverlay(preprocess, corners, marks, film, { width, height }) {
   const wide = width >= height ? OVERLAY : Math.round((OVERLAY * width) / height), tall = Math.round((wide * height) / width);
-  const seen = seenBy(film.width, film.height, settings(preprocess).fit), picture = new ImageData(wide, tall);
+  const seen = seenBy(film.width, film.height, settings(preprocess).resizeMode), picture = new ImageData(wide, tall);
   const [a, b, c, d, e, f, g, h] = inverse(homography(corners)), inside = (share) => share >= 0 && share <= 1;
   for (let y = 0.5, at = 0; y < tall; y++) {
     for (let x = 0.5; x < wide; x++, at += 4) {

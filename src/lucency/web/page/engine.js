@@ -33,7 +33,7 @@ export async function start(status) {
   status(say("starting_check"));
   const golden = await goldenSquares(card);
   await meet(golden, (square) => ask(model, Tensor, card, square));
-  const square = golden.films[0]?.square ?? new Uint8Array(settings(card.preprocess).side ** 2 * (card.preprocess.channels ?? 1));
+  const square = golden.films[0]?.square ?? new Uint8Array(settings(card.preprocess).imageSize ** 2 * (card.preprocess.channels ?? 1));
   const engine = new Engine(card, model, "WebAssembly", await fastest(card, model, square));
   engine.digest = await sha256(text);
   engine.golden = golden.films;

@@ -12,7 +12,7 @@ const VERSIONS = { 1: 1, 3: 2 };
 
 /** The two settings of a card's preprocessing; older cards call them side and fit. @param {Preprocess} how */
 export function settings(how) {
-  return { side: how.image_size ?? how.side, fit: how.resize_mode ?? how.fit };
+  return { imageSize: how.image_size ?? how.side, resizeMode: how.resize_mode ?? how.fit };
 }
 
 /** RGBA bytes, as a canvas gives them, or RGB bytes to gray. @returns {Uint8Array} */
@@ -31,11 +31,11 @@ export function gray8(wide) {
 
 /** Film to the bytes that the network takes. @param {Film} film @param {Preprocess} how @returns {Uint8Array} */
 export function prepare(film, how) {
-  const { side, fit } = settings(how), channels = how.channels ?? 1;
+  const { imageSize, resizeMode } = settings(how), channels = how.channels ?? 1;
   if (how.version !== VERSIONS[channels] || how.filter !== "bilinear-antialiased") {
     throw new Error(`expected preprocessing 1 or 2, bilinear-antialiased; came ${how.version}, ${how.filter}`);
   }
-  const square = (pixels) => resized(fitted({ ...film, pixels }, fit), side).pixels;
+  const square = (pixels) => resized(fitted({ ...film, pixels }, resizeMode), imageSize).pixels;
   if (channels === 1) return square(film.pixels);
   return film.colour ? interleaved(planes(film.colour).map(square)) : interleaved(Array(3).fill(square(film.pixels)));
 }
@@ -48,16 +48,18 @@ export function planes(colour) {
 const interleaved = (planes) => Uint8Array.from({ length: 3 * planes[0].length }, (_, i) => planes[i % 3][(i - (i % 3)) / 3]);
 
 /** Where the network's square lies on the film; beyond it where it was padded. */
-export function window(width, height, fit) {
-  if (fit === "stretch") return { left: 0, top: 0, width, height };
-  if (fit !== "crop" && fit !== "pad") throw new Error(`expected fit stretch, crop or pad, came ${fit}`);
-  const side = fit === "crop" ? Math.min(width, height) : Math.max(width, height);
+export function window(width, height, resizeMode) {
+  if (resizeMode === "stretch") return { left: 0, top: 0, width, height };
+  if (resizeMode !== "crop" && resizeMode !== "pad") {
+    throw new Error(`expected resize_mode stretch, crop or pad, received ${resizeMode}`);
+  }
+  const side = resizeMode === "crop" ? Math.min(width, height) : Math.max(width, height);
   return { left: Math.trunc((width - side) / 2), top: Math.trunc((height - side) / 2), width: side, height: side };
 }
 
 /** The part of a film, or the black square around it, that is then resized. @returns {Film} */
-export function fitted(film, fit) {
-  const seen = window(film.width, film.height, fit);
+export function fitted(film, resizeMode) {
+  const seen = window(film.width, film.height, resizeMode);
   if (seen.width === film.width && seen.height === film.height) return film;
   const pixels = new Uint8Array(seen.width * seen.height);
   const left = Math.max(seen.left, 0), right = Math.min(seen.left + seen.width, film.width);
@@ -244,8 +246,8 @@ function polyline(z, { logits, probabilities }) {
  *   rows: number, columns: number}>} probabilities by the card's calibration; map: rows × columns × findings, in logits
  */
 export async function ask(model, Tensor, card, square) {
-  const { side } = settings(card.preprocess);
-  const input = new Tensor(Float32Array.from(square), [1, side, side, card.preprocess.channels ?? 1]);
+  const { imageSize } = settings(card.preprocess);
+  const input = new Tensor(Float32Array.from(square), [1, imageSize, imageSize, card.preprocess.channels ?? 1]);
   const outputs = await model.run({ film: input });
   const copied = {};
   for (const [name, tensor] of Object.entries(outputs)) copied[name] = (await tensor.data()).slice();

@@ -51,11 +51,11 @@ const PER_YEAR = { D: 365.25, W: 52.18, M: 12, Y: 1, "": 1 };
  * @returns {{code: string, words: string, refuses: boolean}[]}
  */
 export function inputDoubts(film, card, refused = false) {
-  const { width, height } = film, { side } = settings(card.preprocess), shape = width / height;
+  const { width, height } = film, { imageSize } = settings(card.preprocess), shape = width / height;
   const kind = MODALITIES[card.modality ?? "chest_xray"];
   const doubts = [], add = (refuses, name, values, code = name.slice(6)) =>
     doubts.push({ code, words: say(name, values), refuses, explains: ["doubt_blank", "doubt_levels"].includes(name) });
-  if (Math.min(width, height) < side) add(false, "doubt_small", { width, height, side });
+  if (Math.min(width, height) < imageSize) add(false, "doubt_small", { width, height, side: imageSize });
   if (shape < NARROW || shape > WIDE) add(true, "doubt_shape", { width, height });
   if (blank(film)) add(true, "doubt_blank");
   const levels = refused && !blank(film) ? grayLevels(film) : 256;

@@ -197,14 +197,14 @@ export function showBefore({ training, limits, population }) {
 
 /** What the card says of the bundle, as terms and their descriptions. */
 export function facts({ card, name, milliseconds, digest }) {
-  const { model, training, operating_point: point, abstention, gate } = card, { side } = settings(card.preprocess);
+  const { model, training, operating_point: point, abstention, gate } = card, { imageSize } = settings(card.preprocess);
   const quantize = model.quantize === "none" ? "float32" : model.quantize, none = say("about_none");
   const { method, coverage } = abstention;
   const rows = [
     ["about_sensitivity", ...rate(card.metrics, "sensitivity")],
     ["about_specificity", ...rate(card.metrics, "specificity")],
     ["about_population", ...[card.population?.words].filter(Boolean), say("about_learned_value", training)],
-    ["about_network", say("about_network_value", { backbone: model.backbone, side, quantize })],
+    ["about_network", say("about_network_value", { backbone: model.backbone, side: imageSize, quantize })],
     ["about_engine", say("about_engine_value", { engine: name, ms: milliseconds.toFixed(1) })],
     ["about_threshold", ...(card.costs ? [say("about_costs", card.costs)] : []), ...(card.task === "multiclass" ? [] : [say("about_threshold_value", { percent: ownPercents(card), rule: point.chosen_by })])],
     ["about_abstention", method === "none" ? none : say("about_abstention_value", { method, percent: percent(coverage) })],

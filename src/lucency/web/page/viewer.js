@@ -35,8 +35,8 @@ export function canvasOf(pixels) {
 }
 
 /** Draw a film with its map into the rectangle at x, y, `scale` canvas pixels to one of the film. */
-export function paint(pen, { film, base, marks, veil, lungs, fit }, { x, y, scale }, opacity) {
-  const seen = seenBy(film.width, film.height, fit);
+export function paint(pen, { film, base, marks, veil, lungs, resizeMode }, { x, y, scale }, opacity) {
+  const seen = seenBy(film.width, film.height, resizeMode);
   pen.imageSmoothingQuality = "high";
   pen.save();
   pen.translate(x, y);
@@ -73,9 +73,9 @@ export class Viewer {
   }
 
   /** Show a film, with a reading's map; null shows nothing. `lungs`: their outline, when it is found. */
-  show(film, reading, fit, lungs) {
+  show(film, reading, resizeMode, lungs) {
     const marks = reading && marksOf(reading);
-    const shown = (this.shown = film && { film, fit, marks, veil: marks && veilCanvas(marks), base: null, lungs: null, found: null });
+    const shown = (this.shown = film && { film, resizeMode, marks, veil: marks && veilCanvas(marks), base: null, lungs: null, found: null });
     this.canvas.parentElement.style.setProperty("--shape", film ? film.width / film.height : 1);
     this.window = "";
     this.draw();

@@ -8,7 +8,7 @@ package lucency
 class Film(val pixels: ByteArray, val width: Int, val height: Int, val colour: ByteArray? = null)
 
 /** What card.json states under "preprocess". */
-class Preprocess(version: Int, val side: Int, val fit: String, filter: String, val channels: Int = 1) {
+class Preprocess(version: Int, val imageSize: Int, val resizeMode: String, filter: String, val channels: Int = 1) {
     init {
         require(version == mapOf(1 to 1, 3 to 2)[channels] && filter == "bilinear-antialiased") {
             "expected preprocessing version 1 or 2 with bilinear-antialiased, came $version with $filter"
@@ -61,23 +61,23 @@ fun upright(film: Film, orientation: Int): Film {
 
 /** Film to the square of bytes that the network takes: of one channel, or red, green, blue of each pixel. */
 fun prepare(film: Film, how: Preprocess): ByteArray {
-    fun square(plane: ByteArray) = resized(fitted(Film(plane, film.width, film.height), how.fit), how.side).pixels
+    fun square(plane: ByteArray) = resized(fitted(Film(plane, film.width, film.height), how.resizeMode), how.imageSize).pixels
     if (how.channels == 1) return square(film.pixels)
     val squares = if (film.colour == null) square(film.pixels).let { listOf(it, it, it) } else planes(film).map(::square)
-    return ByteArray(3 * how.side * how.side) { squares[it % 3][it / 3] }
+    return ByteArray(3 * how.imageSize * how.imageSize) { squares[it % 3][it / 3] }
 }
 
 /** Where the network's square lies on the film. */
-fun window(width: Int, height: Int, fit: String): Window {
-    if (fit == "stretch") return Window(0, 0, width, height)
-    require(fit == "crop" || fit == "pad") { "expected fit stretch, crop or pad, came $fit" }
-    val side = if (fit == "crop") minOf(width, height) else maxOf(width, height)
+fun window(width: Int, height: Int, resizeMode: String): Window {
+    if (resizeMode == "stretch") return Window(0, 0, width, height)
+    require(resizeMode == "crop" || resizeMode == "pad") { "expected resize_mode stretch, crop or pad, received $resizeMode" }
+    val side = if (resizeMode == "crop") minOf(width, height) else maxOf(width, height)
     return Window((width - side) / 2, (height - side) / 2, side, side)
 }
 
 /** The part of a film, or the black square around it, that is then resized. */
-fun fitted(film: Film, fit: String): Film {
-    val seen = window(film.width, film.height, fit)
+fun fitted(film: Film, resizeMode: String): Film {
+    val seen = window(film.width, film.height, resizeMode)
     if (seen.width == film.width && seen.height == film.height) return film
     val pixels = ByteArray(seen.width * seen.height)
     val left = maxOf(seen.left, 0)

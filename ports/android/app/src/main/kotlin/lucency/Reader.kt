@@ -85,7 +85,7 @@ class Reader(assets: AssetManager, folder: String, gpu: Boolean = false, threads
         // Not the output `probability`: a bundle may have been calibrated again after its export.
         val probabilities = calibrated(rules.task, calibration, logits)
         val doubts = answers["doubt"] ?: FloatArray(0)
-        val why = reasons(rules, preprocess.side, film, probabilities, doubts)
+        val why = reasons(rules, preprocess.imageSize, film, probabilities, doubts)
         val said = if (why.any { it in REFUSING }) "uncertain" else verdict(rules, probabilities, doubts)
         val map = evidence(answers.getValue("map"), logits.size, chosen(rules, probabilities))
         return Reading(said, called(rules, probabilities), probabilities, logits, map, why, answers)

@@ -32,9 +32,9 @@ class FilmView(context: Context, attributes: AttributeSet?) : View(context, attr
     private val smooth = Paint(Paint.FILTER_BITMAP_FLAG)
     private val pen = Paint(Paint.ANTI_ALIAS_FLAG).apply { style = Paint.Style.STROKE }
 
-    fun show(shown: Film, reading: Reading, fit: String) {
+    fun show(shown: Film, reading: Reading, resizeMode: String) {
         film = picture(shown)
-        val square = window(shown.width, shown.height, fit)
+        val square = window(shown.width, shown.height, resizeMode)
         seen = RectF(
             square.left.toFloat(),
             square.top.toFloat(),

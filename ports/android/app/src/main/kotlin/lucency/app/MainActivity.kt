@@ -66,7 +66,7 @@ class MainActivity : ComponentActivity() {
     }
 
     private fun show(film: Film, reading: Reading, reader: Reader) = runOnUiThread {
-        findViewById<FilmView>(R.id.film).show(film, reading, reader.preprocess.fit)
+        findViewById<FilmView>(R.id.film).show(film, reading, reader.preprocess.resizeMode)
         say(R.id.verdict, reading.verdict)
         val finding = reader.rules.labels.last()
         val chance = getString(R.string.probability, finding, percent(reading.probabilities.last()))
