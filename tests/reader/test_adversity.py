@@ -121,3 +121,7 @@ def test_a_skin_photograph_given_to_the_reader_of_chest_films() -> None:
     assert (reading.verdict, reading.probability) == ("uncertain", None)
     assert reading.withheld == "the picture is in colour; the network knows chest films in gray"
     assert "colour" in reading.doubts
+
+
+def test_a_bundle_may_be_named_in_text(skin: Reader) -> None:
+    assert Reader.open(str(skin.bundle.path)).card == skin.card

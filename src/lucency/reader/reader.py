@@ -66,7 +66,7 @@ class Reader:
         self._engine = opened(bundle, threads)
 
     @classmethod
-    def open(cls, path: Path | None = None, threads: int = 1) -> Reader:
+    def open(cls, path: str | Path | None = None, threads: int = 1) -> Reader:
         """Open the bundle or run at `path`, a directory or a .zip; without a path the one that ships with lucency.
 
         Raises:
@@ -74,7 +74,7 @@ class Reader:
         """
         if path is None and not DEFAULT.is_dir():
             raise BundleError("this lucency ships no bundle; name one with --bundle DIR")
-        return cls(open_bundle(path or DEFAULT), threads)
+        return cls(open_bundle(Path(path or DEFAULT)), threads)
 
     def __repr__(self) -> str:
         card = self.card
