@@ -47,7 +47,7 @@ class DataSettings(Settings):
     resize_mode: ResizeMode = "stretch"
     """How a film becomes a square: stretch it, crop to its short side, or pad to its long side."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Share of the patients set aside to choose the checkpoint; unused where the source states a `val` split."""
+    """Share of the patients set aside for validation; unused where the source states a `val` split."""
     imbalance: Literal["none", "class_weights", "oversample", "focal"] = "class_weights"
     """The answer to unequal classes: weigh the loss, repeat rare films, focus on hard films, or nothing."""
     class_weights: Literal["balanced"] | tuple[Positive, ...] = "balanced"
@@ -115,6 +115,8 @@ class FitSettings(Settings):
     """Decoupled weight decay (Loshchilov & Hutter 2019); 0 is plain Adam."""
     patience: Count = 0
     """Stop after this many epochs without a better validation AUROC; 0 never stops early."""
+    keep: Literal["best", "last"] = "best"
+    """The epoch of the best validation AUROC, or the last: of a rate that falls to zero, where few films validate."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """Move targets this far from 0 and 1."""
 
@@ -141,8 +143,7 @@ class FinetuneSettings(FitSettings):
     mixup: Annotated[float, Field(ge=0)] = 0.0
     """Mix examples of a batch in pairs, in a share from Beta(mixup, mixup) (Zhang et al. 2018); 0 mixes none."""
     local: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the loss of single cells, on normal films and on painted opacities, whose cells are known; with
-    `lung_crop`."""
+    """Weight of the loss of single cells, of normal films and painted opacities; with `lung_crop`."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: 32 bit; a MobileNetV2 at 160 pixels is slower in bf16, on a GPU too (docs/decisions.md)."""
 
@@ -345,10 +346,7 @@ def card_data_settings(recipe: Mapping[str, Any]) -> DataSettings:
 
 
 def _complaints(where: str, items: list[dict[str, Any]]) -> list[str]:
-    """One message per wrong setting; those of several branches of a union are joined by `or`.
-
-    `recipes/x.toml [finetune]: unknown setting 'epocs'; did you mean 'epochs'?`
-    """
+    """One message per wrong setting; those of several branches of a union are joined by `or`."""
     found: dict[str, list[str]] = {}
     for item in items:
         if not item["loc"]:  # settings of two tables exclude each other

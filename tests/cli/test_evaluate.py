@@ -252,7 +252,7 @@ def test_they_are_counted_and_named(known: Path, capsys: pytest.CaptureFixture[s
     assert found["films"] == 12
     assert (len(found["seen"]["train"]), len(found["seen"]["val"])) == (6, 2)
     assert found["seen"]["train"][0] == "NORMAL/IM-0001-0001.png"
-    assert "6 that it learned from and 2 that chose the checkpoint" in found["data_warnings"][-1]
+    assert "6 that it learned from and 2 that validated it" in found["data_warnings"][-1]
     assert run(["evaluate", str(known / "bundle"), "--data", str(known / "films"), "--resamples", "100"]) == 0
     assert "among these 12 films are 6 that it learned from" in capsys.readouterr().out
 

@@ -172,6 +172,18 @@ def test_the_best_epoch_is_kept_without_early_stopping(whole: Path) -> None:
         assert np.array_equal(kept[name.removeprefix("network.")], tensor.numpy())
 
 
+def test_the_last_epoch_is_kept_where_the_recipe_says_so(films: Dataset, tmp_path: Path) -> None:
+    settled = worse()
+    settled = settled.model_copy(update={"finetune": settled.finetune.model_copy(update={"keep": "last"})})
+    said = train_run(settled, films, tmp_path / "run", tmp_path / "cache")
+    last = torch.load(tmp_path / "run" / "checkpoints" / "finetune" / "last.ckpt", weights_only=True)
+    kept = weights(tmp_path / "run")
+    for name, tensor in last["state_dict"].items():
+        assert np.array_equal(kept[name.removeprefix("network.")], tensor.numpy())
+    assert f"{last['history'][-1]['val_auroc']:.4f} on" in said
+    assert "chose the checkpoint" not in said + " ".join(open_run(tmp_path / "run").card.limits)
+
+
 def test_early_stopping(films: Dataset, tmp_path: Path) -> None:
     still = recipe(head={"epochs": 30, "lr": 1e-12, "patience": 2}, finetune={"epochs": 0})
     train_run(still, films, tmp_path / "run", tmp_path / "cache")

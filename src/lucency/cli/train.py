@@ -98,7 +98,7 @@ def train(
             result = train_run(chosen, films, out, where, resume)
             main = is_main_process()
         if main:
-            echo(f"{result}\n{summary(out, films, chosen.data, data)}")
+            echo(f"{result}\n{summary(out, films, chosen, data)}")
     else:
         report, about = cross_validate(chosen, films, folds, out, where, resume, seeds)
         echo(table(report, about, out))

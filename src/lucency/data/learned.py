@@ -71,7 +71,7 @@ class Seen:
         """A warning in a line; empty where no film was seen."""
         if not len(self):
             return ""
-        counts = [(len(self.train), "that it learned from"), (len(self.val), "that chose the checkpoint")]
+        counts = [(len(self.train), "that it learned from"), (len(self.val), "that validated it")]
         said = " and ".join(f"{count:,} {what}" for count, what in counts if count)
         first = ", ".join((self.train + self.val)[:3]) + ("…" if len(self) > 3 else "")
         if self.left_out:

@@ -29,7 +29,7 @@ from lucency.models import Classifier
 from lucency.models.run import SHAPE, WEIGHTS, save_run
 from lucency.reader import Reader
 from lucency.reader.predict import predict
-from lucency.recipe import DataSettings, Recipe, parse_recipe
+from lucency.recipe import Recipe, parse_recipe
 
 MANIFEST = "manifest.json"
 CARD = "card.json"
@@ -147,10 +147,10 @@ def save(
 
     Args:
         out: the run's folder.
-        classifier: the best weights.
+        classifier: the kept weights.
         recipe: of the run.
         train: training films.
-        val: films that chose the checkpoint.
+        val: validation films.
         split: how the two were split, in words.
         minutes: of training, from its start or its last resume.
 
@@ -179,7 +179,7 @@ def save(
         limits=(
             *LIMITS,
             *filter(None, (MODALITIES[recipe.data.modality].limit,)),
-            f"{len(val)} films chose the checkpoint ({split}); figures on them are optimistic.",
+            f"Validated on {validation_films(len(val), recipe)} ({split}).",
         ),
         licence="Apache-2.0",
     )
@@ -195,21 +195,31 @@ FEW = 50
 """Films of a label below which an interval is too wide to choose by."""
 
 
-def summary(out: Path, films: Dataset, settings: DataSettings, data: str) -> str:
+def keeps_best(recipe: Recipe) -> bool:
+    """Whether the validation films choose the epoch whose weights are kept."""
+    return (recipe.finetune if recipe.finetune.epochs else recipe.head).keep == "best"
+
+
+def validation_films(count: int, recipe: Recipe) -> str:
+    """How many validation films there are, in words, and what they did."""
+    return f"{count:,} films{' that chose the checkpoint, which flatters' if keeps_best(recipe) else ''}"
+
+
+def summary(out: Path, films: Dataset, recipe: Recipe, data: str) -> str:
     """Lines for a terminal.
 
     Args:
         out: folder of the run.
         films: what it was given, as `data` names them.
-        settings: of its recipe.
+        recipe: of the run.
         data: as the next command names it.
     """
-    _, val, _ = train_val_split(films, settings)
+    _, val, _ = train_val_split(films, recipe.data)
     predictions = predict(Reader.open(out), val).predictions
     checkpoints = " ".join(f"checkpoints/{path.name}/" for path in sorted((out / "checkpoints").glob("*")))
     lines = [
-        f"wrote    {out}: {WEIGHTS} (best weights), {CARD}, history.png and history.csv (curves), {checkpoints}",
-        f"counts   {figure(predictions)} on {len(val):,} films that chose the checkpoint, which flatters",
+        f"wrote    {out}: {WEIGHTS} (weights), {CARD}, history.png and history.csv (curves), {checkpoints}",
+        f"counts   {figure(predictions)} on {validation_films(len(val), recipe)}",
         *_few(val),
         f"next     {_next(out, films, data)}",
     ]

@@ -43,7 +43,7 @@ from lucency.train.losses import (
     Objective,
     SparsityLoss,
 )
-from lucency.train.manifest import MANIFEST, Manifest, lock_and_claim, save
+from lucency.train.manifest import MANIFEST, Manifest, keeps_best, lock_and_claim, save, validation_films
 from lucency.train.metrics import Row, write_history
 from lucency.train.module import ClassifierModule
 from lucency.train.trainer import Watch, fit
@@ -58,7 +58,7 @@ class TrainingData:
 
     train: Dataset
     val: Dataset
-    """Films that choose the checkpoint."""
+    """Films of validation, by which the best checkpoint is chosen."""
     recipe: Recipe
     watch: WatchPhase | None = None
     """Called after each epoch."""
@@ -101,14 +101,14 @@ def train_run(
             return f"{out}: finished already"
         distributed.wait_for_file(out / MANIFEST)
         if distributed.is_main_process():
-            print(f"{table(train)}\n{len(val)} further films choose the checkpoint: {split}", file=sys.stderr)
+            print(f"{table(train)}\n{len(val)} further films validate: {split}", file=sys.stderr)
         phases = train_phases(classifier, TrainingData(train, val, recipe, watch), out, cache)
         if distributed.is_main_process():
             write_history(phases, out)
             save(out, classifier, recipe, train, val, split, minutes=(time.monotonic() - start) / 60)
-    rows = list(phases.values())[-1]
-    best = max(row["val_auroc"] for row in rows)
-    return f"{out}: trained; validation AUROC {best:.4f} on {len(val)} films that chose the checkpoint"
+    scores = [row["val_auroc"] for row in list(phases.values())[-1]]
+    kept = max(scores) if keeps_best(recipe) else scores[-1]
+    return f"{out}: trained; validation AUROC {kept:.4f} on {validation_films(len(val), recipe)}"
 
 
 def train_phases(classifier: Classifier, data: TrainingData, out: Path, cache: Path) -> dict[str, list[Row]]:
@@ -144,7 +144,7 @@ def fit_head(classifier: Classifier, data: TrainingData, out: Path, cache: Path)
 
 
 def finetune(classifier: Classifier, data: TrainingData, out: Path, cache: Path) -> list[Row]:
-    """Train the head and the unfrozen blocks on films; the classifier holds the best weights afterwards."""
+    """Train the head and the unfrozen blocks on films; the classifier holds the kept weights afterwards."""
     recipe = data.recipe
     train, val = load_views(classifier, data, cache) if recipe.finetune.views else load_films(classifier, data)
     batch_size, seed = distributed.shard_batch_size(recipe.finetune.batch), distributed.shard_seed(recipe.seed)

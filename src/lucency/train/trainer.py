@@ -23,7 +23,7 @@ from torch.optim.swa_utils import get_ema_avg_fn
 from lucency.errors import OutputError, TrainingError
 from lucency.progress import PATIENCE_S, clock
 from lucency.recipe import FinetuneSettings, FitSettings
-from lucency.train.checkpoints import CheckpointFiles, find_last, read_best, read_checkpoint, unwritable_run
+from lucency.train.checkpoints import LAST, CheckpointFiles, find_last, read_best, read_checkpoint, unwritable_run
 from lucency.train.distributed import sync_batchnorm, world_size
 from lucency.train.metrics import Row
 from lucency.train.module import ClassifierModule
@@ -31,7 +31,7 @@ from lucency.train.module import ClassifierModule
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts: sums in a fixed order
 
 MONITOR = "val_auroc"
-"""The best checkpoint is the one with the highest validation AUROC."""
+"""The best checkpoint is the one with the highest validation AUROC. `keep = "last"` keeps the last instead."""
 
 
 Watch = Callable[[list[Row]], None]
@@ -41,10 +41,10 @@ Watch = Callable[[list[Row]], None]
 def fit(
     module: ClassifierModule, settings: FitSettings, folder: Path, title: str, watch: Watch | None = None
 ) -> list[Row]:
-    """Train one phase, from the last complete epoch if `folder` holds one, and load the best weights.
+    """Train one phase, from the last complete epoch if `folder` holds one, and load the weights to keep.
 
     Args:
-        module: the network and its data; holds the best weights afterwards.
+        module: the network and its data; holds the kept weights afterwards.
         settings: epochs, learning rate, early stopping.
         folder: of this phase's checkpoints.
         title: of the phase, in progress and errors.
@@ -54,14 +54,14 @@ def fit(
         one row of metrics per epoch.
 
     Raises:
-        TrainingError: the loss is not finite, or the best checkpoint is damaged.
+        TrainingError: the loss is not finite, or the kept checkpoint is damaged.
         OutputError: a checkpoint cannot be written.
         KeyboardInterrupt: Ctrl-C; the last complete epoch is kept.
     """
     last = find_last(folder)
     if last is not None and _is_finished(state := read_checkpoint(last), settings):
         module.history = list(state["history"])
-        return _load_best(module, folder)
+        return _load_kept(module, settings, folder)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # no advice on devices
     trainer = _trainer(settings, folder, _callbacks(module, settings, folder, title, watch))
     try:
@@ -75,7 +75,7 @@ def fit(
         raise TrainingError(f"{title}: {error}; lower lr, or look for broken films with lucency audit") from error
     except (OSError, OutputError) as error:
         raise unwritable_run(folder, error) from error
-    return _load_best(module, folder)
+    return _load_kept(module, settings, folder)
 
 
 def _callbacks(
@@ -169,9 +169,10 @@ def _is_finished(state: dict[str, Any], settings: FitSettings) -> bool:
     return len(state["history"]) >= settings.epochs or any(count >= settings.patience for count in waited)
 
 
-def _load_best(module: ClassifierModule, folder: Path) -> list[Row]:
-    """Load the best weights; returns the history."""
-    module.load_state_dict(read_best(folder, MONITOR)["state_dict"])
+def _load_kept(module: ClassifierModule, settings: FitSettings, folder: Path) -> list[Row]:
+    """Load the weights of the best or the last epoch; returns the history."""
+    kept = read_checkpoint(folder / LAST) if settings.keep == "last" else read_best(folder, MONITOR)
+    module.load_state_dict(kept["state_dict"])
     return module.history
 
 
