@@ -53,13 +53,13 @@ def train(recipe: str, data: str, out: Path) -> None:
     from lucency.train import train_run, trainer
     from lucency.train.distributed import rank
 
-    load_best = trainer._load_best
+    load_kept = trainer._load_kept
 
-    def kept(step: Any, folder: Path) -> Any:
+    def kept(step: Any, settings: Any, folder: Path) -> Any:
         torch.save(step.network.state_dict(), out.parent / f"{folder.name}-{rank()}.pt")
-        return load_best(step, folder)
+        return load_kept(step, settings, folder)
 
-    trainer._load_best = kept
+    trainer._load_kept = kept
     train_run(parse_recipe(json.loads(recipe), "test"), read_dataset(data), out, out.parent / "cache")
 
 
