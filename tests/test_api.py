@@ -41,6 +41,7 @@ def test_doctests(module: str, names: dict[str, Any]) -> None:
     assert doctest.testmod(found, extraglobs=names).failed == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_public_function_has_an_example_that_runs(name: str, names: dict[str, Any]) -> None:
     """In the order of the file, because `export` takes the run that `train` leaves."""

@@ -31,12 +31,14 @@ def named(found: Audit, key: str) -> list[set[str]]:
     return [{records[index].name for index in group} for group in finding(found, key).groups]
 
 
+@pytest.mark.long
 def test_a_clean_set_has_no_findings(clean_audit: Audit) -> None:
     assert clean_audit.findings == ()
     assert clean_audit.to_json()["valid"]
     assert len(clean_audit.measured) == COUNT
 
 
+@pytest.mark.long
 def test_drawn_phantoms_have_no_findings() -> None:
     assert audit(read_dataset("phantom:220:3")).findings == ()
 
@@ -149,6 +151,7 @@ def test_film_names_are_escaped() -> None:
     assert "&lt;script&gt;" in text
 
 
+@pytest.mark.long
 def test_pictures_in_colour_are_no_outliers_of_a_kind_in_colour(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (24, 80, 90, 3)).astype(np.uint8)
     for index, one in enumerate(pixels):

@@ -19,6 +19,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("runs") / "run", "mobilenet_v1", "linear", side=32, width=0.25)
 
 
+@pytest.mark.long
 def test_export_verify_zip_show(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, packed = str(tmp_path / "bundle"), str(tmp_path / "bundle.zip")
     assert run(["export", str(trained), "--to", "onnx", "--out", out]) == 0

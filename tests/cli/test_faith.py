@@ -88,6 +88,7 @@ def test_fold_and_split_exclude_each_other(place: Path, tmp_path: Path, capsys: 
     assert "expected --fold or --split, received both" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_constant_network_has_no_nan(place: Path, tmp_path: Path) -> None:
     """Its map is zero: a miss on every film, no energy, and no NaN."""
     classifier = network()

@@ -165,6 +165,7 @@ def test_counts_equal_the_built_network(backbone: str) -> None:
     assert counted.parameters == counted.trainable + held
 
 
+@pytest.mark.long
 @rows
 def test_forward_map_exports_as_one_graph(backbone: str) -> None:
     """torch.export traces it without data-dependent branches."""

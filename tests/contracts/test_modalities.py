@@ -94,6 +94,7 @@ def test_a_card_refuses_the_wrong_channels(tmp_path):
         Card.model_validate({**card.model_dump(), "preprocess": Square().model_dump()})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["litert", "onnx"])
 def test_an_export_of_a_colour_network_gives_its_answers(target, tmp_path):
     run = run_of(tmp_path / "run", "skin")

@@ -12,6 +12,8 @@ from PIL import Image
 
 from lucency.cli import run
 
+pytestmark = pytest.mark.long
+
 LABELS = ("bcc", "df", "mel", "nv")
 SPOTS = ((200, 120, 110), (150, 90, 60), (60, 40, 40), (120, 70, 50))
 """Colour of each kind of drawn spot."""

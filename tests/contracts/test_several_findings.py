@@ -20,6 +20,8 @@ from lucency.reader import Outputs, Reader, Reading
 from lucency.reader.reading import reading
 from lucency.serve.routes import FilmAnswer
 
+pytestmark = pytest.mark.long
+
 FINDINGS = ("haemorrhage", "pigment")
 RECIPE = """
 name = "findings"

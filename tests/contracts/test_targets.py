@@ -18,6 +18,8 @@ from lucency.export.exporter import export_run
 from lucency.reader import ENGINES, Reader, coreml
 from lucency.reader.reader import verify_golden
 
+pytestmark = pytest.mark.long
+
 SIDE = 64
 SCALES = (0.93, 1.08)
 RUNS = {
@@ -208,7 +210,6 @@ def test_targets_agree_with_each_other(place: Path) -> None:
     assert np.abs(answers[0].maps - answers[1].maps).max() < 1e-3
 
 
-@pytest.mark.long
 @quantized
 @pytest.mark.parametrize("quantize", ["float16", "weights", "int8"])
 def test_quantized_outputs_correlate(pair: tuple[Path, Path], quantize: str, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from dicom.films import film
 from dicom.peers import Archive, free_port, send, until
 from lucency.dicom.queue import Queue
 
+pytestmark = pytest.mark.long
+
 
 class Node:
     """`lucency pacs serve` as a program of its own, which may be killed and started again."""

@@ -105,6 +105,7 @@ def test_colour_in_any_layout_is_written_as_rgb(stored: str) -> None:
     assert np.array_equal(open_film(result.content).colour, open_film(data).colour)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("paper", "ink"), [((200, 60, 60), (255, 255, 255)), ((60, 170, 60), (190, 110, 60))])
 def test_text_in_colour_is_seen(paper: tuple[int, int, int], ink: tuple[int, int, int]) -> None:
     """White letters, and letters of the luma of their paper."""
@@ -251,6 +252,7 @@ WRITTEN = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", WRITTEN)
 def test_text_in_the_pixels_is_seen(case: str) -> None:
     with pytest.raises(FilmError, match="what looks like text at rows"):
@@ -262,6 +264,7 @@ RISING.LUTDescriptor = [4096, 0, 12]
 RISING.add_new("LUTData", "OW", np.minimum(np.arange(4096) * 2, 4095).astype("<u2").tobytes())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hidden_by", ["window", "table"])
 @pytest.mark.parametrize("level", [140, 200])
 def test_text_that_is_not_shown_is_seen_as_well(hidden_by: str, level: int) -> None:

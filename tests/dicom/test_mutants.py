@@ -17,6 +17,8 @@ from lucency.dicom.deid import Pseudonyms, deidentify
 from lucency.errors import FilmError
 from lucency.reader import Reader
 
+pytestmark = pytest.mark.long
+
 NAME, NUMBER = "Zebrastreifen", "Q4815162342"
 KEY = Pseudonyms(b"sixteen bytes at least")
 

@@ -273,6 +273,7 @@ def test_a_caller_who_says_nothing_is_hung_up_on(tmp_path: Path, monkeypatch: py
     assert failed == []
 
 
+@pytest.mark.long
 def test_connections_that_close_or_say_nothing_shut_nobody_out(begin: Begin, archive: Archive) -> None:
     """Eight of them used to fill all places, for a minute."""
     port, queue = begin(archive.port)

@@ -147,6 +147,7 @@ def test_prediction_sets_cover_each_class_by_patient():
     assert crossed.predictions.answered is not None
 
 
+@pytest.mark.long
 def test_forty_classes_of_which_one_has_three_films(tmp_path):
     many = graded(1200, classes=40)
     some = many.pick((many.labels != 7) | (np.cumsum(many.labels == 7) <= 3))

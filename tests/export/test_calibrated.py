@@ -21,6 +21,8 @@ from lucency.reader import coreml
 
 from .small_runs import alive, card_of, few_units, squares
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = {
     "none": {},
     "temperature": {"temperature": (2.5,)},

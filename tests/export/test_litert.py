@@ -36,10 +36,12 @@ def changed(content: bytes, change) -> bytes:  # type: ignore[no-untyped-def]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
+@pytest.mark.long
 def test_a_converted_network_passes(content: bytes) -> None:
     litert.check(content, OUTPUTS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", ["unit", "plain"])
 def test_a_gray_film_in_three_channels_without_a_shift(first: str) -> None:
     classifier = alive(few_units("linear", 1), SIDE)
@@ -164,6 +166,7 @@ def test_a_harmful_bias_correction_is_reverted(content: bytes) -> None:
     np.testing.assert_allclose(litert.logits(litert.correct_bias(content, other, films), films), before, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("quantize", ["int8", "weights"])
 def test_a_network_too_small_for_int8_is_told_so(quantize: str) -> None:
     units = [Unit(3, 4, 3, 2), Unit(4, 8, 3, 2), Unit(8, 8, 3, 2), Unit(8, 8)]

@@ -109,6 +109,7 @@ REAL = {
 """What is made of a real film of 15 bits: header, bits, and dcm2pnm's options; it heeds the function and the shape."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("case", REAL)
 def test_variants_of_a_real_film(pydicom_data, make_lut, tmp_path, case, photometric):

@@ -109,6 +109,7 @@ def test_truncated(share: float, tmp_path: Path) -> None:
     _refused(tmp_path / "a.h5", tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(40))
 def test_flipped_bytes_end_in_a_line_or_a_run(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)

@@ -57,6 +57,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return raised / raised.sum(1, keepdims=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", [".h5", ".keras", "keras2.h5"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_answers_as_in_keras(models: dict[str, Any], variant: str, suffix: str, tmp_path: Path) -> None:

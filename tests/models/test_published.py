@@ -29,6 +29,7 @@ def _name(row: Published) -> str:
     return f"{row.backbone} {row.width:g}-{row.side}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("row", PUBLISHED, ids=_name)
 def test_printed_figures_are_exact_or_errata(row: Published) -> None:
     counted = count_flops(row.backbone, row.width, row.side)

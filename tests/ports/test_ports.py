@@ -30,6 +30,7 @@ GOLDEN = json.loads((HERE.parent / "golden/preprocessing.json").read_text(encodi
 Ask = Callable[[list[str]], list[str]]
 
 
+@pytest.mark.long
 def test_golden_vectors(ask: Ask) -> None:
     lines, expected = [], []
     for film in GOLDEN["films"]:
@@ -148,6 +149,7 @@ def test_random_films_of_random_sizes(ask: Ask) -> None:
     assert ask(lines) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "height"), [(1024, 1024), (1857, 1317), (127, 384)])
 def test_the_size_of_films(ask: Ask, width: int, height: int) -> None:
     gray = np.random.default_rng(width).integers(0, 256, (height, width)).astype(np.uint8)

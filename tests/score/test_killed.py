@@ -18,6 +18,8 @@ from lucency.score import ENGINES, open_manifest, score
 
 from .films import everything, write_films
 
+pytestmark = pytest.mark.long
+
 KILLS = 3
 STARTS_WITHIN_S = 300
 

@@ -16,6 +16,8 @@ from lucency.score import ENGINES, open_manifest, score
 
 from .films import BAD, everything, write_films
 
+pytestmark = pytest.mark.long
+
 FILMS = 60
 EMPTY = "00013.png"
 STARTS_WITHIN_S = 300

@@ -23,6 +23,8 @@ from lucency.score.shards import lock_part
 from .films import everything, write_films
 from .test_killed import children, command
 
+pytestmark = pytest.mark.long
+
 ENDS_WITHIN_S = 60
 """Five seconds on an idle machine; tests share theirs."""
 STARTS_WITHIN_S = 300

@@ -14,6 +14,8 @@ from film.conftest import MakeDicom
 from .broken import bombs, broken_films, whole
 from .running import Server, film, running
 
+pytestmark = pytest.mark.long
+
 NAME = "DOE_JOHN.dcm"
 SMALL = ("--max-mb", "2", "--max-megapixels", "2", "--timeout", "100")
 

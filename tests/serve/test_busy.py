@@ -25,7 +25,10 @@ from .running import Server, film, running, until
 SLACK_S = 30
 """For a machine that does much else."""
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that hold a process")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that hold a process"),
+]
 
 
 def posted(server: Server, times: int, pool: ThreadPoolExecutor) -> list[Future[httpx.Response]]:

@@ -32,6 +32,7 @@ def asked(server: Server, folder: Path, examples: int, *more: str) -> None:
     assert not [event for event in server.events if event.get("status", 0) == 500]
 
 
+@pytest.mark.long
 def test_as_described(server: Server, tmp_path: Path) -> None:
     asked(server, tmp_path, 5)
 

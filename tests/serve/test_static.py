@@ -108,6 +108,7 @@ def errors(said: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return [line for line in said if line[0] == "error"]
 
 
+@pytest.mark.long
 def test_in_a_browser() -> None:
     """The server's own page opens, loads nothing from elsewhere and finds its network."""
     small = DEFAULT.with_name("int8")

@@ -45,6 +45,7 @@ def squares() -> Squares:
     return squares_of(as_films([chest(k, sharp=float(s)) for k, s in enumerate(sharp)], labels))
 
 
+@pytest.mark.long
 def test_properties_in_the_features_are_predicted(squares: Squares) -> None:
     found = probe(network(sharp=True), Preprocess(224), squares)
     assert found["sharpness"] > 0.95

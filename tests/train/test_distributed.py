@@ -21,6 +21,8 @@ from lucency.train import distributed, train_run
 from lucency.train.manifest import Manifest, claim
 from train.processes import gather, in_processes, leave, resumed, stopped, train
 
+pytestmark = pytest.mark.long
+
 DATA = "phantom:56"
 """38 training films, which two processes can share evenly, and 18 validation films."""
 DRAWN = "phantom:300"
@@ -88,7 +90,6 @@ def test_indivisible_shards_raise(monkeypatch: pytest.MonkeyPatch) -> None:
         distributed.shard_films(read_dataset("phantom:2"))
 
 
-@pytest.mark.long
 def test_collectives_of_two_processes(tmp_path: Path) -> None:
     in_processes(gather, tmp_path)
     one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
@@ -106,7 +107,6 @@ def test_collectives_of_two_processes(tmp_path: Path) -> None:
     assert [json.loads((tmp_path / f"scale-{rank}.json").read_text()) for rank in (0, 1)] == [0.5, 1.5]
 
 
-@pytest.mark.long
 def test_a_process_whose_peer_died_raises(capfd: pytest.CaptureFixture[str]) -> None:
     in_processes(leave, ends=(1, 0), start="spawn")
     assert "TrainingError: another of 2 processes failed" in capfd.readouterr().err
@@ -133,7 +133,6 @@ def test_both_processes_end_with_the_same_weights(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {"0-of-2", "1-of-2"}
 
 
-@pytest.mark.long
 def test_two_processes_equal_one_on_full_batches(tmp_path: Path) -> None:
     """All films in one batch, nothing drawn: the mean of two equal halves' gradients is the gradient of the whole.
 

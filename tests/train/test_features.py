@@ -37,6 +37,7 @@ def broken() -> Film:
     raise FilmError("bad.png: expected an image, found text")
 
 
+@pytest.mark.long
 def test_features_equal_the_pooled_activations(classifier: Classifier, films: Dataset, tmp_path: Path) -> None:
     found = pooled_features(classifier, films, SQUARE, tmp_path)
     gray = torch.from_numpy(np.stack([SQUARE(record.load()) for record in films.samples])).unsqueeze(1).float()
@@ -55,6 +56,7 @@ def test_the_second_call_reads_the_cache(
     assert np.array_equal(first.vectors, again.vectors)
 
 
+@pytest.mark.long
 def test_a_crash_keeps_the_finished_batches(
     classifier: Classifier, films: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +138,7 @@ def test_a_flipped_byte_of_a_vector_is_computed_again(classifier: Classifier, fi
     np.testing.assert_allclose(again, whole, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", ["garbage", "hole", "empty"])
 def test_a_damaged_cache_is_rebuilt(
     classifier: Classifier, films: Dataset, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]

@@ -44,6 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 def test_gate_writes_a_new_run_and_keeps_the_old_one(place: Path) -> None:
     card = verify(place / "gated")
     assert [check.name for check in card.gate.checks] == ["layout", "upside_down", "mirrored", "features"]

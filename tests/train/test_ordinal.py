@@ -14,6 +14,8 @@ from lucency.cli import run
 from lucency.export import TARGETS
 from lucency.export.network import ExportNetwork
 
+pytestmark = pytest.mark.long
+
 RECIPE = """
 name = "grades"
 [data]

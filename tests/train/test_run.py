@@ -151,6 +151,7 @@ def worse() -> Recipe:
     return short.model_copy(update={"seed": 4})
 
 
+@pytest.mark.long
 def test_resume_starts_from_the_last_epoch_not_the_best(films: Dataset, tmp_path: Path) -> None:
     train_run(worse(), films, tmp_path / "run", tmp_path / "cache")
     kept = {
@@ -219,6 +220,7 @@ def test_a_single_class_raises(films: Dataset, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("imbalance", ["none", "oversample", "focal"])
 def test_every_imbalance_setting_trains(films: Dataset, tmp_path: Path, imbalance: str) -> None:
     chosen = recipe(data={"imbalance": imbalance}, finetune={"epochs": 1})
@@ -250,6 +252,7 @@ def test_a_nan_loss_raises(films: Dataset, tmp_path: Path) -> None:
         train_run(recipe(finetune={"lr": 1e30, "ema": 0.0}), films, tmp_path / "run", tmp_path / "cache")
 
 
+@pytest.mark.long
 def test_a_run_moved_away_while_it_trains_can_be_put_back_or_continued_where_it_is(
     films: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

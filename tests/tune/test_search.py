@@ -80,6 +80,7 @@ def test_trials_are_counted_over_calls(tmp_path: Path) -> None:
     )  # the sampler does not start over
 
 
+@pytest.mark.long
 def test_weak_trials_are_pruned_after_a_fold(tmp_path: Path) -> None:
     study = run(tmp_path, 25)
     pruned = [trial for trial in finished_trials(study) if trial.state.name == "PRUNED"]
@@ -88,6 +89,7 @@ def test_weak_trials_are_pruned_after_a_fold(tmp_path: Path) -> None:
     assert min(trial.number for trial in pruned) >= module.STARTUP
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [TrainingError("no"), UsageError("no"), WeightsError("no")])
 def test_a_failed_training_is_recorded(error: LucencyError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail_for_large_dropout(recipe: Recipe, *rest: Any) -> FoldScore:
@@ -163,6 +165,7 @@ def test_planned_trials_run_in_order_and_resume(tmp_path: Path, monkeypatch: pyt
     assert "model.dropout 0.9" in trial_line(trials[1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["recipe", "space", "score", "films", "folds", "aspects"])
 def test_a_search_with_another_registration_raises(what: str, tmp_path: Path) -> None:
     run(tmp_path, 1)

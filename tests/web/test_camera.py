@@ -15,6 +15,8 @@ from lucency.data.phantom import draw
 from web.browser import axe, chromium, ready, served
 from web.scenes import HEIGHT, WIDTH, film_video, photograph, scene
 
+pytestmark = pytest.mark.long
+
 FIND = """async (pictures) => {
   const { findCorners } = await import("./tracker.js");
   return pictures.map((text) => {

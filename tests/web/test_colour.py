@@ -37,6 +37,8 @@ from lucency.web import write_page
 from web.browser import DESKTOP, PHONE, PROBE, axe, read, ready, served
 from web.test_parity import compare, stored
 
+pytestmark = pytest.mark.long
+
 NAMES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 SCALED = Calibration(
     method="platt", parameters={"slope": (16.0,) * 7, "offset": (9.6, 17.4, -7.4, 3.8, 8.6, -5.8, -6.2)}

@@ -35,6 +35,8 @@ from lucency.film import open_film
 from web.browser import read, served
 from web.test_parity import stored
 
+pytestmark = pytest.mark.long
+
 RNG = np.random.default_rng(1)
 RAMP12 = (np.arange(48 * 60, dtype=np.uint16) % 4096).reshape(48, 60)
 

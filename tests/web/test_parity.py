@@ -18,6 +18,8 @@ from lucency.film import open_film
 from lucency.reader import Reader
 from web.browser import read
 
+pytestmark = pytest.mark.long
+
 LOGIT = 1e-3
 """How far logits may be apart, in float32 as in int8, whose kernels count in whole numbers."""
 

@@ -22,6 +22,8 @@ from serve.broken import chunk
 from web.browser import COLOUR, PHONE
 from web.test_page import load
 
+pytestmark = pytest.mark.long
+
 INT8 = DEFAULT.with_name("int8")
 DROP = """(given) => {
   const carried = new DataTransfer();
