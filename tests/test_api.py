@@ -67,6 +67,7 @@ def test_all_public_names_exist() -> None:
         _ = lucency.misspelt
 
 
+@pytest.mark.long
 def test_a_notebook_shows_the_curves_after_each_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ipython = pytest.importorskip("IPython")
     shown: list[str] = []

@@ -35,6 +35,7 @@ def test_export_verify_zip_show(trained: Path, tmp_path: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["model"]["format"] == "onnx"
 
 
+@pytest.mark.long
 def test_a_changed_byte_is_reported(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["export", str(trained), "--to", "onnx", "--out", str(tmp_path / "bundle")]) == 0
     model = tmp_path / "bundle" / "model.onnx"

@@ -15,6 +15,7 @@ def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.long
 def test_all_networks_with_their_exact_figures(capsys: pytest.CaptureFixture[str]) -> None:
     """The figures of the papers and of Keras."""
     rows = {row["name"]: row for row in _json(capsys)}
@@ -24,6 +25,7 @@ def test_all_networks_with_their_exact_figures(capsys: pytest.CaptureFixture[str
     assert rows["efficientnet_lite4"]["top1"] == 81.5
 
 
+@pytest.mark.long
 def test_the_lecture_network(capsys: pytest.CaptureFixture[str]) -> None:
     found = _json(capsys, "mobilenet_v2", "--top", "dense128")
     assert found["parameters"] == 2_422_081

@@ -44,6 +44,7 @@ def lucency(*arguments: str, encoding: str = "utf-8") -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, check=False, env=environment)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
 def test_a_terminal_of_any_encoding_shows_a_reading(encoding: str, place: Path) -> None:
     done = lucency("read", str(place / "films" / "0.png"), "--bundle", str(place / "bundle"), encoding=encoding)
@@ -51,6 +52,7 @@ def test_a_terminal_of_any_encoding_shows_a_reading(encoding: str, place: Path) 
     assert b"0.014: normal" in done.stdout  # sigmoid((60 - 128) / 16)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="closes descriptors")
 @pytest.mark.parametrize("closed", ["1", "2", "0 2", "0 1 2"])
 def test_a_service_without_stdout_or_stderr_reads(closed: str, place: Path) -> None:

@@ -59,6 +59,7 @@ def test_serve_needs_its_own_extra_alone() -> None:
     assert (done.returncode, "nowhere" in done.stderr) == (7, True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "extra"),
     [

@@ -67,15 +67,11 @@ def riddled() -> bytes:
         return file(one)
 
 
+CLASSES = ("OphthalmicPhotography8Bit", "DermoscopicPhotography", "VLPhotographic")
 PHOTOGRAPH = np.random.default_rng(2).integers(90, 130, (64, 64, 3)).astype(np.uint8)
-CLASSES = (
-    uid.OphthalmicPhotography8BitImageStorage,
-    uid.DermoscopicPhotographyImageStorage,
-    uid.VLPhotographicImageStorage,
-)
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("kind", [getattr(uid, f"{name}ImageStorage") for name in CLASSES])
 def test_a_photograph_becomes_a_secondary_capture_with_its_colours(kind: uid.UID, tmp_path: Path) -> None:
     words = {"seen": kind == uid.VLPhotographicImageStorage}
     data = photograph(1, PHOTOGRAPH, SOPClassUID=kind, DeviceSerialNumber=SECRET)

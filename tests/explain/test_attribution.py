@@ -137,6 +137,7 @@ def test_the_networks_map_is_grad_cam_on_random_networks(
     _agrees(classifier, gray, finding)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("head", HEADS)
 def test_the_networks_map_is_grad_cam_on_every_backbone(backbone: str, head: str, gray: np.ndarray) -> None:

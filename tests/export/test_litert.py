@@ -108,6 +108,7 @@ def shortly(name: str) -> str:
     return litert.PACKAGES.sub(rb"\1", name.encode()).decode()
 
 
+@pytest.mark.long
 def test_int8_files_name_layers_without_their_packages(deep: bytes) -> None:
     assert (
         shortly("lucency.models.layers.Unit_0/torch.nn.modules.conv.Conv2d_conv;1_dequant")

@@ -104,6 +104,7 @@ def test_efficientnet_lite0_becomes_ours(tmp_path: Path) -> None:
     assert imported.card.model.backbone == "efficientnet_lite0"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if "MobileNet" not in name])
 def test_the_map_is_the_derivative_by_autograd_and_adds_up(
     models: dict[str, Any], variant: str, tmp_path: Path

@@ -42,6 +42,7 @@ def test_a_worker_equals_score_batch(bundle: Bundle, worker: Worker, films: Path
     assert worker.score(asked).equals(score_batch(asked, Reader(bundle)))
 
 
+@pytest.mark.long
 def test_a_crash_affects_one_film(worker: Worker, films: Path) -> None:
     asked = paths(films, "one", "poison", "two")
     table = worker.score(asked)
@@ -57,6 +58,7 @@ def test_a_film_that_asks_for_more_memory_than_any_film_needs(worker: Worker, fi
     assert "MemoryError" in table["error"][1].as_py()
 
 
+@pytest.mark.long
 def test_a_film_times_out(bundle: Bundle, films: Path) -> None:
     worker = Worker(in_memory(bundle), timeout_s=5, serve=serve)
     assert worker.score(paths(films, "slow"))["error_kind"].to_pylist() == ["timed_out"]

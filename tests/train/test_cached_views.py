@@ -212,6 +212,7 @@ def test_a_damaged_picture_costs_no_other(pictures: Dataset, tmp_path: Path) -> 
         cached_views(network(SKIN), damaged.subset([0]), SKIN, tmp_path / "cache", augmented=True)
 
 
+@pytest.mark.long
 def test_a_run_on_views_resumes_to_the_same_weights(
     pictures: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
