@@ -277,7 +277,7 @@ def test_nothing_is_left(known: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert run(["evaluate", str(known / "bundle"), "--data", str(tmp_path), "--only-unseen"]) == 4
     assert "it has seen all 2" in capsys.readouterr().err
     assert run(["evaluate", str(known / "bundle"), "--data", str(tmp_path), "--split", "val"]) == 4
-    assert "the films that chose the checkpoint" in capsys.readouterr().err
+    assert "expected its validation films" in capsys.readouterr().err
 
 
 def test_two_readers_are_compared_on_what_neither_has_seen(known: Path, capsys: pytest.CaptureFixture[str]) -> None:

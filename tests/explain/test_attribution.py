@@ -159,15 +159,15 @@ def test_the_networks_map_is_grad_cam_on_timm(name: str, gray: np.ndarray) -> No
     _agrees(random_network("dense128", 2, backbone=name, width=1.0), gray, 0)
 
 
-@pytest.mark.parametrize("zooms", [(1.0,), (0.8,), (1.0, 0.7)])
+@pytest.mark.parametrize(("zooms", "rtol"), [((1.0,), 0), ((0.8,), 1e-5), ((1.0, 0.7), 1e-5)])  # matrices round
 def test_maps_of_a_network_that_reads_mirrored_too_turn_with_the_film(
-    zooms: tuple[float, ...], gray: np.ndarray
+    zooms: tuple[float, ...], rtol: float, gray: np.ndarray
 ) -> None:
     classifier = build(ModelSettings(width=0.25, depth=8, tta_flip="both", tta_zoom=zooms), 2).eval()
     for explain in (cam, grad_cam):
         found = explain(classifier, gray, 1)
-        np.testing.assert_allclose(explain(classifier, gray[:, ::-1].copy(), 1), found[:, ::-1], rtol=1e-5, atol=1e-5)
-        np.testing.assert_allclose(explain(classifier, gray[::-1].copy(), 1), found[::-1], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(explain(classifier, gray[:, ::-1].copy(), 1), found[:, ::-1], rtol=rtol, atol=1e-5)
+        np.testing.assert_allclose(explain(classifier, gray[::-1].copy(), 1), found[::-1], rtol=rtol, atol=1e-5)
 
 
 def _agrees(classifier: Classifier, gray: np.ndarray, finding: int) -> None:

@@ -178,6 +178,8 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so(films: Dataset, tmp_pat
     settled = settled.model_copy(update={"finetune": settled.finetune.model_copy(update={"keep": "last"})})
     said = train_run(settled, films, tmp_path / "run", tmp_path / "cache")
     last = torch.load(tmp_path / "run" / "checkpoints" / "finetune" / "last.ckpt", weights_only=True)
+    best = torch.load(tmp_path / "run" / "checkpoints" / "finetune" / "best.ckpt", weights_only=True)
+    assert best["epoch"] < last["epoch"]  # otherwise the test is void
     kept = weights(tmp_path / "run")
     for name, tensor in last["state_dict"].items():
         assert np.array_equal(kept[name.removeprefix("network.")], tensor.numpy())

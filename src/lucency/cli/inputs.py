@@ -30,7 +30,7 @@ AllowMissing = Annotated[
 ]
 Split = Annotated[
     str | None,
-    typer.Option(help="train, test, all, or val: what chose the checkpoint. [default: test if there, else all]"),
+    typer.Option(help="train, test, all, or val: its validation films. [default: test if there, else all]"),
 ]
 OnlyUnseen = Annotated[
     bool, typer.Option("--only-unseen", help="Leave out films that the reader learned from, by their content.")

@@ -45,7 +45,7 @@ class Learned:
     train: frozenset[bytes] = frozenset()
     """Learned from."""
     val: frozenset[bytes] = frozenset()
-    """They chose the checkpoint."""
+    """They validated it."""
 
     def __or__(self, other: Learned) -> Learned:
         return Learned(self.train | other.train, self.val | other.val)
@@ -132,7 +132,7 @@ def fresh_films(
 
     Args:
         films: all films.
-        split: as `choose_split`; `val` is what chose the checkpoint of the bundle, where it says so.
+        split: as `choose_split`; `val` is the validation films of the bundle's training, where it names them.
         bundle: the run or bundle.
         data: where the films come from, for messages.
         unseen_by: runs or bundles whose films are left out.
@@ -161,8 +161,7 @@ def own_val_films(films: Dataset, learned: Learned, data: str) -> Dataset:
     chosen = np.array([bool(one & learned.val) for one in hashes_of(films)], dtype=bool)
     if not chosen.any():
         raise SourceError(
-            f"{data}: expected the films that chose the checkpoint, found none of them; "
-            "give the films that the run was trained on"
+            f"{data}: expected its validation films, found none of them; give the films that the run was trained on"
         )
     return films.subset(np.flatnonzero(chosen))
 

@@ -81,7 +81,7 @@ def train_val_split(films: Dataset, settings: DataSettings) -> tuple[Dataset, Da
     """Part the films, never a patient. Films that the source calls `test` take no part.
 
     Returns:
-        films to learn from, films that choose the checkpoint, and how they were parted, in words.
+        films to learn from, validation films, and how they were parted, in words.
 
     Raises:
         SourceError: nothing to learn from: no film, one class only, a class with a single patient.

@@ -332,7 +332,7 @@ class Classifier(nn.Module):
         """Maps (v · n, f, h, w) of each view → maps on the whole film, of the same mean."""
         if self.crop is not None and cropped.box is not None:
             return self.crop.on_film(maps, cropped.box)
-        if self.crop is not None:
+        if self.crop is not None or self.reads_plainly:
             return maps
         each = maps.reshape(self.views, len(maps) // self.views, *maps.shape[1:])
         return torch.cat([view.on_film(each[number]) for number, view in enumerate(self.tta)])

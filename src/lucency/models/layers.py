@@ -295,8 +295,9 @@ class TTAView(NamedTuple):
     def of(self, films: Tensor) -> Tensor:
         """Films (n, c, s, s) → this view of them."""
         if self.zoom < 1:
-            centers = pixel_centers(films.shape[2], films)
-            films = resample(films.flatten(0, 1), self._box(films), centers).reshape(films.shape)
+            start, end = self._ends(films)
+            across = tents(start, end, pixel_centers(films.shape[3], films), films.shape[3])[0].T
+            films = ((films @ across).transpose(2, 3) @ across).transpose(2, 3)  # one matrix, once in an exported file
         return films.flip(self.axes) if self.axes else films
 
     def on_film(self, maps: Tensor) -> Tensor:
@@ -304,14 +305,13 @@ class TTAView(NamedTuple):
         maps = maps.flip(self.axes) if self.axes else maps
         if self.zoom == 1:
             return maps
-        box, side = self._box(maps), maps.shape[2]
-        across = overlaps(box[:, :1], box[:, 2:3], side, side)
-        return across.transpose(1, 2) @ maps @ across
+        across = overlaps(*self._ends(maps), maps.shape[3], maps.shape[3])[0]
+        return ((maps @ across).transpose(2, 3) @ across).transpose(2, 3)
 
-    def _box(self, like: Tensor) -> Tensor:
-        """float32 (1, 4): left, top, right, bottom, as shares of the film."""
-        margin = (1 - self.zoom) / 2
-        return torch.tensor([[margin, margin, 1 - margin, 1 - margin]], dtype=like.dtype, device=like.device)
+    def _ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Where what is read starts and ends along each axis, (1, 1) each, as shares of the side."""
+        margin = torch.full((1, 1), (1 - self.zoom) / 2, dtype=like.dtype, device=like.device)
+        return margin, 1 - margin
 
 
 def tta_views(flip: str, zooms: Sequence[float] = (1.0,)) -> tuple[TTAView, ...]:

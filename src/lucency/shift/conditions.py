@@ -181,8 +181,8 @@ FOLD_COUNTS = (5, 3, 10, 2, 4)
 def held_out(card: Card, films: Dataset, fold: int | None = None, folds: int | None = None) -> tuple[Dataset, str]:
     """The films that a run was not trained on, and how they were held out, in words.
 
-    For a run of a cross-validation these are the films of its fold; for any other run its validation films, which were
-    used to choose the checkpoint. The split hash on the card decides between the two.
+    For a run of a cross-validation these are the films of its fold; for any other run its validation films, by which
+    its checkpoint may have been chosen. The split hash on the card decides between the two.
 
     Args:
         card: of a run or of a bundle exported from it.
@@ -197,7 +197,7 @@ def held_out(card: Card, films: Dataset, fold: int | None = None, folds: int | N
     if fold is None and folds is None:
         train, val, _ = train_val_split(films, settings)
         if _trained_on(card, train):
-            return val, f"{len(val)} films of validation patients, used to choose the checkpoint"
+            return val, f"{len(val)} validation films of its training, by which its checkpoint may have been chosen"
     counts = FOLD_COUNTS if folds is None else (folds,)
     for found in _folds(counts, fold):
         rest, held = found.split(films)

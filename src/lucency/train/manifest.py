@@ -62,7 +62,7 @@ class Manifest:
     train: str
     """split_hash of the training films."""
     val: str
-    """split_hash of the films that choose the checkpoint."""
+    """split_hash of the validation films."""
     world_size: int = 1
     """Processes that train together."""
 
