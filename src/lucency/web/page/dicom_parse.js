@@ -1,4 +1,4 @@
-// The data set of a DICOM file: PS3.5, section 7. Elements by their tag, eight hexadecimal digits.
+// The data set of a DICOM file: PS3.5, section 7. Elements by their tag, eight hexadecimal digits. Why not a library: docs/decisions.md.
 
 import { damaged } from "./errors.js";
 
