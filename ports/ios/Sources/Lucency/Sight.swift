@@ -117,7 +117,10 @@ private func twoLevels(_ small: [Double]) -> (Double, Double) {
 /// The mean of red, green and blue of 32 × 32 cells.
 private func levels(_ film: Film) -> [Double] {
     let channels = thumbnail(film)
-    return (0..<(cells * cells)).map { (channels[0][$0] + channels[1][$0] + channels[2][$0]) / 3 }
+    return (0..<(cells * cells)).map { cell -> Double in
+        let sum: Double = channels[0][cell] + channels[1][cell] + channels[2][cell]
+        return sum / 3
+    }
 }
 
 /// Whether a twentieth of the picture lies `lesionLevels` from its median colour.
