@@ -17,6 +17,7 @@ from lucency.data import read_dataset
 from lucency.data.splits import Fold, split_hash, train_val_split
 from lucency.errors import RecipeError
 from lucency.recipe import DataSettings, parse_recipe, read_recipe, recipe_names
+from sample_sources import write_folder
 
 TINY = """
 name = "tiny"
@@ -37,6 +38,17 @@ def test_one_fold_trains_on_the_others(tmp_path: Path) -> None:
     rest, _ = Fold(2, 3).split(read_dataset("phantom:40"))
     train, _, _ = train_val_split(rest, DataSettings(image_size=32))
     assert open_bundle(tmp_path / "run").card.training.split_hash == split_hash(train, range(len(train)))
+
+
+def test_a_card_claims_no_patients_where_films_name_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY)
+    films = write_folder(tmp_path / "films")
+    assert run(["train", str(recipe), "--data", str(films), "--out", str(tmp_path / "run")]) == 0
+    assert open_bundle(tmp_path / "run").card.training.patients is None
+    capsys.readouterr()
+    assert run(["bundle", "show", str(tmp_path / "run")]) == 0
+    assert "10 films, patients not all known, source folder" in capsys.readouterr().out
 
 
 def test_fold_without_folds_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

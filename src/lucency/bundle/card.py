@@ -17,6 +17,7 @@ from pydantic import (
 from lucency.compat import rename_model, rename_preprocess
 from lucency.errors import BundleError
 from lucency.evaluate.calibration import Method, check
+from lucency.evaluate.predictions import patient_words
 from lucency.modality import MODALITIES
 from lucency.modality import Name as ModalityName
 
@@ -212,13 +213,17 @@ class Training(Part):
     source: str = ""
     """The row of SOURCES that read the films."""
     films: Count = 0
-    patients: Count = 0
+    patients: Count | None = 0
+    """Different patients; empty where not every film names its own."""
     left_out: dict[str, Count] = {}
     """Films and files that the source left out, by reason."""
     split_hash: str = ""
     seed: int = 0
     minutes: Annotated[float, Field(ge=0)] = 0.0
     versions: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        return f"{self.films:,} films, {patient_words(self.patients)}, source {self.source or 'not stated'}"
 
 
 class Metric(Part):

@@ -198,7 +198,7 @@ def summary(card: Card) -> str:
         ("called at", called_at if card.task != "multiclass" else calling(card)),
         ("bands", bands_line(card) or "none: several probabilities decide"),
         ("calibration", f"{card.calibration.method}, fitted on {card.calibration.fitted_on or 'nothing'}"),
-        ("trained on", f"{training.films:,} films of {training.patients:,} patients, {training.source}"),
+        ("trained on", str(training)),
         ("licence", card.licence or "not stated"),
         *(_figure(item) for item in card.metrics if item.name not in FIRST),
         *_parity(card),

@@ -92,8 +92,7 @@ def table(report: Report, about: dict[str, Any], out: Path | None, parts: Sequen
     from lucency.evaluate.report import ALL, MACRO, WEIGHTED
 
     counts = ", ".join(f"{name} {n:,}" for name, n in zip(report.label_names, report.films_per_label, strict=True))
-    patients = f"{report.patients:,} patients" if report.patients_known else "patients not all known"
-    lines = [f"{report.films:,} films, {patients} ({counts}); split {about['split']} of {about['data']}"]
+    lines = [f"{report.counted} ({counts}); split {about['split']} of {about['data']}"]
     if seen := seen_line(about):
         lines.append(seen)
     if report.threshold is not None:
@@ -216,10 +215,9 @@ def comparison_table(
     found: tuple[Comparison, ...], films: Predictions, names: tuple[str, str], thresholds: tuple[PerFinding, PerFinding]
 ) -> str:
     """The comparison as text for a terminal."""
-    from lucency.evaluate.predictions import threshold_words
+    from lucency.evaluate.predictions import patient_words, threshold_words
 
-    patients = int(films.groups().max()) + 1
-    whose = f"{patients:,} patients" if films.patients_known else "patients not all known"
+    whose = patient_words(int(films.groups().max()) + 1 if films.patients_known else None)
     lines = [
         f"A {names[0]} (at {threshold_words(thresholds[0], films.label_names)})",
         f"B {names[1]} (at {threshold_words(thresholds[1], films.label_names)})",

@@ -204,10 +204,10 @@ def _words(path: Path) -> str:
 
 def table(new: Recalibrated, on: str) -> str:
     """What was fitted and its gain, as text for a terminal."""
-    from lucency.evaluate.predictions import threshold_words
+    from lucency.evaluate.predictions import patient_words, threshold_words
 
     predictions, card = new.crossfitted.predictions, new.card
-    patients = f"{predictions.groups().max() + 1} patients" if predictions.patients_known else "patients not all known"
+    patients = patient_words(int(predictions.groups().max()) + 1 if predictions.patients_known else None)
     names = max(26, *(len(gain.name) + 2 for gain in new.gains))
     lines = [f"{on}; {patients}", "", f"{'':{names}}{'before':26}{'after':26}gain"]
     lines += [

@@ -62,7 +62,7 @@ def confusion_plot(report: Report) -> Figure:
     for place, (finding, table) in enumerate(tables, 1):
         axes = figure.add_subplot(down, across, place)
         _table(axes, table, report.label_names if alone else (f"no {finding}", finding))
-        axes.set_title(f"{report.films:,} films of {report.patients:,} patients" if alone else finding, fontsize=SIZE)
+        axes.set_title(report.counted if alone else finding, fontsize=SIZE)
     return figure
 
 

@@ -261,6 +261,11 @@ class Predictions:
         return text.getvalue()
 
 
+def patient_words(patients: int | None) -> str:
+    """How many patients there are; None where not every film names its own."""
+    return "patients not all known" if patients is None else f"{patients:,} patients"
+
+
 def threshold_words(threshold: PerFinding, label_names: Sequence[str]) -> str:
     """`0.5`, or of several findings `edema 0.31, mass 0.5`."""
     if not isinstance(threshold, tuple):

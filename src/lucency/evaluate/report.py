@@ -26,7 +26,7 @@ from lucency.evaluate.confidence_intervals import (
 )
 from lucency.evaluate.metrics import METRICS, UNDEFINED, Finding, compute_metrics, confusion_matrix, ece, ratio
 from lucency.evaluate.multiclass import Summary, summaries, top_label, weighted_mean
-from lucency.evaluate.predictions import PerFinding, Predictions, Task, read_predictions
+from lucency.evaluate.predictions import PerFinding, Predictions, Task, patient_words, read_predictions
 from lucency.evaluate.selective_prediction import answered_parts, part_interval, part_mean
 from lucency.files import parse_json, write_text
 from lucency.html import notebook_block, table_html
@@ -91,13 +91,18 @@ class Report:
                 return one
         raise KeyError(name)
 
+    @property
+    def counted(self) -> str:
+        """How many films and patients there are."""
+        return f"{self.films:,} films, {patient_words(self.patients if self.patients_known else None)}"
+
     def __repr__(self) -> str:
         return f"<Report {self._title()}>"
 
     def _title(self) -> str:
         found = next((one for one in self.measures if one.name == "auroc"), None)
         area = "" if found is None else f", AUROC {found}"
-        return f"{self.films:,} films of {self.patients:,} patients{area}"
+        return f"{self.counted}{area}"
 
     def _rows(self) -> list[dict[str, object]]:
         return [asdict(one) for one in self.measures]

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lucency.evaluate.confidence_intervals import LEVEL, METHOD
+from lucency.evaluate.predictions import patient_words
 from lucency.explain.faithfulness import RANDOM, Estimate, ExplainerResult
 
 SCHEMA_VERSION = 1
@@ -63,7 +64,8 @@ def to_json(
 def table(results: Sequence[ExplainerResult], about: Mapping[str, Any], causes: Sequence[Estimate] = ()) -> str:
     """The results as a table for a terminal."""
     chance = {f.name: f for row in results if row.method == RANDOM for f in row.figures}
-    lines = [f"{about['films']} films with {about['finding']} of {about['patients']} patients; {about['data']}"]
+    patients = patient_words(about["patients"] if about["patients_known"] else None)
+    lines = [f"{about['films']} films with {about['finding']}, {patients}; {about['data']}"]
     for row in results:
         if row.method == RANDOM and len(results) > 1:
             continue

@@ -122,7 +122,7 @@ def check_input(film: Film, card: Card, refused: bool = False) -> tuple[Doubt, .
     rows = (
         (
             min(film.shape) < seen,
-            Doubt(f"{it} has {size} pixels, fewer than the {seen} the network sees", "small", False),
+            Doubt(f"{it} has {size} pixels: its shorter side is below the {seen} the network sees", "small", False),
         ),
         (
             not NARROW <= film.width / film.height <= WIDE,

@@ -104,8 +104,7 @@ def evaluated(context: ReportContext) -> str:
     """The evaluation films."""
     report = context.report
     labels = ", ".join(f"{name} {n:,}" for name, n in zip(report.label_names, report.films_per_label, strict=True))
-    patients = f"{report.patients:,} patients" if report.patients_known else "patients not all named"
-    return f"{report.films:,} films of {patients} ({labels}); split {context.about['split']} of {context.about['data']}"
+    return f"{report.counted} ({labels}); split {context.about['split']} of {context.about['data']}"
 
 
 def trained(context: ReportContext) -> str:
@@ -113,7 +112,7 @@ def trained(context: ReportContext) -> str:
     training = context.card.training
     if not training.films:
         return "films not stated in the card"
-    return f"{training.films:,} films of {training.patients:,} patients, source {training.source or 'not stated'}"
+    return str(training)
 
 
 def calibrated(context: ReportContext) -> str:

@@ -169,7 +169,7 @@ def save(
             recipe=recipe.model_dump(mode="json"),
             source=train.source,
             films=len(train),
-            patients=len({record.patient or record.name for record in train.samples}),
+            patients=len({sample.patient for sample in train.samples}) if train.patients_known else None,
             left_out=dict(train.left_out),
             split_hash=split_hash(train, range(len(train))),
             seed=recipe.seed,

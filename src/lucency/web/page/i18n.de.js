@@ -150,6 +150,7 @@ export const TEXTS = {
   about_network_value: "{backbone}, {side} × {side}, {quantize}",
   about_learned: "Gelernt an",
   about_learned_value: "{films} {pictures} von {patients} Patienten ({source})",
+  about_learned_films: "{films} {pictures}, Patienten nicht alle bekannt ({source})",
   about_threshold: "Befund ab",
   about_threshold_value: "{percent} %, {rule}",
   about_costs: "das Ergebnis mit den geringsten erwarteten Kosten ({source})",
@@ -169,7 +170,7 @@ export const TEXTS = {
   label_normal: "unauffällig",
   label_pneumonia: "Pneumonie",
 
-  doubt_small: "die {picture} hat {width}×{height} Pixel, weniger als die {side}, die das Netz sieht",
+  doubt_small: "die {picture} hat {width}×{height} Pixel: die kürzere Seite unterschreitet die {side}, die das Netz sieht",
   doubt_shape: "die {picture} ist {width}×{height}, auffallend schmal oder breit: vielleicht keine ganze {picture}",
   doubt_shape_chest_xray: "die Aufnahme ist {width}×{height}, auffallend schmal oder breit: vielleicht kein ganzer Thorax",
   doubt_blank: "die {picture} zeigt nichts: alle Pixel sind gleich",

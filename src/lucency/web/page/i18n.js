@@ -180,6 +180,7 @@ const TEXTS = {
   about_network_value: "{backbone}, {side} × {side}, {quantize}",
   about_learned: "Learned from",
   about_learned_value: "{films} {pictures} of {patients} patients ({source})",
+  about_learned_films: "{films} {pictures}, patients not all known ({source})",
   about_threshold: "Called from",
   about_threshold_value: "{percent} %, {rule}",
   about_costs: "the label of least expected cost ({source})",
@@ -199,7 +200,7 @@ const TEXTS = {
   label_normal: "normal",
   label_pneumonia: "pneumonia",
 
-  doubt_small: "the {picture} has {width}×{height} pixels, fewer than the {side} the network sees",
+  doubt_small: "the {picture} has {width}×{height} pixels: its shorter side is below the {side} the network sees",
   doubt_shape: "the {picture} is {width}×{height}, unusually narrow or wide: it may not be a whole {picture}",
   doubt_shape_chest_xray: "the film is {width}×{height}, unusually narrow or wide: it may not be a whole chest",
   doubt_blank: "the {picture} shows nothing: every pixel is the same",

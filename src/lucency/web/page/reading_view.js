@@ -189,9 +189,11 @@ export function evidenceWords({ map, finding }) {
 /** Lungs are found, and films held up to a camera, where the pictures are chest films. */
 export const { lungs: HAS_LUNGS } = MODALITIES[KIND];
 
+const learnedWords = (training) => say(training.patients === null ? "about_learned_films" : "about_learned_value", training);
+
 /** Before the first film: on whom it learned, and its limits. */
 export function showBefore({ training, limits, population }) {
-  by("learned").textContent = [population?.words, say("about_learned_value", training)].filter(Boolean).join(" · ");
+  by("learned").textContent = [population?.words, learnedWords(training)].filter(Boolean).join(" · ");
   by("limits").replaceChildren(...limits.map((limit) => make("li", "", limit)));
 }
 
@@ -203,7 +205,7 @@ export function facts({ card, name, milliseconds, digest }) {
   const rows = [
     ["about_sensitivity", ...rate(card.metrics, "sensitivity")],
     ["about_specificity", ...rate(card.metrics, "specificity")],
-    ["about_population", ...[card.population?.words].filter(Boolean), say("about_learned_value", training)],
+    ["about_population", ...[card.population?.words].filter(Boolean), learnedWords(training)],
     ["about_network", say("about_network_value", { backbone: model.backbone, side: imageSize, quantize })],
     ["about_engine", say("about_engine_value", { engine: name, ms: milliseconds.toFixed(1) })],
     ["about_threshold", ...(card.costs ? [say("about_costs", card.costs)] : []), ...(card.task === "multiclass" ? [] : [say("about_threshold_value", { percent: ownPercents(card), rule: point.chosen_by })])],
