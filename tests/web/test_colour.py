@@ -25,7 +25,7 @@ from pydicom.uid import (
 from contracts.test_modalities import run_of
 from film.conftest import MakeDicom
 from film.test_dicom_colour import bytes_of, colour, compressed, silent_jpeg, with_palette
-from lucency.bundle import DEFAULT, Abstention, Calibration, Costs, open_bundle, write_bundle
+from lucency.bundle import DEFAULT, Abstention, Calibration, Costs, Training, open_bundle, write_bundle
 from lucency.data.phantom import draw
 from lucency.errors import FilmError
 from lucency.evaluate.selective_prediction import prediction_sets
@@ -68,7 +68,8 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_bundle(folder / "fundus", bundle.card.model_copy(update={"modality": "fundus", "files": {}}), files)
     files = {name: content for name, content in files.items() if not name.startswith("golden")}  # by SCALED
     costly = {"calibration": SWAPPED, "costs": COSTS, "abstention": Abstention(), "files": {}}
-    write_bundle(folder / "costly", bundle.card.model_copy(update=costly), files)
+    nameless = {"training": Training(source="folder", films=1200, patients=None)}
+    write_bundle(folder / "costly", bundle.card.model_copy(update=costly | nameless), files)
     for out in ("skin", "fundus", "costly"):
         write_page(open_bundle(folder / out), folder / f"page-{out}")
         (folder / f"page-{out}" / "probe.html").write_text(PROBE, encoding="utf-8")
@@ -322,6 +323,7 @@ def test_costs_of_errors_and_a_matrix_decide_as_in_python(
         assert [tuple(one["doubts"]) for one in told] == [one.doubts for one in readings]
         dear = next(n for n, one in enumerate(readings) if one.called == "mel" != next(iter(one.leading.values())))
         ready(tab, address)
+        assert "patients not all known (folder)" in tab.text_content("#learned")
         put(tab, tmp_path, [films[dear]])
         likely = next(iter(readings[dear].leading.values()))
         assert f"mel has the least expected cost of an error, though {likely} is more" in tab.text_content("#scale")
